@@ -1,0 +1,108 @@
+"""Settings: every number of the paper, files that come back equal, and refusals that name the field."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from timnet import config
+from timnet.config import ConfigError, Finetune, Pretrain
+
+names = st.text(min_size=1).filter(lambda text: text.strip())
+
+
+@given(
+    cohort=names,
+    task=names,
+    fraction=st.floats(0.0001, 1),
+    seed=st.integers(0, 2**31),
+    side=st.integers(32, 1024),
+    augment=st.booleans(),
+)
+def test_settings_come_back_equal_from_their_file(cohort, task, fraction, seed, side, augment):
+    settings = Finetune(cohort=cohort, task=task, fraction=fraction, seed=seed, side=side, augment=augment)
+    assert config.from_json(config.to_json(settings)) == settings
+
+
+def test_pretraining_settings_come_back_equal_from_their_file():
+    settings = Pretrain(cohorts=("a", "b"), held_out=("test",), text_mode="full")
+    assert config.from_json(config.to_json(settings)) == settings
+
+
+def test_the_paper_preset_holds_the_numbers_of_sections_3c_and_4b():
+    paper = Pretrain(cohorts=("mimic",), **config.numbers(Pretrain, "paper"))
+    assert (paper.backbone, paper.image_weights) == ("resnet18", "imagenet")
+    assert (paper.text_encoder, paper.text_mode) == ("bert-base-uncased", "full")
+    assert (paper.epochs, paper.tokens, paper.padding) == (50, 256, "literal")
+    assert (paper.side, paper.width, paper.learning_rate, paper.objective) == (500, 512, 1e-4, "pairs")
+    assert paper.held_out == ("val", "test")
+    downstream = Finetune(cohort="mimic", task="abnormal", **config.numbers(Finetune, "paper"))
+    assert (downstream.epochs, downstream.batch, downstream.learning_rate) == (100, 16, 1e-4)
+    assert (downstream.side, downstream.width, downstream.augment) == (500, 512, False)
+
+
+def test_the_small_preset_is_the_defaults():
+    assert config.numbers(Pretrain, "small") == {} == config.numbers(Finetune, "small")
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("fraction", 0.0),
+        ("fraction", 1.5),
+        ("side", 31),
+        ("side", 1025),
+        ("epochs", 0),
+        ("batch", 1),
+        ("learning_rate", 0.0),
+        ("learning_rate", 1.0),
+        ("task", " "),
+        ("width", 7),
+    ],
+)
+def test_a_value_out_of_range_is_refused_by_name(field, value):
+    with pytest.raises(ConfigError, match=f"^{field}: expected .*, got "):
+        Finetune(**{"cohort": "c", "task": "t", field: value})
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "[]",
+        "null",
+        "{",
+        '{"command": "delete"}',
+        '{"cohort": "c"}',
+        '{"command": "finetune", "cohort": "c", "task": "t", "shell": "rm"}',
+        '{"command": "finetune", "cohort": "c", "task": "t", "fraction": 7}',
+        '{"command": "finetune", "cohort": "c", "task": "t", "fraction": "a"}',
+        '{"command": "pretrain", "cohorts": []}',
+    ],
+)
+def test_a_file_that_holds_no_settings_is_refused_in_one_sentence(text):
+    with pytest.raises(ConfigError) as refused:
+        config.from_json(text, "run/config.json")
+    assert str(refused.value).startswith("run/config.json: ")
+    assert "\n" not in str(refused.value)
+
+
+def test_every_field_says_what_it_is_and_survives_json():
+    settings = Pretrain(cohorts=("a",))
+    stored = json.loads(config.to_json(settings))
+    assert set(stored) == {field.name for field in dataclasses.fields(settings)} | {"command"}
+
+
+def test_cohorts_and_checkpoints_live_where_the_environment_says(monkeypatch, tmp_path):
+    monkeypatch.setenv("TIMNET_HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("TIMNET_CHECKPOINTS", str(tmp_path / "runs"))
+    assert config.home() == tmp_path / "home"
+    assert config.checkpoints() == tmp_path / "runs"
+    monkeypatch.delenv("TIMNET_HOME")
+    monkeypatch.delenv("TIMNET_CHECKPOINTS")
+    assert config.home() == config.REPOSITORY / "data"
+    assert config.checkpoints() == config.REPOSITORY / "checkpoints"

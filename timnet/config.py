@@ -1,0 +1,202 @@
+"""Frozen settings of every command: one declaration becomes the command line, the page's form and the file.
+
+Owns the settings, the presets and where things live on disk. Knows nothing of torch or Streamlit.
+Numbers of the ``paper`` preset: Liang et al. 2022, Sec. III-C and IV-B.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Literal
+
+from pydantic import ConfigDict, TypeAdapter, ValidationError
+
+REPOSITORY = Path(__file__).resolve().parent.parent
+TEXT_ENCODER = REPOSITORY / "assets" / "text-encoder"
+
+RESEARCH_USE = "Research use only. Not a medical device, never a diagnosis."
+
+Precision = Literal["auto", "fp32", "bf16"]
+_STRICT = ConfigDict(extra="forbid")
+
+
+class ConfigError(ValueError):
+    """A setting that cannot be used; the message names it, what was expected and what came."""
+
+
+def home() -> Path:
+    """Return the folder of the cohorts: ``TIMNET_HOME``, by default ``data/`` in the repository."""
+    return Path(os.environ.get("TIMNET_HOME") or REPOSITORY / "data").expanduser().resolve()
+
+
+def checkpoints() -> Path:
+    """Return the folder of runs and checkpoints: ``TIMNET_CHECKPOINTS``, by default ``checkpoints/``."""
+    return Path(os.environ.get("TIMNET_CHECKPOINTS") or REPOSITORY / "checkpoints").expanduser().resolve()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Pretrain:
+    """Pre-train TIMNet on the film-report pairs of one or more cohorts."""
+
+    cohorts: tuple[str, ...]
+    """Cohorts by name (a folder of TIMNET_HOME) or by path."""
+    preset: Literal["small", "paper"] = "small"
+    """`small` fits two CPU cores; `paper` holds every number of Liang et al., Sec. III-C and IV-B."""
+    backbone: str = "resnet18"
+    """Image branch: any ResNet of torchvision."""
+    image_weights: str = "base"
+    """Start of the image branch: base (random), imagenet, a checkpoint folder, or a state-dict file."""
+    text_encoder: str = "assets/text-encoder"
+    """BERT of the text branch: a local folder (also relative to the repository) or a hub id."""
+    text_mode: Literal["frozen", "full"] = "frozen"
+    """`frozen`: token states are computed once and cached; `full`: every layer is trained."""
+    objective: Literal["all-pairs", "pairs"] = "all-pairs"
+    """`pairs`: the paper's, one true and one mismatched report a film; `all-pairs`: every pair of a batch."""
+    padding: Literal["masked", "literal"] = "masked"
+    """`masked`: padding changes nothing; `literal`: zeros up to `tokens` take part, as in the paper."""
+    side: int = 224
+    """Films are letterboxed to side x side pixels."""
+    tokens: int = 128
+    """Longest text in tokens; longer ones are cut."""
+    width: int = 512
+    """Channels of the 1x1 convolutions."""
+    epochs: int = 40
+    """Passes over the training pairs."""
+    batch: int = 32
+    """Films a step."""
+    learning_rate: float = 1e-4
+    """Adam's step size."""
+    augment: bool = True
+    """Small rotations, scalings, shifts and contrast changes; never a left-right flip."""
+    held_out: tuple[str, ...] = ("val", "test")
+    """Splits that are never trained on and on which the matching is measured."""
+    precision: Precision = "auto"
+    """`auto` times both on the device and takes the faster."""
+    seed: int = 0
+    """Seed of initial weights, order, negatives and augmentation."""
+
+    def __post_init__(self) -> None:
+        _require(bool(self.cohorts), "cohorts", "at least one cohort", self.cohorts)
+        _require(32 <= self.side <= 1024, "side", "32 to 1024 pixels", self.side)
+        _require(4 <= self.tokens <= 512, "tokens", "4 to 512", self.tokens)
+        _require(8 <= self.width <= 4096, "width", "8 to 4096", self.width)
+        _require(1 <= self.epochs <= 10_000, "epochs", "1 to 10000", self.epochs)
+        _require(2 <= self.batch <= 65_536, "batch", "2 to 65536", self.batch)
+        _require(0 < self.learning_rate < 1, "learning_rate", "above 0 and below 1", self.learning_rate)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Finetune:
+    """Fine-tune a classifier on a share of a cohort's labelled training films."""
+
+    cohort: str
+    """Cohort by name (a folder of TIMNET_HOME) or by path."""
+    task: str
+    """A label column, several joined by commas, `abnormal`, or `all` for every label of the cohort."""
+    initialisation: str = "base"
+    """base (random) | imagenet | a checkpoint folder | a state-dict file (.safetensors, .pt, .pth)."""
+    fraction: float = 1.0
+    """Share of the labelled training films that is used, 0.005 to 1."""
+    seed: int = 0
+    """Seed of the draw of labels, of the new layers, of order and augmentation."""
+    preset: Literal["small", "paper"] = "small"
+    """`paper`: 100 epochs, batch 16, Adam 1e-4, 500 px, not augmented; `small`: 224 px, augmented."""
+    backbone: str = "resnet18"
+    """Any ResNet of torchvision; a checkpoint's own where one is the initialisation."""
+    side: int = 224
+    """Films are letterboxed to side x side pixels."""
+    width: int = 512
+    """Channels of the 1x1 convolution."""
+    epochs: int = 100
+    """Passes over the films drawn."""
+    batch: int = 16
+    """Films a step."""
+    learning_rate: float = 1e-4
+    """Adam's step size."""
+    augment: bool = True
+    """Small rotations, scalings, shifts and contrast changes; never a left-right flip."""
+    precision: Precision = "auto"
+    """`auto` times both on the device and takes the faster."""
+
+    def __post_init__(self) -> None:
+        _require(bool(self.cohort.strip()), "cohort", "a cohort", self.cohort)
+        _require(bool(self.task.strip()), "task", "a task", self.task)
+        _require(0 < self.fraction <= 1, "fraction", "above 0 and at most 1", self.fraction)
+        _require(32 <= self.side <= 1024, "side", "32 to 1024 pixels", self.side)
+        _require(8 <= self.width <= 4096, "width", "8 to 4096", self.width)
+        _require(1 <= self.epochs <= 10_000, "epochs", "1 to 10000", self.epochs)
+        _require(2 <= self.batch <= 65_536, "batch", "2 to 65536", self.batch)
+        _require(0 < self.learning_rate < 1, "learning_rate", "above 0 and below 1", self.learning_rate)
+
+
+Run = Pretrain | Finetune
+_COMMANDS: dict[str, type[Pretrain] | type[Finetune]] = {"pretrain": Pretrain, "finetune": Finetune}
+
+_PAPER: dict[type, dict[str, object]] = {
+    Pretrain: {
+        "preset": "paper",
+        "image_weights": "imagenet",
+        "text_encoder": "bert-base-uncased",
+        "text_mode": "full",
+        "objective": "pairs",
+        "padding": "literal",
+        "side": 500,
+        "tokens": 256,
+        "epochs": 50,
+        "batch": 16,
+        "augment": False,
+    },
+    Finetune: {"preset": "paper", "side": 500, "epochs": 100, "batch": 16, "augment": False},
+}
+
+
+def numbers(settings: type[Run], preset: str) -> dict[str, object]:
+    """Return the fields in which a preset differs from the defaults; none for `small`."""
+    return dict(_PAPER[settings]) if preset == "paper" else {}
+
+
+def command(settings: Run) -> str:
+    """Return the command-line word of the settings."""
+    return "pretrain" if isinstance(settings, Pretrain) else "finetune"
+
+
+def to_json(settings: Run) -> str:
+    """Write the settings as the text of a run's config.json: sorted keys, one trailing newline."""
+    return json.dumps({"command": command(settings), **asdict(settings)}, indent=2, sort_keys=True) + "\n"
+
+
+def from_json(text: str, source: str = "config.json") -> Run:
+    """Read settings back.
+
+    Raises:
+        ConfigError: not JSON, an unknown command or field, or a value outside its range.
+    """
+    try:
+        fields = json.loads(text)
+        settings = _COMMANDS[fields.pop("command")]
+        return _adapter(settings).validate_python(fields)
+    except (json.JSONDecodeError, KeyError, AttributeError, TypeError) as error:
+        raise ConfigError(
+            f"{source}: expected the settings of {' or '.join(_COMMANDS)}, got {error!r}"
+        ) from None
+    except ValidationError as error:
+        first = error.errors()[0]
+        field = ".".join(str(part) for part in first["loc"]) or "settings"
+        raise ConfigError(f"{source}: {field}: {first['msg']}") from None
+
+
+def _adapter(settings: type[Pretrain] | type[Finetune]) -> TypeAdapter[Run]:
+    return TypeAdapter(_strict(settings))
+
+
+def _strict(settings: type) -> type:
+    settings.__pydantic_config__ = _STRICT  # type: ignore[attr-defined]
+    return settings
+
+
+def _require(holds: bool, field: str, expected: str, came: object) -> None:
+    if not holds:
+        raise ConfigError(f"{field}: expected {expected}, got {came!r}")
