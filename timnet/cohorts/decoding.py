@@ -1,0 +1,147 @@
+"""Decode uploads at arm's length: a child process under memory, CPU and wall limits makes the film.
+
+Owns the child's command, limits and reply. A decoder that crashes, hangs or asks for gigabytes ends the
+child, never the app, and each such end is one sentence in a FilmError. Bytes go in and the film comes out
+through pipes, as a line of JSON and raw float32: nothing of a patient reaches an argument, a log or a file,
+and nothing that the child sends is ever executed.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from typing import BinaryIO
+
+import numpy as np
+
+from timnet.cohorts import films
+from timnet.cohorts.films import Film, FilmError, Kind
+
+MEMORY_BYTES = 2 * 2**30
+CPU_SECONDS = 20
+WALL_SECONDS = 20
+
+_ROOT = Path(__file__).resolve().parents[2]
+# As isolated as -I, which would ignore PYTHONPATH as well: no user site, no working folder, no bytecode.
+_COMMAND = (sys.executable, "-P", "-s", "-B", "-m", "timnet.cohorts.decoding")
+# One thread: each thread of a linear algebra library reserves address space, which MEMORY_BYTES limits.
+_ENVIRONMENT = {"PYTHONPATH": str(_ROOT), "OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"}
+# The pixels begin at a multiple of this, so that they can be used where they arrive.
+_ALIGNMENT = 16
+_LONGEST_HEADER = 64 * 2**10
+
+
+def read_untrusted(data: bytes, *, name: str) -> Film:
+    """Decode bytes from outside in a child process: the same film, or the same reason, as `read_film`.
+
+    Raises:
+        FilmError: what `read_film` refuses, and also a decoder that crashed or ran out of memory or time.
+    """
+    name = films.file_name(name)
+    kind = films.recognise(data, name)
+    pipe, nothing = subprocess.PIPE, subprocess.DEVNULL
+    with subprocess.Popen(
+        _COMMAND, cwd=_ROOT, env=_ENVIRONMENT, stdin=pipe, stdout=pipe, stderr=nothing
+    ) as child:
+        try:
+            reply, _ = child.communicate(data, timeout=WALL_SECONDS)
+        except subprocess.TimeoutExpired:
+            raise FilmError(name, f"expected a film that decodes within {WALL_SECONDS} seconds") from None
+        finally:
+            child.kill()
+    if child.returncode != 0:
+        raise FilmError(name, _ending(child.returncode))
+    try:
+        return _film(reply, kind, hashlib.sha256(data).hexdigest(), name)
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        if isinstance(error, FilmError):
+            raise
+        raise FilmError(name, "the file is damaged: its decoder's answer makes no sense") from None
+
+
+def _ending(code: int) -> str:
+    if code == -signal.SIGXCPU:
+        return f"expected a film that decodes within {CPU_SECONDS} seconds of computing"
+    if code < 0:
+        return f"the file is damaged: its decoder crashed ({signal.Signals(-code).name})"
+    return f"the file could not be decoded (the decoder ended with code {code})"
+
+
+def _film(reply: bytes, kind: Kind, sha256: str, name: str) -> Film:
+    """Rebuild the film, believing nothing: the child has run a decoder on hostile bytes."""
+    end = reply.index(b"\n", 0, _LONGEST_HEADER) + 1
+    fields = json.loads(reply[:end])
+    if "reason" in fields:
+        raise FilmError(name, str(fields["reason"])[:500])
+    shape = int(fields["rows"]), int(fields["columns"])
+    films.check_size(name, *shape)
+    pixels = np.frombuffer(reply, dtype=np.float32, offset=end).reshape(shape)
+    if not (pixels.min() >= 0 and pixels.max() <= 1):
+        raise ValueError("greys outside 0 to 1")
+    if fields["view"] not in (None, "PA", "AP", "LATERAL"):
+        raise ValueError("unknown view")
+    spacing = None
+    if fields["spacing_mm"] is not None:
+        row, column = fields["spacing_mm"]
+        spacing = float(row), float(column)
+    notes = tuple(str(note) for note in fields["notes"])
+    return Film(pixels, kind, sha256, int(fields["bits"]), spacing, fields["view"], notes)
+
+
+def limit() -> None:
+    """Put this process under the limits: memory, computing time, no core dump, no file written."""
+    # Imported here: the module is Unix only, and the parent has no use for it.
+    import resource
+
+    # A second more of computing until SIGKILL, so that the parent hears of SIGXCPU, which names the reason.
+    for what, soft, hard in (
+        (resource.RLIMIT_AS, MEMORY_BYTES, MEMORY_BYTES),
+        (resource.RLIMIT_CPU, CPU_SECONDS, CPU_SECONDS + 1),
+        (resource.RLIMIT_CORE, 0, 0),
+        (resource.RLIMIT_FSIZE, 0, 0),
+    ):
+        given = resource.getrlimit(what)[1]
+        most = hard if given == resource.RLIM_INFINITY else min(hard, given)
+        resource.setrlimit(what, (min(soft, most), most))
+
+
+def answer(data: bytes, out: BinaryIO) -> None:
+    """Decode the bytes and write the reply: a padded line of JSON, then the pixels as float32 in rows."""
+    try:
+        film = films.read_film(data)
+    except (FilmError, MemoryError) as error:
+        reason = error.reason if isinstance(error, FilmError) else "it needs more memory than is available"
+        out.write(json.dumps({"reason": reason}).encode() + b"\n")
+        return
+    fields = {
+        "rows": film.rows,
+        "columns": film.columns,
+        "bits": film.bits,
+        "spacing_mm": film.spacing_mm,
+        "view": film.view,
+        "notes": film.notes,
+    }
+    header = json.dumps(fields).encode()
+    out.write(header + b" " * (-(len(header) + 1) % _ALIGNMENT) + b"\n")
+    out.write(film.pixels.data)
+
+
+def main() -> None:
+    """Answer one request: bytes on the standard input, the reply on the standard output."""
+    limit()
+    # pydicom imports these for its sample downloads where they are installed: a fifth of the child's time,
+    # and no business of a decoder.
+    sys.modules.update({"requests": None, "tqdm": None})  # type: ignore[dict-item]
+    # Decoders print: what they say goes where nobody listens, the reply keeps the pipe to itself.
+    with os.fdopen(os.dup(1), "wb") as out:
+        os.dup2(2, 1)
+        answer(sys.stdin.buffer.read(), out)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,348 @@
+"""Films: the bytes of a DICOM, PNG or JPEG file become one grey image, or one sentence that says why not.
+
+Owns the one orientation and range that every other module relies on (float32 in [0, 1], bone bright, upright)
+and the letterbox there and back. Refuses by content, never by name: other formats, more than 32 MB or 40
+megapixels (read in the header, before anything is decoded), animations, damaged files, one grey value.
+DICOM is in `timnet.cohorts.dicom`; PNG and JPEG are read by Pillow, 16 bits without its clipping to 8.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import re
+import threading
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+from PIL import Image
+from PIL.JpegImagePlugin import JpegImageFile
+from PIL.PngImagePlugin import PngImageFile
+
+MAX_BYTES = 32 * 2**20
+MAX_PIXELS = 40_000_000
+ONE_GREY = "expected a radiograph, got an image that holds one grey value only"
+
+Kind = Literal["dicom", "png", "jpeg"]
+View = Literal["PA", "AP", "LATERAL"]
+
+_WARNINGS = threading.Lock()
+_CHUNKS_THAT_WARN = (b"acTL", b"eXIf", b"Raw profile")
+_ORIENTATION = 0x0112
+# EXIF 2.32, tag Orientation: what turns each into 1, the upright image.
+_UPRIGHT = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+_FIRST_GROUPS = (b"\x02\x00", b"\x08\x00", b"\x00\x02", b"\x00\x08")
+# SOP Class UID, Rows and Columns as they stand in a file, little and big endian.
+_IMAGE_TAGS = (
+    (b"\x08\x00\x16\x00", b"\x28\x00\x10\x00", b"\x28\x00\x11\x00"),
+    (b"\x00\x08\x00\x16", b"\x00\x28\x00\x10", b"\x00\x28\x00\x11"),
+)
+_OTHER_KINDS = {
+    b"%PDF": "a PDF document",
+    b"PK": "a ZIP archive",
+    b"\x1f\x8b": "a gzip archive",
+    b"GIF8": "a GIF image",
+    b"BM": "a BMP image",
+    b"II*\x00": "a TIFF image",
+    b"MM\x00*": "a TIFF image",
+    b"RIFF": "a WebP image or other RIFF file",
+    b"\x00\x00\x00\x0cjP": "a JPEG 2000 image",
+    b"\xff\x4f\xff\x51": "a JPEG 2000 image",
+}
+
+
+class FilmError(ValueError):
+    """A file that cannot be used as a film: `source` is the file's name alone, `reason` one sentence."""
+
+    def __init__(self, source: str, reason: str) -> None:
+        super().__init__(source, reason)
+        self.source = source
+        self.reason = reason
+
+    def __str__(self) -> str:
+        return f"{self.source}: {self.reason}"
+
+
+@dataclass(frozen=True, eq=False)
+class Film:
+    """One radiograph, ready for any model or viewer."""
+
+    pixels: np.ndarray
+    """(rows, columns) float32 in [0, 1], bone bright, upright, read-only."""
+    kind: Kind
+    sha256: str
+    """Of the file's bytes: the key of every cache."""
+    bits: int
+    """Bits a pixel that the source stores."""
+    spacing_mm: tuple[float, float] | None
+    """Row and column spacing at the detector; None where the file does not say."""
+    view: View | None
+    notes: tuple[str, ...]
+    """What was done to the greys and what a reader should know, in plain words."""
+
+    @property
+    def rows(self) -> int:
+        """Return the height in pixels."""
+        return int(self.pixels.shape[0])
+
+    @property
+    def columns(self) -> int:
+        """Return the width in pixels."""
+        return int(self.pixels.shape[1])
+
+
+@dataclass(frozen=True)
+class Greys:
+    """What a decoder hands over: the grey image and what it learned on the way."""
+
+    pixels: np.ndarray
+    bits: int
+    notes: tuple[str, ...] = ()
+    spacing_mm: tuple[float, float] | None = None
+    view: View | None = None
+
+
+def read_film(source: Path | bytes, *, name: str | None = None) -> Film:
+    """Read one film from a file or from its bytes.
+
+    Args:
+        source: a path, or the whole content of a file.
+        name: what to call the file in messages; by default the path's last part, or `film` for bytes.
+
+    Raises:
+        FilmError: the file is missing, too large, of another kind, damaged, or not a single grey radiograph.
+    """
+    label = file_name(name or (source.name if isinstance(source, Path) else "film"))
+    data = _content(source, label) if isinstance(source, Path) else bytes(source)
+    kind = recognise(data, label)
+    if kind == "dicom":
+        # Imported here so that a cohort of PNG files does not pay for pydicom.
+        from timnet.cohorts import dicom
+
+        greys = dicom.decode(data, label)
+    else:
+        greys = _decode_picture(data, kind, label)
+    pixels = np.ascontiguousarray(greys.pixels, dtype=np.float32)
+    if pixels.min() == pixels.max():
+        raise FilmError(label, ONE_GREY)
+    pixels.setflags(write=False)
+    digest = hashlib.sha256(data).hexdigest()
+    return Film(pixels, kind, digest, greys.bits, greys.spacing_mm, greys.view, greys.notes)
+
+
+def recognise(data: bytes, name: str) -> Kind:
+    """Return the format of a file that is worth decoding.
+
+    Raises:
+        FilmError: too large, or neither PNG nor JPEG nor DICOM.
+    """
+    _check_bytes(name, len(data))
+    kind = sniff(data)
+    if kind is None:
+        raise FilmError(name, f"expected a PNG, JPEG or DICOM film, got {_describe(data)}")
+    return kind
+
+
+def sniff(data: bytes) -> Kind | None:
+    """Tell a film's format from its content; None for anything that is not PNG, JPEG or DICOM.
+
+    DICOM without its 128-byte preamble (PS3.10 section 7.1) counts when it starts with group 0002 or 0008 and
+    mentions SOP Class UID, Rows and Columns.
+    """
+    if data.startswith(b"\x89PNG\r\n\x1a\n"):
+        return "png"
+    if data.startswith(b"\xff\xd8\xff"):
+        return "jpeg"
+    if data[128:132] == b"DICM":
+        return "dicom"
+    if data[:2] in _FIRST_GROUPS and any(all(tag in data for tag in tags) for tags in _IMAGE_TAGS):
+        return "dicom"
+    return None
+
+
+def to_uint8(px: np.ndarray) -> np.ndarray:
+    """Round greys in [0, 1] to uint8 in 0..255; values outside are clipped."""
+    return np.rint(np.clip(px, 0.0, 1.0) * 255.0).astype(np.uint8)
+
+
+@dataclass(frozen=True)
+class Letterbox:
+    """Fit a height x width film into side x side, aspect kept, centred on black, and carry maps back.
+
+    Coordinates follow the half-pixel convention: pixel i covers [i, i + 1), its centre is i + 0.5, and an
+    axis is scaled about 0 by (length inside the square) / (length of the film). Both ways use Pillow's
+    bilinear filter, which widens with the factor when it shrinks and stays inside the image.
+    """
+
+    height: int
+    width: int
+    side: int
+
+    def __post_init__(self) -> None:
+        if min(self.height, self.width, self.side) < 1:
+            raise ValueError(f"Letterbox: expected sides of at least 1 pixel, got {self!r}")
+
+    @property
+    def box(self) -> tuple[int, int, int, int]:
+        """Return top, left, bottom, right of the film inside the square, in pixels of the square."""
+        longest = max(self.height, self.width)
+        height = max(1, round(self.side * self.height / longest))
+        width = max(1, round(self.side * self.width / longest))
+        top, left = (self.side - height) // 2, (self.side - width) // 2
+        return top, left, top + height, left + width
+
+    def apply(self, px_HW: np.ndarray) -> np.ndarray:
+        """Return the film as float32 (side, side)."""
+        self._expect(px_HW, (self.height, self.width))
+        top, left, bottom, right = self.box
+        px_SS = np.zeros((self.side, self.side), dtype=np.float32)
+        px_SS[top:bottom, left:right] = _resize(px_HW, bottom - top, right - left)
+        return px_SS
+
+    def invert(self, map_SS: np.ndarray) -> np.ndarray:
+        """Return a map of the square as float32 (height, width): border cut off, the rest resized back."""
+        self._expect(map_SS, (self.side, self.side))
+        top, left, bottom, right = self.box
+        return _resize(map_SS[top:bottom, left:right], self.height, self.width)
+
+    @staticmethod
+    def _expect(array: np.ndarray, shape: tuple[int, int]) -> None:
+        if array.shape != shape:
+            raise ValueError(f"Letterbox: expected an array of shape {shape}, got {array.shape}")
+
+
+@contextmanager
+def guarded(name: str, what: str) -> Iterator[None]:
+    """Run a decoder: whatever it raises becomes a FilmError.
+
+    Only the class of an error is passed on: its message may quote the file, and with it a patient.
+    """
+    try:
+        yield
+    except FilmError:
+        raise
+    except MemoryError:
+        raise FilmError(name, f"{what} needs more memory than is available") from None
+    except Exception as error:
+        # Deliberately broad: on hostile bytes decoders raise anything from struct.error to RecursionError,
+        # and callers are promised FilmError only.
+        raise FilmError(name, f"{what} is cut short or damaged ({type(error).__name__})") from None
+
+
+@contextmanager
+def silent() -> Iterator[None]:
+    """Drop a decoder's warnings, one decode at a time.
+
+    Warning filters belong to the whole process: without the lock, two threads could restore each other's.
+    """
+    with _WARNINGS, warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        yield
+
+
+def check_size(name: str, rows: int, columns: int) -> None:
+    """Refuse an image of more than MAX_PIXELS before it is decoded."""
+    if rows < 1 or columns < 1:
+        raise FilmError(name, f"expected at least one pixel, got {rows} x {columns}")
+    if rows * columns > MAX_PIXELS:
+        megapixels = rows * columns / 1e6
+        raise FilmError(
+            name,
+            f"expected at most {MAX_PIXELS / 1e6:.0f} megapixels, got {megapixels:.1f} ({rows} x {columns})",
+        )
+
+
+def file_name(name: str) -> str:
+    """Return the last part of a path of either system, without control characters: what messages may show."""
+    last = re.split(r"[/\\]", name)[-1]
+    return "".join(character for character in last if character.isprintable())[:120] or "film"
+
+
+def _content(path: Path, name: str) -> bytes:
+    try:
+        if not path.exists():
+            raise FilmError(name, "there is no such file")
+        if not path.is_file():
+            raise FilmError(name, "expected a file, got a folder or a device")
+        _check_bytes(name, path.stat().st_size)
+        return path.read_bytes()
+    except OSError as error:
+        raise FilmError(name, f"the file cannot be read ({error.strerror or type(error).__name__})") from None
+
+
+def _check_bytes(name: str, count: int) -> None:
+    if count > MAX_BYTES:
+        raise FilmError(name, f"expected at most {MAX_BYTES >> 20} MB, got {count / 2**20:.1f}")
+
+
+def _describe(data: bytes) -> str:
+    if not data:
+        return "an empty file"
+    for magic, words in _OTHER_KINDS.items():
+        if data.startswith(magic):
+            return words
+    head = data[:1024].lstrip().lower()
+    if head.startswith((b"<!doctype html", b"<html")):
+        return "an HTML page"
+    return "a text" if head.isascii() and b"\0" not in head else "another kind of file"
+
+
+def _decode_picture(data: bytes, kind: Kind, name: str) -> Greys:
+    with guarded(name, "the file"):
+        with silent():
+            # The plugin's class, not Image.open: no other format can be reached, multi-picture JPEG included,
+            # and Pillow's own size limit, which is the whole process's, need not be changed.
+            image = (PngImageFile if kind == "png" else JpegImageFile)(io.BytesIO(data))
+            check_size(name, image.height, image.width)
+            if getattr(image, "is_animated", False):
+                raise FilmError(name, "expected one image, got an animation")
+            # Asking a PNG for its EXIF decodes it: done here, one at a time, only where a chunk might warn.
+            has_remarks = kind == "jpeg" or any(chunk in data for chunk in _CHUNKS_THAT_WARN)
+            orientation = image.getexif().get(_ORIENTATION, 1) if has_remarks else 1
+        image.load()
+        return _grey(image, data[24] if kind == "png" else 8, orientation)
+
+
+def _grey(image: Image.Image, depth: int, orientation: int) -> Greys:
+    """Return upright luminance in [0, 1]: the full range of 8 bits, or of the bits that 16-bit data use."""
+    notes = []
+    if orientation in _UPRIGHT:
+        image = image.transpose(_UPRIGHT[orientation])
+        notes.append(f"turned upright: EXIF orientation {orientation}")
+    if image.mode.startswith("I"):
+        stored = np.asarray(image)
+        # 10, 12 and 14-bit films are often saved in 16-bit files without being rescaled.
+        used = max(8, int(stored.max()).bit_length())
+        notes.append(f"{depth}-bit file, {used} bits used: 0 to {2**used - 1} scaled to the full range")
+        return Greys(stored.astype(np.float32) / np.float32(2**used - 1), depth, tuple(notes))
+    if image.has_transparency_data:
+        notes.append("transparency laid over black")
+        image = image.convert("RGBA")
+        image = Image.alpha_composite(Image.new("RGBA", image.size, (0, 0, 0, 255)), image)
+    if image.mode not in ("1", "L"):
+        colour = np.asarray(image.convert("RGB"))
+        if (colour != colour[..., :1]).any():
+            notes.append("colour reduced to its luminance")
+        image = Image.fromarray(colour)
+    if depth > 8:
+        notes.append(f"{depth} bits a colour read as 8")
+    pixels = np.asarray(image.convert("L"), dtype=np.float32) / np.float32(255)
+    return Greys(pixels, min(depth, 8), tuple(notes))
+
+
+def _resize(px_HW: np.ndarray, height: int, width: int) -> np.ndarray:
+    image = Image.fromarray(np.ascontiguousarray(px_HW, dtype=np.float32))
+    return np.asarray(image.resize((width, height), Image.Resampling.BILINEAR))
