@@ -1,0 +1,117 @@
+"""What tests share: a small synthetic export, the cohort imported from it, and the real data where they lie.
+
+The synthetic films hold a planted blob where the report speaks of an opacity; the report names its side as a
+radiologist does, the patient's right being the left of the image.
+"""
+
+from __future__ import annotations
+
+import csv
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from timnet.cohorts.readers import csv_table
+
+SYNTHETIC_LABELS = ("No Finding", "Opacity", "Left opacity")
+NUM_PATIENTS = 60  # two studies each, one film a study
+ROWS, COLUMNS = 96, 80
+BLOB = {"right": (40, 22), "left": (40, 58)}  # centre: row, column
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Skip what is opt-in unless its marker is asked for by name."""
+    for item in items:
+        for marker in ("slow", "gpu"):
+            if item.get_closest_marker(marker) and marker not in config.option.markexpr:
+                item.add_marker(pytest.mark.skip(reason=f"opt-in: pytest -m {marker}"))
+
+
+@pytest.fixture(scope="session")
+def csv_root(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with films.csv and 120 PNG films of 96 x 80; half show a blob. Do not write into it."""
+    root = tmp_path_factory.mktemp("export")
+    (root / "films").mkdir()
+    rng = np.random.default_rng(0)
+    y, x = np.mgrid[:ROWS, :COLUMNS]
+    rows = []
+    for study in range(2 * NUM_PATIENTS):
+        patient, positive, side = study // 2, rng.random() < 0.5, ("left", "right")[study % 2]
+        film = rng.normal(90, 12, (ROWS, COLUMNS)) + 0.3 * x
+        if positive:
+            row, column = BLOB[side]
+            film += 120 * np.exp(-((y - row) ** 2 + (x - column) ** 2) / (2 * 7.0**2))
+        path = f"films/{study:03}.png"
+        Image.fromarray(np.clip(film, 0, 255).astype(np.uint8)).save(root / path)
+        rows.append(
+            {
+                "path": path,
+                "report": _report(positive, side, rng),
+                "patient": f"patient{patient:02}",
+                "study": f"study{study:03}",
+                "view": "PA" if study % 3 else "AP",
+                "sex": "FM"[patient % 2],
+                "age": 30 + patient,
+                "No Finding": int(not positive),
+                "Opacity": int(positive),
+                # Known where there is an opacity; uncertain or blank elsewhere.
+                "Left opacity": int(side == "left") if positive else ("", "-1", "0")[study % 3],
+            }
+        )
+    with (root / "films.csv").open("w", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, rows[0])
+        writer.writeheader()
+        writer.writerows(rows)
+    return root
+
+
+@pytest.fixture(scope="session")
+def cohort_folder(csv_root: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of the cohort `synthetic`, imported from `csv_root`; its parent can serve as TIMNET_HOME."""
+    home = tmp_path_factory.mktemp("home")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("TIMNET_HOME", str(home))
+        csv_table.run(csv_root, "synthetic", labels=SYNTHETIC_LABELS)
+    return home / "synthetic"
+
+
+@pytest.fixture(scope="session")
+def tiny_bert(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Write a random two-layer BERT with the shipped tokenizer into a folder."""
+    import torch
+    from transformers import BertConfig, BertModel
+
+    from timnet import config
+
+    folder = tmp_path_factory.mktemp("bert")
+    torch.manual_seed(0)
+    shape = BertConfig(
+        hidden_size=24, num_hidden_layers=2, num_attention_heads=2, intermediate_size=48, vocab_size=30522
+    )
+    BertModel(shape, add_pooling_layer=False).save_pretrained(folder)
+    for name in ("tokenizer.json", "tokenizer_config.json"):
+        shutil.copy(config.TEXT_ENCODER / name, folder / name)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def real_data() -> Path:
+    """The folder of the real data sets, beside the repository; skips where there is none."""
+    folder = Path(__file__).resolve().parents[1].parent / "shared" / "data"
+    if not folder.is_dir():
+        pytest.skip("the real data sets are not beside the repository (shared/data)")
+    return folder
+
+
+def _report(positive: bool, side: str, rng: np.random.Generator) -> str:
+    heart = ("The heart is normal in size.", "Heart size is within normal limits.")[rng.integers(2)]
+    if positive:
+        seen = (f"There is an opacity in the {side} lung.", f"Opacity is seen in the {side} mid lung.")[
+            rng.integers(2)
+        ]
+        return f"INDICATION: Cough.\n\nFINDINGS: {seen} {heart}\n\nIMPRESSION: Opacity in the {side} lung."
+    clear = ("The lungs are clear.", "No focal opacity.")[rng.integers(2)]
+    return f"INDICATION: Cough.\n\nFINDINGS: {clear} {heart}\n\nIMPRESSION: No acute disease."

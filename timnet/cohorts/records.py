@@ -1,0 +1,186 @@
+"""What passes into and out of a cohort as plain values, and which film paths are let in.
+
+Owns studies, films, refusals and summaries, and the rule that a film lies inside its export's folder.
+Refuses any path that leaves that folder: absolute, with `..`, a drive, a share, a URL, NUL, or a symlink out.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import stat
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+SPLITS = ("train", "val", "test")
+
+Progress = Callable[[int, int | None], None]
+"""Called with films done and films in all, None where that is not known."""
+
+MAX_PATH = 1024
+_NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
+_LOCATOR = re.compile(r"[A-Za-z]:|[A-Za-z][A-Za-z0-9+.-]*://|(?:data|file):", re.IGNORECASE)
+
+
+class CohortError(ValueError):
+    """A cohort, export or question to one that cannot be used; the message is one sentence."""
+
+
+class PathError(ValueError):
+    """A film path that is not let in; the message is the reason alone."""
+
+
+@dataclass(frozen=True)
+class FilmRecord:
+    """One film of a study: its posix path relative to the export's folder, and its view if known."""
+
+    path: str
+    view: str | None = None
+
+
+@dataclass(frozen=True)
+class StudyRecord:
+    """One study as a reader found it; labels are 0 to 1, nan where unknown; no `split` means: draw one."""
+
+    study: str
+    patient: str
+    report: str
+    films: tuple[FilmRecord, ...]
+    labels: Mapping[str, float]
+    split: str | None
+    sex: str | None = None
+    age: float | None = None
+
+
+@dataclass(frozen=True)
+class StudyFilm:
+    """One film of a study: `film` is its row in the pixel cache, `path` relative to the export's folder."""
+
+    film: int
+    path: str
+    view: str | None
+    rows: int
+    columns: int
+    spacing_mm: tuple[float, float] | None
+    kind: str
+    bits: int
+    sha256: str
+
+
+@dataclass(frozen=True)
+class Study:
+    """One study with everything a cohort knows of it; a label is nan where unknown."""
+
+    study: str
+    patient: str
+    split: str | None
+    sex: str | None
+    age: float | None
+    report: str
+    findings: str
+    labels: Mapping[str, float]
+    films: tuple[StudyFilm, ...]
+
+
+@dataclass(frozen=True)
+class Skipped:
+    """A row that was left out: where it stands, and why, in words that many rows can share."""
+
+    row: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class Summary:
+    """What an import brought in and left out; label and split counts are in films."""
+
+    name: str
+    studies: int
+    films: int
+    patients: int
+    labels: dict[str, int]
+    splits: dict[str, int]
+    with_findings: int
+    skipped: dict[str, int]
+    first_skipped: tuple[str, ...]
+    seconds: float
+    notes: tuple[str, ...] = ()
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return the summary as JSON can hold it."""
+        fields = asdict(self)
+        return fields | {"first_skipped": list(self.first_skipped), "notes": list(self.notes)}
+
+    @classmethod
+    def from_dict(cls, fields: Mapping[str, Any]) -> Summary:
+        """Return the summary that `as_dict` wrote."""
+        lists = {name: tuple(fields[name]) for name in ("first_skipped", "notes")}
+        return cls(**(dict(fields) | lists))
+
+
+def check_name(name: str) -> str:
+    """Return the name of a cohort unchanged; CohortError unless it is 1 to 64 letters, digits, - or _."""
+    if not _NAME.fullmatch(name):
+        raise CohortError(f"cohort name: expected 1 to 64 letters, digits, '-' or '_', got {name[:80]!r}")
+    return name
+
+
+def match_name(wanted: str, names: Iterable[str]) -> str | None:
+    """Return the name that is meant: case and spaces, underscores or hyphens between words do not matter."""
+    return {fold(name): name for name in names}.get(fold(wanted))
+
+
+def fold(name: str) -> str:
+    """Return the form of a name under which names are compared."""
+    return re.sub(r"[\s_-]+", "_", name.strip()).casefold()
+
+
+def film_path(path: str) -> str:
+    r"""Return a film's path in one spelling: relative, posix, `\` taken for `/`.
+
+    Raises:
+        PathError: empty, longer than 1,024 characters, or leading out of the folder.
+    """
+    text = path.strip().replace("\\", "/")
+    if not text:
+        raise PathError("no film path")
+    if len(text) > MAX_PATH or "\0" in text or any("\ud800" <= character <= "\udfff" for character in text):
+        raise PathError("film path is not a path")
+    if _LOCATOR.match(text):
+        raise PathError("film path is a URL or a drive, expected a path inside the folder")
+    relative = PurePosixPath(text)
+    if relative.is_absolute() or ".." in relative.parts or not relative.parts:
+        raise PathError("film path leaves the folder")
+    return str(relative)
+
+
+def read_inside(root: Path, path: str, limit: int) -> bytes:
+    """Return the bytes of a film inside the folder `root` (absolute, resolved).
+
+    Raises:
+        PathError: the path leaves the folder, also by a symlink, or is no file of at most `limit` bytes.
+    """
+    try:
+        resolved = (root / film_path(path)).resolve()
+        if not resolved.is_relative_to(root):
+            raise PathError("film path leaves the folder")
+        # Opened by its resolved name without following links: a link put there meanwhile is refused too.
+        descriptor = os.open(resolved, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    except (FileNotFoundError, NotADirectoryError):
+        raise PathError("film is missing") from None
+    except (OSError, RuntimeError, UnicodeError):
+        raise PathError("film cannot be opened") from None
+    try:
+        status = os.fstat(descriptor)
+        if not stat.S_ISREG(status.st_mode):
+            raise PathError("film is not a file")
+        if status.st_size > limit:
+            raise PathError(f"film is larger than {limit // 2**20} MiB")
+        with open(descriptor, "rb", closefd=False) as file:
+            return file.read()
+    except OSError:
+        raise PathError("film cannot be read") from None
+    finally:
+        os.close(descriptor)

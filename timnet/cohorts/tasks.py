@@ -1,0 +1,123 @@
+"""What a classifier predicts: the labels of a cohort, chosen by name, as one matrix.
+
+Owns the label vocabulary and the abnormal/normal rule; nan means unknown everywhere. Refuses names that the
+cohort does not have. Source: Irvin et al., AAAI 2019 (14 labels); Liang et al. 2022, Sec. IV-A (the rule).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from timnet.cohorts.records import CohortError, match_name
+from timnet.cohorts.store import Cohort
+
+# N films, L labels.
+NO_FINDING = "No Finding"
+CHEXPERT14 = (
+    NO_FINDING,
+    "Enlarged Cardiomediastinum",
+    "Cardiomegaly",
+    "Lung Opacity",
+    "Lung Lesion",
+    "Edema",
+    "Consolidation",
+    "Pneumonia",
+    "Atelectasis",
+    "Pneumothorax",
+    "Pleural Effusion",
+    "Pleural Other",
+    "Fracture",
+    "Support Devices",
+)
+ABNORMAL = "abnormal"
+ALL = "all"
+
+
+@dataclass(frozen=True)
+class Targets:
+    """What is to be predicted for every film of a cohort."""
+
+    task: str
+    """The task in the cohort's own spelling."""
+    labels: tuple[str, ...]
+    y_NL: np.ndarray
+    """(N, L) float32, 0 to 1, nan where unknown; row = film."""
+
+
+def targets(cohort: Cohort, task: str) -> Targets:
+    """Return the labels of a task.
+
+    Args:
+        cohort: opened.
+        task: a label, several joined by commas, `abnormal`, or `all` for every label except `abnormal`, which
+            sums up the others. Case does not matter, nor do spaces against underscores. A cohort's own label
+            of such a name comes first.
+
+    Raises:
+        CohortError: a label that the cohort does not have.
+    """
+    table = cohort.labels()
+    wanted = [part.strip() for part in task.split(",") if part.strip()]
+    if not wanted:
+        raise CohortError(f"task: expected {_choices(table)}; got {task[:80]!r}")
+    columns: dict[str, np.ndarray] = {}
+    for name in wanted:
+        columns |= _columns(table, name)
+    joined = ",".join(columns) if len(wanted) > 1 or match_name(wanted[0], columns) else wanted[0].lower()
+    y_NL = np.column_stack(list(columns.values())).astype(np.float32)
+    return Targets(joined, tuple(columns), y_NL)
+
+
+def available(cohort: Cohort) -> list[str]:
+    """Return the tasks that can be learned: those with a film known positive and one known negative."""
+    table = cohort.labels()
+    names = [str(name) for name in table.columns]
+    if match_name(ABNORMAL, names) is None and match_name(NO_FINDING, names) is not None:
+        names.append(ABNORMAL)
+    learnable = [name for name in names if _has_both(_columns(table, name)[name])]
+    return [*learnable, ALL] if len(table.columns) > 1 and learnable else learnable
+
+
+def abnormal(table: pd.DataFrame) -> np.ndarray:
+    """Return 0 for normal, 1 for abnormal, nan for unknown films of a label table; (N,) float.
+
+    `No Finding` known positive is normal, also with support devices. Otherwise a film is abnormal if
+    `No Finding` is known negative or any other label is positive.
+
+    Raises:
+        CohortError: the cohort has no label `No Finding`.
+    """
+    name = match_name(NO_FINDING, table.columns)
+    if name is None:
+        raise CohortError(
+            f"task: expected a label {NO_FINDING!r} or {ABNORMAL!r} for 'abnormal'; {_choices(table)}"
+        )
+    no_finding_N = table[name].to_numpy(dtype=float)
+    other_N = (table.drop(columns=name).to_numpy(dtype=float) > 0.5).any(axis=1)
+    return np.select([no_finding_N > 0.5, (no_finding_N <= 0.5) | other_N], [0.0, 1.0], np.nan)
+
+
+def _columns(table: pd.DataFrame, wanted: str) -> dict[str, np.ndarray]:
+    names = [str(name) for name in table.columns]
+    own = match_name(wanted, names)
+    if own is not None:
+        return {own: table[own].to_numpy(dtype=float)}
+    if wanted.lower() == ABNORMAL:
+        return {ABNORMAL: abnormal(table)}
+    if wanted.lower() == ALL and names:
+        summary = match_name(ABNORMAL, names) if len(names) > 1 else None
+        return {name: table[name].to_numpy(dtype=float) for name in names if name != summary}
+    raise CohortError(f"task: expected {_choices(table)}; got {wanted[:80]!r}")
+
+
+def _choices(table: pd.DataFrame) -> str:
+    names: Sequence[str] = [str(name) for name in table.columns]
+    return f"labels among {', '.join(names)}" if names else "a cohort with labels, this one has none"
+
+
+def _has_both(y_N: np.ndarray) -> bool:
+    return bool((y_N > 0.5).any() and (y_N <= 0.5).any())
