@@ -1,0 +1,109 @@
+"""Text encoders: local folders, fingerprints, token states that padding and company leave alone."""
+
+from __future__ import annotations
+
+import shutil
+
+import pytest
+import torch
+from transformers import BertModel
+
+from timnet import config
+from timnet.model import encoders
+from timnet.model.branches import ModelError
+
+TEXTS = ["No effusion.", "Large right pleural effusion with a tube 1.8 cm above the carina.", "Clear."]
+
+
+def test_the_shipped_encoder_is_a_bert_of_six_layers_and_384(tmp_path):
+    encoder = encoders.load("assets/text-encoder")
+    assert encoder.width == 384
+    words, positions, kinds, norm = 30522 * 384, 512 * 384, 2 * 384, 2 * 384
+    attention = 4 * (384 * 384 + 384) + 2 * 384
+    feed_forward = (384 * 1536 + 1536) + (1536 * 384 + 384) + 2 * 384
+    expected = words + positions + kinds + norm + 6 * (attention + feed_forward)
+    assert sum(p.numel() for p in encoder.bert.parameters()) == expected == 22_565_376
+
+
+def test_the_shipped_encoder_is_the_one_that_checkpoints_name():
+    """The folder is never changed: a new fingerprint would orphan every checkpoint made before."""
+    notice = (config.TEXT_ENCODER / "NOTICE.md").read_text()
+    assert encoders.fingerprint(config.TEXT_ENCODER) in notice
+
+
+def test_any_bert_folder_can_be_the_encoder(tiny_bert):
+    encoder = encoders.load(str(tiny_bert))
+    assert encoder.width == 24
+    assert encoder.sha256 == encoders.fingerprint(tiny_bert)
+    assert next(encoder.bert.parameters()).dtype == torch.float32
+
+
+def test_one_changed_byte_changes_the_fingerprint(tiny_bert, tmp_path):
+    copy = tmp_path / "copy"
+    shutil.copytree(tiny_bert, copy)
+    assert encoders.fingerprint(copy) == encoders.fingerprint(tiny_bert)
+    weights = bytearray((copy / "model.safetensors").read_bytes())
+    weights[-1] ^= 1
+    (copy / "model.safetensors").write_bytes(weights)
+    assert encoders.fingerprint(copy) != encoders.fingerprint(tiny_bert)
+
+
+def test_a_texts_states_are_its_own_whatever_company_it_is_encoded_in(tiny_bert):
+    encoder = encoders.load(str(tiny_bert))
+    together = encoder.states(TEXTS, tokens=64, batch=3).states
+    for text, states in zip(TEXTS, together, strict=True):
+        alone = encoder.states([text], tokens=64).states[0]
+        # Two fp16 roundings apart at most.
+        torch.testing.assert_close(states.float(), alone.float(), atol=2e-2, rtol=2e-3)
+
+
+def test_states_equal_the_library_models_output(tiny_bert):
+    encoder = encoders.load(str(tiny_bert))
+    fields = encoder.tokenizer(TEXTS[1], return_tensors="pt")
+    reference = BertModel.from_pretrained(tiny_bert, add_pooling_layer=False).eval()
+    with torch.inference_mode():
+        expected = reference(**fields).last_hidden_state[0]
+    torch.testing.assert_close(
+        encoder.states([TEXTS[1]], tokens=64).states[0].float(), expected, atol=5e-3, rtol=2e-3
+    )
+
+
+def test_batches_are_padded_to_their_longest_and_masked(tiny_bert):
+    states = encoders.load(str(tiny_bert)).states(TEXTS, tokens=64)
+    lengths = [len(state) for state in states.states]
+    padded, mask = states.batch([2, 1, 0])
+    assert mask.sum(1).tolist() == [lengths[2], lengths[1], lengths[0]]
+    assert padded.shape == (3, max(lengths), 24)
+    assert (padded[0, lengths[2] :] == 0).all()
+
+
+def test_literal_padding_fills_up_to_the_longest_allowed_and_counts(tiny_bert):
+    encoder = encoders.load(str(tiny_bert))
+    tokens, mask = encoder.tokenize(TEXTS, tokens=32, literal=True)
+    assert tokens.shape == (3, 32)
+    assert (mask == 1).all()
+    assert (tokens[2, 4:] == 0).all()
+
+
+def test_longer_texts_are_cut_and_counted(tiny_bert):
+    encoder = encoders.load(str(tiny_bert))
+    assert encoder.tokenize(["word " * 100], tokens=16)[0].shape == (1, 16)
+    assert encoder.truncated(["word " * 100, "word", "word " * 15], tokens=16) == pytest.approx(2 / 3)
+
+
+@pytest.mark.parametrize("what", ["empty folder", "damaged config", "pickle only"])
+def test_a_folder_without_a_readable_bert_is_refused_in_one_sentence(what, tiny_bert, tmp_path):
+    folder = tmp_path / "bert"
+    if what == "empty folder":
+        folder.mkdir()
+    else:
+        shutil.copytree(tiny_bert, folder)
+        if what == "damaged config":
+            (folder / "config.json").write_text("{")
+        else:
+            state = BertModel.from_pretrained(tiny_bert, add_pooling_layer=False).state_dict()
+            torch.save(state, folder / "pytorch_model.bin")
+            (folder / "model.safetensors").unlink()
+    with pytest.raises(ModelError, match="^text encoder: expected") as refused:
+        encoders.load(str(folder))
+    assert "\n" not in str(refused.value)

@@ -1,0 +1,77 @@
+"""TIMNet and the classifier: eq. (3) by hand, every pair like pair by pair, counts worked out by hand."""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+
+from timnet.model.branches import ImageBranch, TextBranch, Trunk
+from timnet.model.classifier import Classifier
+from timnet.model.timnet import TIMNet
+
+
+def tiny() -> TIMNet:
+    torch.manual_seed(0)
+    return TIMNet(ImageBranch("resnet18", width=16), TextBranch(24, width=16)).eval()
+
+
+def count(module: torch.nn.Module) -> int:
+    return sum(parameter.numel() for parameter in module.parameters())
+
+
+def test_the_match_is_h_cls_of_the_absolute_difference():
+    timnet = tiny()
+    v_image, v_text = torch.randn(3, 512), torch.randn(3, 512)
+    by_hand = F.linear(
+        F.relu(F.linear((v_image - v_text).abs(), timnet.hidden.weight, timnet.hidden.bias)),
+        timnet.out.weight,
+        timnet.out.bias,
+    )[:, 0]
+    torch.testing.assert_close(timnet.match(v_image, v_text), by_hand)
+
+
+def test_the_match_is_the_same_when_the_branches_change_places():
+    timnet = tiny()
+    v_image, v_text = torch.randn(3, 512), torch.randn(3, 512)
+    torch.testing.assert_close(timnet.match(v_image, v_text), timnet.match(v_text, v_image))
+
+
+def test_every_pair_at_once_equals_pair_by_pair_for_any_block():
+    timnet = tiny()
+    v_image, v_text = torch.randn(5, 512), torch.randn(4, 512)
+    expected = torch.stack(
+        [torch.stack([timnet.match(i[None], t[None])[0] for t in v_text]) for i in v_image]
+    )
+    for block in (1, 2, 5, 64):
+        torch.testing.assert_close(timnet.match_all(v_image, v_text, block), expected)
+
+
+def test_the_matching_head_has_the_parameters_counted_by_hand():
+    timnet = tiny()
+    assert count(timnet.hidden) + count(timnet.out) == (512 * 512 + 512) + (512 + 1) == 263_169
+
+
+def test_the_whole_paper_network_without_bert_has_the_parameters_counted_by_hand():
+    paper = TIMNet(ImageBranch("resnet18"), TextBranch(768))
+    assert count(paper) == 11_702_336 + 656_896 + 263_169
+
+
+def test_the_downstream_network_has_the_parameters_counted_by_hand():
+    head = 512 * 512 + 2 * 512 + (512 * 512 + 512) + (512 * 14 + 14)
+    assert count(Classifier(Trunk("resnet18"), labels=14)) == 11_176_512 + head
+
+
+def test_the_downstream_network_gives_one_logit_a_label():
+    classifier = Classifier(Trunk("resnet18"), labels=3, width=16).eval()
+    films = torch.rand(2, 1, 64, 64)
+    with torch.inference_mode():
+        logits = classifier(films)
+        assert logits.shape == (2, 3)
+        torch.testing.assert_close(logits, classifier.head(classifier.grid(films).mean((2, 3))))
+
+
+def test_a_second_film_in_the_batch_changes_nothing_in_use():
+    classifier = Classifier(Trunk("resnet18"), labels=1, width=16).eval()
+    films = torch.rand(2, 1, 64, 64)
+    with torch.inference_mode():
+        torch.testing.assert_close(classifier(films)[:1], classifier(films[:1]), rtol=1e-4, atol=1e-5)

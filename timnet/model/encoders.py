@@ -1,0 +1,148 @@
+"""BERT encoders: any hub id or local folder, their fingerprint, and the token states of texts.
+
+Owns tokenisation and the frozen encoder's cache. Refuses folders without a BERT; nothing is
+downloaded unless a hub id is asked for. Weights are read from safetensors only, never from a pickle.
+
+Shapes: B batch, T tokens, H BERT's width.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from timnet import config
+from timnet.model.branches import ModelError
+
+_IDENTITY = ("config.json", "model.safetensors", "tokenizer.json")
+
+
+@dataclass(frozen=True)
+class TextEncoder:
+    """A BERT with its tokenizer; `source` says where from, `sha256` a folder's content."""
+
+    source: str
+    sha256: str | None
+    tokenizer: Any
+    bert: nn.Module
+
+    @property
+    def width(self) -> int:
+        """Width H of the token states."""
+        return int(self.bert.config.hidden_size)  # type: ignore[union-attr, arg-type]
+
+    def tokenize(self, texts: Sequence[str], tokens: int, literal: bool = False) -> tuple[Tensor, Tensor]:
+        """Return token ids and mask (B, T), T at most `tokens`.
+
+        `literal` pads with zeros to `tokens` and lets the padding count, as in the paper (Sec. IV-B).
+        """
+        fields = self.tokenizer(
+            list(texts),
+            padding="max_length" if literal else True,
+            truncation=True,
+            max_length=tokens,
+            return_tensors="pt",
+        )
+        mask_BT = fields["attention_mask"]
+        return fields["input_ids"], torch.ones_like(mask_BT) if literal else mask_BT
+
+    def truncated(self, texts: Sequence[str], tokens: int) -> float:
+        """Return the share of texts that are longer than `tokens`."""
+        lengths = [len(ids) for ids in self.tokenizer(list(texts), verbose=False)["input_ids"]]
+        return sum(length > tokens for length in lengths) / max(len(lengths), 1)
+
+    @torch.inference_mode()
+    def states(
+        self,
+        texts: Sequence[str],
+        tokens: int,
+        literal: bool = False,
+        progress: Callable[[int, int], None] | None = None,
+        batch: int = 32,
+    ) -> TokenStates:
+        """Encode texts with the frozen encoder; texts of like length share a batch."""
+        device = next(self.bert.parameters()).device
+        order = sorted(range(len(texts)), key=lambda i: len(texts[i]))
+        states: list[Tensor] = [torch.empty(0)] * len(texts)
+        for start in range(0, len(order), batch):
+            rows = order[start : start + batch]
+            ids_BT, mask_BT = self.tokenize([texts[i] for i in rows], tokens, literal)
+            output = self.bert.eval()(input_ids=ids_BT.to(device), attention_mask=mask_BT.to(device))
+            for i, state_TH, length in zip(rows, output.last_hidden_state, mask_BT.sum(1), strict=True):
+                states[i] = state_TH[: int(length)].half().cpu()
+            if progress:
+                progress(min(start + batch, len(order)), len(order))
+        return TokenStates(tuple(states))
+
+
+@dataclass(frozen=True)
+class TokenStates:
+    """Token states of texts at their true lengths, fp16: what a frozen encoder is cached as."""
+
+    states: tuple[Tensor, ...]
+
+    def batch(self, rows: Sequence[int]) -> tuple[Tensor, Tensor]:
+        """Return padded states (B, T, H) float32 and their mask (B, T)."""
+        chosen = [self.states[int(row)].float() for row in rows]
+        states_BTH = nn.utils.rnn.pad_sequence(chosen, batch_first=True)
+        lengths = torch.tensor([len(state) for state in chosen])
+        return states_BTH, (torch.arange(states_BTH.shape[1]) < lengths.unsqueeze(1)).long()
+
+
+def load(source: str) -> TextEncoder:
+    """Load a BERT and its tokenizer from a local folder or a hub id.
+
+    Raises:
+        ModelError: no such folder or hub id within reach, or no encoder with safetensors weights there.
+    """
+    from transformers import AutoModel, AutoTokenizer
+    from transformers.utils import logging as transformers_logging
+
+    transformers_logging.disable_progress_bar()
+    folder = local_folder(source)
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(folder or source, local_files_only=folder is not None)
+        bert = AutoModel.from_pretrained(
+            folder or source,
+            local_files_only=folder is not None,
+            dtype=torch.float32,
+            use_safetensors=True,
+            **({"add_pooling_layer": False} if _is_bert(folder) else {}),
+        )
+    except (OSError, ValueError, KeyError) as error:
+        reason = str(error).strip().splitlines()[0]
+        raise ModelError(
+            f"text encoder: expected a BERT's local folder or hub id within reach, got {source!r} ({reason})"
+        ) from None
+    return TextEncoder(str(source), fingerprint(folder) if folder else None, tokenizer, bert.eval())
+
+
+def local_folder(source: str) -> Path | None:
+    """Return the folder that a source names, also relative to the repository; None for a hub id."""
+    for folder in (Path(source).expanduser(), config.REPOSITORY / source):
+        if folder.is_dir():
+            return folder
+    return None
+
+
+def fingerprint(folder: Path) -> str:
+    """Return the sha256 over config, weights and tokenizer of an encoder's folder."""
+    digest = hashlib.sha256()
+    for name in _IDENTITY:
+        path = folder / name
+        digest.update(name.encode())
+        digest.update(hashlib.sha256(path.read_bytes()).digest() if path.is_file() else b"absent")
+    return digest.hexdigest()
+
+
+def _is_bert(folder: Path | None) -> bool:
+    if folder is None:
+        return True
+    config_file = folder / "config.json"
+    return config_file.is_file() and '"bert"' in config_file.read_text(encoding="utf-8", errors="replace")

@@ -1,0 +1,354 @@
+"""Weights on disk: checkpoint folders and the four initialisations (base, imagenet, timnet, external).
+
+A checkpoint is a folder with `model.safetensors` and `model.json`: what the network is, and the sha256 of its
+weights. It is written atomically, weights first. Refuses pickles, flipped bits, unknown keys and networks of
+another shape; nothing is patched in silence.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save
+from torch import Tensor, nn
+
+from timnet import config
+from timnet.model import encoders
+from timnet.model.branches import ImageBranch, TextBranch, Trunk, seeded
+from timnet.model.classifier import Classifier
+from timnet.model.timnet import TIMNet
+
+WEIGHTS, DESCRIPTION, OWN_ENCODER = "model.safetensors", "model.json", "text-encoder"
+
+
+class CheckpointError(ValueError):
+    """Weights that cannot be used; the message says what, where, what was expected and what came."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class TimnetSpec:
+    """What a TIMNet checkpoint is."""
+
+    backbone: str
+    side: int
+    tokens: int
+    padding: str
+    width: int
+    text_encoder: str
+    """Where the text encoder came from: a folder's name or a hub id."""
+    text_encoder_sha256: str | None
+    """Content of a frozen encoder (`encoders.fingerprint`); None where the checkpoint holds its own."""
+    text_width: int
+    map_scale: float = 1.0
+    """Evidence, in logits, at which a map is painted at full strength."""
+    kind: str = "timnet"
+
+
+@dataclass(frozen=True, kw_only=True)
+class ClassifierSpec:
+    """What a classifier checkpoint is."""
+
+    backbone: str
+    side: int
+    width: int
+    task: str
+    labels: tuple[str, ...]
+    map_scale: float = 1.0
+    """Evidence, in logits, at which a map is painted at full strength."""
+    kind: str = "classifier"
+
+
+Spec = TimnetSpec | ClassifierSpec
+
+
+@dataclass(frozen=True)
+class Matched:
+    """Which keys of a trunk an initialisation filled."""
+
+    matched: tuple[str, ...]
+    missing: tuple[str, ...]
+    unexpected: tuple[str, ...]
+
+
+def build_timnet(spec: TimnetSpec, seed: int, bert: nn.Module | None = None) -> TIMNet:
+    """Return a new TIMNet; `bert` is held inside where it is trained."""
+    with seeded(seed):
+        image = ImageBranch(spec.backbone, spec.width)
+        return TIMNet(image, TextBranch(spec.text_width, spec.width, encoder=bert))
+
+
+def build_classifier(spec: ClassifierSpec, seed: int) -> Classifier:
+    """Return a new classifier."""
+    with seeded(seed):
+        return Classifier(Trunk(spec.backbone), len(spec.labels), spec.width)
+
+
+def save_checkpoint(
+    folder: Path, module: nn.Module, spec: Spec, encoder: encoders.TextEncoder | None = None
+) -> None:
+    """Write a checkpoint: fp16 weights, then the description that carries their sha256.
+
+    A trained text encoder is written beside them, with its tokenizer.
+
+    Raises:
+        OSError: the disk is full or read-only; the checkpoint that stood there before is still whole.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    if encoder is not None:
+        target = folder / OWN_ENCODER
+        encoder.bert.save_pretrained(target)  # type: ignore[operator]
+        encoder.tokenizer.save_pretrained(target)
+    weights = save(
+        {
+            key: (value.half() if value.is_floating_point() else value).cpu().contiguous()
+            for key, value in module.state_dict().items()
+            if not key.startswith("text.encoder.")
+        }
+    )
+    description = {"format": 1, "weights_sha256": hashlib.sha256(weights).hexdigest(), **asdict(spec)}
+    _replace(folder / WEIGHTS, weights)
+    _replace(folder / DESCRIPTION, (json.dumps(description, indent=2, sort_keys=True) + "\n").encode())
+
+
+def is_checkpoint(folder: Path) -> bool:
+    """Say whether a folder holds a finished checkpoint."""
+    return (folder / DESCRIPTION).is_file() and (folder / WEIGHTS).is_file()
+
+
+def describe(folder: Path) -> Spec:
+    """Read what a checkpoint is, without its weights.
+
+    Raises:
+        CheckpointError: no checkpoint there, or a description that is not one of ours.
+    """
+    return _spec(_description(folder), folder)
+
+
+def load_timnet(folder: Path) -> tuple[TIMNet, TimnetSpec, encoders.TextEncoder]:
+    """Load a TIMNet with the text encoder that it was trained with.
+
+    Raises:
+        CheckpointError: damaged, of another kind, or its text encoder is not on this machine.
+    """
+    spec = describe(folder)
+    if not isinstance(spec, TimnetSpec):
+        raise CheckpointError(f"{folder.name}: expected a TIMNet checkpoint, got a {spec.kind}")
+    encoder = _encoder_of(folder, spec)
+    module = build_timnet(spec, seed=0)
+    _fill(module, folder)
+    return module.eval(), spec, encoder
+
+
+def load_classifier(folder: Path) -> tuple[Classifier, ClassifierSpec]:
+    """Load a classifier.
+
+    Raises:
+        CheckpointError: damaged or of another kind.
+    """
+    spec = describe(folder)
+    if not isinstance(spec, ClassifierSpec):
+        raise CheckpointError(f"{folder.name}: expected a classifier checkpoint, got a {spec.kind} one")
+    module = build_classifier(spec, seed=0)
+    _fill(module, folder)
+    return module.eval(), spec
+
+
+def initialise(trunk: Trunk, source: str, backbone: str) -> Matched:
+    """Fill a trunk's weights from an initialisation.
+
+    Args:
+        source: `base` keeps the random weights; `imagenet` takes torchvision's; else a checkpoint folder
+            (also by its name under checkpoints/) or a file with a state dict (.safetensors, .pt, .pth).
+
+    Raises:
+        CheckpointError: not to be had, damaged, or none of its keys fits the trunk.
+    """
+    wanted = trunk.state_dict()
+    if source == "base":
+        return Matched((), tuple(wanted), ())
+    if source == "imagenet":
+        state = _imagenet(backbone)
+    elif (folder := checkpoint_folder(source)) is not None:
+        spec = describe(folder)
+        if spec.backbone != backbone:
+            raise CheckpointError(f"{folder.name}: expected a {backbone}, got a {spec.backbone}")
+        state = _weights(folder, _description(folder))
+    else:
+        state = _external(Path(source).expanduser())
+    found = _best_prefix(state, wanted)
+    if not found:
+        raise CheckpointError(
+            f"{Path(source).name}: none of its {len(state)} keys fits a {backbone}; "
+            f"expected names like conv1.weight, got {', '.join(list(state)[:3])}"
+        )
+    trunk.load_state_dict(found, strict=False)
+    taken = {id(value) for value in found.values()}
+    return Matched(
+        tuple(found),
+        tuple(key for key in wanted if key not in found),
+        tuple(key for key, value in state.items() if id(value) not in taken),
+    )
+
+
+def checkpoint_folder(source: str) -> Path | None:
+    """Return the checkpoint folder that a name or path means, or None."""
+    for folder in (Path(source).expanduser(), config.checkpoints() / source):
+        if is_checkpoint(folder):
+            return folder
+    return None
+
+
+def _description(folder: Path) -> dict[str, Any]:
+    try:
+        description = json.loads((folder / DESCRIPTION).read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise CheckpointError(
+            f"{folder.name}: expected a checkpoint folder, found no {DESCRIPTION} in it"
+        ) from None
+    except (OSError, ValueError) as error:
+        raise CheckpointError(f"{folder.name}: {DESCRIPTION} cannot be read ({error})") from None
+    if not isinstance(description, dict) or description.get("format") != 1:
+        raise CheckpointError(f"{folder.name}: expected {DESCRIPTION} of format 1, got another")
+    return description
+
+
+def _spec(description: dict[str, Any], folder: Path) -> Spec:
+    kinds: dict[str, type[Spec]] = {"timnet": TimnetSpec, "classifier": ClassifierSpec}
+    kind = kinds.get(str(description.get("kind")))
+    if kind is None:
+        raise CheckpointError(
+            f"{folder.name}: expected a timnet or classifier, got {description.get('kind')!r}"
+        )
+    values = {key: value for key, value in description.items() if key not in ("format", "weights_sha256")}
+    if "labels" in values:
+        values["labels"] = tuple(values["labels"])
+    names = {field.name for field in fields(kind)}
+    try:
+        if unknown := set(values) - names:
+            raise TypeError(f"unknown {', '.join(sorted(unknown))}")
+        return kind(**values)
+    except TypeError as error:
+        raise CheckpointError(
+            f"{folder.name}: {DESCRIPTION} does not describe a {kind.__name__} ({error})"
+        ) from None
+
+
+def _weights(folder: Path, description: dict[str, Any]) -> dict[str, Tensor]:
+    path = folder / WEIGHTS
+    try:
+        digest = hashlib.sha256(path.read_bytes()).hexdigest()
+        if digest != description.get("weights_sha256"):
+            raise CheckpointError(
+                f"{folder.name}: {WEIGHTS} is damaged or not its own: expected sha256 "
+                f"{str(description.get('weights_sha256'))[:12]}, got {digest[:12]}"
+            )
+        return {key: _full(value) for key, value in load_file(path).items()}
+    except (OSError, SafetensorError) as error:
+        raise CheckpointError(f"{folder.name}: {WEIGHTS} cannot be read ({error})") from None
+
+
+def _full(value: Tensor) -> Tensor:
+    return value.float() if value.is_floating_point() else value
+
+
+def _fill(module: nn.Module, folder: Path) -> None:
+    state = _weights(folder, _description(folder))
+    try:
+        module.load_state_dict(state, strict=True)
+    except RuntimeError as error:
+        reason = " ".join(str(error).split())[:300]
+        raise CheckpointError(f"{folder.name}: weights and description do not fit ({reason})") from None
+
+
+def _encoder_of(folder: Path, spec: TimnetSpec) -> encoders.TextEncoder:
+    if spec.text_encoder_sha256 is None:
+        return encoders.load(str(folder / OWN_ENCODER))
+    for candidate in (encoders.local_folder(spec.text_encoder), config.TEXT_ENCODER):
+        if candidate is not None and encoders.fingerprint(candidate) == spec.text_encoder_sha256:
+            return encoders.load(str(candidate))
+    raise CheckpointError(
+        f"{folder.name}: its text encoder {spec.text_encoder} with content {spec.text_encoder_sha256[:12]} "
+        "is not on this machine; put its folder where it was, or pre-train with another"
+    )
+
+
+def _imagenet(backbone: str) -> Mapping[str, Tensor]:
+    from torchvision.models import get_model_weights
+
+    weights = get_model_weights(backbone).DEFAULT
+    try:
+        return weights.get_state_dict(progress=False, check_hash=True, weights_only=True)
+    except (OSError, RuntimeError) as error:
+        name = weights.url.rsplit("/", 1)[-1]
+        where = Path(torch.hub.get_dir()) / "checkpoints"
+        raise CheckpointError(
+            f"imagenet: torchvision's weights for {backbone} are not on this machine and cannot be fetched "
+            f"({error}); put {name} into {where}, or start from base"
+        ) from None
+
+
+def _external(path: Path) -> Mapping[str, Tensor]:
+    if not path.is_file():
+        raise CheckpointError(
+            f"{path.name}: expected base, imagenet, a checkpoint folder or a state-dict file, found none"
+        )
+    try:
+        if path.suffix == ".safetensors":
+            state: Any = load_file(path)
+        else:
+            state = torch.load(path, map_location="cpu", weights_only=True)
+    except SafetensorError as error:
+        raise CheckpointError(f"{path.name}: not a readable safetensors file ({error})") from None
+    except Exception as error:
+        # The unpickler meets hostile and damaged files with many error types; all of them mean a refusal.
+        raise CheckpointError(
+            f"{path.name}: expected a state dict of plain tensors; anything else in it is refused "
+            f"({type(error).__name__})"
+        ) from None
+    for name in ("state_dict", "model", "teacher"):
+        if isinstance(state, dict) and isinstance(state.get(name), dict):
+            state = state[name]
+    if not isinstance(state, dict) or not all(isinstance(value, Tensor) for value in state.values()):
+        raise CheckpointError(f"{path.name}: expected a state dict of tensors, got {type(state).__name__}")
+    return state
+
+
+def _best_prefix(state: Mapping[str, Tensor], wanted: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Return the trunk's tensors under the prefix (module., image.trunk. ...) with the most fitting keys."""
+    prefixes = {key[: -len("conv1.weight")] for key in state if key.endswith("conv1.weight")}
+    best: dict[str, Tensor] = {}
+    for prefix in sorted(prefixes):
+        found = {
+            key: _full(state[prefix + key])
+            for key, value in wanted.items()
+            if prefix + key in state and state[prefix + key].shape == value.shape
+        }
+        if len(found) > len(best):
+            best = found
+    return best
+
+
+def _replace(path: Path, data: bytes) -> None:
+    """Write bytes so that a reader sees the old file or the new one, also after a power cut."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        with temporary.open("wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+    directory = os.open(path.parent, os.O_RDONLY)
+    try:
+        os.fsync(directory)
+    finally:
+        os.close(directory)
