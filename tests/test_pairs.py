@@ -1,0 +1,103 @@
+"""Pairs: who counts as a false negative, and mismatched reports that never belong to the film."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from timnet.cohorts import pairs
+from timnet.cohorts.records import CohortError
+
+
+def made(source, study, patient, text) -> pairs.Pairs:
+    number = len(source)
+    return pairs.Pairs(
+        pixels=(np.arange(number * 4, dtype=np.uint8).reshape(number, 2, 2),) * (max(source) + 1),
+        row=np.arange(number),
+        source=np.array(source),
+        study=np.array(study),
+        patient=np.array(patient),
+        text=np.array(text),
+        texts=tuple(map(str, range(max(text) + 1))),
+        held_out=np.zeros(number, bool),
+        without_text=0,
+    )
+
+
+codes = st.lists(st.tuples(*[st.integers(0, 3)] * 3, st.integers(0, 1)), min_size=2, max_size=25)
+
+
+@given(rows=codes, seed=st.integers(0, 99))
+def test_a_mismatched_report_is_of_the_same_source_and_of_another_study_patient_and_text(rows, seed):
+    study, patient, text, source = (list(column) for column in zip(*rows, strict=True))
+    found = made(source, study, patient, text)
+    everyone = range(len(rows))
+    drawn = found.mismatched(everyone, np.random.default_rng(seed))
+    for film, report in drawn:
+        assert source[film] == source[report]
+        assert study[film] != study[report]
+        assert patient[film] != patient[report]
+        assert text[film] != text[report]
+    has_one = {
+        i
+        for i in everyone
+        if any(
+            source[i] == source[j]
+            and study[i] != study[j]
+            and patient[i] != patient[j]
+            and text[i] != text[j]
+            for j in everyone
+        )
+    }
+    assert {film for film, _ in drawn} == has_one
+
+
+def test_every_report_that_is_left_comes_up():
+    found = made([0] * 5, range(5), range(5), [0, 0, 1, 2, 3])
+    rng = np.random.default_rng(0)
+    reports = {report for _ in range(200) for film, report in found.mismatched(range(5), rng) if film == 0}
+    assert reports == {2, 3, 4}
+
+
+def test_draws_repeat_with_the_seed_and_differ_between_epochs():
+    found = made([0] * 30, range(30), range(30), range(30))
+    draw = [found.mismatched(range(30), np.random.default_rng((0, epoch))) for epoch in (0, 0, 1)]
+    assert draw[0] == draw[1]
+    assert draw[0] != draw[2]
+
+
+def test_false_negatives_are_the_same_study_patient_or_text():
+    found = made([0] * 4, [0, 0, 1, 2], [0, 1, 0, 2], [0, 1, 2, 0])
+    index = np.arange(4)
+    same = found.false_negatives(index[:, None], index[None, :])
+    expected = np.eye(4, dtype=bool)
+    for i, j in ((0, 1), (0, 2), (0, 3)):
+        expected[i, j] = expected[j, i] = True
+    assert (same == expected).all()
+
+
+def test_a_cohorts_pairs_are_its_films_with_their_findings(cohort_folder):
+    from timnet.cohorts.store import Cohort
+
+    found = pairs.collect([str(cohort_folder)], ("val", "test"), side=32)
+    table = Cohort.open(cohort_folder).films()
+    assert len(found.row) == len(table) == 120
+    assert [found.texts[i] for i in found.text] == table["findings"].tolist()
+    assert found.held_out.tolist() == (table["split"] != "train").tolist()
+    assert (found.films([5, 2]) == Cohort.open(cohort_folder).pixels(32)[[5, 2]]).all()
+
+
+def test_the_same_patient_number_in_two_sources_is_two_patients(cohort_folder):
+    found = pairs.collect([str(cohort_folder)] * 2, ("val", "test"), side=32)
+    assert len(found.row) == 240
+    assert not set(found.patient[:120]) & set(found.patient[120:])
+    assert (found.films([0, 120])[0] == found.films([0, 120])[1]).all()
+
+
+def test_a_cohort_without_enough_pairs_is_refused(cohort_folder):
+    with pytest.raises(
+        CohortError, match="at least 4 pairs to train on and 2 held out in none, got 120 and 0"
+    ):
+        pairs.collect([str(cohort_folder)], ("none",), side=32)

@@ -1,0 +1,130 @@
+"""Film-report pairs of one or more cohorts, and mismatched ones to contrast them with.
+
+A pair is a film and its findings. Films without findings are counted and left out. Numbers restart between
+sources, so studies and patients are told apart by source. A mismatched report is never of the same study,
+patient or wording, and comes from the film's own source: between sources the style of the text alone would
+give a pair away.
+
+Shapes: N pairs, S side.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from timnet.cohorts import store
+
+Progress = Callable[[int, int | None], None]
+Codes = NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Pairs:
+    """N pairs; the codes are equal where source, study, patient or findings are."""
+
+    pixels: tuple[NDArray[np.uint8], ...]
+    row: NDArray[np.int64]
+    source: Codes
+    study: Codes
+    patient: Codes
+    text: Codes
+    texts: tuple[str, ...]
+    """Distinct findings, numbered by `text`."""
+    held_out: NDArray[np.bool_]
+    without_text: int
+
+    def films(self, pairs: Sequence[int]) -> NDArray[np.uint8]:
+        """Return the films (N, S, S) of the pairs asked for, in their order."""
+        return np.stack([self.pixels[self.source[i]][self.row[i]] for i in pairs])
+
+    def false_negatives(self, films: Codes, reports: Codes) -> NDArray[np.bool_]:
+        """Return True where film i with report j may be a true pair after all; broadcasts."""
+        return (
+            (self.study[films] == self.study[reports])
+            | (self.patient[films] == self.patient[reports])
+            | (self.text[films] == self.text[reports])
+        )
+
+    def mismatched(self, pairs: Sequence[int], rng: np.random.Generator) -> list[tuple[int, int]]:
+        """Draw one (film, report) a pair that does not belong together; a film that has none is left out."""
+        wanted = np.asarray(pairs, dtype=np.int64)
+        drawn: list[tuple[int, int]] = []
+        for source in np.unique(self.source[wanted]):
+            group = wanted[self.source[wanted] == source]
+            report = group[rng.integers(len(group), size=len(group))]
+            for _ in range(32):
+                false = np.flatnonzero(self.false_negatives(group, report))
+                if not len(false):
+                    break
+                report[false] = group[rng.integers(len(group), size=len(false))]
+            for film, other in zip(group, report, strict=True):
+                if self.false_negatives(film, other):
+                    # Bad luck or next to no choice: look at every report.
+                    choice = group[~self.false_negatives(film, group)]
+                    if not len(choice):
+                        continue
+                    other = rng.choice(choice)
+                drawn.append((int(film), int(other)))
+        return drawn
+
+
+def collect(
+    names: Sequence[str], held_out: Sequence[str], side: int, progress: Progress | None = None
+) -> Pairs:
+    """Gather the pairs of cohorts by name or path.
+
+    Raises:
+        CohortError: no such cohort, fewer than 4 pairs to train on or fewer than 2 held out, or nothing to
+            contrast since every report is one patient's.
+    """
+    pixels, rows, sources, splits = [], [], [], []
+    studies: list[str] = []
+    patients: list[str] = []
+    findings: list[str] = []
+    without = 0
+    for source, name in enumerate(names):
+        cohort = store.Cohort.open(store.find(name))
+        table = cohort.films()
+        kept = table[table["findings"].str.strip() != ""]
+        without += len(table) - len(kept)
+        pixels.append(cohort.pixels(side, progress=progress))
+        rows.append(kept.index.to_numpy(np.int64))
+        sources.append(np.full(len(kept), source, np.int64))
+        splits.append(kept["split"].isin(held_out).to_numpy(bool))
+        studies += [f"{source}/{study}" for study in kept["study"]]
+        patients += [f"{source}/{patient}" for patient in kept["patient"]]
+        findings += kept["findings"].tolist()
+    held = np.concatenate(splits)
+    told = f"{int((~held).sum())} and {int(held.sum())}"
+    if (~held).sum() < 4 or held.sum() < 2:
+        raise store.CohortError(
+            f"{', '.join(names)}: expected at least 4 pairs to train on and 2 held out in "
+            f"{' or '.join(held_out)}, got {told}"
+        )
+    texts, text = _codes(findings)
+    found = Pairs(
+        pixels=tuple(pixels),
+        row=np.concatenate(rows),
+        source=np.concatenate(sources),
+        study=_codes(studies)[1],
+        patient=_codes(patients)[1],
+        text=text,
+        texts=texts,
+        held_out=held,
+        without_text=without,
+    )
+    for part in (np.flatnonzero(~held), np.flatnonzero(held)):
+        if not found.mismatched(part.tolist(), np.random.default_rng(0)):
+            raise store.CohortError(
+                f"{', '.join(names)}: no two reports of different patients and wording, nothing to contrast"
+            )
+    return found
+
+
+def _codes(values: Sequence[str]) -> tuple[tuple[str, ...], Codes]:
+    index = {value: i for i, value in enumerate(dict.fromkeys(values))}
+    return tuple(index), np.array([index[value] for value in values], np.int64)

@@ -1,0 +1,158 @@
+"""How good predictions are: the paper's six metrics with patient-bootstrap intervals.
+
+Owns ACC, auROC, precision, recall, F1 and AP (paper Sec. IV-B) at threshold 0.5, by scikit-learn. What is
+undefined, such as the auROC of one class, is nan, never 0. Labels that are nan are unknown and left out.
+
+Shapes: N films or pairs, L labels.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+METRICS = ("ACC", "auROC", "Prec", "Recall", "F1", "AP")
+MACRO, MICRO = "macro", "micro"
+BLOCK = 2_000_000
+"""Weights held at a time in the bootstrap."""
+
+Scorer = Callable[[NDArray[np.float64], NDArray[np.float64]], NDArray[np.float64]]
+COLUMNS = ("label", "metric", "value", "low", "high", "n", "positives")
+
+
+def evaluate(
+    y_NL: NDArray[np.float64],
+    p_NL: NDArray[np.float64],
+    patients_N: Sequence[str],
+    labels: Sequence[str],
+    seed: int = 0,
+    draws: int = 1000,
+) -> pd.DataFrame:
+    """Return one row a label and metric, with the 95 % interval of a bootstrap over patients.
+
+    Args:
+        y_NL: truth in {0, 1, nan}.
+        p_NL: probabilities in [0, 1].
+        patients_N: whose films these are; a draw takes patients with all their films.
+        labels: L names; with two or more, `macro` and `micro` averages follow (the paper's multi-label auROC
+            looks micro-averaged; the field reports macro: both stand here).
+        draws: bootstrap draws.
+    """
+    y_NL, p_NL = np.asarray(y_NL, float), np.asarray(p_NL, float)
+    values = _with_averages([score(y, p) for y, p in zip(y_NL.T, p_NL.T, strict=True)], y_NL, p_NL, score)
+    weights = _resamples(patients_N, seed, draws)
+    drawn = np.concatenate([_drawn(y_NL, p_NL, part) for part in weights])
+    with warnings.catch_warnings():
+        # A metric that no draw defines has a nan interval; numpy warns of the empty slice.
+        warnings.simplefilter("ignore", RuntimeWarning)
+        low, high = np.nanpercentile(drawn, [2.5, 97.5], axis=0)
+    known = ~np.isnan(y_NL)
+    names = [*labels, MACRO, MICRO] if len(labels) > 1 else list(labels)
+    counts = [(int(known[:, i].sum()), int((y_NL[:, i] == 1).sum())) for i in range(len(labels))]
+    counts += [(int(known.sum()), int((y_NL == 1).sum()))] * (len(names) - len(labels))
+    rows = [
+        (name, metric, values[i, j], low[i, j], high[i, j], *counts[i])
+        for i, name in enumerate(names)
+        for j, metric in enumerate(METRICS)
+    ]
+    return pd.DataFrame(rows, columns=list(COLUMNS))
+
+
+def records(table: pd.DataFrame) -> list[dict[str, Any]]:
+    """Return a metrics table as JSON rows; what is undefined is null."""
+    return [
+        {str(name): None if value != value else value for name, value in row.items()}
+        for row in table.to_dict("records")
+    ]
+
+
+def score(y_N: NDArray[np.float64], p_N: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return the six metrics of one label in the order of METRICS; nan where undefined."""
+    from sklearn.metrics import average_precision_score, roc_auc_score
+
+    known = ~np.isnan(y_N)
+    truth, p = y_N[known] == 1, p_N[known]
+    said = p >= 0.5
+    hits, positives, named = int((truth & said).sum()), int(truth.sum()), int(said.sum())
+    accuracy = float((truth == said).mean()) if len(truth) else np.nan
+    precision = hits / named if named else np.nan
+    recall = hits / positives if positives else np.nan
+    f1 = 2 * hits / (named + positives) if named + positives else np.nan
+    if 0 < positives < len(truth):
+        auroc, ap = roc_auc_score(truth, p), average_precision_score(truth, p)
+    else:
+        auroc = ap = np.nan
+    return np.array([accuracy, auroc, precision, recall, f1, ap])
+
+
+def weighted_scores(
+    y_N: NDArray[np.float64], p_N: NDArray[np.float64], weights_DN: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """Return the six metrics (D, 6) of D weightings of one label's predictions; nan where undefined.
+
+    The same numbers as `score` with scikit-learn's sample weights, for all weightings from one sort: a
+    bootstrap asks a thousand times.
+    """
+    known = np.flatnonzero(~np.isnan(y_N))
+    order = known[np.argsort(-p_N[known], kind="stable")]
+    truth, p, weights = y_N[order] == 1, p_N[order], weights_DN[:, order]
+    # One point of the curves a distinct probability.
+    last = np.append(np.flatnonzero(np.diff(p)), len(p) - 1) if len(p) else np.array([], int)
+    hit = np.cumsum(weights * truth, 1)[:, last]
+    false = np.cumsum(weights * ~truth, 1)[:, last]
+    positives, negatives = (weights * truth).sum(1), (weights * ~truth).sum(1)
+    said = weights @ (p >= 0.5)
+    hits = weights @ ((p >= 0.5) & truth)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        accuracy = (hits + negatives - (said - hits)) / (positives + negatives)
+        area = (
+            np.diff(false, axis=1, prepend=0) * (hit + np.concatenate([0 * hit[:, :1], hit[:, :-1]], 1))
+        ).sum(1)
+        auroc = area / (2 * positives * negatives)
+        precision = np.nan_to_num(hit / (hit + false))
+        ap = (np.diff(hit, axis=1, prepend=0) * precision).sum(1) / positives
+        ap[negatives == 0] = np.nan
+        return np.stack(
+            [accuracy, auroc, hits / said, hits / positives, 2 * hits / (said + positives), ap], 1
+        )
+
+
+def _drawn(
+    y_NL: NDArray[np.float64], p_NL: NDArray[np.float64], weights_DN: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """Return every draw's table (D, labels and averages, 6)."""
+    num_labels = y_NL.shape[1]
+    each = [weighted_scores(y, p, weights_DN) for y, p in zip(y_NL.T, p_NL.T, strict=True)]
+    repeated = np.repeat(weights_DN, num_labels, axis=1)
+    together = _with_averages(each, y_NL, p_NL, lambda y, p: weighted_scores(y, p, repeated))
+    return np.moveaxis(together, 0, 1)
+
+
+def _with_averages(
+    each: list[NDArray[np.float64]], y_NL: NDArray[np.float64], p_NL: NDArray[np.float64], pooled: Scorer
+) -> NDArray[np.float64]:
+    """Return the labels' scores, with several labels followed by their macro and micro average."""
+    stacked = np.stack(each)
+    if len(each) == 1:
+        return stacked
+    defined = ~np.isnan(stacked)
+    with np.errstate(invalid="ignore"):
+        macro = np.where(defined, stacked, 0).sum(0) / defined.sum(0)
+    return np.concatenate([stacked, macro[None], pooled(y_NL.ravel(), p_NL.ravel())[None]])
+
+
+def _resamples(patients_N: Sequence[str], seed: int, draws: int) -> Iterator[NDArray[np.float64]]:
+    """Yield how often each row is in each bootstrap draw, (part of draws, N): patients with replacement."""
+    _, patient = np.unique(np.asarray(patients_N, dtype=str), return_inverse=True)
+    num_patients = int(patient.max()) + 1
+    rng = np.random.default_rng(seed)
+    part = max(1, BLOCK // len(patient))
+    for start in range(0, draws, part):
+        number = min(part, draws - start)
+        counts = rng.multinomial(num_patients, np.full(num_patients, 1 / num_patients), size=number)
+        yield counts[:, patient].astype(float)
