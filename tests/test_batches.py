@@ -1,0 +1,81 @@
+"""Batches: every film once an epoch, films as they lie in the cache, changes that keep laterality."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from timnet.training import augment, batches
+
+
+@given(films=st.integers(2, 60), batch=st.integers(2, 20), seed=st.integers(0, 99), epoch=st.integers(0, 5))
+def test_an_epoch_takes_every_film_once_in_as_many_steps_as_announced(films, batch, seed, epoch):
+    made = list(batches.orders(range(100, 100 + films), batch, seed, epoch))
+    assert sorted(sum(made, [])) == list(range(100, 100 + films))
+    assert len(made) == batches.steps(films, batch)
+    assert all(2 <= len(rows) <= batch + 1 for rows in made)
+
+
+def test_epochs_differ_and_repeat_with_the_seed():
+    first, again = list(batches.orders(range(20), 4, 1, 0)), list(batches.orders(range(20), 4, 1, 0))
+    assert first == again
+    assert first != list(batches.orders(range(20), 4, 1, 1))
+    assert first != list(batches.orders(range(20), 4, 2, 0))
+
+
+def test_films_come_as_they_lie_in_the_cache():
+    pixels = np.random.default_rng(0).integers(0, 256, (5, 8, 8), dtype=np.uint8)
+    made = batches.films(pixels, [3, 1], torch.device("cpu"))
+    assert made.shape == (2, 1, 8, 8)
+    torch.testing.assert_close(made[0, 0], torch.from_numpy(pixels[3].astype(np.float32) / 255))
+
+
+def test_forward_keeps_the_order_and_tells_how_far_it_is():
+    pixels = np.random.default_rng(0).integers(0, 256, (9, 8, 8), dtype=np.uint8)
+    told: list[tuple[int, int | None]] = []
+    rows = [8, 0, 4, 2, 6]
+    out = batches.forward(
+        lambda x: x.mean((2, 3)), pixels, rows, torch.device("cpu"), False, lambda *t: told.append(t), batch=2
+    )
+    np.testing.assert_allclose(out[:, 0], pixels[rows].mean((1, 2)) / 255, rtol=1e-5)
+    assert told == [(2, 5), (4, 5), (5, 5)]
+
+
+def test_no_change_drawn_changes_nothing():
+    films = torch.rand(2, 1, 16, 16)
+    torch.testing.assert_close(augment.apply(films, torch.zeros(2, 6)), films, atol=1e-5, rtol=1e-5)
+
+
+def test_a_left_marker_stays_on_the_left():
+    film = torch.zeros(50, 1, 32, 32)
+    film[:, :, 14:18, 4:8] = 1
+    moved = augment.apply(film, augment.draw(50, torch.Generator().manual_seed(0)))
+    moved = moved - moved.amin((2, 3), keepdim=True)
+    columns = torch.arange(32.0)
+    centre = (moved.sum((1, 2)) * columns).sum(1) / moved.sum((1, 2, 3))
+    peak = moved.flatten(1).argmax(1) % 32
+    assert (peak < 14).all()
+    assert centre.median() < 16
+
+
+def test_a_quarter_turn_moves_a_point_where_geometry_says():
+    film = torch.zeros(1, 1, 33, 33)
+    film[0, 0, 16, 28] = 1
+    turned = augment.apply(film, torch.tensor([[math.pi / 2, 0, 0, 0, 0, 0]]))
+    assert divmod(int(turned.flatten().argmax()), 33) in {(4, 16), (28, 16)}
+
+
+def test_films_stay_in_range_and_draws_within_their_limits():
+    drawn = augment.draw(1000, torch.Generator().manual_seed(1))
+    limits = [math.radians(10), 0.10, 0.06, 0.06, 0.20, 0.08]
+    for column, limit in zip(drawn.unbind(1), limits, strict=True):
+        assert column.abs().max() <= limit
+        assert column.mean() == pytest.approx(0, abs=limit / 10)
+    moved = augment.apply(torch.rand(1000, 1, 8, 8), drawn)
+    assert moved.min() >= 0
+    assert moved.max() <= 1

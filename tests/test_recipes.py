@@ -1,0 +1,171 @@
+"""Both recipes from cohort to checkpoint: they learn what is planted, and nothing from shuffled labels."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+
+from timnet import config
+from timnet.cohorts import splits, store, tasks
+from timnet.evaluation import matching
+from timnet.model import weights
+from timnet.reader import Reader
+from timnet.training import finetune, pretrain, runs
+
+
+def settings_finetune(cohort_folder, **changes) -> config.Finetune:
+    values = {
+        "cohort": str(cohort_folder),
+        "task": "Opacity",
+        "side": 48,
+        "width": 16,
+        "epochs": 8,
+        "batch": 28,
+        "learning_rate": 1e-3,
+        "augment": False,
+        "precision": "fp32",
+    }
+    return config.Finetune(**{**values, **changes})
+
+
+def settings_pretrain(cohort_folder, **changes) -> config.Pretrain:
+    values = {
+        "cohorts": (str(cohort_folder),),
+        "side": 48,
+        "width": 32,
+        "tokens": 48,
+        "epochs": 14,
+        "batch": 28,
+        "learning_rate": 1e-3,
+        "augment": False,
+        "precision": "fp32",
+    }
+    return config.Pretrain(**{**values, **changes})
+
+
+def value(rows, metric, label=None):
+    return next(row["value"] for row in rows if row["metric"] == metric and label in (None, row["label"]))
+
+
+def done(settings, train, folder):
+    runs.prepare(settings, folder)
+    state = runs.work(folder, train)
+    assert state.name == "done", state.reason
+    return runs.result(folder)
+
+
+def test_fine_tuning_finds_the_planted_blob_and_leaves_a_working_checkpoint(cohort_folder, tmp_path):
+    result = done(settings_finetune(cohort_folder), finetune.train, tmp_path / "run")
+    assert value(result["test"], "auROC") > 0.9
+    cohort = store.Cohort.open(cohort_folder)
+    train = cohort.films()["split"] == "train"
+    assert result["films"] == result["films_train"] == int(train.sum())
+    reader = Reader.load(tmp_path / "run")
+    films = cohort.films()
+    truth = tasks.targets(cohort, "Opacity").y_NL[:, 0]
+    test = np.flatnonzero(films["split"] == "test")
+    said = [reader.read(cohort.read_film(int(i))).probabilities["Opacity"] for i in test]
+    assert np.mean((np.array(said) >= 0.5) == truth[test]) == pytest.approx(value(result["test"], "ACC"))
+
+
+def test_shuffled_labels_teach_nothing_about_the_test_films(cohort_folder, tmp_path, monkeypatch):
+    """The alarm for a leak: with labels dealt out at random, test films must stay unknown."""
+    real = tasks.targets
+
+    def shuffled(cohort, task):
+        targets = real(cohort, task)
+        y = targets.y_NL.copy()
+        train = np.flatnonzero(cohort.films()["split"] == "train")
+        y[train] = y[np.random.default_rng(1).permutation(train)]
+        return tasks.Targets(targets.task, targets.labels, y)
+
+    monkeypatch.setattr(tasks, "targets", shuffled)
+    result = done(settings_finetune(cohort_folder), finetune.train, tmp_path / "run")
+    low, high = next((row["low"], row["high"]) for row in result["test"] if row["metric"] == "auROC")
+    assert low < 0.8
+    assert high > 0.2
+
+
+def test_the_films_drawn_are_those_of_the_nested_draw(cohort_folder, tmp_path):
+    result = done(
+        settings_finetune(cohort_folder, fraction=0.2, epochs=1, seed=4), finetune.train, tmp_path / "r"
+    )
+    cohort = store.Cohort.open(cohort_folder)
+    y = tasks.targets(cohort, "Opacity").y_NL
+    train = np.flatnonzero(cohort.films()["split"] == "train")
+    drawn = train[splits.draw(y[train], 0.2, 4)]
+    assert result["films"] == len(drawn) == round(0.2 * len(train))
+    assert result["positives"] == {"Opacity": int(y[drawn].sum())}
+
+
+def test_the_same_seed_gives_the_same_weights_and_losses(cohort_folder, tmp_path):
+    losses = []
+    for name in ("a", "b"):
+        settings = settings_finetune(cohort_folder, fraction=0.2, epochs=2, augment=True)
+        done(settings, finetune.train, tmp_path / name)
+        events = runs.events(tmp_path / name)
+        losses.append(events["loss"].dropna().iloc[-1])
+    assert losses[0] == losses[1]
+    description = [json.loads((tmp_path / name / "model.json").read_text()) for name in ("a", "b")]
+    assert description[0]["weights_sha256"] == description[1]["weights_sha256"]
+
+
+def test_a_multi_label_task_reports_every_label_and_both_averages(cohort_folder, tmp_path):
+    settings = settings_finetune(cohort_folder, task="Opacity,Left opacity", epochs=1, fraction=0.3)
+    result = done(settings, finetune.train, tmp_path / "run")
+    assert {row["label"] for row in result["test"]} == {"Opacity", "Left opacity", "macro", "micro"}
+    assert weights.describe(tmp_path / "run").labels == ("Opacity", "Left opacity")
+
+
+def test_a_task_without_labelled_films_fails_with_a_sentence(cohort_folder, tmp_path):
+    runs.prepare(settings_finetune(cohort_folder, task="Scoliosis"), tmp_path / "run")
+    state = runs.work(tmp_path / "run", finetune.train)
+    assert state.name == "failed"
+    assert "Scoliosis" in state.reason
+
+
+@pytest.mark.parametrize("objective", ["all-pairs", "pairs"])
+def test_pre_training_learns_which_report_belongs_to_which_film(cohort_folder, tmp_path, objective):
+    settings = settings_pretrain(
+        cohort_folder, objective=objective, batch=28 if objective == "all-pairs" else 56
+    )
+    result = done(settings, pretrain.train, tmp_path / "run")
+    low = next(
+        row["low"] for row in result["held_out"] if row["metric"] == "auROC" and row["label"] == matching.MANY
+    )
+    assert low > 0.5
+    assert result["pairs_train"] + result["pairs_held_out"] == 120
+    assert result["truncated"] == 0
+
+
+def test_a_pre_trained_trunk_starts_a_classifier(cohort_folder, tmp_path):
+    done(settings_pretrain(cohort_folder, epochs=1), pretrain.train, tmp_path / "timnet")
+    settings = settings_finetune(
+        cohort_folder, initialisation=str(tmp_path / "timnet"), epochs=1, fraction=0.3
+    )
+    result = done(settings, finetune.train, tmp_path / "run")
+    assert result["initialised"] == {"matched": 120, "missing": 0, "unexpected": 0} | {
+        "unexpected": result["initialised"]["unexpected"]
+    }
+
+
+def test_a_trained_text_branch_keeps_its_encoder_and_reads(cohort_folder, tmp_path, tiny_bert):
+    settings = settings_pretrain(
+        cohort_folder, text_mode="full", text_encoder=str(tiny_bert), epochs=2, padding="literal"
+    )
+    done(settings, pretrain.train, tmp_path / "run")
+    assert (tmp_path / "run" / "text-encoder" / "model.safetensors").is_file()
+    film = store.Cohort.open(cohort_folder).read_film(0)
+    reading = Reader.load(tmp_path / "run").read(film, "There is an opacity in the left lung.")
+    assert 0 < reading.match < 1
+
+
+def test_a_frozen_encoder_is_not_moved_by_pre_training(cohort_folder, tmp_path):
+    done(settings_pretrain(cohort_folder, epochs=1), pretrain.train, tmp_path / "run")
+    assert not (tmp_path / "run" / "text-encoder").exists()
+    spec = weights.describe(tmp_path / "run")
+    from timnet.model import encoders
+
+    assert spec.text_encoder_sha256 == encoders.fingerprint(config.TEXT_ENCODER)

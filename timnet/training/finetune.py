@@ -1,0 +1,145 @@
+"""Fine-tuning: a cohort's films and a share of its labels -> a classifier and its test metrics.
+
+Paper Sec. III-B, III-C and IV-B: Adam 1e-4, cross-entropy, 100 epochs, batch 16. No film of the test
+split is seen before the end, there is no early stopping, and the last epoch's weights are kept.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+from torch import Tensor, nn
+
+from timnet import config
+from timnet.cohorts import splits, store, tasks
+from timnet.evaluation import cam, metrics
+from timnet.model import weights
+from timnet.training import augment, batches, devices, loop, objectives
+from timnet.training.runs import Events
+
+TRAIN, VAL, TEST = "train", "val", "test"
+MAPPED = 64
+"""Films whose maps set the checkpoint's scale."""
+
+
+class LabelObjective(nn.Module):
+    """Batch -> masked cross-entropy of a classifier."""
+
+    def __init__(self, classifier: nn.Module) -> None:
+        super().__init__()
+        self.classifier = classifier
+
+    def forward(self, batch: loop.Batch) -> Tensor:
+        """Return the loss of `films` (B, 1, S, S) against `y` (B, L)."""
+        return objectives.masked_bce(self.classifier(batch["films"]), batch["y"])
+
+
+def train(settings: config.Finetune, folder: Path, events: Events) -> dict[str, Any]:
+    """Fine-tune, write the checkpoint into the folder and return what was measured.
+
+    Raises:
+        ValueError: the cohort, task, split or initialisation cannot be used; the message says why.
+    """
+    cohort = store.Cohort.open(store.find(settings.cohort))
+    targets = tasks.targets(cohort, settings.task)
+    table = cohort.films()
+    train_rows, test_rows = _rows(table, targets.y_NL, cohort.name)
+    drawn = train_rows[splits.draw(targets.y_NL[train_rows], settings.fraction, settings.seed)]
+
+    on = devices.device()
+    precision = devices.precision(settings.precision, on)
+    source = weights.checkpoint_folder(settings.initialisation)
+    backbone = weights.describe(source).backbone if source else settings.backbone
+    spec = weights.ClassifierSpec(
+        backbone=backbone,
+        side=settings.side,
+        width=settings.width,
+        task=settings.task,
+        labels=targets.labels,
+    )
+    classifier = weights.build_classifier(spec, settings.seed)
+    matched = weights.initialise(classifier.trunk, settings.initialisation, backbone)
+    batches.channels_last(classifier, on)
+    events.append("phase", phase="reading films", device=devices.describe(on), precision=precision)
+    pixels = cohort.pixels(settings.side, progress=events.phase("reading films"))
+
+    y_NL = torch.from_numpy(targets.y_NL)
+
+    def epoch_batches(epoch: int) -> Iterator[loop.Batch]:
+        chance = batches.generator(settings.seed, epoch)
+        for rows in batches.orders(drawn.tolist(), settings.batch, settings.seed, epoch):
+            films = batches.films(pixels, rows, on)
+            if settings.augment:
+                films = augment.apply(films, augment.draw(len(rows), chance))
+            yield {"films": films, "y": y_NL[rows].to(on), "rows": rows}
+
+    events.append("phase", phase="training", films=len(drawn))
+    accelerator = loop.accelerator(precision)
+    loop.fit(
+        LabelObjective(classifier),
+        epoch_batches,
+        torch.optim.Adam(classifier.parameters(), lr=settings.learning_rate, fused=True),
+        accelerator,
+        events,
+        epochs=settings.epochs,
+        steps=batches.steps(len(drawn), settings.batch),
+    )
+
+    events.append("phase", phase="testing", films=len(test_rows))
+    classifier.eval()
+    logits_NL = batches.forward(
+        classifier, pixels, test_rows.tolist(), on, precision == "bf16", events.phase("testing")
+    )
+    tested = metrics.evaluate(
+        targets.y_NL[test_rows].astype(float),
+        logits_NL.double().sigmoid().numpy(),
+        table["patient"].iloc[test_rows].tolist(),
+        targets.labels,
+        settings.seed,
+    )
+    spec = replace(spec, map_scale=_map_scale(classifier, pixels, drawn, on))
+    weights.save_checkpoint(folder, classifier, spec)
+    return {
+        "test": metrics.records(tested),
+        "films": len(drawn),
+        "positives": {
+            label: int((targets.y_NL[drawn, i] == 1).sum()) for i, label in enumerate(targets.labels)
+        },
+        "patients": int(table["patient"].iloc[drawn].nunique()),
+        "films_train": len(train_rows),
+        "films_test": len(test_rows),
+        "initialised": {
+            "matched": len(matched.matched),
+            "missing": len(matched.missing),
+            "unexpected": len(matched.unexpected),
+        },
+        "device": devices.describe(on),
+        "precision": precision,
+    }
+
+
+def _rows(table: pd.DataFrame, y_NL: np.ndarray, cohort: str) -> tuple[np.ndarray, np.ndarray]:
+    """Return the labelled rows of the training and of the test split (validation where there is no test)."""
+    known_N = ~np.isnan(y_NL).all(1)
+    split_N = table["split"].to_numpy()
+    parts = {name: np.flatnonzero(known_N & (split_N == name)) for name in (TRAIN, VAL, TEST)}
+    test_rows = parts[TEST] if len(parts[TEST]) else parts[VAL]
+    for name, rows in (("training", parts[TRAIN]), ("test or validation", test_rows)):
+        if len(rows) < 2:
+            raise store.CohortError(
+                f"{cohort}: expected at least 2 labelled films in its {name} split, got {len(rows)}"
+            )
+    return parts[TRAIN], test_rows
+
+
+def _map_scale(classifier: Any, pixels: Any, rows: np.ndarray, on: torch.device) -> float:
+    """Return the evidence at which this classifier's maps are painted at full strength."""
+    with torch.inference_mode():
+        grid_BChw = classifier.grid(batches.films(pixels, rows[:MAPPED].tolist(), on))
+    return cam.scale_of(cam.evidence(grid_BChw.clone(), classifier.head)[1])

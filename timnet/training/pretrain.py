@@ -1,0 +1,214 @@
+"""Pre-training: film-report pairs of one or more cohorts -> a TIMNet and its matching metrics.
+
+Paper Sec. III-A and IV-B. Two objectives over one network: the paper's literal pairs with negatives drawn
+anew each epoch, and every pair of a batch with false negatives left out. A frozen text encoder runs once and
+is cached as token states. Matching is measured on held-out patients; the last epoch's weights are kept, so
+nothing is chosen on them.
+
+Shapes: B batch, P pairs, S side, T tokens, D joint width.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from timnet import config
+from timnet.cohorts.pairs import Pairs, collect
+from timnet.evaluation import cam, matching, metrics
+from timnet.model import encoders, weights
+from timnet.model.timnet import TIMNet
+from timnet.training import augment, batches, devices, loop, objectives
+from timnet.training.runs import Events
+
+MAPPED = 64
+"""Pairs whose maps set the checkpoint's scale."""
+
+
+class MatchObjective(nn.Module):
+    """Batch -> matching loss of a TIMNet, literal pairs or every pair of the batch."""
+
+    def __init__(self, timnet: TIMNet) -> None:
+        super().__init__()
+        self.timnet = timnet
+
+    def forward(self, batch: loop.Batch) -> Tensor:
+        """Return the loss of `films` (B, 1, S, S) against `text`; `positive` (B,) makes it literal."""
+        v_image = self.timnet.image(batch["films"])[1]
+        v_text = text_vectors(self.timnet, batch["text"])
+        if "positive" in batch:
+            return objectives.pair_loss(self.timnet.match(v_image, v_text), batch["positive"])
+        logit_BB = self.timnet.match_all(v_image, v_text)
+        return objectives.match_loss(logit_BB, batch["own"], batch["false_negative"])
+
+
+class Reports:
+    """The text side of the pairs: token states once for all where the encoder is frozen, else token ids."""
+
+    def __init__(
+        self, pairs: Pairs, encoder: encoders.TextEncoder, settings: config.Pretrain, events: Events
+    ):
+        self._pairs, self._encoder, self._tokens = pairs, encoder, settings.tokens
+        self._literal = settings.padding == "literal"
+        self._states = None
+        if settings.text_mode == "frozen":
+            self._states = encoder.states(
+                pairs.texts, settings.tokens, self._literal, events.phase("reading reports")
+            )
+
+    def batch(self, chosen: Sequence[int], on: torch.device) -> tuple[Tensor, Tensor]:
+        """Return states (B, T, H) or token ids (B, T), and their mask (B, T)."""
+        rows = self._pairs.text[list(chosen)]
+        if self._states is not None:
+            first, mask = self._states.batch(rows.tolist())
+        else:
+            texts = [self._pairs.texts[i] for i in rows]
+            first, mask = self._encoder.tokenize(texts, self._tokens, self._literal)
+        return first.to(on), mask.to(on)
+
+
+def text_vectors(timnet: TIMNet, text: tuple[Tensor, Tensor]) -> Tensor:
+    """Return v_t of token ids where the encoder is the branch's own, of token states where it is frozen."""
+    first, mask = text
+    return timnet.text.project(first, mask) if timnet.text.encoder is None else timnet.text(first, mask)
+
+
+def train(settings: config.Pretrain, folder: Path, events: Events) -> dict[str, Any]:
+    """Pre-train, write the checkpoint into the folder and return what was measured.
+
+    Raises:
+        ValueError: a cohort, encoder or initialisation cannot be used; the message says why.
+    """
+    on = devices.device()
+    precision = devices.precision(settings.precision, on)
+    events.append("phase", phase="reading films", device=devices.describe(on), precision=precision)
+    pairs = collect(settings.cohorts, settings.held_out, settings.side, events.phase("reading films"))
+    train_pairs = np.flatnonzero(~pairs.held_out).tolist()
+    held_pairs = np.flatnonzero(pairs.held_out).tolist()
+
+    encoder = encoders.load(settings.text_encoder)
+    encoder.bert.to(on)
+    reports = Reports(pairs, encoder, settings, events)
+    own_encoder = settings.text_mode == "full"
+    spec = weights.TimnetSpec(
+        backbone=settings.backbone,
+        side=settings.side,
+        tokens=settings.tokens,
+        padding=settings.padding,
+        width=settings.width,
+        text_encoder=settings.text_encoder,
+        text_encoder_sha256=None if own_encoder else encoder.sha256,
+        text_width=encoder.width,
+    )
+    timnet = weights.build_timnet(spec, settings.seed, encoder.bert if own_encoder else None)
+    matched = weights.initialise(timnet.image.trunk, settings.image_weights, settings.backbone)
+    batches.channels_last(timnet, on)
+
+    epoch_batches = _literal_pairs if settings.objective == "pairs" else _all_pairs
+    num_pairs = len(train_pairs)
+    if settings.objective == "pairs":
+        num_pairs += len(pairs.mismatched(train_pairs, _rng(settings.seed, 0)))
+    events.append("phase", phase="training", films=len(train_pairs))
+    loop.fit(
+        MatchObjective(timnet),
+        lambda epoch: epoch_batches(settings, pairs, train_pairs, reports, on, epoch),
+        torch.optim.Adam(timnet.parameters(), lr=settings.learning_rate, fused=True),
+        loop.accelerator(precision),
+        events,
+        epochs=settings.epochs,
+        steps=batches.steps(num_pairs, settings.batch),
+    )
+
+    events.append("phase", phase="testing", films=len(held_pairs))
+    timnet.eval()
+    v_image, v_text = _vectors(timnet, pairs, held_pairs, reports, on, precision == "bf16")
+    table = matching.evaluate(timnet, v_image, v_text, pairs, held_pairs, settings.seed)
+    spec = replace(spec, map_scale=_map_scale(timnet, pairs, train_pairs[:MAPPED], reports, on))
+    weights.save_checkpoint(folder, timnet, spec, encoder if own_encoder else None)
+    return {
+        "held_out": metrics.records(table),
+        "pairs_train": len(train_pairs),
+        "pairs_held_out": len(held_pairs),
+        "patients_train": len(np.unique(pairs.patient[train_pairs])),
+        "patients_held_out": len(np.unique(pairs.patient[held_pairs])),
+        "films_without_text": pairs.without_text,
+        "truncated": encoder.truncated(pairs.texts, settings.tokens),
+        "initialised": {"matched": len(matched.matched), "missing": len(matched.missing)},
+        "device": devices.describe(on),
+        "precision": precision,
+    }
+
+
+def _rng(seed: int, epoch: int) -> np.random.Generator:
+    return np.random.default_rng((seed, epoch))
+
+
+def _films(
+    settings: config.Pretrain, pairs: Pairs, chosen: Sequence[int], on: torch.device, chance: torch.Generator
+) -> Tensor:
+    films = batches.films(pairs.films(chosen), range(len(chosen)), on)
+    return augment.apply(films, augment.draw(len(chosen), chance)) if settings.augment else films
+
+
+def _all_pairs(
+    settings: config.Pretrain, pairs: Pairs, train: list[int], reports: Reports, on: torch.device, epoch: int
+) -> Iterator[loop.Batch]:
+    """Yield batches of true pairs; every film meets every report of its batch."""
+    chance = batches.generator(settings.seed, epoch)
+    for chosen in batches.orders(train, settings.batch, settings.seed, epoch):
+        index = np.array(chosen)
+        own = np.eye(len(index), dtype=bool)
+        false = pairs.false_negatives(index[:, None], index[None, :]) & ~own
+        yield {
+            "films": _films(settings, pairs, chosen, on, chance),
+            "text": reports.batch(chosen, on),
+            "own": torch.from_numpy(own).to(on),
+            "false_negative": torch.from_numpy(false).to(on),
+            "rows": chosen,
+        }
+
+
+def _literal_pairs(
+    settings: config.Pretrain, pairs: Pairs, train: list[int], reports: Reports, on: torch.device, epoch: int
+) -> Iterator[loop.Batch]:
+    """Yield batches of single pairs: each film once with its report, once with another's, drawn anew."""
+    chance = batches.generator(settings.seed, epoch)
+    both = [(i, i) for i in train] + pairs.mismatched(train, _rng(settings.seed, epoch))
+    for places in batches.orders(range(len(both)), settings.batch, settings.seed, epoch):
+        chosen = [both[k][0] for k in places]
+        yield {
+            "films": _films(settings, pairs, chosen, on, chance),
+            "text": reports.batch([both[k][1] for k in places], on),
+            "positive": torch.tensor([both[k][0] == both[k][1] for k in places], device=on),
+            "rows": chosen,
+        }
+
+
+@torch.inference_mode()
+def _vectors(
+    timnet: TIMNet, pairs: Pairs, chosen: list[int], reports: Reports, on: torch.device, bf16: bool
+) -> tuple[Tensor, Tensor]:
+    """Return film and report vectors (P, D) of the pairs."""
+    v_image, v_text = [], []
+    for start in range(0, len(chosen), 32):
+        part = chosen[start : start + 32]
+        films = batches.films(pairs.films(part), range(len(part)), on)
+        with torch.autocast(on.type, torch.bfloat16, enabled=bf16):
+            v_image.append(timnet.image(films)[1].float())
+            v_text.append(text_vectors(timnet, reports.batch(part, on)).float())
+    return torch.cat(v_image), torch.cat(v_text)
+
+
+def _map_scale(timnet: TIMNet, pairs: Pairs, chosen: list[int], reports: Reports, on: torch.device) -> float:
+    """Return the evidence at which this network's match maps are painted at full strength."""
+    with torch.no_grad():
+        grid = timnet.image.grid(batches.films(pairs.films(chosen), range(len(chosen)), on))
+        v_text = text_vectors(timnet, reports.batch(chosen, on))
+    maps = cam.evidence(grid, lambda pooled: timnet.match(timnet.image.fc(pooled), v_text).unsqueeze(1))[1]
+    return cam.scale_of(maps)
