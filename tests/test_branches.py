@@ -1,4 +1,4 @@
-"""The branches: counts and shapes worked out by hand, one grey channel for three, padding that changes nothing."""
+"""The branches: counts and shapes worked out by hand, one grey channel for three, inert padding."""
 
 from __future__ import annotations
 
@@ -115,7 +115,7 @@ def test_every_torchvision_resnet_can_be_the_trunk():
 
 
 def test_another_network_is_refused_by_name():
-    with pytest.raises(ModelError, match="expected one of .*resnet18.*, got 'vgg16'"):
+    with pytest.raises(ModelError, match=r"expected one of .*resnet18.*, got 'vgg16'"):
         Trunk("vgg16")
 
 

@@ -1,4 +1,4 @@
-"""Maps: equal to the library's Grad-CAM up to its scaling, tied to the logit, painted on an absolute scale."""
+"""Maps: equal to the library's Grad-CAM up to scaling, tied to the logit, painted absolutely."""
 
 from __future__ import annotations
 

@@ -104,6 +104,6 @@ def test_a_folder_without_a_readable_bert_is_refused_in_one_sentence(what, tiny_
             state = BertModel.from_pretrained(tiny_bert, add_pooling_layer=False).state_dict()
             torch.save(state, folder / "pytorch_model.bin")
             (folder / "model.safetensors").unlink()
-    with pytest.raises(ModelError, match="^text encoder: expected") as refused:
+    with pytest.raises(ModelError, match=r"^text encoder: expected") as refused:
         encoders.load(str(folder))
     assert "\n" not in str(refused.value)

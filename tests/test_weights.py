@@ -1,4 +1,4 @@
-"""Weights: checkpoints come back with identical logits or are refused, and each initialisation fills the trunk."""
+"""Weights: checkpoints come back with the same logits or are refused, initialisations fill the trunk."""
 
 from __future__ import annotations
 

@@ -1,0 +1,192 @@
+"""The command line: the Reading of the pages, exit status 2 with one sentence, and a run from end to end."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from timnet import arguments, config
+from timnet.__main__ import main
+from timnet.cohorts.films import read_film
+from timnet.model import encoders, weights
+from timnet.reader import Reader
+
+TINY = ["--side", "48", "--width", "16", "--epochs", "1", "--precision", "fp32"]
+
+
+@pytest.fixture
+def places(tmp_path, monkeypatch, cohort_folder):
+    monkeypatch.setenv("TIMNET_HOME", str(cohort_folder.parent))
+    monkeypatch.setenv("TIMNET_CHECKPOINTS", str(tmp_path / "checkpoints"))
+    (tmp_path / "checkpoints").mkdir()
+    return tmp_path
+
+
+@pytest.fixture
+def timnet(places):
+    spec = weights.TimnetSpec(
+        backbone="resnet18",
+        side=48,
+        tokens=48,
+        padding="masked",
+        width=16,
+        text_encoder="assets/text-encoder",
+        text_encoder_sha256=encoders.fingerprint(config.TEXT_ENCODER),
+        text_width=384,
+    )
+    weights.save_checkpoint(places / "checkpoints" / "open", weights.build_timnet(spec, 0), spec)
+    return "open"
+
+
+@pytest.fixture
+def film(places):
+    path = places / "film.png"
+    Image.fromarray(np.random.default_rng(0).integers(0, 256, (60, 50), dtype=np.uint8)).save(path)
+    return path
+
+
+def told(capsys):
+    return json.loads(capsys.readouterr().out)
+
+
+def refused(capsys, *words) -> str:
+    assert main(list(words)) == 2
+    out, err = capsys.readouterr()
+    assert out == ""
+    lines = [line for line in err.splitlines() if line.startswith("timnet: ")]
+    assert len(lines) == 1
+    assert "Traceback" not in err
+    return lines[0]
+
+
+def test_match_prints_the_readers_own_number_digit_for_digit(capsys, timnet, film, places):
+    words = ["match", str(film), "--findings", "Clear lungs. Normal heart.", "--checkpoint", timnet]
+    assert main([*words, "--cam", str(places / "cam.png"), "--json"]) == 0
+    answer = told(capsys)
+    reading = Reader.load(timnet).read(read_film(film), "Clear lungs. Normal heart.")
+    assert answer["match_probability"] == reading.match
+    assert answer["film"]["rows"] == 60
+    assert answer["film"]["columns"] == 50
+    assert answer["film"]["kind"] == "png"
+    assert answer["checkpoint"] == "open"
+    assert answer["seconds"] > 0
+    with Image.open(places / "cam.png") as written:
+        assert (np.asarray(written) == reading.overlay("match")).all()
+
+
+def test_without_json_a_person_reads_it(capsys, timnet, film):
+    assert main(["match", str(film), "--findings", "Clear lungs.", "--checkpoint", timnet]) == 0
+    out = capsys.readouterr().out
+    assert out.startswith("match probability 0.")
+    assert config.RESEARCH_USE in out
+
+
+def test_import_fine_tune_diagnose_and_list_from_end_to_end(capsys, places, csv_root, film):
+    home = places / "home"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("TIMNET_HOME", str(home))
+        assert main(["import", "csv", str(csv_root), "--name", "mine", "--labels", "Opacity", "--json"]) == 0
+        summary = told(capsys)
+        assert (summary["studies"], summary["films"], summary["patients"]) == (120, 120, 60)
+        assert set(summary) >= {"labels", "skipped", "splits"}
+        words = ["finetune", "mine", "--task", "Opacity", "--fraction", "0.2", "--seed", "1", *TINY, "--json"]
+        assert main(words) == 0
+        result = told(capsys)
+    assert {row["metric"] for row in result["test"]} == {"ACC", "auROC", "Prec", "Recall", "F1", "AP"}
+    assert result["settings"]["fraction"] == 0.2
+    assert main(["diagnose", str(film), "--checkpoint", result["run"], "--json"]) == 0
+    assert list(told(capsys)["probabilities"]) == ["Opacity"]
+    assert main(["runs", "--json"]) == 0
+    assert [(run["run"], run["state"]) for run in told(capsys)["runs"]] == [(result["run"], "done")]
+
+
+def test_pretrain_leaves_a_checkpoint_that_matches(capsys, places, film):
+    words = ["pretrain", "synthetic", "--out", str(places / "timnet"), "--batch", "56", *TINY, "--json"]
+    assert main(words) == 0
+    result = told(capsys)
+    assert {row["metric"] for row in result["held_out"]} == {"ACC", "auROC", "Prec", "Recall", "F1", "AP"}
+    assert main(["match", str(film), "--findings", "Clear.", "--checkpoint", str(places / "timnet")]) == 0
+
+
+@pytest.mark.parametrize(
+    ("words", "sentence"),
+    [
+        (["match", "no.png", "--findings", "x"], "no.png"),
+        (["match", "{film}", "--findings", "x", "--checkpoint", "none"], "none: no checkpoint of that name"),
+        (["match", "{film}", "--findings", "  ", "--checkpoint", "open"], "findings: expected the text"),
+        (
+            ["match", "{text}", "--findings", "x", "--checkpoint", "open"],
+            "notes.txt: expected a PNG, JPEG or DICOM",
+        ),
+        (["diagnose", "{film}", "--checkpoint", "open"], "findings: expected the text"),
+        (["import", "pacs", "x"], "import: expected csv or mendeley, got pacs"),
+        (["import", "csv", "nowhere", "--name", "x"], "nowhere"),
+        (["import", "mendeley", "{folder}", "--name", "../x"], "x"),
+        (["finetune", "nowhere", "--task", "Opacity"], "nowhere"),
+        (["finetune", "synthetic", "--task", "Opacity", "--fraction", "2"], "fraction: expected above 0"),
+        (["finetune", "synthetic", "--task", "Gout", "--epochs", "1"], "Gout"),
+        (
+            ["finetune", "synthetic", "--task", "Opacity", "--initialisation", "nope", *TINY],
+            "nope: expected base",
+        ),
+        (
+            ["finetune", "synthetic", "--task", "Opacity", "--backbone", "vgg16", *TINY],
+            "backbone: expected one of",
+        ),
+        (["pretrain", "synthetic", "--text-encoder", "{folder}", *TINY], "text encoder: expected"),
+        (["finetune"], "--task"),
+        (["finetune", "synthetic", "--task", "Opacity", "--side", "wide"], "wide"),
+        (["match", "{film}", "--findings", "x", "--shell"], "--shell"),
+        (["runs-all"], "expected one of"),
+        (["run"], "run: expected one run folder"),
+    ],
+)
+def test_bad_input_ends_with_status_2_and_one_sentence(capsys, timnet, film, places, words, sentence):
+    (places / "notes.txt").write_text("no film at all")
+    (places / "empty").mkdir()
+    names = {"{film}": film, "{text}": places / "notes.txt", "{folder}": places / "empty"}
+    assert sentence in refused(capsys, *[str(names.get(word, word)) for word in words])
+
+
+def test_the_paper_preset_sets_the_numbers_and_other_words_override_them():
+    settings, out, as_json = arguments.training(
+        config.Pretrain, ["a", "b", "--preset", "paper", "--side", "224"]
+    )
+    assert settings == config.Pretrain(
+        cohorts=("a", "b"), **{**config.numbers(config.Pretrain, "paper"), "side": 224}
+    )
+    assert (out, as_json) == (None, False)
+    same, _, _ = arguments.training(config.Pretrain, ["a", "b", "--preset=paper", "--side", "224"])
+    assert same == settings
+
+
+def test_the_surface_of_the_training_commands_is_the_settings():
+    with pytest.raises(arguments.Unusable, match="--shell"):
+        arguments.training(config.Finetune, ["cohort", "--task", "t", "--shell", "rm"])
+
+
+def test_a_run_from_the_command_line_and_one_submitted_have_the_same_settings_file(places, capsys):
+    from timnet.training import runs
+
+    words = ["synthetic", "--task", "Opacity", "--fraction", "0.1", *TINY]
+    settings, _, _ = arguments.training(config.Finetune, words)
+    assert main(["finetune", *words]) == 0
+    capsys.readouterr()
+    folder = config.checkpoints() / runs.folder_name(settings)
+    assert (folder / runs.CONFIG).read_text() == config.to_json(settings)
+    # The same settings submitted from a page are the same run: nothing starts anew.
+    assert runs.submit(settings, config.checkpoints()) == folder
+    assert runs.state(folder).name == "done"
+
+
+def test_the_module_runs_from_any_folder_and_help_ends_well(tmp_path):
+    ended = subprocess.run(
+        [sys.executable, "-m", "timnet", "--help"], cwd=config.REPOSITORY, capture_output=True, text=True
+    )
+    assert ended.returncode == 0
+    assert "pretrain" in ended.stdout

@@ -1,0 +1,205 @@
+"""The command line: `python -m timnet COMMAND ...`, the same functions as the pages.
+
+match, diagnose, import csv|mendeley, pretrain, finetune, runs, run. Exit status 0, or 2 with one sentence on
+standard error for what cannot be done; never a traceback. `--json` prints one object on standard output.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import logging
+import os
+import sys
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from timnet import arguments, config
+from timnet.progress import ProgressLine
+from timnet.training import runs
+
+Command = Callable[[list[str]], None]
+
+
+class Refused(ValueError):
+    """Something that cannot be done; the message is the sentence for standard error."""
+
+
+def match(words: list[str]) -> None:
+    """Print the match probability of a film and its findings."""
+    asked = arguments.parse(arguments.Match, "match", words)
+    _read(asked.film, asked.checkpoint, asked.cam, asked.json, asked.findings)
+
+
+def diagnose(words: list[str]) -> None:
+    """Print a classifier's probabilities for a film."""
+    asked = arguments.parse(arguments.Diagnose, "diagnose", words)
+    _read(asked.film, asked.checkpoint, asked.cam, asked.json, None)
+
+
+def import_cohort(words: list[str]) -> None:
+    """Import an export into a cohort under TIMNET_HOME."""
+    sources = {"csv": arguments.ImportCsv, "mendeley": arguments.ImportMendeley}
+    kind = words[0] if words else ""
+    if kind not in sources:
+        raise Refused(f"import: expected {' or '.join(sources)}, got {kind or 'nothing'}")
+    asked: Any = arguments.parse(sources[kind], f"import {kind}", words[1:])
+    columns = {
+        key: value for key, value in vars(asked).items() if key not in ("root", "name", "json") and value
+    }
+    from timnet.cohorts.readers import csv_table, mendeley
+
+    reader = csv_table if kind == "csv" else mendeley
+    summary = reader.run(asked.root, asked.name, progress=ProgressLine("reading films").done, **columns)
+    told = summary.as_dict()
+    _show(told, asked.json, [f"{key}: {value}" for key, value in told.items()])
+
+
+def pretrain(words: list[str]) -> None:
+    """Pre-train TIMNet on cohorts, in this process."""
+    _train(config.Pretrain, words)
+
+
+def finetune(words: list[str]) -> None:
+    """Fine-tune a classifier on a cohort, in this process."""
+    _train(config.Finetune, words)
+
+
+def show_runs(words: list[str]) -> None:
+    """List the runs under checkpoints/."""
+
+    asked = arguments.parse(arguments.Runs, "runs", words)
+    rows = [
+        {
+            "run": run.folder.name,
+            "command": config.command(run.settings),
+            "state": run.name,
+            "reason": run.reason,
+            "created": time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(run.created)),
+        }
+        for run in runs.all_runs(config.checkpoints())
+    ]
+    _show(
+        {"runs": rows}, asked.json, ["  ".join(filter(None, row.values())) for row in rows] or ["no runs yet"]
+    )
+
+
+def run(words: list[str]) -> None:
+    """Do the work of a submitted run's folder: what a page starts."""
+    if len(words) != 1:
+        raise Refused("run: expected one run folder")
+    # Pages stay quick while a run works.
+    os.nice(5)
+    runs.work(Path(words[0]), _trainer())
+
+
+COMMANDS: dict[str, Command] = {
+    "match": match,
+    "diagnose": diagnose,
+    "import": import_cohort,
+    "pretrain": pretrain,
+    "finetune": finetune,
+    "runs": show_runs,
+    "run": run,
+}
+
+
+def main(words: Sequence[str] | None = None) -> int:
+    """Run one command and return its exit status."""
+    given = list(sys.argv[1:] if words is None else words)
+    logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
+    # What pydicom has to say of a file's header is in the film's notes where it matters.
+    logging.getLogger("pydicom").setLevel(logging.ERROR)
+    if not given or given[0] in ("-h", "--help"):
+        print(f"usage: python -m timnet {{{','.join(COMMANDS)}}} ...\n\n{config.RESEARCH_USE}\n")
+        for name, command in COMMANDS.items():
+            print(f"  {name:<10}{command.__doc__}")
+        return 0
+    if given[0] not in COMMANDS:
+        print(f"timnet: expected one of {', '.join(COMMANDS)}, got {given[0]!r}", file=sys.stderr)
+        return 2
+    try:
+        COMMANDS[given[0]](given[1:])
+    except (ValueError, OSError) as error:
+        print(f"timnet: {_sentence(error)}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("timnet: stopped", file=sys.stderr)
+        return 130
+    return 0
+
+
+def _sentence(error: Exception) -> str:
+    if isinstance(error, OSError) and error.strerror:
+        name = f"{Path(str(error.filename)).name}: " if error.filename else ""
+        return f"{name}{error.strerror}"
+    return " ".join(str(error).split())
+
+
+def _read(film: Path, checkpoint: str, cam: Path | None, as_json: bool, findings: str | None) -> None:
+    from PIL import Image
+
+    from timnet.cohorts.films import read_film
+    from timnet.reader import MATCH, Reader
+
+    start = time.perf_counter()
+    read = read_film(film)
+    reading = Reader.load(checkpoint).read(read, findings)
+    told = {**reading.as_dict(), "seconds": round(time.perf_counter() - start, 3)}
+    if reading.match is not None:
+        name, lines = MATCH, [f"match probability {reading.match:.3f}"]
+        lines += [f"  {probability:.3f}  {sentence}" for sentence, probability in reading.sentences]
+    else:
+        name = max(reading.probabilities, key=lambda label: reading.probabilities[label])
+        lines = [f"{probability:.3f}  {label}" for label, probability in reading.probabilities.items()]
+    if cam is not None:
+        Image.fromarray(reading.overlay(name)).save(cam, format="PNG")
+        told["cam"] = {"map": name, "file": cam.name, "scale_logits": reading.map_scale}
+    _show(told, as_json, [*lines, config.RESEARCH_USE])
+
+
+def _train(shape: type[config.Run], words: list[str]) -> None:
+    settings, out, as_json = arguments.training(shape, words)
+    folder = out or config.checkpoints() / runs.folder_name(settings)
+    runs.prepare(settings, folder)
+    line = ProgressLine("")
+    ended = runs.work(folder, _trainer(), line.event)
+    line.end()
+    if ended.name != "done":
+        raise Refused(ended.reason)
+    result = runs.result(folder)
+    table = result.get("test") or result["held_out"]
+    lines = [f"{row['label']}  {row['metric']:<7}{_number(row)}" for row in table]
+    _show({"run": folder.name, "settings": dataclasses.asdict(settings), **result}, as_json, lines)
+
+
+def _trainer() -> runs.Train:
+    """Return what trains either kind of settings; torch is imported when it starts."""
+
+    def train(settings: config.Run, folder: Path, events: runs.Events) -> dict[str, Any]:
+        if isinstance(settings, config.Pretrain):
+            from timnet.training import pretrain as recipe
+
+            return recipe.train(settings, folder, events)
+        from timnet.training import finetune
+
+        return finetune.train(settings, folder, events)
+
+    return train
+
+
+def _number(row: dict[str, Any]) -> str:
+    if row["value"] is None:
+        return "undefined"
+    interval = "" if row["low"] is None else f"  ({row['low']:.3f} to {row['high']:.3f})"
+    return f"{row['value']:.3f}{interval}"
+
+
+def _show(told: dict[str, Any], as_json: bool, lines: Sequence[str]) -> None:
+    print(json.dumps(told) if as_json else "\n".join(lines))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

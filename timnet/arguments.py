@@ -1,0 +1,163 @@
+"""What each command of the command line takes: one dataclass a command, parsed by tyro."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import io
+import itertools
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, TypeVar, get_type_hints
+
+import tyro
+
+from timnet import config
+
+Shape = TypeVar("Shape")
+
+
+@dataclass(frozen=True)
+class Match:
+    """Does this report belong to this film?"""
+
+    film: Annotated[Path, tyro.conf.Positional]
+    """PNG, JPEG or DICOM."""
+    findings: str
+    """Findings text, or a whole report."""
+    checkpoint: str = "open-pairs"
+    """A TIMNet checkpoint: folder, or name under checkpoints/."""
+    cam: Path | None = None
+    """Write the film with the match map over it as a PNG."""
+    json: bool = False
+    """Print one JSON object."""
+
+
+@dataclass(frozen=True)
+class Diagnose:
+    """What does a fine-tuned classifier see on this film?"""
+
+    film: Annotated[Path, tyro.conf.Positional]
+    """PNG, JPEG or DICOM."""
+    checkpoint: str
+    """A classifier checkpoint: folder, or name under checkpoints/."""
+    cam: Path | None = None
+    """Write the film with the map of the likeliest label over it as a PNG."""
+    json: bool = False
+    """Print one JSON object."""
+
+
+@dataclass(frozen=True)
+class ImportCsv:
+    """Make a cohort of a table: a row a film, with text, patient, split and label columns."""
+
+    root: Annotated[Path, tyro.conf.Positional]
+    """Folder with the table and the films, or the table itself."""
+    name: str
+    """Name of the cohort."""
+    table: str | None = None
+    """The table's file name, where the folder holds several."""
+    film: str | None = None
+    """Column of film paths, relative to the folder."""
+    text: str | None = None
+    """Column of reports or findings."""
+    patient: str | None = None
+    """Column of patients; without one each film is its own patient."""
+    study: str | None = None
+    """Column of studies; without one each film is its own study."""
+    split: str | None = None
+    """Column of splits: train, val, test."""
+    view: str | None = None
+    """Column of views: PA, AP, lateral."""
+    labels: tuple[str, ...] = ()
+    """Label columns: 1, 0, -1 (uncertain) or blank (unknown)."""
+    json: bool = False
+    """Print one JSON object."""
+
+
+@dataclass(frozen=True)
+class ImportMendeley:
+    """Make a cohort of Mendeley-V2: train|val|test / NORMAL|PNEUMONIA."""
+
+    root: Annotated[Path, tyro.conf.Positional]
+    """Folder of the archive."""
+    name: str = "mendeley"
+    """Name of the cohort."""
+    json: bool = False
+    """Print one JSON object."""
+
+
+@dataclass(frozen=True)
+class Runs:
+    """List the runs under checkpoints/, newest first."""
+
+    json: bool = False
+    """Print one JSON object."""
+
+
+class Unusable(ValueError):
+    """Words that are no command; the message is tyro's own finding in one sentence."""
+
+
+def parse(shape: type[Shape], command: str, words: list[str]) -> Shape:
+    """Parse a command's words; help prints itself and ends with status 0.
+
+    Raises:
+        Unusable: unknown, missing or malformed words.
+    """
+    program = f"python -m timnet {command}"
+    told = io.StringIO()
+    try:
+        with contextlib.redirect_stderr(told):
+            return tyro.cli(shape, prog=program, args=words)
+    except SystemExit as ended:
+        if ended.code == 0:
+            raise
+        raise Unusable(f"{_finding(told.getvalue())}; see {program} --help") from None
+
+
+def training(shape: type[config.Run], words: list[str]) -> tuple[config.Run, Path | None, bool]:
+    """Parse the settings of a training command, its --out and its --json.
+
+    The numbers of the preset that the words name become the defaults, which other words override.
+    """
+    hints = get_type_hints(shape)
+    positional = "cohorts" if shape is config.Pretrain else "cohort"
+    fields: list[Any] = [(positional, Annotated[hints[positional], tyro.conf.Positional])]
+    for name, number in config.numbers(shape, _preset(words)).items():
+        fields.append((name, hints[name], dataclasses.field(default=number)))
+    out = tyro.conf.arg(help="Folder of the run; by default one named after its settings, in checkpoints/.")
+    fields.append(("out", Annotated[Path | None, out], dataclasses.field(default=None)))
+    as_json = tyro.conf.arg(help="Print one JSON object.")
+    fields.append(("json", Annotated[bool, as_json], dataclasses.field(default=False)))
+    # Ranges are checked once, when the settings themselves are made below.
+    made: Any = dataclasses.make_dataclass(
+        shape.__name__,
+        fields,
+        bases=(shape,),
+        namespace={"__post_init__": lambda self: None},
+        frozen=True,
+        kw_only=True,
+    )
+    made.__doc__ = shape.__doc__
+    asked = parse(made, "pretrain" if shape is config.Pretrain else "finetune", words)
+    settings = shape(**{field.name: getattr(asked, field.name) for field in dataclasses.fields(shape)})
+    return settings, asked.out, asked.json
+
+
+def _preset(words: list[str]) -> str:
+    for word, following in itertools.zip_longest(words, words[1:], fillvalue=""):
+        if word == "--preset":
+            return following
+        if word.startswith("--preset="):
+            return word.removeprefix("--preset=")
+    return "small"
+
+
+def _finding(box: str) -> str:
+    """Return what a framed message of several lines says, as one sentence without its frame and advice."""
+    lines = [line.strip(" │╭╰╮╯─|+") for line in box.partition("Argument helptext")[0].splitlines()]
+    said = [line for line in lines if line.strip("-") and not line.endswith("--help")]
+    said = [line for line in said if not line.startswith("For full helptext")]
+    # The first line is the frame's title.
+    return " ".join(" ".join(said[1:] or said).split())

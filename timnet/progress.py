@@ -1,0 +1,50 @@
+"""One progress line on standard error: what is being done, how far, how long still."""
+
+from __future__ import annotations
+
+import sys
+import time
+
+from timnet.training.runs import TELL_SECONDS, Event
+
+
+class ProgressLine:
+    """A line that is rewritten in place on a terminal, and a new line each time elsewhere."""
+
+    def __init__(self, phase: str) -> None:
+        self._phase = phase
+        self._start = time.monotonic()
+        self._told = 0.0
+
+    def done(self, done: int, total: int | None) -> None:
+        """Tell of a share done, with the seconds left."""
+        now = time.monotonic()
+        if now - self._told < TELL_SECONDS and done != total:
+            return
+        self._told = now
+        left = f", {(now - self._start) / done * (total - done):.0f} s left" if total and done else ""
+        self._tell(f"{self._phase}: {done}{f' of {total}' if total else ''}{left}")
+
+    def event(self, event: Event) -> None:
+        """Tell of a run's event."""
+        if event["event"] == "step":
+            self._tell(
+                f"epoch {event['epoch']} of {event['epochs']}, loss {event['loss']:.4f}, "
+                f"{event['eta_seconds']:.0f} s left"
+            )
+        elif event["event"] == "phase":
+            share = f": {event['done']} of {event['total']}" if event.get("total") else ""
+            self._tell(f"{event['phase']}{share}")
+        elif event["event"] == "queued":
+            self._tell("waiting for the device")
+
+    def end(self) -> None:
+        """Leave the line as it stands."""
+        if sys.stderr.isatty():
+            print(file=sys.stderr)
+
+    def _tell(self, text: str) -> None:
+        if sys.stderr.isatty():
+            print(f"\r\x1b[K{text}", end="", file=sys.stderr, flush=True)
+        else:
+            print(text, file=sys.stderr, flush=True)
