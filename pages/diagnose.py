@@ -1,0 +1,54 @@
+"""What a fine-tuned classifier says of one film, and where it looked."""
+
+import pandas as pd
+import streamlit as st
+
+from timnet import plots
+from timnet.ui import checkpoints, frame, loaders, notices, panels
+
+frame.require()
+st.title("Read a film with a classifier")
+st.markdown(
+    "A classifier that you fine-tuned gives a probability for each label, and a map of what moved it."
+)
+
+classifiers = checkpoints.listed("classifier")
+if not classifiers:
+    notices.no_classifier()
+
+with notices.sentences():
+    network = panels.choose(classifiers, "Classifier", "diagnose_network")
+    film = panels.upload("diagnose_upload")
+    if film is None:
+        st.info("Next: give a film.", icon=":material/arrow_upward:")
+        st.stop()
+    reading = loaders.reading(network, film)
+
+st.divider()
+table = pd.DataFrame(reading.probabilities.items(), columns=["label", "probability"])
+chart, numbers = st.columns([3, 2], gap="large")
+chart.plotly_chart(
+    plots.probabilities(reading.probabilities),
+    key="diagnose_bars",
+    alt="Probability of each label",
+    config={"displayModeBar": False},
+)
+numbers.dataframe(
+    table,
+    hide_index=True,
+    key="diagnose_table",
+    alt="Probability of each label as a table",
+    column_config={
+        "label": "Label",
+        "probability": st.column_config.NumberColumn("Probability", format="%.3f"),
+    },
+)
+numbers.caption(
+    "As sure as the network feels, learned from the labels it was given; not calibrated for your patients."
+)
+
+likeliest = sorted(reading.probabilities, key=lambda label: -reading.probabilities[label])
+names = {label: f"{label}: probability {reading.probabilities[label]:.3f}" for label in likeliest}
+panels.film_and_map(reading, names, "diagnose")
+panels.film_facts(film)
+panels.exports(reading, st.session_state["diagnose_map"], "diagnose")

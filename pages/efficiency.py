@@ -1,0 +1,92 @@
+"""How good for how many labels? Finished fine-tuning runs as one curve an initialisation."""
+
+import streamlit as st
+
+from timnet import plots
+from timnet.evaluation import efficiency
+from timnet.ui import frame, loaders, notices, spreadsheet
+
+frame.require()
+st.title("Label efficiency")
+st.markdown(
+    "How good does a classifier get for the share of labels it is given, and what does its start save?"
+)
+
+with notices.sentences():
+    points = loaders.points()
+if points.empty:
+    st.info(
+        "Each finished fine-tuning run becomes a point here. Run the same task with several shares of the "
+        "labels, several starts and several draws to see curves with intervals.",
+        title="No finished run yet",
+        icon=":material/show_chart:",
+    )
+    st.page_link("pages/fine_tune.py", label="Fine-tune a classifier", icon=":material/model_training:")
+    st.stop()
+
+with st.container(horizontal=True, vertical_alignment="bottom"):
+    cohort = st.selectbox("Cohort", sorted(points["cohort"].unique()), key="eff_cohort", width=220)
+    points = points[points["cohort"] == cohort]
+    task = st.selectbox("Task", sorted(points["task"].unique()), key="eff_task", width=220)
+    points = points[points["task"] == task]
+    label = st.selectbox("Label", list(points["label"].unique()), key="eff_label", width=180)
+    points = points[points["label"] == label]
+    metrics = list(points["metric"].unique())
+    metric = st.selectbox(
+        "Metric",
+        metrics,
+        index=metrics.index("auROC") if "auROC" in metrics else 0,
+        key="eff_metric",
+        width=140,
+    )
+    points = points[points["metric"] == metric]
+recipe = st.selectbox(
+    "Training settings",
+    list(points["recipe"].unique()),
+    key="eff_recipe",
+    help="Only runs that were trained in the same way are compared.",
+)
+points = points[points["recipe"] == recipe]
+
+table = efficiency.curve(points)
+if table.empty:
+    st.info(
+        f"{metric} is undefined for every run here, for example because the test films are all of one class."
+    )
+    st.stop()
+st.plotly_chart(
+    plots.efficiency(points, table, metric),
+    key="eff_curve",
+    alt=f"{metric} against the share of labels, one line an initialisation",
+)
+st.caption(
+    "Filled points are means over draws with their 95 % t-interval, which needs two draws or more; "
+    "open circles are single runs."
+)
+st.dataframe(
+    table.replace({"initialisation": plots.NAMES}),
+    hide_index=True,
+    key="eff_table",
+    placeholder="one draw",
+    alt="Mean and 95 % interval for each start and share of labels",
+    column_config={
+        "initialisation": "Start",
+        "fraction": st.column_config.NumberColumn("Share of labels", format="percent"),
+        "films": "Films",
+        "metric": "Metric",
+        **{
+            key: st.column_config.NumberColumn(title, format="%.3f")
+            for key, title in {"mean": "Mean", "low": "95 % low", "high": "95 % high"}.items()
+        },
+        "draws": "Draws",
+    },
+)
+st.download_button(
+    "Table (CSV)",
+    spreadsheet.safe_csv(table),
+    "timnet-label-efficiency.csv",
+    "text/csv",
+    key="eff_csv",
+    on_click="ignore",
+    icon=":material/download:",
+)

@@ -1,0 +1,121 @@
+"""Fine-tune a classifier on a share of a cohort's labels, in a process of its own, and follow it live."""
+
+import streamlit as st
+
+from timnet import config, plots
+from timnet.cohorts import store
+from timnet.evaluation.efficiency import FRACTIONS
+from timnet.training import runs
+from timnet.ui import checkpoints, frame, loaders, notices, panels
+
+frame.require()
+st.title("Fine-tune a classifier")
+st.markdown(
+    "Teach a network a task with a share of the labels. It trains in the background: you may close this tab, "
+    "come back, or stop it."
+)
+names = store.available()
+if not names:
+    notices.no_cohort()
+
+root = config.checkpoints()
+with notices.sentences():
+    form, live = st.columns([2, 3], gap="large")
+    with form:
+        # Cohorts with labels first: the others cannot teach a task.
+        names.sort(key=lambda each: not loaders.cohort(each).summary().labels)
+        name = st.selectbox("Cohort", names, key="ft_cohort", persist_state="session")
+        cohort = loaders.cohort(name)
+        tasks = loaders.available_tasks(str(cohort.folder), cohort.identity, cohort)
+        if not tasks:
+            notices.refused(f"{name} has no label with both present and absent films: nothing to learn from.")
+        task = st.selectbox("Task", tasks, key="ft_task", persist_state="session")
+        networks = [network.name for network in checkpoints.listed("timnet")]
+        start = st.selectbox(
+            "Start from",
+            [*plots.NAMES, *networks],
+            format_func=lambda each: plots.NAMES.get(each, f"{each} (learned from reports)"),
+            key="ft_initialisation",
+            persist_state="session",
+            help="What the network knows before it sees a label.",
+        )
+        fraction = st.select_slider(
+            "Share of the labels",
+            FRACTIONS,
+            value=0.1,
+            format_func=lambda share: f"{share * 100:g} %",
+            key="ft_fraction",
+            persist_state="session",
+        )
+        seed = st.number_input(
+            "Draw (seed)",
+            0,
+            2**31 - 1,
+            0,
+            key="ft_seed",
+            help="Which labels are drawn; repeat with other numbers.",
+        )
+        share = loaders.share(str(cohort.folder), cohort.identity, task, fraction, seed, cohort)
+        st.text(
+            f"{share.films:,} of {share.films_train:,} labelled training films are used; positive: "
+            + ", ".join(f"{label} {count:,}" for label, count in share.positives.items())
+            + f". Tested on {share.films_test:,} other films."
+        )
+        with st.expander("Training settings", icon=":material/tune:"):
+            paper = st.toggle("The paper's numbers (slow without a GPU)", key="ft_paper")
+            preset = "paper" if paper else "small"
+            numbers = config.numbers(config.Finetune, preset)
+            side = st.number_input(
+                "Film side in pixels", 32, 1024, int(numbers.get("side", 224)), key=f"ft_side_{preset}"
+            )
+            epochs = st.number_input(
+                "Passes over the films (epochs)",
+                1,
+                10_000,
+                int(numbers.get("epochs", 100)),
+                key=f"ft_epochs_{preset}",
+            )
+            batch = st.number_input(
+                "Films a step (batch)", 2, 512, int(numbers.get("batch", 16)), key=f"ft_batch_{preset}"
+            )
+        numbers |= {"side": side, "epochs": epochs, "batch": batch}
+        if st.button("Start", key="ft_start", type="primary", icon=":material/play_arrow:", width="stretch"):
+            settings = config.Finetune(
+                cohort=name, task=task, initialisation=start, fraction=fraction, seed=seed, **numbers
+            )
+            st.session_state["ft_run"] = runs.submit(settings, root).name
+    states = runs.all_runs(root)
+    with live:
+        if not states:
+            st.info("No run yet. Choose on the left and press Start.", icon=":material/model_training:")
+            st.stop()
+        known = [state.folder.name for state in states]
+        # The address brings a reloaded tab back to its run.
+        wanted = st.session_state.get("ft_run", st.query_params.get("run"))
+        st.session_state["ft_run"] = wanted if wanted in known else known[0]
+        st.query_params["run"] = st.selectbox("Run", known, key="ft_run")
+        state = runs.state(root / st.query_params["run"])
+
+        @st.fragment(run_every=1.0 if state.active else None)
+        def follow() -> None:
+            """Show the run as it stands; when it goes over to another state, let the whole page know."""
+            now = runs.state(state.folder)
+            if now.name != state.name:
+                st.rerun()
+            panels.run_progress(now)
+
+        follow()
+        if not state.active:
+            panels.run_end(state)
+            if state.name == "done":
+                with st.container(horizontal=True):
+                    st.page_link(
+                        "pages/efficiency.py",
+                        label="See its point on the curve",
+                        icon=":material/show_chart:",
+                    )
+                    st.page_link(
+                        "pages/diagnose.py", label="Read a film with it", icon=":material/radiology:"
+                    )
+    st.subheader("All runs")
+    panels.history(states)

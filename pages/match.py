@@ -1,0 +1,110 @@
+"""Does this text belong to this film? One number, and where it comes from."""
+
+import pandas as pd
+import streamlit as st
+
+from timnet.cohorts import store
+from timnet.ui import checkpoints, frame, loaders, notices, panels
+
+EXAMPLE = "The heart is enlarged. There is a small left pleural effusion. No pneumothorax."
+UPLOAD, COHORT = "Upload", "From a cohort"
+
+frame.require()
+st.title("Match a film with its findings")
+st.markdown(
+    "How well does a text fit a film? Give both: you get a probability, and a map of where it comes from."
+)
+
+networks = checkpoints.listed("timnet")
+if not networks:
+    notices.no_timnet()
+
+film, findings = None, ""
+about_film, about_text = st.columns(2, gap="large")
+with notices.sentences():
+    with about_film:
+        cohorts = store.available()
+        source = UPLOAD
+        if cohorts:
+            # Explore hands over a film in the address.
+            asked = st.query_params
+            if "match_source" not in st.session_state and asked.get("match_cohort") in cohorts:
+                st.session_state.update(match_source=COHORT, match_cohort=asked["match_cohort"])
+                if asked.get("match_film", "").isdecimal():
+                    st.session_state["match_film"] = int(asked["match_film"])
+            st.session_state.setdefault("match_source", UPLOAD)
+            source = st.segmented_control("Film", [UPLOAD, COHORT], required=True, key="match_source")
+        if source == COHORT:
+            name = st.selectbox("Cohort", cohorts, key="match_cohort")
+            cohort = loaders.cohort(name)
+            last = len(cohort) - 1
+            st.session_state["match_film"] = min(st.session_state.get("match_film", 0), last)
+            row = st.number_input(f"Film, 0 to {last}", 0, last, key="match_film")
+            st.page_link("pages/explore.py", label="Find a film in Explore", icon=":material/search:")
+            film = loaders.cohort_film(cohort, row)
+            study = cohort.study(cohort.films()["study"][row])
+        else:
+            film = panels.upload("match_upload")
+    with about_text:
+        if source == COHORT and st.toggle("Use this study's own findings", value=True, key="match_own"):
+            findings = study.findings
+            with st.container(border=True):
+                st.text(findings or "This study has no findings text: write your own.", width="stretch")
+        else:
+            findings = st.text_area(
+                "Findings",
+                key="match_findings",
+                height=170,
+                max_chars=20_000,
+                placeholder="What the report says of this film; from a whole report its findings are taken.",
+            )
+            with st.container(horizontal=True):
+                st.button("Match", key="match_go", type="primary", icon=":material/compare:")
+                st.button(
+                    "Insert an example",
+                    key="match_example",
+                    icon=":material/edit_note:",
+                    on_click=lambda: st.session_state.update(match_findings=EXAMPLE),
+                )
+            if findings == EXAMPLE:
+                st.caption(":orange[An example text: it does not describe your film.]")
+    network = panels.choose(networks, "Matching network", "match_network")
+
+if film is None or not (findings or "").strip():
+    missing = "a film" if film is None else "the findings"
+    if film is None and not (findings or "").strip():
+        missing = "a film and its findings"
+    st.info(f"Next: give {missing}.", icon=":material/arrow_upward:")
+    st.stop()
+
+with notices.sentences():
+    reading = loaders.reading(network, film, findings)
+
+st.divider()
+number, words = st.columns([1, 2], vertical_alignment="center")
+number.metric("Match probability", f"{reading.match:.3f}", border=True)
+words.markdown(
+    "**1** means that the network takes the text for this film's own, **0** for another film's. "
+    "**0.5** is as likely matched as mismatched, when half of the pairs shown are true ones. "
+    "It says nothing about whether the findings are correct or complete."
+)
+names = {"match": "Whole text"} | {name: name for name in reading.maps if name != "match"}
+panels.film_and_map(reading, names, "match")
+
+st.subheader("Sentence by sentence")
+table = pd.DataFrame(reading.sentences, columns=["sentence", "probability"])
+st.dataframe(
+    table,
+    hide_index=True,
+    key="match_sentences",
+    alt="Each sentence of the findings with its own match probability",
+    column_config={
+        "sentence": st.column_config.TextColumn("Sentence", width="large"),
+        "probability": st.column_config.ProgressColumn(
+            "Its own match probability", min_value=0, max_value=1, format="%.3f"
+        ),
+    },
+)
+st.caption("Each sentence is matched alone; the whole is not their average. Choose one above to see its map.")
+panels.film_facts(film)
+panels.exports(reading, st.session_state["match_map"], "match")

@@ -1,0 +1,30 @@
+"""A browser tab under watch, and a text that would like to be a page."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+HOSTILE = (
+    '<img src="http://evil.example/a.png" onerror="alert(1)"> ![x](http://evil.example/b.png) '
+    "<script>alert(2)</script> :red[red] $x^2$ a nodule of ~1.5 cm~"
+)
+
+
+@dataclass
+class Watched:
+    """A tab, and what it did that it should not have done."""
+
+    page: Any
+    base: str
+    complaints: list[str] = field(default_factory=list)
+
+    def open(self, path: str = "", heading: str | None = None) -> None:
+        """Go to a page by its address and wait for its heading."""
+        self.page.goto(f"{self.base}/{path}")
+        self.page.get_by_role("heading", level=1, name=heading).wait_for()
+
+    def go(self, link: str, heading: str) -> None:
+        """Go to a page by the navigation."""
+        self.page.get_by_role("link", name=link, exact=True).first.click()
+        self.page.get_by_role("heading", level=1, name=heading).wait_for()

@@ -1,0 +1,90 @@
+"""What a user does, in a real browser: match a real film, fine-tune and use the result, read any text."""
+
+from pathlib import Path
+
+import pytest
+from browsing import HOSTILE, Watched
+
+pytestmark = pytest.mark.browser
+
+DICOM = Path(__file__).resolve().parents[2].parent / "shared" / "data" / "dicom_chest" / "RG1_J2KI.dcm"
+PAGES = {
+    "Match": "Match a film with its findings",
+    "Diagnose": "Read a film with a classifier",
+    "Explore": "Explore a cohort",
+    "Fine-tune": "Fine-tune a classifier",
+    "Label efficiency": "Label efficiency",
+}
+
+
+def _fill(tab: Watched, key: str, value: str) -> None:
+    box = tab.page.locator(f".st-key-{key} input")
+    box.fill(value)
+    box.press("Enter")
+
+
+def test_a_page_opened_first_by_its_own_address_has_its_frame(tab: Watched) -> None:
+    # First in this module: it needs a server that has not served app.py yet.
+    tab.open("explore", PAGES["Explore"])
+    tab.page.get_by_text("Research use only.").wait_for()
+    assert tab.page.get_by_role("link", name="Label efficiency").count() == 1
+
+
+def test_a_real_film_and_its_findings_give_a_probability_and_a_map(tab: Watched) -> None:
+    if not DICOM.is_file():
+        pytest.skip(f"the real DICOM film is not beside the repository ({DICOM.name})")
+    tab.open()
+    tab.page.locator(".st-key-match_upload input[type=file]").set_input_files(DICOM)
+    tab.page.get_by_text("Next: give the findings.").wait_for()
+    tab.page.locator(".st-key-match_findings textarea").fill("The heart is enlarged. No pneumothorax.")
+    tab.page.locator(".st-key-match_go button").click()
+    number = tab.page.locator("[data-testid=stMetricValue]")
+    number.wait_for()
+    assert 0 <= float(number.inner_text()) <= 1
+    images = tab.page.get_by_role("img", name="The chest film with the chosen map over it")
+    images.wait_for()
+    assert images.evaluate("image => image.naturalHeight") > 900
+    tab.page.get_by_text("It is not a localisation of disease").wait_for()
+
+
+def test_a_classifier_is_fine_tuned_compared_and_used(tab: Watched, csv_root: Path) -> None:
+    tab.open("", PAGES["Match"])
+    tab.go("Fine-tune", PAGES["Fine-tune"])
+    tab.page.get_by_text("Training settings").click()
+    _fill(tab, "ft_side_small", "32")
+    _fill(tab, "ft_epochs_small", "8")
+    tab.page.locator(".st-key-ft_start button").click()
+    tab.page.locator(".st-key-ft_stop button").first.wait_for()
+    tab.page.get_by_role("progressbar").first.wait_for()
+    tab.page.wait_for_url("**/fine_tune?run=synthetic-*")
+
+    tab.page.reload()
+    tab.page.locator(".st-key-ft_run input").wait_for()
+    assert tab.page.locator(".st-key-ft_run input").input_value() in tab.page.url
+    tab.page.get_by_text("Done: trained on").wait_for(timeout=120_000)
+    assert tab.page.locator(".js-plotly-plot").count() == 1
+    tab.page.locator(".st-key-ft_stop button").first.wait_for(state="detached")
+
+    tab.page.get_by_role("link", name="See its point on the curve").click()
+    tab.page.get_by_role("heading", level=1, name=PAGES["Label efficiency"]).wait_for()
+    tab.page.locator(".js-plotly-plot .scatterlayer .point").first.wait_for()
+
+    tab.go("Diagnose", PAGES["Diagnose"])
+    film = csv_root / "films" / "001.png"
+    tab.page.locator(".st-key-diagnose_upload input[type=file]").set_input_files(film)
+    tab.page.get_by_role("img", name="The chest film with the chosen map over it").wait_for()
+    assert tab.page.locator(".js-plotly-plot .bars .point").count() == 1
+
+
+def test_hostile_text_stays_text_and_no_page_leaves_the_machine(tab: Watched) -> None:
+    tab.open()
+    for link, heading in PAGES.items():
+        tab.go(link, heading)
+        tab.page.get_by_text("Research use only.").wait_for()
+    tab.open("explore?cohort=hostile", PAGES["Explore"])
+    report = tab.page.get_by_text("a nodule of ~1.5 cm~")
+    report.first.wait_for()
+    assert HOSTILE in report.first.inner_text()
+    tab.page.get_by_role("link", name="Match this film").click()
+    tab.page.locator("[data-testid=stMetricValue]").wait_for()
+    assert tab.page.locator("img[src*='evil.example']").count() == 0

@@ -1,0 +1,321 @@
+"""The pages, driven without a browser: first states, results, refusals, and text that stays text."""
+
+import csv
+import io
+import json
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from PIL import Image
+from streamlit.testing.v1 import AppTest
+
+from timnet import config
+from timnet.cohorts.films import read_film
+from timnet.cohorts.readers import csv_table
+from timnet.model import encoders, weights
+from timnet.reader import Reader
+from timnet.training import runs
+from timnet.ui import notices, spreadsheet
+
+PAGES = ("match", "diagnose", "explore", "fine_tune", "efficiency")
+LABELS = ("No Finding", "Opacity")
+TEXT = "There is an opacity in the left lung."
+HOSTILE = (
+    '<img src="http://evil.example/a.png" onerror="alert(1)"> ![x](http://evil.example/b.png) '
+    "<script>alert(2)</script> :red[red] $x^2$ a nodule of ~1.5 cm~ **bold** `code`"
+)
+Open = Callable[[str], AppTest]
+
+
+@pytest.fixture(scope="session")
+def networks(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a tiny TIMNet and a tiny classifier, both with random weights."""
+    folder = tmp_path_factory.mktemp("checkpoints")
+    timnet = weights.TimnetSpec(
+        backbone="resnet18",
+        side=32,
+        tokens=32,
+        padding="masked",
+        width=16,
+        text_encoder="assets/text-encoder",
+        text_encoder_sha256=encoders.fingerprint(config.TEXT_ENCODER),
+        text_width=384,
+    )
+    classifier = weights.ClassifierSpec(backbone="resnet18", side=32, width=16, task="all", labels=LABELS)
+    weights.save_checkpoint(folder / "tiny", weights.build_timnet(timnet, seed=0), timnet)
+    weights.save_checkpoint(folder / "labels", weights.build_classifier(classifier, seed=0), classifier)
+    return folder
+
+
+@pytest.fixture
+def open_page(monkeypatch: pytest.MonkeyPatch, cohort_folder: Path, networks: Path) -> Open:
+    """Opens a page of the app with the synthetic cohort and the tiny networks."""
+    monkeypatch.setenv("TIMNET_HOME", str(cohort_folder.parent))
+    monkeypatch.setenv("TIMNET_CHECKPOINTS", str(networks))
+    return _open
+
+
+@pytest.fixture
+def workers(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[list[list[str]]]:
+    """Commands of the workers that would have been started; none is. Runs go to an empty folder."""
+    started: list[list[str]] = []
+
+    def start(command: list[str], **options: object) -> subprocess.CompletedProcess[bytes]:
+        started.append(command)
+        return Started(command, 0)
+
+    class Started(subprocess.CompletedProcess[bytes]):
+        def wait(self) -> int:
+            return 0
+
+    monkeypatch.setattr(runs.subprocess, "Popen", start)
+    yield started
+
+
+def _open(page: str) -> AppTest:
+    app = AppTest.from_file(str(config.REPOSITORY / "app.py"), default_timeout=60).run()
+    return app.switch_page(f"pages/{page}.py").run()
+
+
+def _png(seed: int = 0) -> bytes:
+    file = io.BytesIO()
+    pixels = np.random.default_rng(seed).integers(0, 255, (60, 48), dtype=np.uint8)
+    Image.fromarray(pixels).save(file, format="PNG")
+    return file.getvalue()
+
+
+def _texts(app: AppTest) -> str:
+    return "\n".join(element.value for element in app.text)
+
+
+def _framed(app: AppTest) -> bool:
+    return any(config.RESEARCH_USE in str(element.value) for element in app.markdown)
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_a_page_opens_with_nothing_there_and_says_what_to_do(
+    page: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("TIMNET_HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("TIMNET_CHECKPOINTS", str(tmp_path / "checkpoints"))
+    app = _open(page)
+    assert not app.exception and not app.error
+    assert app.info and _framed(app)
+    if page in ("explore", "fine_tune"):
+        assert "python -m timnet import mendeley FOLDER --name mendeley" in app.code[0].value
+        assert str(tmp_path / "home") in _texts(app)
+    else:
+        assert app.get("page_link")
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_a_page_opens_with_a_cohort_and_networks(page: str, open_page: Open) -> None:
+    app = open_page(page)
+    assert not app.exception and not app.error
+    assert _framed(app)
+
+
+def test_the_app_opens_without_torch() -> None:
+    code = (
+        "import sys; from streamlit.testing.v1 import AppTest; "
+        "app = AppTest.from_file('app.py', default_timeout=60).run(); "
+        "assert not app.exception; sys.exit('torch' in sys.modules)"
+    )
+    ended = subprocess.run([sys.executable, "-W", "ignore", "-c", code], cwd=config.REPOSITORY, check=False)
+    assert ended.returncode == 0
+
+
+def test_the_match_page_shows_the_readers_numbers_digit_for_digit(open_page: Open, networks: Path) -> None:
+    app = open_page("match")
+    app.file_uploader(key="match_upload").upload("IM00001", _png(), "")
+    app.text_area(key="match_findings").set_value(TEXT)
+    app.button(key="match_go").click().run()
+    expected = Reader.load(networks / "tiny").read(read_film(_png()), TEXT)
+    assert not app.exception and not app.error
+    assert app.metric[0].value == f"{expected.match:.3f}"
+    assert app.dataframe[0].value["probability"].tolist() == [expected.match]
+    assert len(app.get("image")) + len(app.get("imgs")) >= 2
+    assert any(notices.MAP in caption.value for caption in app.caption)
+
+
+def test_moving_the_opacity_does_not_ask_the_network_again(
+    open_page: Open, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reads: list[int] = []
+    read = Reader.read
+    monkeypatch.setattr(Reader, "read", lambda *asked: (reads.append(1), read(*asked))[1])
+    app = open_page("match")
+    app.file_uploader(key="match_upload").upload("film.png", _png(1), "image/png")
+    app.text_area(key="match_findings").set_value("The lungs are clear. " + TEXT).run()
+    app.slider(key="match_opacity").set_value(20).run()
+    app.selectbox(key="match_map").select(TEXT).run()
+    assert not app.exception and len(reads) == 1
+
+
+def test_the_example_text_is_marked_as_one(open_page: Open) -> None:
+    app = open_page("match")
+    app.button(key="match_example").click().run()
+    assert app.text_area(key="match_findings").value
+    assert any("example text" in caption.value for caption in app.caption)
+
+
+def test_a_film_of_a_cohort_is_matched_with_its_own_report(open_page: Open) -> None:
+    app = open_page("match")
+    app.segmented_control(key="match_source").set_value("From a cohort").run()
+    app.number_input(key="match_film").set_value(7).run()
+    assert not app.exception and not app.error
+    assert app.metric[0].label == "Match probability"
+
+
+def test_explore_hands_a_film_over_to_the_match_page(open_page: Open) -> None:
+    app = AppTest.from_file(str(config.REPOSITORY / "app.py"), default_timeout=60)
+    app.query_params.update(match_cohort="synthetic", match_film="7")
+    app.run()
+    assert not app.exception and not app.error
+    assert app.number_input(key="match_film").value == 7
+
+
+@pytest.mark.parametrize(
+    ("page", "name", "data"),
+    [
+        ("match", "![x](b.png).png", b"\x89PNG\r\n\x1a\nbroken"),
+        ("match", "report.pdf", b"%PDF-1.7"),
+        ("match", "empty", b""),
+        ("diagnose", "IM00001", b"\0" * 128 + b"DICM" + b"\xff" * 64),
+    ],
+)
+def test_a_broken_upload_is_refused_in_one_sentence(
+    page: str, name: str, data: bytes, open_page: Open
+) -> None:
+    app = open_page(page)
+    app.file_uploader(key=f"{page}_upload").upload(name, data, "").run()
+    assert not app.exception
+    (error,) = app.error
+    assert error.value.startswith(notices.plain(name))
+    assert "![" not in error.value and "Traceback" not in error.value
+
+
+def test_the_diagnose_page_shows_the_readers_probabilities(open_page: Open, networks: Path) -> None:
+    app = open_page("diagnose")
+    app.file_uploader(key="diagnose_upload").upload("film.png", _png(), "image/png").run()
+    expected = Reader.load(networks / "labels").read(read_film(_png())).probabilities
+    table = app.dataframe[0].value
+    assert not app.exception
+    assert dict(zip(table["label"], table["probability"], strict=True)) == dict(expected)
+
+
+def test_explore_searches_filters_and_shows_the_report(open_page: Open) -> None:
+    app = open_page("explore")
+    app.text_input(key="explore_query").set_value("opacity NOT clear").run()
+    app.selectbox(key="label").select("Opacity").run()
+    app.selectbox(key="split").select("test").run()
+    listed = app.dataframe[0].value
+    assert not app.exception and not app.error
+    assert listed["Findings"].str.contains("pacity").all() and set(listed["Split"]) == {"test"}
+    assert "IMPRESSION: Opacity" in _texts(app)
+
+
+def test_an_unreadable_query_is_refused_in_one_sentence(open_page: Open) -> None:
+    app = open_page("explore")
+    app.text_input(key="explore_query").set_value('"opacity').run()
+    assert not app.exception and len(app.error) == 1
+
+
+def test_a_hostile_report_stays_the_text_it_is(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, networks: Path
+) -> None:
+    (tmp_path / "film.png").write_bytes(_png())
+    with (tmp_path / "films.csv").open("w", newline="", encoding="utf-8") as file:
+        csv.writer(file).writerows([("path", "report"), ("film.png", HOSTILE)])
+    monkeypatch.setenv("TIMNET_HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("TIMNET_CHECKPOINTS", str(networks))
+    csv_table.run(tmp_path, "hostile")
+    app = _open("explore")
+    assert not app.exception
+    assert HOSTILE in [element.value for element in app.text]
+    shown = [*app.markdown, *app.caption, *app.error, *app.info]
+    assert not any("evil.example" in str(element.value) for element in shown)
+
+
+def test_starting_a_run_writes_the_settings_byte_for_byte(
+    open_page: Open, workers: list[list[str]], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("TIMNET_CHECKPOINTS", str(tmp_path))
+    app = open_page("fine_tune")
+    app.selectbox(key="ft_task").select("Opacity")
+    app.select_slider(key="ft_fraction").set_value(0.2)
+    app.number_input(key="ft_epochs_small").set_value(3)
+    app.number_input(key="ft_side_small").set_value(32).run()
+    for _ in range(5):
+        app.button(key="ft_start").click().run()
+        assert not app.exception and not app.error
+    settings = config.Finetune(cohort="synthetic", task="Opacity", fraction=0.2, epochs=3, side=32)
+    (folder,) = [path.parent for path in tmp_path.glob("*/config.json")]
+    assert folder.name == runs.folder_name(settings)
+    assert (folder / "config.json").read_bytes() == config.to_json(settings).encode()
+    assert len(workers) == 1
+    assert app.selectbox(key="ft_run").value == folder.name == app.query_params["run"]
+    assert app.button(key="ft_stop")
+
+
+def test_stop_asks_the_run_to_stop(
+    open_page: Open, workers: list[list[str]], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("TIMNET_CHECKPOINTS", str(tmp_path))
+    folder = runs.submit(config.Finetune(cohort="synthetic", task="Opacity"), tmp_path)
+    app = open_page("fine_tune")
+    app.button(key="ft_stop").click().run()
+    assert not app.exception and (folder / runs.CANCEL).exists()
+
+
+def _finished(root: Path, seed: int, value: float | None) -> None:
+    settings = config.Finetune(cohort="synthetic", task="Opacity", fraction=0.1, seed=seed)
+    folder = root / runs.folder_name(settings)
+    folder.mkdir(parents=True)
+    row = {"label": "Opacity", "metric": "auROC", "value": value, "low": None, "high": None, "n": 20}
+    told = {"test": [row | {"positives": 9}], "films": 8, "patients": 7, "films_train": 80, "films_test": 20}
+    (folder / runs.CONFIG).write_text(config.to_json(settings))
+    (folder / runs.RESULT).write_text(json.dumps(told))
+    (folder / runs.DONE).write_text("{}")
+
+
+def test_finished_runs_are_points_of_a_curve(
+    open_page: Open, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("TIMNET_CHECKPOINTS", str(tmp_path))
+    for seed, value in enumerate((0.7, 0.8, None)):
+        _finished(tmp_path, seed, value)
+    app = open_page("efficiency")
+    table = app.dataframe[0].value
+    assert not app.exception
+    assert table["mean"].tolist() == pytest.approx([0.75]) and table["draws"].tolist() == [2]
+    assert app.get("plotly_chart")
+    page = open_page("fine_tune")
+    assert not page.exception and page.success
+
+
+def test_the_reason_of_a_failed_run_is_text(
+    open_page: Open, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("TIMNET_CHECKPOINTS", str(tmp_path))
+    folder = tmp_path / "run"
+    folder.mkdir()
+    (folder / runs.CONFIG).write_text(config.to_json(config.Finetune(cohort="synthetic", task="x")))
+    (folder / runs.FAILED).write_text(json.dumps({"reason": HOSTILE}))
+    app = open_page("fine_tune")
+    assert not app.exception
+    assert HOSTILE in [element.value for element in app.text]
+
+
+def test_csv_cells_are_never_formulas_and_numbers_stay_numbers() -> None:
+    cells = ["=HYPERLINK(1)", "+1+1", "@SUM(A1)", "-cmd", "\tx", "\rx", "-1.5", "plain"]
+    table = pd.DataFrame({"=text": cells, "value": [-0.5] * len(cells)})
+    read = pd.read_csv(io.BytesIO(spreadsheet.safe_csv(table)), dtype={"'=text": str})
+    assert read["'=text"].tolist()[:4] == ["'=HYPERLINK(1)", "'+1+1", "'@SUM(A1)", "'-cmd"]
+    assert read["'=text"].tolist()[-2:] == ["-1.5", "plain"]
+    assert read["value"].tolist() == [-0.5] * len(cells)

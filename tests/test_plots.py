@@ -1,0 +1,69 @@
+"""Figures hold the numbers of their tables, and show words as they are."""
+
+import math
+
+import pandas as pd
+
+from timnet import plots
+from timnet.evaluation import efficiency
+
+
+def test_the_loss_curve_holds_every_step_and_its_loss():
+    events = pd.DataFrame(
+        [
+            {"event": "queued"},
+            {"event": "step", "step": 1, "epoch": 1, "loss": 0.7},
+            {"event": "phase", "phase": "testing"},
+            {"event": "step", "step": 5, "epoch": 2, "loss": 0.4},
+        ]
+    )
+    (line,) = plots.loss_curve(events).data
+    assert list(line.x) == [1, 5] and list(line.y) == [0.7, 0.4]
+
+
+def test_a_run_without_steps_gives_an_empty_loss_curve():
+    assert not plots.loss_curve(pd.DataFrame([{"event": "queued"}])).data
+
+
+def test_bars_show_each_probability_and_labels_literally():
+    figure = plots.probabilities({"Effusion": 0.25, "<b>Mass</b>": 0.75})
+    (bars,) = figure.data
+    assert list(bars.x) == [0.25, 0.75] and tuple(figure.layout.xaxis.range) == (0, 1)
+    assert list(bars.y) == ["Effusion", "&lt;b&gt;Mass&lt;/b&gt;"]
+
+
+def test_the_efficiency_figure_holds_means_intervals_and_draws():
+    points = pd.DataFrame(
+        [
+            ("base", 0.1, 52, 0, 0.6),
+            ("base", 0.1, 52, 1, 0.8),
+            ("base", 1.0, 520, 0, 0.9),
+            ("x", 0.1, 52, 0, 0.7),
+        ],
+        columns=["initialisation", "fraction", "films", "seed", "value"],
+    ).assign(metric="auROC")
+    curve = efficiency.curve(points)
+    figure = plots.efficiency(points, curve, "auROC")
+    lines = {trace.name: trace for trace in figure.data if trace.mode == "lines+markers"}
+    base, row = lines["random start"], curve.iloc[0]
+    assert list(base.x) == [10, 100] and list(base.y) == curve["mean"].tolist()[:2]
+    assert base.error_y.array[0] == row["high"] - row["mean"] and base.error_y.array[1] is None
+    assert [list(films) for films in base.customdata] == [[52, 2], [520, 1]]
+    drawn = [value for trace in figure.data if trace.mode == "markers" for value in trace.y]
+    assert sorted(drawn) == [0.6, 0.7, 0.8, 0.9]
+    assert figure.layout.xaxis.type == "log" and len(figure.layout.xaxis.tickvals) == 11
+
+
+def test_an_undefined_run_is_not_drawn():
+    points = pd.DataFrame(
+        [("base", 0.1, 52, 0, math.nan, "AP"), ("base", 0.1, 52, 1, 0.5, "AP")],
+        columns=["initialisation", "fraction", "films", "seed", "value", "metric"],
+    )
+    figure = plots.efficiency(points, efficiency.curve(points), "AP")
+    assert [list(trace.y) for trace in figure.data] == [[0.5], [0.5]]
+
+
+def test_an_initialisation_keeps_its_colour_and_no_two_share_one():
+    alone, together = plots.colours(["base"]), plots.colours(["base", "imagenet", "open-pairs"])
+    assert alone["base"] == together["base"]
+    assert len(set(together.values())) == 3

@@ -1,0 +1,127 @@
+"""Charts: a table goes in, a plotly figure comes out. No Streamlit, no torch, no reading of files.
+
+Colour tells one thing: the initialisation. Words that come from data are shown as they are, never as markup.
+"""
+
+from __future__ import annotations
+
+import html
+from collections.abc import Iterable, Mapping
+
+import pandas as pd
+import plotly.graph_objects as go
+
+from timnet.evaluation.efficiency import FRACTIONS
+
+ACCENT = "#4fc3d9"
+KNOWN = {"base": "#9fb1be", "imagenet": "#f2a65a"}
+OTHERS = (ACCENT, "#b79cf2", "#8fd18b", "#f28aa5", "#d9cf6b", "#7f9cf0")
+NAMES = {"base": "random start", "imagenet": "ImageNet photographs"}
+_MARGIN = {"l": 8, "r": 8, "t": 8, "b": 8}
+
+
+def loss_curve(events: pd.DataFrame) -> go.Figure:
+    """Draw a run's training loss.
+
+    Args:
+        events: as of `runs.events`; rows whose `event` is `step` hold `step` and `loss`.
+    """
+    steps = events[events["event"] == "step"] if "loss" in events else events.iloc[:0]
+    figure = go.Figure()
+    if len(steps):
+        figure.add_scatter(
+            x=steps["step"].tolist(),
+            y=steps["loss"].tolist(),
+            mode="lines+markers" if len(steps) < 40 else "lines",
+            line={"color": ACCENT, "width": 2},
+            marker={"size": 5},
+            customdata=steps["epoch"].tolist(),
+            hovertemplate="step %{x}, epoch %{customdata}<br>loss %{y:.4f}<extra></extra>",
+        )
+    figure.update_layout(height=260, margin=_MARGIN, xaxis_title="Training step", yaxis_title="Training loss")
+    figure.update_yaxes(rangemode="tozero")
+    return figure
+
+
+def probabilities(values: Mapping[str, float]) -> go.Figure:
+    """Draw one bar a label, the first on top, on the full scale from 0 to 1."""
+    figure = go.Figure(
+        go.Bar(
+            x=list(values.values()),
+            y=[_literal(label) for label in values],
+            orientation="h",
+            marker_color=ACCENT,
+            text=[f"{value:.3f}" for value in values.values()],
+            textposition="outside",
+            cliponaxis=False,
+            hovertemplate="%{y}: %{x:.3f}<extra></extra>",
+        )
+    )
+    figure.add_vline(x=0.5, line_dash="dot", line_color=KNOWN["base"])
+    figure.update_layout(height=90 + 34 * len(values), margin={**_MARGIN, "r": 48}, bargap=0.35)
+    figure.update_xaxes(range=[0, 1], title="Probability")
+    figure.update_yaxes(autorange="reversed", automargin=True)
+    return figure
+
+
+def efficiency(points: pd.DataFrame, curve: pd.DataFrame, metric: str) -> go.Figure:
+    """Draw a metric against the share of labels.
+
+    Args:
+        points: one row a run: initialisation, fraction, films, seed, value.
+        curve: as of `evaluation.efficiency.curve`, of the same runs and one metric.
+        metric: its name, for the axis.
+    """
+    figure = go.Figure()
+    palette = colours(curve["initialisation"])
+    for name, line in curve.sort_values("fraction").groupby("initialisation", sort=False):
+        # One draw has no interval: null draws no bar, 0 would draw a certain one.
+        half = [None if value != value else value for value in line["high"] - line["mean"]]
+        figure.add_scatter(
+            x=(line["fraction"] * 100).tolist(),
+            y=line["mean"].tolist(),
+            error_y={"type": "data", "array": half, "thickness": 1.2, "width": 4},
+            mode="lines+markers",
+            name=_literal(NAMES.get(str(name), str(name))),
+            line={"color": palette[str(name)], "width": 2.5},
+            marker={"size": 9},
+            customdata=line[["films", "draws"]].to_numpy().tolist(),
+            hovertemplate="%{x:g} % of labels, %{customdata[0]} films<br>mean %{y:.3f} of %{customdata[1]} "
+            "draws<extra>%{fullData.name}</extra>",
+        )
+    for name, drawn in points.dropna(subset=["value"]).groupby("initialisation", sort=False):
+        figure.add_scatter(
+            x=(drawn["fraction"] * 100).tolist(),
+            y=drawn["value"].tolist(),
+            mode="markers",
+            name=_literal(f"{NAMES.get(str(name), str(name))}, each draw"),
+            showlegend=False,
+            marker={"color": palette[str(name)], "size": 6, "symbol": "circle-open", "opacity": 0.8},
+            customdata=drawn[["films", "seed"]].to_numpy().tolist(),
+            hovertemplate="%{x:g} % of labels, %{customdata[0]} films<br>%{y:.3f}, seed %{customdata[1]}"
+            "<extra>%{fullData.name}</extra>",
+        )
+    figure.update_layout(height=440, margin=_MARGIN, legend={"orientation": "h", "y": 1.08, "x": 0})
+    figure.update_xaxes(
+        type="log",
+        title="Share of the labelled training films",
+        tickvals=[fraction * 100 for fraction in FRACTIONS],
+        # 90 stands too close to 100 to be written out.
+        ticktext=["" if fraction == 0.9 else f"{fraction * 100:g} %" for fraction in FRACTIONS],
+        tickangle=0,
+        range=[-0.4, 2.1],
+    )
+    shown = pd.concat([points["value"], curve["low"], curve["high"]]).dropna()
+    figure.update_yaxes(title=_literal(metric), range=[shown.min() - 0.05, max(shown.max() + 0.05, 1.0)])
+    return figure
+
+
+def colours(initialisations: Iterable[object]) -> dict[str, str]:
+    """Return one colour an initialisation; base and imagenet keep theirs whatever stands beside them."""
+    others = sorted({str(name) for name in initialisations} - set(KNOWN))
+    return KNOWN | {name: OTHERS[i % len(OTHERS)] for i, name in enumerate(others)}
+
+
+def _literal(text: str) -> str:
+    """Return a text that plotly, which reads a little HTML, shows as it is."""
+    return html.escape(text, quote=False)

@@ -1,0 +1,81 @@
+"""Which checkpoints there are, without importing torch: folders with weights and a description.
+
+Owns the listing for pages; what a checkpoint holds is judged when it is loaded. A folder whose description
+cannot be read is passed over.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from timnet import config
+
+Kind = Literal["timnet", "classifier"]
+DESCRIPTION, WEIGHTS, CARD = "model.json", "model.safetensors", "card.md"
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """One checkpoint folder, as its description tells it."""
+
+    folder: Path
+    kind: Kind
+    stamp: int
+    """Modification time of the description in nanoseconds: with the folder, the key of every cache."""
+    side: int
+    labels: tuple[str, ...]
+    settings: config.Run | None
+    """What it was trained with, where the folder is a run's."""
+
+    @property
+    def name(self) -> str:
+        """Return the folder's name."""
+        return self.folder.name
+
+    @property
+    def title(self) -> str:
+        """Return a line to choose by."""
+        if isinstance(self.settings, config.Finetune):
+            asked = self.settings
+            start = Path(asked.initialisation).name
+            return (
+                f"{asked.task} · {Path(asked.cohort).name} · {asked.fraction * 100:g} % of labels · "
+                f"from {start} · {asked.side} px, {asked.epochs} epochs · seed {asked.seed}"
+            )
+        return self.name
+
+    def card(self) -> str | None:
+        """Return the checkpoint's own description for people, if it has one."""
+        try:
+            return (self.folder / CARD).read_text(encoding="utf-8")
+        except (OSError, UnicodeDecodeError):
+            return None
+
+
+def listed(kind: Kind) -> list[Checkpoint]:
+    """Return the checkpoints of one kind, newest first."""
+    found = [_read(path) for path in config.checkpoints().glob(f"*/{DESCRIPTION}")]
+    wanted = [checkpoint for checkpoint in found if checkpoint and checkpoint.kind == kind]
+    return sorted(wanted, key=lambda checkpoint: checkpoint.stamp, reverse=True)
+
+
+def _read(path: Path) -> Checkpoint | None:
+    folder = path.parent
+    try:
+        told: Any = json.loads(path.read_text(encoding="utf-8"))
+        kind, side, labels = told["kind"], int(told["side"]), tuple(map(str, told.get("labels", ())))
+        if kind not in ("timnet", "classifier") or not (folder / WEIGHTS).is_file():
+            return None
+        return Checkpoint(folder, kind, path.stat().st_mtime_ns, side, labels, _settings(folder))
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return None
+
+
+def _settings(folder: Path) -> config.Run | None:
+    try:
+        return config.from_json((folder / "config.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None

@@ -1,0 +1,44 @@
+"""The frame around every page: its title, the navigation, and the line that says what the app is not for.
+
+A server that has just started and is asked for a page by its address runs that file of pages/ alone, without
+app.py; pages therefore ask for the frame, which draws it where app.py has not.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import streamlit as st
+
+from timnet import config
+from timnet.ui import notices
+
+PAGES = (
+    ("pages/match.py", "Match", ":material/compare:"),
+    ("pages/diagnose.py", "Diagnose", ":material/radiology:"),
+    ("pages/explore.py", "Explore", ":material/search:"),
+    ("pages/fine_tune.py", "Fine-tune", ":material/model_training:"),
+    ("pages/efficiency.py", "Label efficiency", ":material/show_chart:"),
+)
+_ASSETS = config.REPOSITORY / "assets"
+_DRAWN = "frame_drawn"
+
+
+def draw() -> Any:
+    """Draw the frame and return the page to run."""
+    # A file of ours: for a material icon the browser would ask a font server on the internet.
+    st.set_page_config(page_title="timnet", page_icon=str(_ASSETS / "icon.png"), layout="wide")
+    st.logo(str(_ASSETS / "logo.svg"), size="large")
+    pages = [st.Page(path, title=title, icon=icon) for path, title, icon in PAGES]
+    # Films need the width that a sidebar would take.
+    page = st.navigation(pages, position="top")
+    notices.research_use()
+    st.session_state[_DRAWN] = True
+    return page
+
+
+def require() -> None:
+    """Draw the frame, unless app.py has done so in this run."""
+    if not st.session_state.get(_DRAWN):
+        draw()
+    st.session_state[_DRAWN] = False

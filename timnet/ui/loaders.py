@@ -1,0 +1,179 @@
+"""What pages load, cached: cohorts, checkpoints, films and readings.
+
+Every key is made of names, times of change and sha256 of a file's bytes; pixels are never hashed, because
+Streamlit hashes large arrays by a sample and two films could share an answer. What belongs to a visitor's own
+film lives in that visitor's session only. torch is imported by the first reading, not by opening the app.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import io
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+import streamlit as st
+from PIL import Image
+
+from timnet import config
+from timnet.cohorts import decoding, films, schema, splits, store, tasks
+from timnet.cohorts.films import Film
+from timnet.cohorts.store import Cohort
+from timnet.training import runs
+from timnet.ui.checkpoints import Checkpoint
+
+if TYPE_CHECKING:
+    from timnet.reader import Reader, Reading
+
+THUMBNAIL = 112
+SHOWN = 1024
+"""Longest side of a film on a page, in pixels; readings are made from all pixels."""
+
+
+@dataclass(frozen=True)
+class Share:
+    """What a fraction of a cohort's labels means in films."""
+
+    films: int
+    films_train: int
+    films_test: int
+    positives: dict[str, int]
+
+
+def cohort(name: str) -> Cohort:
+    """Return a cohort by name; CohortError where there is none."""
+    folder = store.find(name)
+    return _cohort(str(folder), (folder / schema.DATABASE).stat().st_mtime_ns)
+
+
+@st.cache_resource(max_entries=8, show_spinner=False)
+def _cohort(folder: str, stamp: int) -> Cohort:
+    return Cohort.open(Path(folder))
+
+
+def uploaded(data: bytes, name: str) -> Film:
+    """Return the film in an uploaded file; FilmError says why it is none."""
+    return _uploaded(hashlib.sha256(data).hexdigest(), data, name)
+
+
+@st.cache_resource(max_entries=2, scope="session", show_spinner="Reading the film …")
+def _uploaded(sha256: str, _data: bytes, _name: str) -> Film:
+    return decoding.read_untrusted(_data, name=_name)
+
+
+def cohort_film(of: Cohort, film: int) -> Film:
+    """Return a cohort's film as it was exported."""
+    return _cohort_film(str(of.folder), of.identity, film, of)
+
+
+@st.cache_resource(max_entries=8, show_spinner="Reading the film …")
+def _cohort_film(folder: str, identity: str, film: int, _of: Cohort) -> Film:
+    return _of.read_film(film)
+
+
+def reading(checkpoint: Checkpoint, film: Film, findings: str | None = None) -> Reading:
+    """Return what a checkpoint says of a film, worked out once for the same film, text and checkpoint."""
+    return _reading(str(checkpoint.folder), checkpoint.stamp, film.sha256, findings, film)
+
+
+@st.cache_resource(max_entries=3, scope="session", show_spinner="Reading the film with the network …")
+def _reading(folder: str, stamp: int, sha256: str, findings: str | None, _film: Film) -> Reading:
+    return reader(folder, stamp).read(_film, findings)
+
+
+@st.cache_resource(max_entries=2, show_spinner="Loading the network …")
+def reader(folder: str, stamp: int) -> Reader:
+    """Return a checkpoint's reader; CheckpointError says why it cannot be loaded."""
+    from timnet.reader import Reader
+
+    return Reader.load(folder)
+
+
+def shown(film: Film) -> Film:
+    """Return the film at most SHOWN pixels long, for the page."""
+    longest = max(film.rows, film.columns)
+    if longest <= SHOWN:
+        return film
+    return _shown(film.sha256, film)
+
+
+@st.cache_resource(max_entries=8, scope="session", show_spinner=False)
+def _shown(sha256: str, _film: Film) -> Film:
+    factor = SHOWN / max(_film.rows, _film.columns)
+    size = (max(1, round(_film.columns * factor)), max(1, round(_film.rows * factor)))
+    small = Image.fromarray(_film.pixels).resize(size, Image.Resampling.BOX)
+    return replace(_film, pixels=np.asarray(small))
+
+
+def png(pixels: np.ndarray) -> bytes:
+    """Return greys in [0, 1] (H, W) or colours uint8 (H, W, 3) as a PNG file."""
+    file = io.BytesIO()
+    image = Image.fromarray(pixels if pixels.dtype == np.uint8 else films.to_uint8(pixels))
+    image.save(file, format="PNG", compress_level=1)
+    return file.getvalue()
+
+
+def thumbnails(of: Cohort, rows: list[int]) -> list[str]:
+    """Return small JPEGs of a cohort's films as data URLs, from its pixel cache."""
+    pixels_NSS = of.pixels(2 * THUMBNAIL)
+    urls = []
+    for row in rows:
+        file = io.BytesIO()
+        Image.fromarray(np.asarray(pixels_NSS[row])).reduce(2).save(file, format="JPEG", quality=80)
+        urls.append("data:image/jpeg;base64," + base64.b64encode(file.getvalue()).decode())
+    return urls
+
+
+@st.cache_data(max_entries=32, show_spinner=False)
+def available_tasks(folder: str, identity: str, _of: Cohort) -> list[str]:
+    """Return what can be learned from a cohort's labels."""
+    return tasks.available(_of)
+
+
+@st.cache_data(max_entries=64, show_spinner=False)
+def share(folder: str, identity: str, task: str, fraction: float, seed: int, _of: Cohort) -> Share:
+    """Return what a fraction of the labels means in films: those that fine-tuning would draw.
+
+    Raises:
+        CohortError: no such task, or no labelled film to train on.
+    """
+    targets = tasks.targets(_of, task)
+    split_N = _of.films()["split"].to_numpy()
+    known_N = ~np.isnan(targets.y_NL).all(1)
+    train_rows = np.flatnonzero(known_N & (split_N == "train"))
+    tested = int((known_N & (split_N == "test")).sum()) or int((known_N & (split_N == "val")).sum())
+    drawn = train_rows[splits.draw(targets.y_NL[train_rows], fraction, seed)]
+    positives = {label: int((targets.y_NL[drawn, i] == 1).sum()) for i, label in enumerate(targets.labels)}
+    return Share(len(drawn), len(train_rows), tested, positives)
+
+
+def points() -> pd.DataFrame:
+    """Return the results of finished fine-tuning runs (`runs.points`) with each run's recipe in words."""
+    ends = sorted(
+        (str(path), path.stat().st_mtime_ns) for path in config.checkpoints().glob(f"*/{runs.DONE}")
+    )
+    return _points(str(config.checkpoints()), tuple(ends))
+
+
+@st.cache_data(max_entries=2, show_spinner="Collecting results …")
+def _points(root: str, ends: tuple[tuple[str, int], ...]) -> pd.DataFrame:
+    table = runs.points(Path(root))
+    if table.empty:
+        return table
+    recipes = {run.folder.name: _recipe(run.settings) for run in runs.all_runs(Path(root))}
+    return table.assign(recipe=table["run"].map(recipes))
+
+
+def _recipe(settings: config.Run) -> str:
+    """Return what must be equal for two runs to lie on one curve."""
+    if not isinstance(settings, config.Finetune):
+        return ""
+    augmented = "augmented" if settings.augment else "not augmented"
+    return (
+        f"{settings.side} px, {settings.epochs} epochs, batch {settings.batch}, "
+        f"learning rate {settings.learning_rate:g}, {augmented}, {settings.backbone}, width {settings.width}"
+    )

@@ -1,0 +1,103 @@
+"""What the app says around its results: the research-use line, errors as one sentence, first steps."""
+
+from __future__ import annotations
+
+import re
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import streamlit as st
+
+from timnet import config
+from timnet.cohorts.films import FilmError
+from timnet.cohorts.records import CohortError
+from timnet.training.runs import RunError
+
+MAP = (
+    "The map shows what moved the score. It is not a localisation of disease and falls short of a "
+    "radiologist's eye."
+)
+
+_PUNCTUATION = re.compile(r"([!-/:-@\[-`{-~])")
+_OURS = (config.ConfigError, FilmError, CohortError, RunError)
+# Raised only once their module, and with it torch, has been imported.
+_HEAVY = (("timnet.model.weights", "CheckpointError"), ("timnet.reader", "ReadingError"))
+
+
+def research_use() -> None:
+    """Show the line that stands on every page."""
+    st.badge(config.RESEARCH_USE, icon=":material/science:", color="orange")
+
+
+def plain(text: str) -> str:
+    """Return text that markdown shows as it is: no images, links or styles out of a file's name."""
+    return _PUNCTUATION.sub(r"\\\1", " ".join(text.split()))
+
+
+@contextmanager
+def sentences() -> Iterator[None]:
+    """Show what cannot be done as one sentence and end the page there."""
+    try:
+        yield
+    except OSError as error:
+        refused(f"The disk or the system refused: {error.strerror or type(error).__name__}")
+    except ValueError as error:
+        heavy = tuple(getattr(sys.modules[module], name) for module, name in _HEAVY if module in sys.modules)
+        if not isinstance(error, (*_OURS, *heavy)):
+            raise
+        refused(str(error))
+
+
+def refused(message: str) -> None:
+    """Show one sentence in red and end the page."""
+    st.error(plain(message), icon=":material/error:")
+    st.stop()
+
+
+def no_cohort() -> None:
+    """Say how a cohort is imported, and end the page."""
+    st.info(
+        "A cohort is one hospital's or archive's set of films with their reports and labels. None has been "
+        "imported on this computer yet.",
+        title="No cohort yet",
+        icon=":material/folder_open:",
+    )
+    st.markdown("Import one in a terminal, in the folder of this app:")
+    st.code(
+        "python -m timnet import mendeley FOLDER --name mendeley\n"
+        "python -m timnet import csv FOLDER --name my-cohort",
+        language="bash",
+    )
+    st.markdown(
+        "The first reads the Mendeley-V2 archive of paediatric chest X-rays, the second any table with one "
+        "row a film. Then reload this page. Cohorts are kept in `TIMNET_HOME`, which on this computer is:"
+    )
+    st.text(str(config.home()))
+    st.stop()
+
+
+def no_timnet() -> None:
+    """Say how a matching network is had, and end the page."""
+    st.info(
+        "Matching needs a network that was trained on films and their reports (a TIMNet). None is here yet.",
+        title="No matching network yet",
+        icon=":material/hub:",
+    )
+    st.markdown("Train one in a terminal from an imported cohort with reports, in the folder of this app:")
+    st.code("python -m timnet pretrain my-cohort", language="bash")
+    st.markdown("or put a checkpoint folder into:")
+    st.text(str(config.checkpoints()))
+    st.page_link("pages/explore.py", label="See the cohorts on this computer", icon=":material/search:")
+    st.stop()
+
+
+def no_classifier() -> None:
+    """Say how a classifier is had, and end the page."""
+    st.info(
+        "This page reads a film with a classifier that you fine-tuned on labels. None has been trained yet.",
+        title="No classifier yet",
+        icon=":material/model_training:",
+    )
+    st.page_link("pages/fine_tune.py", label="Fine-tune a classifier", icon=":material/model_training:")
+    st.stop()

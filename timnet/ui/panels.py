@@ -1,0 +1,279 @@
+"""Pieces that several pages show: a film from outside, a film beside its map, a run's progress.
+
+Whatever comes from a file or a report is shown as literal text or in tables, never as markdown.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+import streamlit as st
+
+from timnet import config, plots
+from timnet.cohorts.films import Film
+from timnet.training import runs
+from timnet.ui import loaders, notices
+from timnet.ui.checkpoints import Checkpoint
+
+if TYPE_CHECKING:
+    from timnet.reader import Reading
+
+FAINT = 0.1
+"""Share of a map's full strength below which the eye sees next to nothing."""
+WIDE = 0.6
+"""Share of a map's cells above half strength from which on it points nowhere."""
+
+STATES = {
+    "queued": "waiting",
+    "running": "running",
+    "done": "done",
+    "failed": "failed",
+    "cancelled": "stopped",
+    "lost": "lost",
+}
+_TABLE: dict[str, Any] = {
+    "value": st.column_config.NumberColumn("Value", format="%.3f"),
+    "low": st.column_config.NumberColumn("95 % low", format="%.3f"),
+    "high": st.column_config.NumberColumn("95 % high", format="%.3f"),
+    "label": "Label",
+    "metric": "Metric",
+    "n": "Test films",
+    "positives": "Positive",
+}
+
+
+def upload(key: str) -> Film | None:
+    """Ask for a film and return it, or None while there is none."""
+    # Any name is let in: DICOM films often have no extension, and what a file is, its content says.
+    file = st.file_uploader(
+        "Chest film",
+        key=key,
+        help="PNG, JPEG or DICOM, up to 32 MB. The film stays in this computer's memory and is not saved.",
+    )
+    return loaders.uploaded(file.getvalue(), file.name) if file is not None else None
+
+
+def choose(checkpoints: list[Checkpoint], label: str, key: str) -> Checkpoint:
+    """Ask for a checkpoint and show its card, if it has one."""
+    by_name = {checkpoint.name: checkpoint for checkpoint in checkpoints}
+    name = st.selectbox(
+        label, list(by_name), format_func=lambda each: by_name[each].title, key=key, persist_state="session"
+    )
+    chosen = by_name.get(str(name), checkpoints[0])
+    card = chosen.card()
+    with st.expander("About this network", icon=":material/description:", key=f"{key}_card"):
+        if card:
+            st.markdown(card)
+        else:
+            st.caption("No model card. What its folder says:")
+            st.text(f"{chosen.name}: reads films at {chosen.side} x {chosen.side} pixels")
+            if chosen.labels:
+                st.text("labels: " + ", ".join(chosen.labels))
+    return chosen
+
+
+def film_and_map(reading: Reading, names: Mapping[str, str], key: str) -> None:
+    """Show the film beside the film with a map, whose cover the reader sets.
+
+    Args:
+        names: map -> what to call it.
+        key: start of the widgets' keys.
+    """
+    options = list(names)
+    choice, cover = st.columns([3, 1], vertical_alignment="bottom")
+    name = choice.selectbox("Map of", options, format_func=lambda each: names[each], key=f"{key}_map")
+    opacity = cover.slider("Opacity of the map", 0, 100, 60, 5, format="%d %%", key=f"{key}_opacity") / 100
+    name = name if name in names else options[0]
+    strength = reading.maps[name] / reading.map_scale
+    small = replace(reading, film=loaders.shown(reading.film))
+    left, right = st.columns(2)
+    left.image(loaders.png(small.film.pixels), width="stretch", caption="Film", alt="The chest film")
+    right.image(
+        loaders.png(small.overlay(name, opacity)),
+        width="stretch",
+        caption="Film with map",
+        alt="The chest film with the chosen map over it",
+    )
+    st.image(_legend(), width=260, alt="Colour scale of the map from weak, dark, to strong, bright evidence")
+    st.caption(
+        "From weak (dark) to strong (bright) evidence, on one scale for every film of this network: where "
+        f"evidence is weak, the film stays unpainted. {_extent(strength)}  \n:material/info: {notices.MAP}"
+    )
+
+
+def _extent(strength_hw: np.ndarray) -> str:
+    """Say in words how strong and how wide a map is."""
+    peak = max(float(strength_hw.max()), 0.0)
+    told = f"Strongest point of this map: {peak:.0%} of full strength."
+    if peak < FAINT:
+        return f"{told} The evidence is weak: next to nothing is painted."
+    if float((strength_hw > 0.5).mean()) > WIDE:
+        return f"{told} Most of the film is painted: this map singles out no place."
+    return told
+
+
+def _legend() -> np.ndarray:
+    from timnet.evaluation import cam
+
+    ramp_HW = np.tile(np.linspace(0, 1, 260, dtype=np.float32), (12, 1))
+    return cam.paint(np.zeros_like(ramp_HW), ramp_HW, 1.0, 1.0)
+
+
+def film_facts(film: Film) -> None:
+    """Show what is known of a film and what was done to its greys."""
+    with st.expander("About this film", icon=":material/info:"):
+        spacing = " x ".join(f"{mm:g}" for mm in film.spacing_mm) + " mm" if film.spacing_mm else "not stated"
+        facts = {
+            "Size": f"{film.rows} rows x {film.columns} columns, {film.bits} bits",
+            "File": film.kind.upper(),
+            "Pixel spacing": spacing,
+            "View": film.view or "not stated",
+            "Fingerprint (sha256)": film.sha256[:16],
+        }
+        facts |= {f"Note {i}": note for i, note in enumerate(film.notes, 1)}
+        st.text("\n".join(f"{name}: {value}" for name, value in facts.items()))
+
+
+def exports(reading: Reading, name: str, key: str) -> None:
+    """Offer the numbers and the painted film at full size."""
+    told = json.dumps(reading.as_dict(), indent=2) + "\n"
+    stem = f"timnet-{reading.film.sha256[:12]}"
+    with st.container(horizontal=True):
+        st.download_button(
+            "Numbers (JSON)",
+            told,
+            f"{stem}.json",
+            "application/json",
+            key=f"{key}_json",
+            on_click="ignore",
+            icon=":material/download:",
+        )
+        st.download_button(
+            "Film with map (PNG)",
+            lambda: loaders.png(reading.overlay(name)),
+            f"{stem}.png",
+            "image/png",
+            key=f"{key}_png",
+            on_click="ignore",
+            icon=":material/download:",
+        )
+
+
+def run_progress(state: runs.State) -> None:
+    """Show where a run stands, as it stands now."""
+    last, folder = state.last, state.folder
+    log = runs.events(folder)
+    device = log["device"].dropna() if "device" in log else pd.Series(dtype=str)
+    if state.active:
+        stopping = (folder / runs.CANCEL).exists()
+        st.progress(*_progress(state.name, last, stopping))
+        cells = st.columns(4)
+        epoch = f"{last['epoch']} of {last['epochs']}" if "epoch" in last else "–"
+        cells[0].metric("Epoch", epoch)
+        cells[1].metric("Loss", f"{last['loss']:.4f}" if "loss" in last else "–")
+        cells[2].metric("Time left", duration(last.get("eta_seconds")))
+        cells[3].metric("Started", time.strftime("%H:%M", time.localtime(state.created)))
+        if len(device):
+            st.caption(f"Training on {notices.plain(str(device.iloc[-1]))}")
+        st.button(
+            "Stop",
+            key="ft_stop",
+            icon=":material/stop_circle:",
+            disabled=stopping,
+            help="Stops after the step at hand.",
+            on_click=runs.cancel,
+            args=(folder,),
+        )
+    if "loss" in log:
+        st.plotly_chart(
+            plots.loss_curve(log),
+            key="ft_loss",
+            alt="Training loss by training step",
+            config={"displayModeBar": False},
+        )
+
+
+def run_end(state: runs.State) -> None:
+    """Show what came of a run that has ended."""
+    if state.name == "done":
+        told = runs.result(state.folder)
+        if "test" in told:
+            st.success(
+                f"Done: trained on {told['films']} films of {told['patients']} patients, "
+                f"tested on {told['films_test']} films never trained on.",
+                icon=":material/check_circle:",
+            )
+            results(told["test"], key="ft_result")
+        else:
+            st.success("Done.", icon=":material/check_circle:")
+    elif state.name == "cancelled":
+        st.info("This run was stopped on request. Start it again with the same settings.")
+    else:
+        st.error(f"This run {'failed' if state.name == 'failed' else 'was lost'}. The reason:")
+        st.text(state.reason or "not known")
+        with st.expander("End of its log", icon=":material/article:"):
+            st.text(runs.log_tail(state.folder) or "empty")
+
+
+def results(rows: list[dict[str, Any]], key: str) -> None:
+    """Show test metrics with their intervals."""
+    table = pd.DataFrame(rows)
+    st.dataframe(
+        table,
+        column_config=_TABLE,
+        column_order=[name for name in _TABLE if name in table] if table["label"].nunique() > 1 else None,
+        hide_index=True,
+        placeholder="undefined",
+        key=key,
+        alt="Test metrics with their 95 % intervals",
+    )
+
+
+def history(states: list[runs.State]) -> None:
+    """Show every run there is, newest first."""
+    rows = []
+    for state in states:
+        asked = state.settings
+        tuned = asked if isinstance(asked, config.Finetune) else None
+        rows.append(
+            {
+                "Run": state.folder.name,
+                "State": STATES[state.name],
+                "Cohort": tuned.cohort if tuned else ", ".join(getattr(asked, "cohorts", ())),
+                "Task": tuned.task if tuned else "matching",
+                "Start": tuned.initialisation if tuned else getattr(asked, "image_weights", ""),
+                "Labels": f"{tuned.fraction * 100:g} %" if tuned else "none needed",
+                "Seed": asked.seed,
+                "Submitted": time.strftime("%Y-%m-%d %H:%M", time.localtime(state.created)),
+                "Reason": state.reason,
+            }
+        )
+    st.dataframe(pd.DataFrame(rows), hide_index=True, key="ft_history", alt="All runs on this computer")
+
+
+def duration(seconds: float | None) -> str:
+    """Return seconds in words; a dash where unknown."""
+    if seconds is None:
+        return "–"
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
+
+
+def _progress(name: str, last: Mapping[str, Any], stopping: bool) -> tuple[float, str]:
+    """Return the share done, in 0..1, and the words for it."""
+    done, total = last.get("step", last.get("done")), last.get("steps", last.get("total"))
+    part = min(max(done / total, 0.0), 1.0) if done is not None and total else 0.0
+    if stopping:
+        return part, "Stopping after the step at hand …"
+    if name == "queued":
+        return 0.0, "Waiting for its turn: one run at a time …"
+    if "phase" in last:
+        return part, f"{str(last['phase']).capitalize()} …"
+    return (part, f"Training, step {done:,} of {total:,}") if total else (0.0, "Starting …")
