@@ -1,6 +1,7 @@
 # make app    install what the app needs into .venv and start it on http://localhost:8501
 # make test   install what the tests need and run them
 # make check  formatting, lint, types, import contracts
+# make pictures  take the pictures of docs/guide.md (needs Chromium)
 # make clean  remove what the commands above made; cohorts and runs stay
 
 PYTHON ?= python3
@@ -9,7 +10,7 @@ BIN := .venv/bin
 UV := $(shell command -v uv 2>/dev/null)
 INSTALL = $(if $(UV),$(UV) pip install --quiet --python $(BIN)/python,$(BIN)/python -m pip install --quiet)
 
-.PHONY: app test check clean
+.PHONY: app test check pictures clean
 
 app: .venv/app
 	$(BIN)/streamlit run app.py
@@ -22,6 +23,9 @@ check: .venv/dev
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+pictures: .venv/dev
+	$(BIN)/python docs/pictures.py
 
 .venv/bin/python:
 	$(PYTHON) -m venv .venv
