@@ -7,6 +7,7 @@ radiologist does, the patient's right being the left of the image.
 from __future__ import annotations
 
 import csv
+import os
 import shutil
 from pathlib import Path
 
@@ -15,6 +16,10 @@ import pytest
 from PIL import Image
 
 from timnet.cohorts.readers import csv_table
+
+if "PYTEST_XDIST_WORKER" in os.environ:
+    # Workers share the cores: more threads than cores wait for each other.
+    os.environ["OMP_NUM_THREADS"] = "1"
 
 SYNTHETIC_LABELS = ("No Finding", "Opacity", "Left opacity")
 NUM_PATIENTS = 60  # two studies each, one film a study

@@ -21,6 +21,21 @@ def test_an_epoch_takes_every_film_once_in_as_many_steps_as_announced(films, bat
     assert all(2 <= len(rows) <= batch + 1 for rows in made)
 
 
+@given(films=st.integers(2, 60), batch=st.integers(2, 20), epoch=st.integers(0, 5))
+def test_only_full_batches_are_kept_where_the_last_is_dropped(films, batch, epoch):
+    made = list(batches.orders(range(films), batch, 0, epoch, drop_last=True))
+    assert [len(rows) for rows in made] == [batch] * (films // batch) or films < batch
+    assert len(made) == batches.steps(films, batch, drop_last=True) >= 1
+    assert len({row for rows in made for row in rows}) == sum(len(rows) for rows in made)
+
+
+def test_every_film_has_its_turn_over_the_epochs():
+    seen = {
+        row for epoch in range(20) for rows in batches.orders(range(26), 16, 0, epoch, True) for row in rows
+    }
+    assert seen == set(range(26))
+
+
 def test_epochs_differ_and_repeat_with_the_seed():
     first, again = list(batches.orders(range(20), 4, 1, 0)), list(batches.orders(range(20), 4, 1, 0))
     assert first == again
@@ -72,7 +87,7 @@ def test_a_quarter_turn_moves_a_point_where_geometry_says():
 
 def test_films_stay_in_range_and_draws_within_their_limits():
     drawn = augment.draw(1000, torch.Generator().manual_seed(1))
-    limits = [math.radians(10), 0.10, 0.06, 0.06, 0.20, 0.08]
+    limits = [math.radians(20), 0.20, 0.12, 0.12, 0.40, 0.16]
     for column, limit in zip(drawn.unbind(1), limits, strict=True):
         assert column.abs().max() <= limit
         assert column.mean() == pytest.approx(0, abs=limit / 10)

@@ -62,19 +62,35 @@ def test_the_grid_is_a_32nd_of_the_side_and_the_vector_has_512_places(side, cell
     assert (grid >= 0).all()
 
 
-def test_one_grey_channel_gives_what_torchvision_gives_for_three_equal_ones():
+@pytest.mark.parametrize("normalisation", ["film", "imagenet"])
+def test_one_grey_channel_gives_what_torchvision_gives_for_three_equal_ones(normalisation):
     reference = resnet18(weights=None).eval()
     perturb_statistics(reference)
-    trunk = Trunk("resnet18").eval()
+    trunk = Trunk("resnet18", normalisation).eval()
     missing = trunk.load_state_dict(reference.state_dict(), strict=False)
     assert not missing.missing_keys
     assert set(missing.unexpected_keys) == {"fc.weight", "fc.bias"}
     films = torch.rand(2, 1, 64, 64, generator=torch.Generator().manual_seed(0))
     with torch.inference_mode():
         grid = trunk(films)
-        three = ((films - GREY_MEAN) / GREY_STD).expand(-1, 3, -1, -1)
+        flat = films.flatten(1)
+        own = ((flat - flat.mean(1, keepdim=True)) / flat.std(1, keepdim=True)).view_as(films)
+        alike = (films - GREY_MEAN) / GREY_STD
+        three = (own if normalisation == "film" else alike).expand(-1, 3, -1, -1)
         expected = reference.fc(grid.mean((2, 3)))
         torch.testing.assert_close(reference(three), expected, rtol=1e-4, atol=1e-4)
+
+
+def test_exposure_and_contrast_of_a_film_do_not_count():
+    trunk = Trunk("resnet18").eval()
+    films = torch.rand(2, 1, 64, 64, generator=torch.Generator().manual_seed(0))
+    with torch.inference_mode():
+        torch.testing.assert_close(trunk(films * 0.4 + 0.2), trunk(films), rtol=1e-3, atol=1e-4)
+
+
+def test_a_film_of_one_grey_gives_numbers():
+    with torch.inference_mode():
+        assert torch.isfinite(Trunk("resnet18").eval()(torch.full((1, 1, 64, 64), 0.3))).all()
 
 
 def test_padding_tokens_change_nothing_in_training_and_in_use():
@@ -117,6 +133,11 @@ def test_every_torchvision_resnet_can_be_the_trunk():
 def test_another_network_is_refused_by_name():
     with pytest.raises(ModelError, match=r"expected one of .*resnet18.*, got 'vgg16'"):
         Trunk("vgg16")
+
+
+def test_an_unknown_normalisation_is_refused():
+    with pytest.raises(ModelError, match="expected film or imagenet, got 'cohort'"):
+        Trunk("resnet18", "cohort")
 
 
 def test_a_frozen_encoder_lives_outside_the_branch():

@@ -42,7 +42,12 @@ def test_the_paper_preset_holds_the_numbers_of_sections_3c_and_4b():
     assert paper.held_out == ("val", "test")
     downstream = Finetune(cohort="mimic", task="abnormal", **config.numbers(Finetune, "paper"))
     assert (downstream.epochs, downstream.batch, downstream.learning_rate) == (100, 16, 1e-4)
-    assert (downstream.side, downstream.width, downstream.augment) == (500, 512, False)
+    assert (downstream.side, downstream.width, downstream.augment, downstream.drop_last) == (
+        500,
+        512,
+        False,
+        False,
+    )
 
 
 def test_the_small_preset_is_the_defaults():

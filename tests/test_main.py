@@ -35,6 +35,7 @@ def timnet(places):
         tokens=48,
         padding="masked",
         width=16,
+        normalisation="film",
         text_encoder="assets/text-encoder",
         text_encoder_sha256=encoders.fingerprint(config.TEXT_ENCODER),
         text_width=384,

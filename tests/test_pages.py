@@ -42,11 +42,14 @@ def networks(tmp_path_factory: pytest.TempPathFactory) -> Path:
         tokens=32,
         padding="masked",
         width=16,
+        normalisation="film",
         text_encoder="assets/text-encoder",
         text_encoder_sha256=encoders.fingerprint(config.TEXT_ENCODER),
         text_width=384,
     )
-    classifier = weights.ClassifierSpec(backbone="resnet18", side=32, width=16, task="all", labels=LABELS)
+    classifier = weights.ClassifierSpec(
+        backbone="resnet18", side=32, width=16, normalisation="film", task="all", labels=LABELS
+    )
     weights.save_checkpoint(folder / "tiny", weights.build_timnet(timnet, seed=0), timnet)
     weights.save_checkpoint(folder / "labels", weights.build_classifier(classifier, seed=0), classifier)
     return folder

@@ -29,6 +29,7 @@ def checkpoints(tmp_path_factory):
         tokens=48,
         padding="masked",
         width=16,
+        normalisation="film",
         text_encoder="assets/text-encoder",
         text_encoder_sha256=encoders.fingerprint(config.TEXT_ENCODER),
         text_width=384,
@@ -36,7 +37,13 @@ def checkpoints(tmp_path_factory):
     )
     weights.save_checkpoint(root / "timnet", weights.build_timnet(timnet, 0), timnet)
     classifier = weights.ClassifierSpec(
-        backbone="resnet18", side=64, width=16, task="all", labels=("Effusion", "Edema"), map_scale=0.01
+        backbone="resnet18",
+        side=64,
+        width=16,
+        normalisation="film",
+        task="all",
+        labels=("Effusion", "Edema"),
+        map_scale=0.01,
     )
     weights.save_checkpoint(root / "classifier", weights.build_classifier(classifier, 0), classifier)
     return root

@@ -17,7 +17,13 @@ from timnet.model.branches import Trunk
 from timnet.model.weights import CheckpointError, ClassifierSpec, TimnetSpec
 
 CLASSIFIER = ClassifierSpec(
-    backbone="resnet18", side=64, width=16, task="findings", labels=("Effusion", "Edema"), map_scale=2.5
+    backbone="resnet18",
+    side=64,
+    width=16,
+    normalisation="film",
+    task="findings",
+    labels=("Effusion", "Edema"),
+    map_scale=2.5,
 )
 
 
@@ -28,6 +34,7 @@ def timnet_spec(**changes) -> TimnetSpec:
         "tokens": 32,
         "padding": "masked",
         "width": 16,
+        "normalisation": "film",
         "text_encoder": "assets/text-encoder",
         "text_encoder_sha256": encoders.fingerprint(config.TEXT_ENCODER),
         "text_width": 384,

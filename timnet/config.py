@@ -73,6 +73,8 @@ class Pretrain:
     """Small rotations, scalings, shifts and contrast changes; never a left-right flip."""
     held_out: tuple[str, ...] = ("val", "test")
     """Splits that are never trained on and on which the matching is measured."""
+    normalisation: Literal["film", "imagenet"] = "film"
+    """`film`: each film by its own mean and deviation, exposure does not count; `imagenet`: all alike."""
     precision: Precision = "auto"
     """`auto` times both on the device and takes the faster."""
     seed: int = 0
@@ -103,7 +105,7 @@ class Finetune:
     seed: int = 0
     """Seed of the draw of labels, of the new layers, of order and augmentation."""
     preset: Literal["small", "paper"] = "small"
-    """`paper`: 100 epochs, batch 16, Adam 1e-4, 500 px, not augmented; `small`: 224 px, augmented."""
+    """`paper`: 100 epochs, batch 16, Adam 1e-4, 500 px, all films an epoch; `small`: 224 px, augmented."""
     backbone: str = "resnet18"
     """Any ResNet of torchvision; a checkpoint's own where one is the initialisation."""
     side: int = 224
@@ -118,6 +120,10 @@ class Finetune:
     """Adam's step size."""
     augment: bool = True
     """Small rotations, scalings, shifts and contrast changes; never a left-right flip."""
+    normalisation: Literal["film", "imagenet"] = "film"
+    """`film`: each film by its own mean and deviation; `imagenet`: all alike. A checkpoint keeps its own."""
+    drop_last: bool = True
+    """Leave out an epoch's last batch where it is not full; every film has its turn over the epochs."""
     precision: Precision = "auto"
     """`auto` times both on the device and takes the faster."""
 
@@ -148,8 +154,17 @@ _PAPER: dict[type, dict[str, object]] = {
         "epochs": 50,
         "batch": 16,
         "augment": False,
+        "normalisation": "imagenet",
     },
-    Finetune: {"preset": "paper", "side": 500, "epochs": 100, "batch": 16, "augment": False},
+    Finetune: {
+        "preset": "paper",
+        "side": 500,
+        "epochs": 100,
+        "batch": 16,
+        "augment": False,
+        "normalisation": "imagenet",
+        "drop_last": False,
+    },
 }
 
 

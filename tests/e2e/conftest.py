@@ -45,12 +45,18 @@ def chromium() -> Iterator[Any]:
 
 
 @pytest.fixture(scope="session")
-def server(cohort_folder: Path, csv_root: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """The address of the app, serving the cohorts `synthetic` and `hostile` and a tiny TIMNet."""
+def home(cohort_folder: Path, csv_root: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The app's TIMNET_HOME, with the cohorts `synthetic` and `hostile`."""
     root = tmp_path_factory.mktemp("app")
-    home, checkpoints = root / "home", root / "checkpoints"
-    shutil.copytree(cohort_folder.parent, home)
-    _hostile(root / "hostile", csv_root, home)
+    shutil.copytree(cohort_folder.parent, root / "home")
+    _hostile(root / "hostile", csv_root, root / "home")
+    return root / "home"
+
+
+@pytest.fixture(scope="session")
+def server(home: Path) -> Iterator[str]:
+    """The address of the app, serving `home` and a tiny TIMNet."""
+    root, checkpoints = home.parent, home.parent / "checkpoints"
     _tiny(checkpoints / "tiny")
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
@@ -118,6 +124,7 @@ def _tiny(folder: Path) -> None:
         tokens=32,
         padding="masked",
         width=16,
+        normalisation="film",
         text_encoder="assets/text-encoder",
         text_encoder_sha256=encoders.fingerprint(config.TEXT_ENCODER),
         text_width=384,

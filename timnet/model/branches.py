@@ -22,7 +22,11 @@ JOINT = 512
 """Width of the joint space (Sec. III-C)."""
 
 GREY_MEAN, GREY_STD = 0.449, 0.226
-"""ImageNet's channel statistics averaged to one grey channel: the weights' own normalisation."""
+"""ImageNet's channel statistics averaged to one grey channel."""
+
+FILM, IMAGENET = "film", "imagenet"
+"""Normalisations: each film by its own mean and deviation, so that exposure and windowing do not count, or
+every film by ImageNet's."""
 
 
 class ModelError(ValueError):
@@ -37,8 +41,11 @@ class Trunk(nn.Module):
     with a third of that layer's work.
     """
 
-    def __init__(self, backbone: str) -> None:
+    def __init__(self, backbone: str, normalisation: str = FILM) -> None:
         super().__init__()
+        if normalisation not in (FILM, IMAGENET):
+            raise ModelError(f"normalisation: expected {FILM} or {IMAGENET}, got {normalisation!r}")
+        self.normalisation = normalisation
         resnet = _resnet(backbone)
         self.conv1, self.bn1 = resnet.conv1, resnet.bn1
         self.maxpool = resnet.maxpool
@@ -48,19 +55,29 @@ class Trunk(nn.Module):
 
     def forward(self, x_B1SS: Tensor) -> Tensor:
         """Return the last convolutional features, (B, channels, S/32, S/32), of films in [0, 1]."""
-        x = (x_B1SS - GREY_MEAN) / GREY_STD
+        x = self.normalised(x_B1SS)
         weight = self.conv1.weight.sum(1, keepdim=True)
         x = F.conv2d(x, weight, stride=self.conv1.stride, padding=self.conv1.padding)
         x = self.maxpool(F.relu(self.bn1(x), inplace=True))
         return self.layer4(self.layer3(self.layer2(self.layer1(x))))
 
+    def normalised(self, x_B1SS: Tensor) -> Tensor:
+        """Return films of about zero mean and unit deviation."""
+        if self.normalisation == IMAGENET:
+            return (x_B1SS - GREY_MEAN) / GREY_STD
+        deviation, mean = torch.std_mean(x_B1SS, (1, 2, 3), keepdim=True)
+        # A film of one grey has no deviation to divide by.
+        return (x_B1SS - mean) / deviation.clamp(min=1e-3)
+
 
 class ImageBranch(nn.Module):
     """h_i of eq. (2): film -> grid and vector of the joint space."""
 
-    def __init__(self, backbone: str = "resnet18", width: int = 512, joint: int = JOINT) -> None:
+    def __init__(
+        self, backbone: str = "resnet18", width: int = 512, joint: int = JOINT, normalisation: str = FILM
+    ) -> None:
         super().__init__()
-        self.trunk = Trunk(backbone)
+        self.trunk = Trunk(backbone, normalisation)
         # Batch norm follows and subtracts any bias.
         self.conv = nn.Conv2d(self.trunk.channels, width, kernel_size=1, bias=False)
         self.bn = nn.BatchNorm2d(width)

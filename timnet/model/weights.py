@@ -42,6 +42,7 @@ class TimnetSpec:
     tokens: int
     padding: str
     width: int
+    normalisation: str
     text_encoder: str
     """Where the text encoder came from: a folder's name or a hub id."""
     text_encoder_sha256: str | None
@@ -59,6 +60,7 @@ class ClassifierSpec:
     backbone: str
     side: int
     width: int
+    normalisation: str
     task: str
     labels: tuple[str, ...]
     map_scale: float = 1.0
@@ -81,14 +83,14 @@ class Matched:
 def build_timnet(spec: TimnetSpec, seed: int, bert: nn.Module | None = None) -> TIMNet:
     """Return a new TIMNet; `bert` is held inside where it is trained."""
     with seeded(seed):
-        image = ImageBranch(spec.backbone, spec.width)
+        image = ImageBranch(spec.backbone, spec.width, normalisation=spec.normalisation)
         return TIMNet(image, TextBranch(spec.text_width, spec.width, encoder=bert))
 
 
 def build_classifier(spec: ClassifierSpec, seed: int) -> Classifier:
     """Return a new classifier."""
     with seeded(seed):
-        return Classifier(Trunk(spec.backbone), len(spec.labels), spec.width)
+        return Classifier(Trunk(spec.backbone, spec.normalisation), len(spec.labels), spec.width)
 
 
 def save_checkpoint(

@@ -14,7 +14,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-ROTATION, SCALE, SHIFT, CONTRAST, BRIGHTNESS = math.radians(10), 0.10, 0.06, 0.20, 0.08
+ROTATION, SCALE, SHIFT, CONTRAST, BRIGHTNESS = math.radians(20), 0.20, 0.12, 0.40, 0.16
 
 
 def draw(batch: int, generator: torch.Generator) -> Tensor:

@@ -24,12 +24,17 @@ def generator(seed: int, epoch: int) -> torch.Generator:
     return torch.Generator().manual_seed(seed * 1_000_003 + epoch)
 
 
-def orders(rows: Sequence[int], batch: int, seed: int, epoch: int) -> Iterator[list[int]]:
-    """Yield an epoch's shuffled batches; a last one of a single film joins the one before it.
+def orders(
+    rows: Sequence[int], batch: int, seed: int, epoch: int, drop_last: bool = False
+) -> Iterator[list[int]]:
+    """Yield an epoch's shuffled batches.
 
-    Batch norm in training needs two films.
+    Batch norm in training needs two films: a last batch of one joins the one before it. `drop_last` leaves
+    out every last batch that is not full, unless it is the only one.
     """
     shuffled = [rows[int(i)] for i in torch.randperm(len(rows), generator=generator(seed, epoch))]
+    if drop_last and len(shuffled) > batch:
+        del shuffled[len(shuffled) // batch * batch :]
     starts = list(range(0, len(shuffled), batch))
     if len(starts) > 1 and len(shuffled) - starts[-1] == 1:
         starts.pop()
@@ -37,10 +42,10 @@ def orders(rows: Sequence[int], batch: int, seed: int, epoch: int) -> Iterator[l
         yield shuffled[start:end]
 
 
-def steps(films: int, batch: int) -> int:
+def steps(films: int, batch: int, drop_last: bool = False) -> int:
     """Return how many batches `orders` makes of an epoch."""
     whole, rest = divmod(films, batch)
-    return max(whole + (rest > 1 or whole == 0), 1)
+    return max(whole + (rest > 1 and not drop_last), 1)
 
 
 @torch.inference_mode()

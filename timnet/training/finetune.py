@@ -55,11 +55,13 @@ def train(settings: config.Finetune, folder: Path, events: Events) -> dict[str, 
     on = devices.device()
     precision = devices.precision(settings.precision, on)
     source = weights.checkpoint_folder(settings.initialisation)
-    backbone = weights.describe(source).backbone if source else settings.backbone
+    start = weights.describe(source) if source else None
+    backbone = start.backbone if start else settings.backbone
     spec = weights.ClassifierSpec(
         backbone=backbone,
         side=settings.side,
         width=settings.width,
+        normalisation=start.normalisation if start else settings.normalisation,
         task=settings.task,
         labels=targets.labels,
     )
@@ -73,7 +75,7 @@ def train(settings: config.Finetune, folder: Path, events: Events) -> dict[str, 
 
     def epoch_batches(epoch: int) -> Iterator[loop.Batch]:
         chance = batches.generator(settings.seed, epoch)
-        for rows in batches.orders(drawn.tolist(), settings.batch, settings.seed, epoch):
+        for rows in batches.orders(drawn.tolist(), settings.batch, settings.seed, epoch, settings.drop_last):
             films = batches.films(pixels, rows, on)
             if settings.augment:
                 films = augment.apply(films, augment.draw(len(rows), chance))
@@ -88,7 +90,7 @@ def train(settings: config.Finetune, folder: Path, events: Events) -> dict[str, 
         accelerator,
         events,
         epochs=settings.epochs,
-        steps=batches.steps(len(drawn), settings.batch),
+        steps=batches.steps(len(drawn), settings.batch, settings.drop_last),
     )
 
     events.append("phase", phase="testing", films=len(test_rows))

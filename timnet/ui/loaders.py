@@ -173,7 +173,10 @@ def _recipe(settings: config.Run) -> str:
     if not isinstance(settings, config.Finetune):
         return ""
     augmented = "augmented" if settings.augment else "not augmented"
+    films = "full batches" if settings.drop_last else "every film each epoch"
     return (
         f"{settings.side} px, {settings.epochs} epochs, batch {settings.batch}, "
-        f"learning rate {settings.learning_rate:g}, {augmented}, {settings.backbone}, width {settings.width}"
+        f"learning rate {settings.learning_rate:g}, {augmented}, {films}, {settings.backbone}, "
+        f"normalised by {settings.normalisation}, "
+        f"width {settings.width}"
     )
