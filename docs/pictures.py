@@ -107,14 +107,12 @@ def served() -> Iterator[str]:
         process.wait()
 
 
-def take(page: Any, name: str, top: str | None = None) -> None:
-    """Photograph the page once it is at rest, from a text at its top where one is given."""
+def take(page: Any, name: str) -> None:
+    """Photograph the page once it is at rest."""
     page.wait_for_timeout(1500)
-    page.locator("[data-testid=stStatusWidget]").wait_for(state="detached", timeout=120_000)
-    if top:
-        page.get_by_text(top, exact=True).first.scroll_into_view_if_needed()
+    page.locator("[data-testid=stStatusWidget]").wait_for(state="detached")
     page.wait_for_timeout(1500)
-    page.screenshot(path=PICTURES / f"{name}.png", full_page=False)
+    page.screenshot(path=PICTURES / f"{name}.png")
 
 
 def photograph(address: str, film: Path) -> None:
@@ -125,25 +123,25 @@ def photograph(address: str, film: Path) -> None:
         page = browser.new_page(viewport={"width": 1440, "height": 1400}, color_scheme="dark")
         page.set_default_timeout(120_000)
 
-        page.goto(f"{address}/match")
-        page.locator("input[type=file]").set_input_files(film)
-        page.get_by_label("Findings").fill(FINDINGS)
-        page.get_by_role("button", name="Match", exact=True).click()
-        page.get_by_text("Match probability").first.wait_for()
+        page.goto(address)
+        page.locator(".st-key-match_upload input[type=file]").set_input_files(film)
+        page.locator(".st-key-match_findings textarea").fill(FINDINGS)
+        page.locator(".st-key-match_go button").click()
+        page.locator("[data-testid=stMetricValue]").wait_for()
         take(page, "match")
 
         page.goto(f"{address}/diagnose")
-        page.locator("input[type=file]").set_input_files(film)
-        page.get_by_text("Opacity").first.wait_for()
+        page.locator(".st-key-diagnose_upload input[type=file]").set_input_files(film)
+        page.get_by_role("img", name="The chest film with the chosen map over it").wait_for()
         take(page, "diagnose")
 
         page.set_viewport_size(WIDE)
         page.goto(f"{address}/explore?cohort=drawings")
-        page.locator("img").first.wait_for()
+        page.get_by_role("img", name="Film of the chosen study").wait_for()
         take(page, "explore")
 
         page.goto(f"{address}/fine_tune")
-        page.get_by_text("Fine-tune a classifier").wait_for()
+        page.get_by_text("Done: trained on").wait_for()
         take(page, "fine-tune")
 
         page.goto(f"{address}/efficiency")
@@ -161,10 +159,10 @@ def main() -> None:
         shutil.copytree(REPOSITORY / "checkpoints" / "open-pairs", home / "checkpoints" / "open-pairs")
         write_export(home / "export")
         timnet("import", "csv", str(home / "export"), "--name", "drawings", "--labels", "Opacity")
-        for fraction in ("0.05", "0.2", "1.0"):
+        for fraction in ("0.05", "0.2", "0.5"):
             for seed in ("0", "1"):
                 draw = ("--fraction", fraction, "--seed", seed)
-                size = ("--side", "96", "--width", "64", "--epochs", "8")
+                size = ("--side", "64", "--width", "64", "--epochs", "15", "--learning-rate", "0.001")
                 timnet("finetune", "drawings", "--task", "Opacity", *draw, *size)
         with served() as address:
             photograph(address, home / "export" / "films" / "drawing-003.png")

@@ -76,11 +76,14 @@ def efficiency(points: pd.DataFrame, curve: pd.DataFrame, metric: str) -> go.Fig
     palette = colours(curve["initialisation"])
     for name, line in curve.sort_values("fraction").groupby("initialisation", sort=False):
         # One draw has no interval: null draws no bar, 0 would draw a certain one.
-        half = [None if value != value else value for value in line["high"] - line["mean"]]
+        above, below = (
+            [None if value != value else value for value in side]
+            for side in (line["high"] - line["mean"], line["mean"] - line["low"])
+        )
         figure.add_scatter(
             x=(line["fraction"] * 100).tolist(),
             y=line["mean"].tolist(),
-            error_y={"type": "data", "array": half, "thickness": 1.2, "width": 4},
+            error_y={"type": "data", "array": above, "arrayminus": below, "thickness": 1.2, "width": 4},
             mode="lines+markers",
             name=_literal(NAMES.get(str(name), str(name))),
             line={"color": palette[str(name)], "width": 2.5},
@@ -112,7 +115,7 @@ def efficiency(points: pd.DataFrame, curve: pd.DataFrame, metric: str) -> go.Fig
         range=[-0.4, 2.1],
     )
     shown = pd.concat([points["value"], curve["low"], curve["high"]]).dropna()
-    figure.update_yaxes(title=_literal(metric), range=[shown.min() - 0.05, max(shown.max() + 0.05, 1.0)])
+    figure.update_yaxes(title=_literal(metric), range=[shown.min() - 0.05, 1.02])
     return figure
 
 

@@ -27,7 +27,7 @@ def curve(points: pd.DataFrame) -> pd.DataFrame:
 
     Returns:
         COLUMNS, one row an initialisation, fraction and metric, in that order: the mean, and the 95 %
-        t-interval of the mean over `draws` seeds, nan where there is only one.
+        t-interval of the mean over `draws` seeds, cut at 0 and 1, nan where there is only one.
     """
     if points.empty:
         return pd.DataFrame(columns=list(COLUMNS))
@@ -40,7 +40,9 @@ def curve(points: pd.DataFrame) -> pd.DataFrame:
         films=("films", "max"), mean=("value", "mean"), spread=("value", "std"), draws=("seed", "size")
     )
     half = [_half_width(spread, draws) for spread, draws in zip(table["spread"], table["draws"], strict=True)]
-    return table.assign(low=table["mean"] - half, high=table["mean"] + half)[list(COLUMNS)]
+    # Every metric lies between 0 and 1; of two draws the t-interval alone would reach far beyond.
+    low, high = (table["mean"] - half).clip(0, 1), (table["mean"] + half).clip(0, 1)
+    return table.assign(low=low, high=high)[list(COLUMNS)]
 
 
 def _half_width(spread: float, draws: int) -> float:
