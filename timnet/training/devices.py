@@ -7,9 +7,13 @@ it is emulated, and no portable flag tells: a small convolution is timed in both
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 
 import torch
 from torch import nn
+
+ROUNDS = 12
+"""Timings of each precision; the first of each warms up."""
 
 
 def device() -> torch.device:
@@ -23,24 +27,34 @@ def describe(on: torch.device) -> str:
 
 
 def precision(asked: str, on: torch.device) -> str:
-    """Return `fp32` or `bf16`: what is asked for, and for `auto` the faster of the two on this device."""
+    """Return `fp32` or `bf16`: what is asked for, and for `auto` the faster of the two on this device.
+
+    The two are timed in turn, and the best of each counts: another process may take the processor from any
+    one of them for a while.
+    """
     if asked != "auto":
         return asked
-    return "bf16" if _seconds(on, bf16=True) < 0.8 * _seconds(on, bf16=False) else "fp32"
+    step = _step(on)
+    seconds: dict[bool, list[float]] = {False: [], True: []}
+    for _ in range(ROUNDS):
+        for bf16, measured in seconds.items():
+            measured.append(_seconds(step, bf16, on))
+    return "bf16" if min(seconds[True]) < 0.8 * min(seconds[False]) else "fp32"
 
 
-def _seconds(on: torch.device, bf16: bool) -> float:
-    """Time one forward and backward of a small convolution: the best of three after one to warm up."""
+def _step(on: torch.device) -> Callable[[], None]:
+    """Return one forward and backward of a small convolution."""
     with torch.random.fork_rng(devices=[]):
-        layer = nn.Conv2d(32, 32, 3, padding=1).to(on)
-    films = torch.ones(4, 32, 28, 28, device=on).to(memory_format=torch.channels_last)
-    seconds = []
-    for _ in range(4):
-        start = time.perf_counter()
-        with torch.autocast(on.type, torch.bfloat16, enabled=bf16):
-            total = layer(films).float().sum()
-        total.backward()
-        if on.type == "cuda":
-            torch.cuda.synchronize(on)
-        seconds.append(time.perf_counter() - start)
-    return min(seconds[1:])
+        layer = nn.Conv2d(64, 64, 3, padding=1).to(on)
+    layer = layer.to(memory_format=torch.channels_last)
+    films = torch.ones(4, 64, 28, 28, device=on).to(memory_format=torch.channels_last)
+    return lambda: layer(films).float().sum().backward()
+
+
+def _seconds(step: Callable[[], None], bf16: bool, on: torch.device) -> float:
+    start = time.perf_counter()
+    with torch.autocast(on.type, torch.bfloat16, enabled=bf16):
+        step()
+    if on.type == "cuda":
+        torch.cuda.synchronize(on)
+    return time.perf_counter() - start
