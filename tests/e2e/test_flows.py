@@ -5,8 +5,6 @@ from pathlib import Path
 import pytest
 from browsing import HOSTILE, Watched
 
-from timnet.cohorts.readers import mendeley
-
 pytestmark = pytest.mark.browser
 
 DICOM = Path(__file__).resolve().parents[2].parent / "shared" / "data" / "dicom_chest" / "RG1_J2KI.dcm"
@@ -76,24 +74,6 @@ def test_a_classifier_is_fine_tuned_compared_and_used(tab: Watched, csv_root: Pa
     tab.page.locator(".st-key-diagnose_upload input[type=file]").set_input_files(film)
     tab.page.get_by_role("img", name="The chest film with the chosen map over it").wait_for()
     assert tab.page.locator(".js-plotly-plot .bars .point").count() == 1
-
-
-@pytest.mark.slow
-def test_half_a_percent_of_mendeley_becomes_a_point_on_the_curve(
-    tab: Watched, home: Path, real_data: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("TIMNET_HOME", str(home))
-    mendeley.run(real_data / "mendeley_v2", "mendeley")
-    tab.open("fine_tune", PAGES["Fine-tune"])
-    tab.page.locator(".st-key-ft_cohort input").fill("mendeley")
-    tab.page.locator(".st-key-ft_cohort input").press("Enter")
-    tab.page.locator(".st-key-ft_fraction [role=slider]").press("Home")
-    tab.page.get_by_text("26 of 5,232 labelled training films").wait_for()
-    tab.page.locator(".st-key-ft_start button").click()
-    tab.page.get_by_text("Training, step").wait_for(timeout=120_000)
-    tab.page.get_by_text("Done: trained on 26 films").wait_for(timeout=900_000)
-    tab.page.get_by_role("link", name="See its point on the curve").click()
-    tab.page.locator(".js-plotly-plot .scatterlayer .point").first.wait_for()
 
 
 def test_hostile_text_stays_text_and_no_page_leaves_the_machine(tab: Watched) -> None:
