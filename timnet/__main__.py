@@ -1,7 +1,8 @@
 """The command line: `python -m timnet COMMAND ...`, the same functions as the pages.
 
-match, diagnose, import csv|mendeley, pretrain, finetune, runs, run. Exit status 0, or 2 with one sentence on
-standard error for what cannot be done; never a traceback. `--json` prints one object on standard output.
+match, diagnose, import csv|mendeley|demo, pretrain, finetune, simulate, runs, run. Exit status 0, or 2 with
+one sentence on standard error for what cannot be done; never a traceback. `--json` prints one object on
+standard output.
 """
 
 from __future__ import annotations
@@ -41,7 +42,11 @@ def diagnose(words: list[str]) -> None:
 
 def import_cohort(words: list[str]) -> None:
     """Import an export into a cohort under TIMNET_HOME."""
-    sources = {"csv": arguments.ImportCsv, "mendeley": arguments.ImportMendeley}
+    sources = {
+        "csv": arguments.ImportCsv,
+        "mendeley": arguments.ImportMendeley,
+        "demo": arguments.ImportDemo,
+    }
     kind = words[0] if words else ""
     if kind not in sources:
         raise Refused(f"import: expected {' or '.join(sources)}, got {kind or 'nothing'}")
@@ -49,10 +54,12 @@ def import_cohort(words: list[str]) -> None:
     columns = {
         key: value for key, value in vars(asked).items() if key not in ("root", "name", "json") and value
     }
-    from timnet.cohorts.readers import csv_table, mendeley
+    from timnet.cohorts.readers import csv_table, demo, mendeley
 
-    reader = csv_table if kind == "csv" else mendeley
-    summary = reader.run(asked.root, asked.name, progress=ProgressLine("reading films").done, **columns)
+    readers: dict[str, Any] = {"csv": csv_table, "mendeley": mendeley, "demo": demo}
+    summary = readers[kind].run(
+        asked.root, asked.name, progress=ProgressLine("reading films").done, **columns
+    )
     told = summary.as_dict()
     _show(told, asked.json, [f"{key}: {value}" for key, value in told.items()])
 
@@ -65,6 +72,17 @@ def pretrain(words: list[str]) -> None:
 def finetune(words: list[str]) -> None:
     """Fine-tune a classifier on a cohort, in this process."""
     _train(config.Finetune, words)
+
+
+def simulate(words: list[str]) -> None:
+    """Make simulated radiographs with findings and reports from one CT."""
+    asked = arguments.parse(arguments.Simulate, "simulate", words)
+    from timnet.simulation import cohort
+
+    plan = cohort.Plan(asked.studies, asked.side, asked.seed, asked.lateral, asked.train, asked.quality)
+    line = ProgressLine("simulating films")
+    cohort.write(asked.ct, asked.out, plan, asked.workers, asked.ct / "anatomy.npz", line.done)
+    print(f"{asked.studies} studies in {asked.out}")
 
 
 def show_runs(words: list[str]) -> None:
@@ -101,6 +119,7 @@ COMMANDS: dict[str, Command] = {
     "import": import_cohort,
     "pretrain": pretrain,
     "finetune": finetune,
+    "simulate": simulate,
     "runs": show_runs,
     "run": run,
 }

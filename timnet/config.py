@@ -16,6 +16,9 @@ from pydantic import ConfigDict, TypeAdapter, ValidationError
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 TEXT_ENCODER = REPOSITORY / "assets" / "text-encoder"
+DEMO = REPOSITORY / "assets" / "demo"
+SHIPPED = "open-pairs"
+"""The matching checkpoint that comes with timnet, by its name under checkpoints/."""
 
 RESEARCH_USE = "Research use only. Not a medical device, never a diagnosis."
 
@@ -69,6 +72,12 @@ class Pretrain:
     """Films a step."""
     learning_rate: float = 1e-4
     """Adam's step size."""
+    schedule: Literal["constant", "cosine"] = "constant"
+    """`cosine`: the step size rises over the first twentieth of the steps and falls to 0 at the last."""
+    both_normal: Literal["contrast", "ignore"] = "contrast"
+    """`ignore`: one normal film with another's normal report counts as neither true nor mismatched."""
+    shuffled: bool = False
+    """A control: each training film gets another's report, so that only the films are learned from."""
     augment: bool = True
     """Small rotations, scalings, shifts and contrast changes; never a left-right flip."""
     held_out: tuple[str, ...] = ("val", "test")

@@ -20,6 +20,7 @@ from timnet.cohorts import store
 
 Progress = Callable[[int, int | None], None]
 Codes = NDArray[np.int64]
+NORMAL = "no_finding"
 
 
 @dataclass(frozen=True)
@@ -32,6 +33,10 @@ class Pairs:
     study: Codes
     patient: Codes
     text: Codes
+    labels: Codes
+    """Equal where all labels are; below 0 where they are not known, then equal to none."""
+    normal: NDArray[np.bool_]
+    """True where the label `no_finding` is 1."""
     texts: tuple[str, ...]
     """Distinct findings, numbered by `text`."""
     held_out: NDArray[np.bool_]
@@ -49,22 +54,33 @@ class Pairs:
             | (self.text[films] == self.text[reports])
         )
 
-    def mismatched(self, pairs: Sequence[int], rng: np.random.Generator) -> list[tuple[int, int]]:
-        """Draw one (film, report) a pair that does not belong together; a film that has none is left out."""
+    def not_mismatched(self, films: Codes, reports: Codes, other_labels: bool) -> NDArray[np.bool_]:
+        """Return True where film i with report j is no mismatch; `other_labels`: nor if labels are equal."""
+        alike = self.false_negatives(films, reports)
+        return alike | (self.labels[films] == self.labels[reports]) if other_labels else alike
+
+    def mismatched(
+        self, pairs: Sequence[int], rng: np.random.Generator, other_labels: bool = False
+    ) -> list[tuple[int, int]]:
+        """Draw one (film, report) a pair that does not belong together; a film that has none is left out.
+
+        `other_labels` draws only reports of studies with other labels: two normal reports fit each other's
+        films.
+        """
         wanted = np.asarray(pairs, dtype=np.int64)
         drawn: list[tuple[int, int]] = []
         for source in np.unique(self.source[wanted]):
             group = wanted[self.source[wanted] == source]
             report = group[rng.integers(len(group), size=len(group))]
             for _ in range(32):
-                false = np.flatnonzero(self.false_negatives(group, report))
+                false = np.flatnonzero(self.not_mismatched(group, report, other_labels))
                 if not len(false):
                     break
                 report[false] = group[rng.integers(len(group), size=len(false))]
             for film, other in zip(group, report, strict=True):
-                if self.false_negatives(film, other):
+                if self.not_mismatched(film, other, other_labels):
                     # Bad luck or next to no choice: look at every report.
-                    choice = group[~self.false_negatives(film, group)]
+                    choice = group[~self.not_mismatched(film, group, other_labels)]
                     if not len(choice):
                         continue
                     other = rng.choice(choice)
@@ -85,6 +101,8 @@ def collect(
     studies: list[str] = []
     patients: list[str] = []
     findings: list[str] = []
+    labelled: list[str] = []
+    normal: list[bool] = []
     without = 0
     for source, name in enumerate(names):
         cohort = store.Cohort.open(store.find(name))
@@ -98,6 +116,11 @@ def collect(
         studies += [f"{source}/{study}" for study in kept["study"]]
         patients += [f"{source}/{patient}" for patient in kept["patient"]]
         findings += kept["findings"].tolist()
+        labels = cohort.labels().loc[kept.index]
+        known = ~labels.isna().any(axis=1) if len(labels.columns) else np.zeros(len(labels), bool)
+        rows_of = zip(known, labels.to_numpy(), strict=True)
+        labelled += [f"{source}/{values.tolist()}" if is_known else "" for is_known, values in rows_of]
+        normal += (labels[NORMAL] == 1).tolist() if NORMAL in labels else [False] * len(labels)
     held = np.concatenate(splits)
     told = f"{int((~held).sum())} and {int(held.sum())}"
     if (~held).sum() < 4 or held.sum() < 2:
@@ -106,6 +129,9 @@ def collect(
             f"{' or '.join(held_out)}, got {told}"
         )
     texts, text = _codes(findings)
+    same = _codes(labelled)[1]
+    unknown = np.array([not words for words in labelled])
+    same[unknown] = -1 - np.arange(int(unknown.sum()))
     found = Pairs(
         pixels=tuple(pixels),
         row=np.concatenate(rows),
@@ -113,6 +139,8 @@ def collect(
         study=_codes(studies)[1],
         patient=_codes(patients)[1],
         text=text,
+        labels=same,
+        normal=np.array(normal, bool),
         texts=texts,
         held_out=held,
         without_text=without,

@@ -19,6 +19,7 @@ from timnet.model.timnet import TIMNet
 
 NEGATIVES = 20
 ONE, MANY = "1 mismatched report a film", f"up to {NEGATIVES} mismatched reports a film"
+OTHER = f"up to {NEGATIVES} reports with other labels a film"
 
 
 @torch.inference_mode()
@@ -27,15 +28,18 @@ def evaluate(
 ) -> pd.DataFrame:
     """Return the metrics table of `chosen` pairs, whose vectors stand in the same order.
 
-    Rows are labelled ONE and MANY.
+    Rows are labelled ONE, MANY and, where the labels are known, OTHER.
     """
     place = {pair: i for i, pair in enumerate(chosen)}
     tables = []
-    for label, number in ((ONE, 1), (MANY, NEGATIVES)):
+    kinds = [(ONE, 1, False), (MANY, NEGATIVES, False), (OTHER, NEGATIVES, True)]
+    if len(np.unique(pairs.labels[chosen][pairs.labels[chosen] >= 0])) < 2:
+        kinds.pop()
+    for label, number, other in kinds:
         rng = np.random.default_rng(seed)
         drawn = {(pair, pair) for pair in chosen}
         for _ in range(number):
-            drawn.update(pairs.mismatched(chosen, rng))
+            drawn.update(pairs.mismatched(chosen, rng, other))
         film, report = (list(side) for side in zip(*sorted(drawn), strict=True))
         logits = timnet.match(v_image_ND[[place[i] for i in film]], v_text_ND[[place[i] for i in report]])
         tables.append(

@@ -38,12 +38,14 @@ def fit(
     *,
     epochs: int,
     steps: int,
+    scheduler: torch.optim.lr_scheduler.LRScheduler | None = None,
 ) -> None:
     """Train for `epochs` passes of `steps` batches.
 
     Args:
         objective: forward(batch) -> scalar loss.
         batches: epoch -> its batches; each carries `rows`, the films' numbers, for the error's sake.
+        scheduler: stepped after the optimiser, once a batch.
         events: told of losses, with the seconds left; asked after each step whether to stop.
 
     Raises:
@@ -64,6 +66,8 @@ def fit(
             norm = nn.utils.clip_grad_norm_(objective.parameters(), math.inf)
             _finite(norm, "gradient", epoch, done, batch)
             optimizer.step()
+            if scheduler is not None:
+                scheduler.step()
             done += 1
             now = time.monotonic()
             if now - told >= TELL_SECONDS or done == total:

@@ -10,6 +10,7 @@ Shapes: B batch, P pairs, S side, T tokens, D joint width.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -89,6 +90,8 @@ def train(settings: config.Pretrain, folder: Path, events: Events) -> dict[str, 
     precision = devices.precision(settings.precision, on)
     events.append("phase", phase="reading films", device=devices.describe(on), precision=precision)
     pairs = collect(settings.cohorts, settings.held_out, settings.side, events.phase("reading films"))
+    if settings.shuffled:
+        pairs = shuffled(pairs, settings.seed)
     train_pairs = np.flatnonzero(~pairs.held_out).tolist()
     held_pairs = np.flatnonzero(pairs.held_out).tolist()
 
@@ -116,14 +119,17 @@ def train(settings: config.Pretrain, folder: Path, events: Events) -> dict[str, 
     if settings.objective == "pairs":
         num_pairs += len(pairs.mismatched(train_pairs, _rng(settings.seed, 0)))
     events.append("phase", phase="training", films=len(train_pairs))
+    steps = batches.steps(num_pairs, settings.batch)
+    optimizer = torch.optim.Adam(timnet.parameters(), lr=settings.learning_rate, fused=True)
     loop.fit(
         MatchObjective(timnet),
         lambda epoch: epoch_batches(settings, pairs, train_pairs, reports, on, epoch),
-        torch.optim.Adam(timnet.parameters(), lr=settings.learning_rate, fused=True),
+        optimizer,
         loop.accelerator(precision),
         events,
         epochs=settings.epochs,
-        steps=batches.steps(num_pairs, settings.batch),
+        steps=steps,
+        scheduler=cosine(optimizer, settings.epochs * steps) if settings.schedule == "cosine" else None,
     )
 
     events.append("phase", phase="testing", films=len(held_pairs))
@@ -146,6 +152,27 @@ def train(settings: config.Pretrain, folder: Path, events: Events) -> dict[str, 
     }
 
 
+def shuffled(pairs: Pairs, seed: int) -> Pairs:
+    """Return the pairs with the reports of the training films shuffled within each source."""
+    rng, text = _rng(seed, -1 % 2**32), pairs.text.copy()
+    for source in np.unique(pairs.source):
+        rows = np.flatnonzero((pairs.source == source) & ~pairs.held_out)
+        text[rows] = rng.permutation(text[rows])
+    return replace(pairs, text=text)
+
+
+def cosine(optimizer: torch.optim.Optimizer, steps: int) -> torch.optim.lr_scheduler.LambdaLR:
+    """Raise the step size over the first twentieth of the steps, then let it fall to 0 as half a cosine."""
+    warm = max(steps // 20, 1)
+
+    def share(step: int) -> float:
+        if step < warm:
+            return (step + 1) / warm
+        return 0.5 * (1 + math.cos(math.pi * min((step - warm) / max(steps - warm, 1), 1.0)))
+
+    return torch.optim.lr_scheduler.LambdaLR(optimizer, share)
+
+
 def _rng(seed: int, epoch: int) -> np.random.Generator:
     return np.random.default_rng((seed, epoch))
 
@@ -166,6 +193,8 @@ def _all_pairs(
         index = np.array(chosen)
         own = np.eye(len(index), dtype=bool)
         false = pairs.false_negatives(index[:, None], index[None, :]) & ~own
+        if settings.both_normal == "ignore":
+            false |= pairs.normal[index][:, None] & pairs.normal[index][None, :] & ~own
         yield {
             "films": _films(settings, pairs, chosen, on, chance),
             "text": reports.batch(chosen, on),
