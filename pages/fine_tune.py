@@ -24,12 +24,13 @@ with notices.sentences():
     with form:
         # Cohorts with labels first: the others cannot teach a task.
         names.sort(key=lambda each: not loaders.cohort(each).summary().labels)
-        name = st.selectbox("Cohort", names, key="ft_cohort", persist_state="session")
+        left, right = st.columns(2)
+        name = left.selectbox("Cohort", names, key="ft_cohort", persist_state="session")
         cohort = loaders.cohort(name)
         tasks = loaders.available_tasks(str(cohort.folder), cohort.identity, cohort)
         if not tasks:
             notices.refused(f"{name} has no label with both present and absent films: nothing to learn from.")
-        task = st.selectbox("Task", tasks, key="ft_task", persist_state="session")
+        task = right.selectbox("Task", tasks, key="ft_task", persist_state="session")
         networks = [network.name for network in checkpoints.listed("timnet")]
         start = st.selectbox(
             "Start from",
@@ -39,11 +40,14 @@ with notices.sentences():
             persist_state="session",
             help="What the network knows before it sees a label.",
         )
-        fraction = st.select_slider(
-            "Share of the labels",
+        sizes = loaders.sizes(str(cohort.folder), cohort.identity, task, cohort)
+        fraction = st.pills(
+            "Share of the labels, and how many films that is",
             FRACTIONS,
-            value=0.1,
-            format_func=lambda share: f"{share * 100:g} %",
+            default=0.1,
+            required=True,
+            format_func=lambda part: f"{part * 100:g} % · {sizes[part]:,}",
+            wrap=True,
             key="ft_fraction",
             persist_state="session",
         )

@@ -251,7 +251,7 @@ def test_starting_a_run_writes_the_settings_byte_for_byte(
     monkeypatch.setenv("TIMNET_CHECKPOINTS", str(tmp_path))
     app = open_page("fine_tune")
     app.selectbox(key="ft_task").select("Opacity")
-    app.select_slider(key="ft_fraction").set_value(0.2)
+    app.pills(key="ft_fraction").set_value(0.2)
     app.number_input(key="ft_epochs_small").set_value(3)
     app.number_input(key="ft_side_small").set_value(32).run()
     for _ in range(5):
@@ -264,6 +264,19 @@ def test_starting_a_run_writes_the_settings_byte_for_byte(
     assert len(workers) == 1
     assert app.selectbox(key="ft_run").value == folder.name == app.query_params["run"]
     assert app.button(key="ft_stop")
+
+
+def test_each_share_of_the_labels_tells_its_films_and_outlives_another_task(open_page: Open) -> None:
+    app = open_page("fine_tune")
+    app.selectbox(key="ft_task").select("Opacity")
+    box = app.pills(key="ft_fraction").set_value(0.2).run().pills(key="ft_fraction")
+    films = int(_texts(app).split(" ", 1)[0])
+    assert f"20 % · {films}" in box.options
+    app.selectbox(key="ft_task").select("Left opacity").run()
+    fewer = int(_texts(app).split(" ", 1)[0])
+    box = app.pills(key="ft_fraction")
+    assert not app.exception and fewer < films
+    assert box.value == 0.2 and f"20 % · {fewer}" in box.options
 
 
 def test_stop_asks_the_run_to_stop(

@@ -23,6 +23,7 @@ from timnet import config
 from timnet.cohorts import decoding, films, schema, splits, store, tasks
 from timnet.cohorts.films import Film
 from timnet.cohorts.store import Cohort
+from timnet.evaluation.efficiency import FRACTIONS
 from timnet.training import runs
 from timnet.ui.checkpoints import Checkpoint
 
@@ -134,6 +135,18 @@ def available_tasks(folder: str, identity: str, _of: Cohort) -> list[str]:
     return tasks.available(_of)
 
 
+@st.cache_data(max_entries=32, show_spinner=False)
+def sizes(folder: str, identity: str, task: str, _of: Cohort) -> dict[float, int]:
+    """Return how many films each of the paper's fractions of a task's labels is, whatever the seed.
+
+    Raises:
+        CohortError: no such task, or no labelled film to train on.
+    """
+    targets = tasks.targets(_of, task)
+    y_NL = targets.y_NL[_labelled(_of, targets, "train")]
+    return {fraction: len(splits.draw(y_NL, fraction, seed=0)) for fraction in FRACTIONS}
+
+
 @st.cache_data(max_entries=64, show_spinner=False)
 def share(folder: str, identity: str, task: str, fraction: float, seed: int, _of: Cohort) -> Share:
     """Return what a fraction of the labels means in films: those that fine-tuning would draw.
@@ -142,13 +155,17 @@ def share(folder: str, identity: str, task: str, fraction: float, seed: int, _of
         CohortError: no such task, or no labelled film to train on.
     """
     targets = tasks.targets(_of, task)
-    split_N = _of.films()["split"].to_numpy()
-    known_N = ~np.isnan(targets.y_NL).all(1)
-    train_rows = np.flatnonzero(known_N & (split_N == "train"))
-    tested = int((known_N & (split_N == "test")).sum()) or int((known_N & (split_N == "val")).sum())
+    train_rows = _labelled(_of, targets, "train")
+    tested = len(_labelled(_of, targets, "test")) or len(_labelled(_of, targets, "val"))
     drawn = train_rows[splits.draw(targets.y_NL[train_rows], fraction, seed)]
     positives = {label: int((targets.y_NL[drawn, i] == 1).sum()) for i, label in enumerate(targets.labels)}
     return Share(len(drawn), len(train_rows), tested, positives)
+
+
+def _labelled(of: Cohort, targets: tasks.Targets, split: str) -> np.ndarray:
+    """Return the rows of a split's films with at least one known label."""
+    known_N = ~np.isnan(targets.y_NL).all(1)
+    return np.flatnonzero(known_N & (of.films()["split"].to_numpy() == split))
 
 
 def points() -> pd.DataFrame:
