@@ -23,9 +23,11 @@ def _fill(tab: Watched, key: str, value: str) -> None:
     box.press("Enter")
 
 
-def test_a_page_opened_first_by_its_own_address_has_its_frame(tab: Watched) -> None:
+def test_a_page_opened_first_by_its_own_address_has_its_frame_and_keeps_choices(tab: Watched) -> None:
     # First in this module: it needs a server that has not served app.py yet.
-    tab.open("explore", PAGES["Explore"])
+    tab.open("fine_tune", PAGES["Fine-tune"])
+    tab.page.get_by_role("radio", name="100 %").click()
+    tab.page.get_by_text("84 of 84 labelled training films").wait_for()
     tab.page.get_by_text("Research use only.").wait_for()
     assert tab.page.get_by_role("link", name="Label efficiency").count() == 1
 

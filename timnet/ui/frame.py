@@ -1,7 +1,7 @@
 """The frame around every page: its title, the navigation, and the line that says what the app is not for.
 
 A server that has just started and is asked for a page by its address runs that file of pages/ alone, without
-app.py; pages therefore ask for the frame, which draws it where app.py has not.
+app.py, and would forget what is chosen on it; pages therefore ask for the frame, which has them run anew.
 """
 
 from __future__ import annotations
@@ -38,7 +38,11 @@ def draw() -> Any:
 
 
 def require() -> None:
-    """Draw the frame, unless app.py has done so in this run."""
-    if not st.session_state.get(_DRAWN):
+    """Draw the frame, unless app.py has done so in this run; at a visitor's first look have app.py do it."""
+    drawn = st.session_state.get(_DRAWN)
+    if not drawn:
         draw()
+    if drawn is None:
+        # Nothing was chosen yet, and from here on Streamlit knows that app.py runs the pages.
+        st.rerun()
     st.session_state[_DRAWN] = False
