@@ -32,6 +32,18 @@ def test_a_page_opened_first_by_its_own_address_has_its_frame_and_keeps_choices(
     assert tab.page.get_by_role("link", name="Label efficiency").count() == 1
 
 
+def test_every_page_is_found_by_its_name_and_by_a_link_to_a_film(tab: Watched) -> None:
+    for name, heading in zip(
+        ("match", "diagnose", "explore", "fine_tune", "efficiency"), PAGES.values(), strict=True
+    ):
+        tab.open(name, heading)
+        tab.page.get_by_text("Research use only.").wait_for()
+        assert tab.page.get_by_text("Page not found").count() == 0
+    tab.open("match?match_cohort=synthetic&match_film=7", PAGES["Match"])
+    tab.page.locator(".st-key-match_film input").wait_for()
+    assert tab.page.locator(".st-key-match_film input").input_value() == "7"
+
+
 def test_a_real_film_and_its_findings_give_a_probability_and_a_map(tab: Watched) -> None:
     if not DICOM.is_file():
         pytest.skip(f"the real DICOM film is not beside the repository ({DICOM.name})")

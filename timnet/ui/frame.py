@@ -6,6 +6,7 @@ app.py, and would forget what is chosen on it; pages therefore ask for the frame
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import streamlit as st
@@ -29,7 +30,15 @@ def draw() -> Any:
     # A file of ours: for a material icon the browser would ask a font server on the internet.
     st.set_page_config(page_title="timnet", page_icon=str(_ASSETS / "icon.png"), layout="wide")
     st.logo(str(_ASSETS / "logo.svg"), size="large")
-    pages = [st.Page(path, title=title, icon=icon) for path, title, icon in PAGES]
+    (path, title, icon), *others = PAGES
+    first = st.Page(path, title=title, icon=icon, url_path="", default=True)
+
+    def at_root() -> None:
+        st.switch_page(first, query_params=st.query_params.to_dict())
+
+    # Streamlit knows its first page at / alone; whoever types its name is sent there.
+    named = st.Page(at_root, title=title, url_path=Path(path).stem, visibility="hidden")
+    pages = [first, *(st.Page(path, title=title, icon=icon) for path, title, icon in others), named]
     # Films need the width that a sidebar would take.
     page = st.navigation(pages, position="top")
     notices.research_use()
