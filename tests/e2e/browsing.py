@@ -28,3 +28,9 @@ class Watched:
         """Go to a page by the navigation."""
         self.page.get_by_role("link", name=link, exact=True).first.click()
         self.page.get_by_role("heading", level=1, name=heading).wait_for()
+
+    def fill(self, key: str, value: str) -> None:
+        """Write into the box of a widget and leave it."""
+        box = self.page.locator(f".st-key-{key} input")
+        box.fill(value)
+        box.press("Enter")

@@ -17,12 +17,6 @@ PAGES = {
 }
 
 
-def _fill(tab: Watched, key: str, value: str) -> None:
-    box = tab.page.locator(f".st-key-{key} input")
-    box.fill(value)
-    box.press("Enter")
-
-
 def test_a_page_opened_first_by_its_own_address_has_its_frame_and_keeps_choices(tab: Watched) -> None:
     # First in this module: it needs a server that has not served app.py yet.
     tab.open("fine_tune", PAGES["Fine-tune"])
@@ -65,8 +59,8 @@ def test_a_classifier_is_fine_tuned_compared_and_used(tab: Watched, csv_root: Pa
     tab.open("", PAGES["Match"])
     tab.go("Fine-tune", PAGES["Fine-tune"])
     tab.page.get_by_text("Training settings").click()
-    _fill(tab, "ft_side_small", "32")
-    _fill(tab, "ft_epochs_small", "8")
+    tab.fill("ft_side_small", "32")
+    tab.fill("ft_epochs_small", "8")
     tab.page.locator(".st-key-ft_start button").click()
     tab.page.locator(".st-key-ft_stop button").first.wait_for()
     tab.page.get_by_role("progressbar").first.wait_for()
