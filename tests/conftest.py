@@ -10,6 +10,7 @@ import csv
 import os
 import shutil
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -99,6 +100,29 @@ def tiny_bert(tmp_path_factory: pytest.TempPathFactory) -> Path:
     BertModel(shape, add_pooling_layer=False).save_pretrained(folder)
     for name in ("tokenizer.json", "tokenizer_config.json"):
         shutil.copy(config.TEXT_ENCODER / name, folder / name)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def networks(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with the checkpoints `timnet` and `classifier`, tiny and random. Do not write into it."""
+    from timnet import config
+    from timnet.model import encoders, weights
+
+    folder = tmp_path_factory.mktemp("networks")
+    shape: dict[str, Any] = {"backbone": "resnet18", "side": 64, "width": 16, "normalisation": "film"}
+    timnet = weights.TimnetSpec(
+        **shape,
+        tokens=48,
+        padding="masked",
+        text_encoder="assets/text-encoder",
+        text_encoder_sha256=encoders.fingerprint(config.TEXT_ENCODER),
+        text_width=384,
+        map_scale=0.01,
+    )
+    classifier = weights.ClassifierSpec(**shape, task="all", labels=("Effusion", "Edema"), map_scale=0.01)
+    weights.save_checkpoint(folder / "timnet", weights.build_timnet(timnet, seed=0), timnet)
+    weights.save_checkpoint(folder / "classifier", weights.build_classifier(classifier, seed=0), classifier)
     return folder
 
 

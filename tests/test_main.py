@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 import sys
 
@@ -13,7 +14,6 @@ from PIL import Image
 from timnet import arguments, config
 from timnet.__main__ import main
 from timnet.cohorts.films import read_film
-from timnet.model import encoders, weights
 from timnet.reader import Reader
 
 TINY = ["--side", "48", "--width", "16", "--epochs", "1", "--precision", "fp32"]
@@ -28,19 +28,8 @@ def places(tmp_path, monkeypatch, cohort_folder):
 
 
 @pytest.fixture
-def timnet(places):
-    spec = weights.TimnetSpec(
-        backbone="resnet18",
-        side=48,
-        tokens=48,
-        padding="masked",
-        width=16,
-        normalisation="film",
-        text_encoder="assets/text-encoder",
-        text_encoder_sha256=encoders.fingerprint(config.TEXT_ENCODER),
-        text_width=384,
-    )
-    weights.save_checkpoint(places / "checkpoints" / "open", weights.build_timnet(spec, 0), spec)
+def timnet(places, networks):
+    shutil.copytree(networks / "timnet", places / "checkpoints" / "open")
     return "open"
 
 

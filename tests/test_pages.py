@@ -17,42 +17,17 @@ from streamlit.testing.v1 import AppTest
 from timnet import config
 from timnet.cohorts.films import read_film
 from timnet.cohorts.readers import csv_table
-from timnet.model import encoders, weights
 from timnet.reader import Reader
 from timnet.training import runs
 from timnet.ui import notices, spreadsheet
 
 PAGES = ("match", "diagnose", "explore", "fine_tune", "efficiency")
-LABELS = ("No Finding", "Opacity")
 TEXT = "There is an opacity in the left lung."
 HOSTILE = (
     '<img src="http://evil.example/a.png" onerror="alert(1)"> ![x](http://evil.example/b.png) '
     "<script>alert(2)</script> :red[red] $x^2$ a nodule of ~1.5 cm~ **bold** `code`"
 )
 Open = Callable[[str], AppTest]
-
-
-@pytest.fixture(scope="session")
-def networks(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with a tiny TIMNet and a tiny classifier, both with random weights."""
-    folder = tmp_path_factory.mktemp("checkpoints")
-    timnet = weights.TimnetSpec(
-        backbone="resnet18",
-        side=32,
-        tokens=32,
-        padding="masked",
-        width=16,
-        normalisation="film",
-        text_encoder="assets/text-encoder",
-        text_encoder_sha256=encoders.fingerprint(config.TEXT_ENCODER),
-        text_width=384,
-    )
-    classifier = weights.ClassifierSpec(
-        backbone="resnet18", side=32, width=16, normalisation="film", task="all", labels=LABELS
-    )
-    weights.save_checkpoint(folder / "tiny", weights.build_timnet(timnet, seed=0), timnet)
-    weights.save_checkpoint(folder / "labels", weights.build_classifier(classifier, seed=0), classifier)
-    return folder
 
 
 @pytest.fixture
@@ -138,7 +113,7 @@ def test_the_match_page_shows_the_readers_numbers_digit_for_digit(open_page: Ope
     app.file_uploader(key="match_upload").upload("IM00001", _png(), "")
     app.text_area(key="match_findings").set_value(TEXT)
     app.button(key="match_go").click().run()
-    expected = Reader.load(networks / "tiny").read(read_film(_png()), TEXT)
+    expected = Reader.load(networks / "timnet").read(read_film(_png()), TEXT)
     assert not app.exception and not app.error
     assert app.metric[0].value == f"{expected.match:.3f}"
     assert app.dataframe[0].value["probability"].tolist() == [expected.match]
@@ -206,7 +181,7 @@ def test_a_broken_upload_is_refused_in_one_sentence(
 def test_the_diagnose_page_shows_the_readers_probabilities(open_page: Open, networks: Path) -> None:
     app = open_page("diagnose")
     app.file_uploader(key="diagnose_upload").upload("film.png", _png(), "image/png").run()
-    expected = Reader.load(networks / "labels").read(read_film(_png())).probabilities
+    expected = Reader.load(networks / "classifier").read(read_film(_png())).probabilities
     table = app.dataframe[0].value
     assert not app.exception
     assert dict(zip(table["label"], table["probability"], strict=True)) == dict(expected)

@@ -13,40 +13,10 @@ from PIL import Image
 
 from timnet import config
 from timnet.cohorts.films import Letterbox, read_film
-from timnet.model import encoders, weights
+from timnet.model import weights
 from timnet.reader import MATCH, Reader, ReadingError
 
 REPORT = "FINDINGS: There is an opacity in the left lung. The heart is normal in size.\nIMPRESSION: Opacity."
-
-
-@pytest.fixture(scope="module")
-def checkpoints(tmp_path_factory):
-    """A TIMNet and a classifier with random weights, as folders `timnet` and `classifier`."""
-    root = tmp_path_factory.mktemp("checkpoints")
-    timnet = weights.TimnetSpec(
-        backbone="resnet18",
-        side=64,
-        tokens=48,
-        padding="masked",
-        width=16,
-        normalisation="film",
-        text_encoder="assets/text-encoder",
-        text_encoder_sha256=encoders.fingerprint(config.TEXT_ENCODER),
-        text_width=384,
-        map_scale=0.01,
-    )
-    weights.save_checkpoint(root / "timnet", weights.build_timnet(timnet, 0), timnet)
-    classifier = weights.ClassifierSpec(
-        backbone="resnet18",
-        side=64,
-        width=16,
-        normalisation="film",
-        task="all",
-        labels=("Effusion", "Edema"),
-        map_scale=0.01,
-    )
-    weights.save_checkpoint(root / "classifier", weights.build_classifier(classifier, 0), classifier)
-    return root
 
 
 @pytest.fixture(scope="module")
@@ -57,9 +27,9 @@ def film():
     return read_film(file.getvalue())
 
 
-def test_a_match_is_what_the_network_says_of_the_letterboxed_film_and_the_findings(checkpoints, film):
-    reading = Reader.load(checkpoints / "timnet").read(film, REPORT)
-    timnet, spec, encoder = weights.load_timnet(checkpoints / "timnet")
+def test_a_match_is_what_the_network_says_of_the_letterboxed_film_and_the_findings(networks, film):
+    reading = Reader.load(networks / "timnet").read(film, REPORT)
+    timnet, spec, encoder = weights.load_timnet(networks / "timnet")
     square = np.rint(Letterbox(90, 120, 64).apply(film.pixels) * 255) / 255
     findings = "There is an opacity in the left lung. The heart is normal in size."
     with torch.inference_mode():
@@ -69,8 +39,8 @@ def test_a_match_is_what_the_network_says_of_the_letterboxed_film_and_the_findin
     assert reading.match == pytest.approx(expected, abs=1e-4)
 
 
-def test_each_sentence_is_asked_on_its_own(checkpoints, film):
-    reader = Reader.load(checkpoints / "timnet")
+def test_each_sentence_is_asked_on_its_own(networks, film):
+    reader = Reader.load(networks / "timnet")
     reading = reader.read(film, REPORT)
     told = ["There is an opacity in the left lung.", "The heart is normal in size."]
     assert [sentence for sentence, _ in reading.sentences] == told
@@ -79,15 +49,15 @@ def test_each_sentence_is_asked_on_its_own(checkpoints, film):
         assert probability == pytest.approx(reader.read(film, sentence).match, abs=1e-4)
 
 
-def test_a_single_sentence_is_the_whole(checkpoints, film):
-    reading = Reader.load(checkpoints / "timnet").read(film, "Clear lungs.")
+def test_a_single_sentence_is_the_whole(networks, film):
+    reading = Reader.load(networks / "timnet").read(film, "Clear lungs.")
     assert reading.sentences == (("Clear lungs.", reading.match),)
     assert list(reading.maps) == [MATCH]
 
 
-def test_a_classifier_gives_one_probability_and_one_map_a_label(checkpoints, film):
-    reading = Reader.load(checkpoints / "classifier").read(film)
-    classifier, _ = weights.load_classifier(checkpoints / "classifier")
+def test_a_classifier_gives_one_probability_and_one_map_a_label(networks, film):
+    reading = Reader.load(networks / "classifier").read(film)
+    classifier, _ = weights.load_classifier(networks / "classifier")
     square = np.rint(Letterbox(90, 120, 64).apply(film.pixels) * 255) / 255
     with torch.inference_mode():
         expected = classifier(torch.from_numpy(square.astype(np.float32))[None, None]).sigmoid()[0]
@@ -96,8 +66,8 @@ def test_a_classifier_gives_one_probability_and_one_map_a_label(checkpoints, fil
     assert reading.match is None
 
 
-def test_maps_come_back_at_the_films_own_pixels(checkpoints, film):
-    reading = Reader.load(checkpoints / "classifier").read(film)
+def test_maps_come_back_at_the_films_own_pixels(networks, film):
+    reading = Reader.load(networks / "classifier").read(film)
     assert reading.heat("Edema").shape == (90, 120)
     assert reading.overlay("Edema").shape == (90, 120, 3)
     assert reading.heat("Edema").dtype == np.float32
@@ -105,20 +75,20 @@ def test_maps_come_back_at_the_films_own_pixels(checkpoints, film):
     assert reading.heat("Edema").max() <= reading.maps["Edema"].max() + 1e-6
 
 
-def test_the_heat_of_a_corner_lies_in_that_corner_of_the_film(checkpoints, film):
+def test_the_heat_of_a_corner_lies_in_that_corner_of_the_film(networks, film):
     import dataclasses
 
     grid = np.zeros((8, 8), np.float32)
     grid[2, 0] = 1
-    reading = dataclasses.replace(Reader.load(checkpoints / "classifier").read(film), maps={"corner": grid})
+    reading = dataclasses.replace(Reader.load(networks / "classifier").read(film), maps={"corner": grid})
     row, column = np.unravel_index(reading.heat("corner").argmax(), (90, 120))
     # The letterbox of 90 x 120 in 64 keeps rows 8 to 56; row 2 of 8 cells lies at 16 to 24.
     assert column < 15
     assert 10 < row < 35
 
 
-def test_eight_threads_get_what_one_gets(checkpoints, film):
-    reader = Reader.load(checkpoints / "timnet")
+def test_eight_threads_get_what_one_gets(networks, film):
+    reader = Reader.load(networks / "timnet")
     texts = [f"Sentence number {i}. There is an opacity." for i in range(10)]
     alone = [reader.read(film, text) for text in texts]
     with ThreadPoolExecutor(8) as pool:
@@ -128,8 +98,8 @@ def test_eight_threads_get_what_one_gets(checkpoints, film):
         assert (reading.maps[MATCH] == alone[i % 10].maps[MATCH]).all()
 
 
-def test_the_readings_json_has_numbers_and_no_text_of_the_report(checkpoints, film):
-    told = json.loads(json.dumps(Reader.load(checkpoints / "timnet").read(film, REPORT).as_dict()))
+def test_the_readings_json_has_numbers_and_no_text_of_the_report(networks, film):
+    told = json.loads(json.dumps(Reader.load(networks / "timnet").read(film, REPORT).as_dict()))
     assert told["film"] == {"rows": 90, "columns": 120, "kind": "png", "sha256": film.sha256}
     assert told["checkpoint"] == "timnet"
     assert told["research_use"] == config.RESEARCH_USE
@@ -137,13 +107,13 @@ def test_the_readings_json_has_numbers_and_no_text_of_the_report(checkpoints, fi
 
 
 @pytest.mark.parametrize("findings", [None, "", "   \n", "INDICATION: Cough."])
-def test_a_match_without_findings_is_refused(checkpoints, film, findings):
+def test_a_match_without_findings_is_refused(networks, film, findings):
     with pytest.raises(ReadingError, match="findings: expected the text"):
-        Reader.load(checkpoints / "timnet").read(film, findings)
+        Reader.load(networks / "timnet").read(film, findings)
 
 
-def test_a_classifier_refuses_text_and_unknown_maps_are_named(checkpoints, film):
-    reader = Reader.load(checkpoints / "classifier")
+def test_a_classifier_refuses_text_and_unknown_maps_are_named(networks, film):
+    reader = Reader.load(networks / "classifier")
     with pytest.raises(ReadingError, match="without text"):
         reader.read(film, "Clear.")
     with pytest.raises(ReadingError, match="expected one of Effusion, Edema, got 'Mass'"):

@@ -20,7 +20,6 @@ from browsing import HOSTILE, Watched
 
 from timnet import config
 from timnet.cohorts.readers import csv_table
-from timnet.model import encoders, weights
 
 ARGUMENTS = [
     "--no-sandbox",
@@ -54,10 +53,10 @@ def home(cohort_folder: Path, csv_root: Path, tmp_path_factory: pytest.TempPathF
 
 
 @pytest.fixture(scope="session")
-def server(home: Path) -> Iterator[str]:
+def server(home: Path, networks: Path) -> Iterator[str]:
     """The address of the app, serving `home` and a tiny TIMNet."""
     root, checkpoints = home.parent, home.parent / "checkpoints"
-    _tiny(checkpoints / "tiny")
+    shutil.copytree(networks / "timnet", checkpoints / "timnet")
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
@@ -114,22 +113,6 @@ def _hostile(folder: Path, csv_root: Path, home: Path) -> None:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("TIMNET_HOME", str(home))
         csv_table.run(folder, "hostile")
-
-
-def _tiny(folder: Path) -> None:
-    """Write a TIMNet with random weights."""
-    spec = weights.TimnetSpec(
-        backbone="resnet18",
-        side=64,
-        tokens=32,
-        padding="masked",
-        width=16,
-        normalisation="film",
-        text_encoder="assets/text-encoder",
-        text_encoder_sha256=encoders.fingerprint(config.TEXT_ENCODER),
-        text_width=384,
-    )
-    weights.save_checkpoint(folder, weights.build_timnet(spec, seed=0), spec)
 
 
 def _wait(address: str, process: subprocess.Popen[bytes]) -> None:
