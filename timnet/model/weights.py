@@ -1,4 +1,4 @@
-"""Weights on disk: checkpoint folders and the four initialisations (base, imagenet, timnet, external).
+"""Weights on disk: what a checkpoint is, how it is written and read back.
 
 A checkpoint is a folder with `model.safetensors` and `model.json`: what the network is, and the sha256 of its
 weights. It is written atomically, weights first. Refuses pickles, flipped bits, unknown keys and networks of
@@ -10,12 +10,10 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
-import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save
 from torch import Tensor, nn
@@ -69,15 +67,6 @@ class ClassifierSpec:
 
 
 Spec = TimnetSpec | ClassifierSpec
-
-
-@dataclass(frozen=True)
-class Matched:
-    """Which keys of a trunk an initialisation filled."""
-
-    matched: tuple[str, ...]
-    missing: tuple[str, ...]
-    unexpected: tuple[str, ...]
 
 
 def build_timnet(spec: TimnetSpec, seed: int, bert: nn.Module | None = None) -> TIMNet:
@@ -163,49 +152,37 @@ def load_classifier(folder: Path) -> tuple[Classifier, ClassifierSpec]:
     return module.eval(), spec
 
 
-def initialise(trunk: Trunk, source: str, backbone: str) -> Matched:
-    """Fill a trunk's weights from an initialisation.
-
-    Args:
-        source: `base` keeps the random weights; `imagenet` takes torchvision's; else a checkpoint folder
-            (also by its name under checkpoints/) or a file with a state dict (.safetensors, .pt, .pth).
-
-    Raises:
-        CheckpointError: not to be had, damaged, or none of its keys fits the trunk.
-    """
-    wanted = trunk.state_dict()
-    if source == "base":
-        return Matched((), tuple(wanted), ())
-    if source == "imagenet":
-        state = _imagenet(backbone)
-    elif (folder := checkpoint_folder(source)) is not None:
-        spec = describe(folder)
-        if spec.backbone != backbone:
-            raise CheckpointError(f"{folder.name}: expected a {backbone}, got a {spec.backbone}")
-        state = _weights(folder, _description(folder))
-    else:
-        state = _external(Path(source).expanduser())
-    found = _best_prefix(state, wanted)
-    if not found:
-        raise CheckpointError(
-            f"{Path(source).name}: none of its {len(state)} keys fits a {backbone}; "
-            f"expected names like conv1.weight, got {', '.join(list(state)[:3])}"
-        )
-    trunk.load_state_dict(found, strict=False)
-    taken = {id(value) for value in found.values()}
-    return Matched(
-        tuple(found),
-        tuple(key for key in wanted if key not in found),
-        tuple(key for key, value in state.items() if id(value) not in taken),
-    )
-
-
 def checkpoint_folder(source: str) -> Path | None:
     """Return the checkpoint folder that a name or path means, or None."""
     for folder in (Path(source).expanduser(), config.checkpoints() / source):
         if is_checkpoint(folder):
             return folder
     return None
+
+
+def tensors(folder: Path) -> dict[str, Tensor]:
+    """Return a checkpoint's weights by name, floating ones as fp32.
+
+    Raises:
+        CheckpointError: no checkpoint there, or weights that are damaged or another's.
+    """
+    description = _description(folder)
+    path = folder / WEIGHTS
+    try:
+        digest = hashlib.sha256(path.read_bytes()).hexdigest()
+        if digest != description.get("weights_sha256"):
+            raise CheckpointError(
+                f"{folder.name}: {WEIGHTS} is damaged or not its own: expected sha256 "
+                f"{str(description.get('weights_sha256'))[:12]}, got {digest[:12]}"
+            )
+        return {key: full(value) for key, value in load_file(path).items()}
+    except (OSError, SafetensorError) as error:
+        raise CheckpointError(f"{folder.name}: {WEIGHTS} cannot be read ({error})") from None
+
+
+def full(value: Tensor) -> Tensor:
+    """Return a floating tensor as fp32, any other as it is."""
+    return value.float() if value.is_floating_point() else value
 
 
 def _description(folder: Path) -> dict[str, Any]:
@@ -243,26 +220,8 @@ def _spec(description: dict[str, Any], folder: Path) -> Spec:
         ) from None
 
 
-def _weights(folder: Path, description: dict[str, Any]) -> dict[str, Tensor]:
-    path = folder / WEIGHTS
-    try:
-        digest = hashlib.sha256(path.read_bytes()).hexdigest()
-        if digest != description.get("weights_sha256"):
-            raise CheckpointError(
-                f"{folder.name}: {WEIGHTS} is damaged or not its own: expected sha256 "
-                f"{str(description.get('weights_sha256'))[:12]}, got {digest[:12]}"
-            )
-        return {key: _full(value) for key, value in load_file(path).items()}
-    except (OSError, SafetensorError) as error:
-        raise CheckpointError(f"{folder.name}: {WEIGHTS} cannot be read ({error})") from None
-
-
-def _full(value: Tensor) -> Tensor:
-    return value.float() if value.is_floating_point() else value
-
-
 def _fill(module: nn.Module, folder: Path) -> None:
-    state = _weights(folder, _description(folder))
+    state = tensors(folder)
     try:
         module.load_state_dict(state, strict=True)
     except RuntimeError as error:
@@ -280,62 +239,6 @@ def _encoder_of(folder: Path, spec: TimnetSpec) -> encoders.TextEncoder:
         f"{folder.name}: its text encoder {spec.text_encoder} with content {spec.text_encoder_sha256[:12]} "
         "is not on this machine; put its folder where it was, or pre-train with another"
     )
-
-
-def _imagenet(backbone: str) -> Mapping[str, Tensor]:
-    from torchvision.models import get_model_weights
-
-    weights = get_model_weights(backbone).DEFAULT
-    try:
-        return weights.get_state_dict(progress=False, check_hash=True, weights_only=True)
-    except (OSError, RuntimeError) as error:
-        name = weights.url.rsplit("/", 1)[-1]
-        where = Path(torch.hub.get_dir()) / "checkpoints"
-        raise CheckpointError(
-            f"imagenet: torchvision's weights for {backbone} are not on this machine and cannot be fetched "
-            f"({error}); put {name} into {where}, or start from base"
-        ) from None
-
-
-def _external(path: Path) -> Mapping[str, Tensor]:
-    if not path.is_file():
-        raise CheckpointError(
-            f"{path.name}: expected base, imagenet, a checkpoint folder or a state-dict file, found none"
-        )
-    try:
-        if path.suffix == ".safetensors":
-            state: Any = load_file(path)
-        else:
-            state = torch.load(path, map_location="cpu", weights_only=True)
-    except SafetensorError as error:
-        raise CheckpointError(f"{path.name}: not a readable safetensors file ({error})") from None
-    except Exception as error:
-        # The unpickler meets hostile and damaged files with many error types; all of them mean a refusal.
-        raise CheckpointError(
-            f"{path.name}: expected a state dict of plain tensors; anything else in it is refused "
-            f"({type(error).__name__})"
-        ) from None
-    for name in ("state_dict", "model", "teacher"):
-        if isinstance(state, dict) and isinstance(state.get(name), dict):
-            state = state[name]
-    if not isinstance(state, dict) or not all(isinstance(value, Tensor) for value in state.values()):
-        raise CheckpointError(f"{path.name}: expected a state dict of tensors, got {type(state).__name__}")
-    return state
-
-
-def _best_prefix(state: Mapping[str, Tensor], wanted: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Return the trunk's tensors under the prefix (module., image.trunk. ...) with the most fitting keys."""
-    prefixes = {key[: -len("conv1.weight")] for key in state if key.endswith("conv1.weight")}
-    best: dict[str, Tensor] = {}
-    for prefix in sorted(prefixes):
-        found = {
-            key: _full(state[prefix + key])
-            for key, value in wanted.items()
-            if prefix + key in state and state[prefix + key].shape == value.shape
-        }
-        if len(found) > len(best):
-            best = found
-    return best
 
 
 def _replace(path: Path, data: bytes) -> None:

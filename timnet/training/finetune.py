@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from timnet import config
 from timnet.cohorts import splits, store, tasks
 from timnet.evaluation import cam, metrics
-from timnet.model import weights
+from timnet.model import initialisation, weights
 from timnet.training import augment, batches, devices, loop, objectives
 from timnet.training.runs import Events
 
@@ -66,7 +66,7 @@ def train(settings: config.Finetune, folder: Path, events: Events) -> dict[str, 
         labels=targets.labels,
     )
     classifier = weights.build_classifier(spec, settings.seed)
-    matched = weights.initialise(classifier.trunk, settings.initialisation, backbone)
+    matched = initialisation.initialise(classifier.trunk, settings.initialisation, backbone)
     batches.channels_last(classifier, on)
     events.append("phase", phase="reading films", device=devices.describe(on), precision=precision)
     pixels = cohort.pixels(settings.side, progress=events.phase("reading films"))

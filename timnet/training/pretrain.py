@@ -23,7 +23,7 @@ from torch import Tensor, nn
 from timnet import config
 from timnet.cohorts.pairs import Pairs, collect
 from timnet.evaluation import cam, matching, metrics
-from timnet.model import encoders, weights
+from timnet.model import encoders, initialisation, weights
 from timnet.model.timnet import TIMNet
 from timnet.training import augment, batches, devices, loop, objectives
 from timnet.training.runs import Events
@@ -111,7 +111,7 @@ def train(settings: config.Pretrain, folder: Path, events: Events) -> dict[str, 
         text_width=encoder.width,
     )
     timnet = weights.build_timnet(spec, settings.seed, encoder.bert if own_encoder else None)
-    matched = weights.initialise(timnet.image.trunk, settings.image_weights, settings.backbone)
+    matched = initialisation.initialise(timnet.image.trunk, settings.image_weights, settings.backbone)
     batches.channels_last(timnet, on)
 
     epoch_batches = _literal_pairs if settings.objective == "pairs" else _all_pairs

@@ -1,0 +1,119 @@
+"""Initialisations: they fill the trunk under any prefix, or are refused with a reason; no pickle runs."""
+
+from __future__ import annotations
+
+import os
+import pickle
+
+import pytest
+import torch
+from perturbing import perturbed
+from safetensors.torch import save_file
+from torchvision.models import resnet18
+
+from timnet.model import initialisation, weights
+from timnet.model.branches import Trunk
+from timnet.model.weights import CheckpointError
+
+
+def test_base_keeps_the_random_weights():
+    trunk = Trunk("resnet18")
+    before = {key: value.clone() for key, value in trunk.state_dict().items()}
+    assert initialisation.initialise(trunk, "base", "resnet18").matched == ()
+    assert all(torch.equal(value, before[key]) for key, value in trunk.state_dict().items())
+
+
+@pytest.mark.parametrize("prefix", ["", "module.", "encoder_q.", "image.trunk."])
+@pytest.mark.parametrize("suffix", [".pth", ".safetensors"])
+def test_a_torchvision_shaped_state_dict_fills_the_trunk_under_any_prefix(tmp_path, prefix, suffix):
+    reference = perturbed(resnet18(weights=None))
+    state = {prefix + key: value.contiguous() for key, value in reference.state_dict().items()}
+    path = tmp_path / f"weights{suffix}"
+    if suffix == ".pth":
+        torch.save({"state_dict": state, "epoch": 3}, path)
+    else:
+        save_file(state, path)
+    trunk = Trunk("resnet18")
+    told = initialisation.initialise(trunk, str(path), "resnet18")
+    assert set(told.matched) == set(trunk.state_dict())
+    assert told.missing == ()
+    assert {key.removeprefix(prefix) for key in told.unexpected} == {"fc.weight", "fc.bias"}
+    for key, value in trunk.state_dict().items():
+        assert torch.equal(value, reference.state_dict()[key])
+
+
+def test_a_timnet_checkpoint_fills_the_trunk_of_a_classifier(networks):
+    timnet, _, _ = weights.load_timnet(networks / "timnet")
+    trunk = Trunk("resnet18")
+    told = initialisation.initialise(trunk, str(networks / "timnet"), "resnet18")
+    assert len(told.matched) == len(trunk.state_dict())
+    for key, value in trunk.state_dict().items():
+        assert torch.equal(value, timnet.image.trunk.state_dict()[key])
+
+
+def test_a_checkpoint_with_another_backbone_is_refused(networks):
+    with pytest.raises(CheckpointError, match="expected a resnet34, got a resnet18"):
+        initialisation.initialise(Trunk("resnet34"), str(networks / "classifier"), "resnet34")
+
+
+def test_weights_of_which_nothing_fits_are_refused(tmp_path):
+    save_file({"conv1.weight": torch.zeros(3, 3), "head": torch.zeros(2)}, tmp_path / "w.safetensors")
+    with pytest.raises(CheckpointError, match="none of its 2 keys fits a resnet18"):
+        initialisation.initialise(Trunk("resnet18"), str(tmp_path / "w.safetensors"), "resnet18")
+
+
+class Canary:
+    def __init__(self, path):
+        self.path = path
+
+    def __reduce__(self):
+        return (os.mkdir, (str(self.path),))
+
+
+@pytest.mark.parametrize("suffix", [".pt", ".pth", ".pkl", ".safetensors"])
+def test_a_malicious_pickle_is_refused_and_never_runs(tmp_path, suffix):
+    path = tmp_path / f"weights{suffix}"
+    path.write_bytes(pickle.dumps({"conv1.weight": Canary(tmp_path / "ran")}))
+    with pytest.raises(CheckpointError):
+        initialisation.initialise(Trunk("resnet18"), str(path), "resnet18")
+    assert not (tmp_path / "ran").exists()
+
+
+def test_a_pickled_network_is_refused(tmp_path):
+    torch.save(torch.nn.Linear(2, 2), tmp_path / "net.pt")
+    with pytest.raises(CheckpointError, match="state dict of plain tensors"):
+        initialisation.initialise(Trunk("resnet18"), str(tmp_path / "net.pt"), "resnet18")
+
+
+def test_an_unknown_initialisation_is_refused_by_name():
+    with pytest.raises(CheckpointError, match="moco-v9: expected base, imagenet, a checkpoint folder or"):
+        initialisation.initialise(Trunk("resnet18"), "moco-v9", "resnet18")
+
+
+def test_imagenet_is_read_from_torchvisions_own_cache(tmp_path, monkeypatch):
+    """Real loading code on a local file: the hub's folder holds the weights under their published name."""
+    from torchvision.models import get_model_weights
+
+    published = get_model_weights("resnet18").DEFAULT
+    (tmp_path / "checkpoints").mkdir()
+    reference = perturbed(resnet18(weights=None))
+    name = published.url.rsplit("/", 1)[-1]
+    torch.save(reference.state_dict(), tmp_path / "checkpoints" / name)
+    monkeypatch.setattr(torch.hub, "get_dir", lambda: str(tmp_path))
+    trunk = Trunk("resnet18")
+    assert len(initialisation.initialise(trunk, "imagenet", "resnet18").matched) == len(trunk.state_dict())
+    assert torch.equal(trunk.conv1.weight, reference.conv1.weight)
+
+
+def test_imagenet_out_of_reach_says_where_to_put_the_file(tmp_path, monkeypatch):
+    import urllib.error
+
+    def offline(*arguments, **options):
+        raise urllib.error.URLError("no network")
+
+    monkeypatch.setattr(torch.hub, "get_dir", lambda: str(tmp_path))
+    monkeypatch.setattr(torch.hub, "download_url_to_file", offline)
+    with pytest.raises(
+        CheckpointError, match=r"imagenet: .*put resnet18-f37072fd\.pth into .*or start from base"
+    ):
+        initialisation.initialise(Trunk("resnet18"), "imagenet", "resnet18")
