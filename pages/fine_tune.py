@@ -5,7 +5,7 @@ import streamlit as st
 from timnet import config, plots
 from timnet.cohorts import store
 from timnet.evaluation.efficiency import FRACTIONS
-from timnet.training import runs
+from timnet.training import runs, worker
 from timnet.ui import checkpoints, frame, loaders, notices, panels
 
 frame.require()
@@ -87,7 +87,7 @@ with notices.sentences():
             settings = config.Finetune(
                 cohort=name, task=task, initialisation=start, fraction=fraction, seed=seed, **numbers
             )
-            st.session_state["ft_run"] = runs.submit(settings, root).name
+            st.session_state["ft_run"] = worker.submit(settings, root).name
     states = runs.all_runs(root)
     with live:
         if not states:

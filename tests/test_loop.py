@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from timnet.training import loop
-from timnet.training.runs import Cancelled, Events
+from timnet.training.events import Cancelled, Events
 
 
 class Line(torch.nn.Module):

@@ -161,7 +161,7 @@ def test_the_surface_of_the_training_commands_is_the_settings():
 
 
 def test_a_run_from_the_command_line_and_one_submitted_have_the_same_settings_file(places, capsys):
-    from timnet.training import runs
+    from timnet.training import runs, worker
 
     words = ["synthetic", "--task", "Opacity", "--fraction", "0.1", *TINY]
     settings, _, _ = arguments.training(config.Finetune, words)
@@ -170,7 +170,7 @@ def test_a_run_from_the_command_line_and_one_submitted_have_the_same_settings_fi
     folder = config.checkpoints() / runs.folder_name(settings)
     assert (folder / runs.CONFIG).read_text() == config.to_json(settings)
     # The same settings submitted from a page are the same run: nothing starts anew.
-    assert runs.submit(settings, config.checkpoints()) == folder
+    assert worker.submit(settings, config.checkpoints()) == folder
     assert runs.state(folder).name == "done"
 
 

@@ -18,7 +18,7 @@ from timnet import config
 from timnet.cohorts.films import read_film
 from timnet.cohorts.readers import csv_table
 from timnet.reader import Reader
-from timnet.training import runs
+from timnet.training import events, runs, worker
 from timnet.ui import notices, spreadsheet
 
 PAGES = ("match", "diagnose", "explore", "fine_tune", "efficiency")
@@ -51,7 +51,7 @@ def workers(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[list[li
         def wait(self) -> int:
             return 0
 
-    monkeypatch.setattr(runs.subprocess, "Popen", start)
+    monkeypatch.setattr(worker.subprocess, "Popen", start)
     yield started
 
 
@@ -258,10 +258,10 @@ def test_stop_asks_the_run_to_stop(
     open_page: Open, workers: list[list[str]], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setenv("TIMNET_CHECKPOINTS", str(tmp_path))
-    folder = runs.submit(config.Finetune(cohort="synthetic", task="Opacity"), tmp_path)
+    folder = worker.submit(config.Finetune(cohort="synthetic", task="Opacity"), tmp_path)
     app = open_page("fine_tune")
     app.button(key="ft_stop").click().run()
-    assert not app.exception and (folder / runs.CANCEL).exists()
+    assert not app.exception and (folder / events.CANCEL).exists()
 
 
 def _finished(root: Path, seed: int, value: float | None) -> None:

@@ -12,7 +12,7 @@ from timnet.cohorts import splits, store, tasks
 from timnet.evaluation import matching
 from timnet.model import weights
 from timnet.reader import Reader
-from timnet.training import finetune, pretrain, runs
+from timnet.training import finetune, pretrain, runs, worker
 
 
 def settings_finetune(cohort_folder, **changes) -> config.Finetune:
@@ -50,8 +50,8 @@ def value(rows, metric, label=None):
 
 
 def done(settings, train, folder):
-    runs.prepare(settings, folder)
-    state = runs.work(folder, train)
+    worker.prepare(settings, folder)
+    state = worker.work(folder, train)
     assert state.name == "done", state.reason
     return runs.result(folder)
 
@@ -120,8 +120,8 @@ def test_a_multi_label_task_reports_every_label_and_both_averages(cohort_folder,
 
 
 def test_a_task_without_labelled_films_fails_with_a_sentence(cohort_folder, tmp_path):
-    runs.prepare(settings_finetune(cohort_folder, task="Scoliosis"), tmp_path / "run")
-    state = runs.work(tmp_path / "run", finetune.train)
+    worker.prepare(settings_finetune(cohort_folder, task="Scoliosis"), tmp_path / "run")
+    state = worker.work(tmp_path / "run", finetune.train)
     assert state.name == "failed"
     assert "Scoliosis" in state.reason
 

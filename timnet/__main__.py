@@ -19,7 +19,8 @@ from typing import Any
 
 from timnet import arguments, config
 from timnet.progress import ProgressLine
-from timnet.training import runs
+from timnet.training import runs, worker
+from timnet.training.events import Events
 
 Command = Callable[[list[str]], None]
 
@@ -110,7 +111,7 @@ def run(words: list[str]) -> None:
         raise Refused("run: expected one run folder")
     # Pages stay quick while a run works.
     os.nice(5)
-    runs.work(Path(words[0]), _trainer())
+    worker.work(Path(words[0]), _trainer())
 
 
 COMMANDS: dict[str, Command] = {
@@ -182,9 +183,9 @@ def _read(film: Path, checkpoint: str, cam: Path | None, as_json: bool, findings
 def _train(shape: type[config.Run], words: list[str]) -> None:
     settings, out, as_json = arguments.training(shape, words)
     folder = out or config.checkpoints() / runs.folder_name(settings)
-    runs.prepare(settings, folder)
+    worker.prepare(settings, folder)
     line = ProgressLine("")
-    ended = runs.work(folder, _trainer(), line.event)
+    ended = worker.work(folder, _trainer(), line.event)
     line.end()
     if ended.name != "done":
         raise Refused(ended.reason)
@@ -194,10 +195,10 @@ def _train(shape: type[config.Run], words: list[str]) -> None:
     _show({"run": folder.name, "settings": dataclasses.asdict(settings), **result}, as_json, lines)
 
 
-def _trainer() -> runs.Train:
+def _trainer() -> worker.Train:
     """Return what trains either kind of settings; torch is imported when it starts."""
 
-    def train(settings: config.Run, folder: Path, events: runs.Events) -> dict[str, Any]:
+    def train(settings: config.Run, folder: Path, events: Events) -> dict[str, Any]:
         if isinstance(settings, config.Pretrain):
             from timnet.training import pretrain as recipe
 

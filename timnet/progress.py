@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 import time
 
-from timnet.training.runs import TELL_SECONDS, Event
+from timnet.training.events import TELL_SECONDS, Event
 
 
 class ProgressLine:

@@ -21,7 +21,7 @@ from timnet.cohorts import splits, store, tasks
 from timnet.evaluation import cam, metrics
 from timnet.model import initialisation, weights
 from timnet.training import augment, batches, devices, loop, objectives
-from timnet.training.runs import Events
+from timnet.training.events import Events
 
 TRAIN, VAL, TEST = "train", "val", "test"
 MAPPED = 64

@@ -15,7 +15,7 @@ import torch
 from accelerate import Accelerator
 from torch import nn
 
-from timnet.training.runs import TELL_SECONDS, Events
+from timnet.training.events import TELL_SECONDS, Events
 
 Batch = dict[str, Any]
 

@@ -26,7 +26,7 @@ from timnet.evaluation import cam, matching, metrics
 from timnet.model import encoders, initialisation, weights
 from timnet.model.timnet import TIMNet
 from timnet.training import augment, batches, devices, loop, objectives
-from timnet.training.runs import Events
+from timnet.training.events import Events
 
 MAPPED = 64
 """Pairs whose maps set the checkpoint's scale."""

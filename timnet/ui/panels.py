@@ -17,7 +17,7 @@ import streamlit as st
 
 from timnet import config, plots
 from timnet.cohorts.films import Film
-from timnet.training import runs
+from timnet.training import runs, worker
 from timnet.ui import loaders, notices
 from timnet.ui.checkpoints import Checkpoint
 
@@ -171,8 +171,7 @@ def run_progress(state: runs.State) -> None:
     log = runs.events(folder)
     device = log["device"].dropna() if "device" in log else pd.Series(dtype=str)
     if state.active:
-        stopping = (folder / runs.CANCEL).exists()
-        st.progress(*_progress(state.name, last, stopping))
+        st.progress(*_progress(state.name, last, state.stopping))
         cells = st.columns(4)
         epoch = f"{last['epoch']} of {last['epochs']}" if "epoch" in last else "–"
         cells[0].metric("Epoch", epoch)
@@ -185,9 +184,9 @@ def run_progress(state: runs.State) -> None:
             "Stop",
             key="ft_stop",
             icon=":material/stop_circle:",
-            disabled=stopping,
+            disabled=state.stopping,
             help="Stops after the step at hand.",
-            on_click=runs.cancel,
+            on_click=worker.cancel,
             args=(folder,),
         )
     if "loss" in log:

@@ -1,0 +1,60 @@
+"""A run's event log, as its worker writes it: one JSON object a line, appended as things happen; no torch.
+
+Owns how often progress is told, and how a worker hears that somebody asked it to stop. Read by `runs`.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+EVENTS, CANCEL = "metrics.jsonl", "cancel"
+
+TELL_SECONDS = 0.5
+"""Least time between two progress events."""
+
+Event = dict[str, Any]
+
+
+class Cancelled(Exception):
+    """Raised inside a worker when somebody asked the run to stop."""
+
+
+class Events:
+    """A run's event log: one JSON object a line, appended as things happen."""
+
+    def __init__(self, folder: Path, listen: Callable[[Event], None] | None = None) -> None:
+        self._folder = folder
+        self._listen = listen
+        self._start = time.monotonic()
+        self.cancelled = False
+
+    def append(self, event: str, **fields: Any) -> None:
+        """Write one event, with the seconds since the worker's start."""
+        record = {"event": event, "seconds": round(time.monotonic() - self._start, 3), **fields}
+        with (self._folder / EVENTS).open("a", encoding="utf-8") as file:
+            file.write(json.dumps(record) + "\n")
+        if self._listen:
+            self._listen(record)
+
+    def phase(self, name: str) -> Callable[[int, int | None], None]:
+        """Return a progress callback that tells of a phase's share done, at most twice a second."""
+        told = 0.0
+
+        def progress(done: int, total: int | None) -> None:
+            nonlocal told
+            self.check()
+            now = time.monotonic()
+            if now - told >= TELL_SECONDS or done == total:
+                told = now
+                self.append("phase", phase=name, done=done, total=total)
+
+        return progress
+
+    def check(self) -> None:
+        """Raise Cancelled if the run was asked to stop."""
+        if self.cancelled or (self._folder / CANCEL).exists():
+            raise Cancelled
