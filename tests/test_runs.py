@@ -112,7 +112,8 @@ def test_points_hold_every_metric_of_every_finished_run(tmp_path):
             "fraction": 0.005,
             "films": 26,
             "seed": 3,
-            "side": 224,
+            "recipe": "224 px, 100 epochs, batch 16, learning rate 0.0001, augmented, full batches, "
+            "resnet18, normalised by film, width 512",
             "label": "Opacity",
             "metric": "auROC",
             "value": 0.7,

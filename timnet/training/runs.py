@@ -140,7 +140,8 @@ def all_runs(root: Path) -> list[State]:
 def points(root: Path) -> pd.DataFrame:
     """Return the results of finished fine-tuning runs as one tidy table.
 
-    Columns: run, cohort, task, initialisation, fraction, films, seed, side, label, metric, value, low, high.
+    Columns: run, cohort, task, initialisation, fraction, films, seed, recipe, label, metric, value, low,
+    high. The recipe, in words, is what must be equal for two runs to lie on one curve.
     """
     rows = []
     for run in all_runs(root):
@@ -158,7 +159,7 @@ def points(root: Path) -> pd.DataFrame:
                     "fraction": settings.fraction,
                     "films": measured["films"],
                     "seed": settings.seed,
-                    "side": settings.side,
+                    "recipe": _recipe(settings),
                     **{name: row[name] for name in ("label", "metric", "value", "low", "high")},
                 }
             )
@@ -179,6 +180,16 @@ def folder_name(settings: config.Run) -> str:
         words = ["timnet", *(Path(cohort).name for cohort in settings.cohorts), f"s{settings.seed}"]
     readable = re.sub(r"[^a-z0-9.]+|\.\.+", "-", "-".join(words).lower()).strip("-.")[:80]
     return f"{readable}-{hashlib.sha256(config.to_json(settings).encode()).hexdigest()[:8]}"
+
+
+def _recipe(settings: config.Finetune) -> str:
+    augmented = "augmented" if settings.augment else "not augmented"
+    films = "full batches" if settings.drop_last else "every film each epoch"
+    return (
+        f"{settings.side} px, {settings.epochs} epochs, batch {settings.batch}, "
+        f"learning rate {settings.learning_rate:g}, {augmented}, {films}, {settings.backbone}, "
+        f"normalised by {settings.normalisation}, width {settings.width}"
+    )
 
 
 def _records(folder: Path) -> list[Event]:

@@ -169,7 +169,7 @@ def _labelled(of: Cohort, targets: tasks.Targets, split: str) -> np.ndarray:
 
 
 def points() -> pd.DataFrame:
-    """Return the results of finished fine-tuning runs (`runs.points`) with each run's recipe in words."""
+    """Return the results of finished fine-tuning runs (`runs.points`), read again when a run has ended."""
     ends = sorted(
         (str(path), path.stat().st_mtime_ns) for path in config.checkpoints().glob(f"*/{runs.DONE}")
     )
@@ -178,22 +178,4 @@ def points() -> pd.DataFrame:
 
 @st.cache_data(max_entries=2, show_spinner="Collecting results …")
 def _points(root: str, ends: tuple[tuple[str, int], ...]) -> pd.DataFrame:
-    table = runs.points(Path(root))
-    if table.empty:
-        return table
-    recipes = {run.folder.name: _recipe(run.settings) for run in runs.all_runs(Path(root))}
-    return table.assign(recipe=table["run"].map(recipes))
-
-
-def _recipe(settings: config.Run) -> str:
-    """Return what must be equal for two runs to lie on one curve."""
-    if not isinstance(settings, config.Finetune):
-        return ""
-    augmented = "augmented" if settings.augment else "not augmented"
-    films = "full batches" if settings.drop_last else "every film each epoch"
-    return (
-        f"{settings.side} px, {settings.epochs} epochs, batch {settings.batch}, "
-        f"learning rate {settings.learning_rate:g}, {augmented}, {films}, {settings.backbone}, "
-        f"normalised by {settings.normalisation}, "
-        f"width {settings.width}"
-    )
+    return runs.points(Path(root))
