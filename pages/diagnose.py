@@ -4,7 +4,7 @@ import pandas as pd
 import streamlit as st
 
 from timnet import plots
-from timnet.ui import checkpoints, frame, loaders, notices, panels
+from timnet.ui import checkpoints, frame, loaders, notices, panels, source
 
 frame.require()
 st.title("Read a film with a classifier")
@@ -18,7 +18,7 @@ if not classifiers:
 
 with notices.sentences():
     network = panels.choose(classifiers, "Classifier", "diagnose_network")
-    film = panels.upload("diagnose_upload")
+    film = source.choose("diagnose").film
     if film is None:
         st.info("Next: give a film.", icon=":material/arrow_upward:")
         st.stop()

@@ -5,8 +5,7 @@ import math
 import pandas as pd
 import streamlit as st
 
-from timnet.cohorts import store
-from timnet.ui import frame, loaders, notices
+from timnet.ui import demo, frame, loaders, notices, panels
 
 PAGE = 6
 VALUES = {"present": 1.0, "absent": 0.0, "not known": math.nan}
@@ -17,7 +16,7 @@ st.markdown(
     "Find studies by the words of their reports and by their labels, and read film and report together."
 )
 
-names = store.available()
+names = demo.cohorts()
 if not names:
     notices.no_cohort()
 
@@ -100,6 +99,10 @@ with notices.sentences():
             film = study.films[turn - 1]
         pixels = loaders.shown(loaders.cohort_film(cohort, film.film)).pixels
         picture, text = st.columns([3, 2])
+        if demo.simulated(cohort):
+            with picture:
+                demo.badge()
+                pixels = panels.outlined(pixels, demo.truth(str(cohort.root), cohort.identity)[film.path])
         picture.image(loaders.png(pixels), width="stretch", alt="Film of the chosen study")
         with text:
             st.text(f"{study.study}\npatient {study.patient}, split {study.split}")

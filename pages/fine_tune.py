@@ -3,10 +3,9 @@
 import streamlit as st
 
 from timnet import config, plots
-from timnet.cohorts import store
 from timnet.evaluation.efficiency import FRACTIONS
 from timnet.training import runs, worker
-from timnet.ui import checkpoints, frame, loaders, notices, panels
+from timnet.ui import checkpoints, demo, frame, loaders, notices, panels
 
 frame.require()
 st.title("Fine-tune a classifier")
@@ -14,7 +13,7 @@ st.markdown(
     "Teach a network a task with a share of the labels. It trains in the background: you may close this tab, "
     "come back, or stop it."
 )
-names = store.available()
+names = demo.cohorts()
 if not names:
     notices.no_cohort()
 

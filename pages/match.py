@@ -3,11 +3,9 @@
 import pandas as pd
 import streamlit as st
 
-from timnet.cohorts import store
-from timnet.ui import checkpoints, frame, loaders, notices, panels
+from timnet.ui import checkpoints, frame, loaders, notices, panels, source
 
 EXAMPLE = "The heart is enlarged. There is a small left pleural effusion. No pneumothorax."
-UPLOAD, COHORT = "Upload", "From a cohort"
 
 frame.require()
 st.title("Match a film with its findings")
@@ -19,34 +17,14 @@ networks = checkpoints.listed("timnet")
 if not networks:
     notices.no_timnet()
 
-film, findings = None, ""
+findings = ""
 about_film, about_text = st.columns(2, gap="large")
 with notices.sentences():
     with about_film:
-        cohorts = store.available()
-        source = UPLOAD
-        if cohorts:
-            # Explore hands over a film in the address.
-            asked = st.query_params
-            if "match_source" not in st.session_state and asked.get("match_cohort") in cohorts:
-                st.session_state.update(match_source=COHORT, match_cohort=asked["match_cohort"])
-                if asked.get("match_film", "").isdecimal():
-                    st.session_state["match_film"] = int(asked["match_film"])
-            st.session_state.setdefault("match_source", UPLOAD)
-            source = st.segmented_control("Film", [UPLOAD, COHORT], required=True, key="match_source")
-        if source == COHORT:
-            name = st.selectbox("Cohort", cohorts, key="match_cohort")
-            cohort = loaders.cohort(name)
-            last = len(cohort) - 1
-            st.session_state["match_film"] = min(st.session_state.get("match_film", 0), last)
-            row = st.number_input(f"Film, 0 to {last}", 0, last, key="match_film")
-            st.page_link("pages/explore.py", label="Find a film in Explore", icon=":material/search:")
-            film = loaders.cohort_film(cohort, row)
-            study = cohort.study(cohort.films()["study"][row])
-        else:
-            film = panels.upload("match_upload")
+        chosen = source.choose("match")
     with about_text:
-        if source == COHORT and st.toggle("Use this study's own findings", value=True, key="match_own"):
+        study = chosen.study
+        if study and st.toggle("Use this study's own findings", value=True, key="match_own"):
             findings = study.findings
             with st.container(border=True):
                 st.text(findings or "This study has no findings text: write your own.", width="stretch")
@@ -70,6 +48,7 @@ with notices.sentences():
                 st.caption(":orange[An example text: it does not describe your film.]")
     network = panels.choose(networks, "Matching network", "match_network")
 
+film = chosen.film
 if film is None or not (findings or "").strip():
     missing = "a film" if film is None else "the findings"
     if film is None and not (findings or "").strip():

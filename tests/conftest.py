@@ -7,6 +7,8 @@ radiologist does, the patient's right being the left of the image.
 from __future__ import annotations
 
 import csv
+import gzip
+import json
 import os
 import shutil
 from pathlib import Path
@@ -21,6 +23,8 @@ from timnet.cohorts.readers import csv_table
 if "PYTEST_XDIST_WORKER" in os.environ:
     # Workers share the cores: more threads than cores wait for each other.
     os.environ["OMP_NUM_THREADS"] = "1"
+# Tests say themselves which cohorts there are.
+os.environ["TIMNET_DEMO"] = "none"
 
 SYNTHETIC_LABELS = ("No Finding", "Opacity", "Left opacity")
 NUM_PATIENTS = 60  # two studies each, one film a study
@@ -133,6 +137,50 @@ def real_data() -> Path:
     if not folder.is_dir():
         pytest.skip("the real data sets are not beside the repository (shared/data)")
     return folder
+
+
+@pytest.fixture(scope="session")
+def demo_root(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder as `simulate` writes it, of eight films with a square each, made without the simulation."""
+    root = tmp_path_factory.mktemp("simulated")
+    (root / "films").mkdir()
+    rng, rows, lines = np.random.default_rng(0), [], []
+    for study in range(8):
+        kind = ("pleural_effusion", "no_finding")[study % 2]
+        name, top = f"s{study:05}.jpg", 10 + study
+        Image.fromarray(rng.integers(0, 255, (60, 50), dtype=np.uint8)).save(root / "films" / name)
+        rows.append(
+            {
+                "path": f"films/{name}",
+                "study": f"s{study:05}",
+                "patient": f"p{study:05}",
+                "split": ("train", "test")[study // 4],
+                "view": "PA",
+                "age": 50 + study,
+                "report": ("FINDINGS: Small right effusion.", "FINDINGS: Clear lungs.")[study % 2]
+                + f" {study}",
+                "pleural_effusion": int(kind == "pleural_effusion"),
+                "support_devices": 0,
+                "no_finding": int(kind == "no_finding"),
+            }
+        )
+        # Rows top to top + 3, columns 5 to 9 of 50, as run lengths: outside first.
+        lengths = [50 * top + 5, 5, *[45, 5] * 3]
+        finding = {
+            "kind": kind, "side": "right", "place": "", "severity": 1, "size_mm": 0.0, "variant": "upright",
+            "box": [5, top, 10, top + 4], "mask": [*lengths, 60 * 50 - sum(lengths)],
+        }  # fmt: skip
+        film = {
+            "film": name, "study": f"s{study:05}", "view": "PA", "rows": 60, "columns": 50,
+            "spacing_mm": 5.2, "cardiothoracic": 0.45, "findings": [finding] if study % 2 == 0 else [],
+        }  # fmt: skip
+        lines.append(json.dumps(film) + "\n")
+    with (root / "studies.csv").open("w", newline="") as stream:
+        written = csv.DictWriter(stream, list(rows[0]))
+        written.writeheader()
+        written.writerows(rows)
+    (root / "truth.jsonl.gz").write_bytes(gzip.compress("".join(lines).encode()))
+    return root
 
 
 @pytest.fixture(scope="session")

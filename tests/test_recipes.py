@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import json
+import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
+import torch
 
 from timnet import config
 from timnet.cohorts import splits, store, tasks
+from timnet.cohorts.pairs import collect
+from timnet.cohorts.readers import csv_table
 from timnet.evaluation import matching
 from timnet.model import weights
 from timnet.reader import Reader
@@ -169,3 +174,59 @@ def test_a_frozen_encoder_is_not_moved_by_pre_training(cohort_folder, tmp_path):
     from timnet.model import encoders
 
     assert spec.text_encoder_sha256 == encoders.fingerprint(config.TEXT_ENCODER)
+
+
+def test_shuffled_reports_stay_in_their_source_and_off_the_held_out(cohort_folder):
+    pairs = collect([str(cohort_folder)] * 2, ("val", "test"), side=32)
+    mixed = pretrain.shuffled(pairs, seed=0)
+    assert (mixed.text[pairs.held_out] == pairs.text[pairs.held_out]).all()
+    for source in (0, 1):
+        rows = (pairs.source == source) & ~pairs.held_out
+        assert sorted(mixed.text[rows]) == sorted(pairs.text[rows])
+        # A report drawn at random is one's own once in N: far fewer than half keep theirs.
+        assert (mixed.text[rows] == pairs.text[rows]).mean() < 0.5
+    assert (pretrain.shuffled(pairs, seed=0).text == mixed.text).all()
+
+
+def test_shuffled_reports_teach_no_matching(cohort_folder, tmp_path):
+    result = done(settings_pretrain(cohort_folder, shuffled=True), pretrain.train, tmp_path / "run")
+    assert value(result["held_out"], "auROC", matching.MANY) < 0.7
+
+
+def test_the_cosine_rises_falls_and_ends_at_nothing():
+    weight = torch.nn.Parameter(torch.zeros(1))
+    optimizer = torch.optim.SGD([weight], lr=2.0)
+    schedule = pretrain.cosine(optimizer, steps=200)
+    rates = []
+    for _ in range(200):
+        rates.append(optimizer.param_groups[0]["lr"])
+        optimizer.step()
+        schedule.step()
+    assert rates[0] == pytest.approx(0.2) and rates[9] == pytest.approx(2.0)
+    assert rates[10 + 95] == pytest.approx(2.0 * 0.5, rel=0.01)
+    assert optimizer.param_groups[0]["lr"] == pytest.approx(0.0, abs=1e-9)
+    assert np.argmax(rates) in (9, 10) and (np.diff(rates[10:]) < 0).all()
+    # The formula of the half cosine itself, at any step after the rise.
+    assert rates[60] == pytest.approx(1 + math.cos(math.pi * 50 / 190))
+
+
+def test_normal_films_with_others_normal_reports_can_be_left_out(csv_root, tmp_path, monkeypatch):
+    monkeypatch.setenv("TIMNET_HOME", str(tmp_path))
+    csv_table.run(csv_root, "named", labels=("Opacity",))
+    folder = store.find("named")
+    pairs = collect([str(folder)], ("val", "test"), side=32)
+    assert not pairs.normal.any()
+    normal = replace(pairs, normal=pairs.labels == pairs.labels.max())
+    settings = settings_pretrain(folder, both_normal="ignore", batch=64)
+    chosen = np.flatnonzero(~pairs.held_out).tolist()
+
+    class Nothing:
+        def batch(self, chosen, on):
+            return torch.zeros(1), torch.zeros(1)
+
+    batch = next(pretrain._all_pairs(settings, normal, chosen, Nothing(), torch.device("cpu"), 0))
+    rows = np.array(batch["rows"])
+    both = normal.normal[rows][:, None] & normal.normal[rows][None, :]
+    np.fill_diagonal(both, False)
+    assert both.any() and batch["false_negative"].numpy()[both].all()
+    assert not batch["false_negative"].numpy().all()

@@ -16,7 +16,6 @@ from pydantic import ConfigDict, TypeAdapter, ValidationError
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 TEXT_ENCODER = REPOSITORY / "assets" / "text-encoder"
-DEMO = REPOSITORY / "assets" / "demo"
 SHIPPED = "open-pairs"
 """The matching checkpoint that comes with timnet, by its name under checkpoints/."""
 
@@ -24,6 +23,9 @@ RESEARCH_USE = "Research use only. Not a medical device, never a diagnosis."
 
 Precision = Literal["auto", "fp32", "bf16"]
 _STRICT = ConfigDict(extra="forbid")
+
+
+DEMO = REPOSITORY / "assets" / "demo"
 
 
 class ConfigError(ValueError):
@@ -38,6 +40,14 @@ def home() -> Path:
 def checkpoints() -> Path:
     """Return the folder of runs and checkpoints: ``TIMNET_CHECKPOINTS``, by default ``checkpoints/``."""
     return Path(os.environ.get("TIMNET_CHECKPOINTS") or REPOSITORY / "checkpoints").expanduser().resolve()
+
+
+def demo() -> Path | None:
+    """Return the folder of the demo films: ``TIMNET_DEMO``, by default the shipped one; None for ``none``."""
+    asked = os.environ.get("TIMNET_DEMO", "")
+    if asked == "none":
+        return None
+    return Path(asked).expanduser().resolve() if asked else DEMO
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -22,8 +22,9 @@ class Exposure:
         attenuation: of water for this beam, 1/mm. bone: factor on calcium (1 at the CT's energy; less at high
             kVp). scatter: share of scattered quanta behind the chest. quanta: per pixel in air at 1 mm.
         blur: detector and focus, mm. shading: slope of the field along columns and rows (heel effect).
-        low, high: percentiles of the chest set to black and white. curve: exponent of the look-up table.
-        toe: steepness of its S shape. edge: gain and width (mm) of the edge enhancement.
+        low, high: percentiles of the chest between which the look-up table is laid. floor: how far below the
+            first it begins, as a share of the span: what keeps lungs grey. curve: exponent of the table. toe:
+            steepness of its S shape. edge: gain and width (mm) of the edge enhancement.
         borders: share of the film cut off by the collimator at left, top, right, bottom.
         marker: letters, and their place as a share of the film (column, row); size likewise.
     """
@@ -36,6 +37,7 @@ class Exposure:
     shading: tuple[float, float] = (0.0, 0.0)
     low: float = 1.0
     high: float = 99.5
+    floor: float = 0.0
     curve: float = 1.0
     toe: float = 0.5
     edge: tuple[float, float] = (0.5, 12.0)
@@ -51,16 +53,17 @@ def draw(rng: Any, view: str) -> Exposure:
     column = 0.06 if "R" in letters.split() or letters == "PORTABLE" else 0.88
     return Exposure(
         attenuation=float(rng.uniform(0.0165, 0.0205)),
-        bone=float(rng.uniform(1.1, 2.2)),
+        bone=float(rng.uniform(1.5, 3.2)),
         scatter=float(rng.uniform(0.3, 0.6) if bedside else rng.uniform(0.15, 0.4)),
-        quanta=float(10 ** rng.uniform(3.6, 5.0)),
-        blur=float(rng.uniform(0.2, 0.8)),
+        quanta=float(10 ** rng.uniform(4.3, 5.6)),
+        blur=float(rng.uniform(0.1, 0.5)),
         shading=(float(rng.normal(0, 0.06)), float(rng.normal(0, 0.06))),
         low=float(rng.uniform(0.2, 3.0)),
-        high=float(rng.uniform(98.0, 99.9)),
-        curve=float(rng.uniform(0.75, 1.35)),
+        high=float(rng.uniform(98.5, 99.95)),
+        floor=float(rng.uniform(0.05, 0.4)),
+        curve=float(rng.uniform(0.6, 1.15)),
         toe=float(rng.uniform(0.0, 0.9)),
-        edge=(float(rng.uniform(0.0, 1.1)), float(rng.uniform(4.0, 22.0))),
+        edge=(float(rng.uniform(0.3, 1.8)), float(rng.uniform(3.0, 14.0))),
         borders=tuple(float(max(0.0, rng.normal(-0.01, 0.025))) for _ in range(4)),  # type: ignore[arg-type]
         marker=(
             letters,
@@ -95,6 +98,7 @@ def _processed(density: np.ndarray, body: np.ndarray, exposure: Exposure, pixel_
     density = density + gain * (density - ndimage.gaussian_filter(density, width / pixel_mm))
     inside = density[body] if body.any() else density
     low, high = np.percentile(inside, (exposure.low, exposure.high))
+    low -= exposure.floor * (high - low)
     value = np.clip((density - low) / max(high - low, 1e-6), 0, 1)
     smooth = value * value * (3 - 2 * value)
     value = ((1 - exposure.toe) * value + exposure.toe * smooth) ** exposure.curve

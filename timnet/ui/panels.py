@@ -16,7 +16,9 @@ import pandas as pd
 import streamlit as st
 
 from timnet import config, plots
+from timnet.cohorts import films
 from timnet.cohorts.films import Film
+from timnet.cohorts.readers.demo import Truth
 from timnet.training import runs, worker
 from timnet.ui import loaders, notices
 from timnet.ui.checkpoints import Checkpoint
@@ -76,6 +78,23 @@ def choose(checkpoints: list[Checkpoint], label: str, key: str) -> Checkpoint:
             if chosen.labels:
                 st.text("labels: " + ", ".join(chosen.labels))
     return chosen
+
+
+def outlined(pixels: np.ndarray, truth: Truth) -> np.ndarray:
+    """Ask whether to show where the findings lie; return the film (H, W), with outlines (H, W, 3) if so."""
+    if not truth.findings or not st.toggle("Show where the findings are", key="explore_truth"):
+        return pixels
+    colours = np.repeat(films.to_uint8(pixels)[:, :, None], 3, axis=2)
+    for placed in truth.findings:
+        inner = placed.mask.copy()
+        inner[1:-1, 1:-1] &= (
+            placed.mask[:-2, 1:-1] & placed.mask[2:, 1:-1] & placed.mask[1:-1, :-2] & placed.mask[1:-1, 2:]
+        )
+        inner[[0, -1]] = inner[:, [0, -1]] = False
+        colours[placed.mask & ~inner] = (255, 140, 60)
+    told = [" ".join(filter(None, (placed.facts["side"], placed.kind))) for placed in truth.findings]
+    st.caption("Outlined: " + notices.plain(", ".join(told).replace("_", " ")))
+    return colours
 
 
 def film_and_map(reading: Reading, names: Mapping[str, str], key: str) -> None:

@@ -90,7 +90,8 @@ def _mask(lengths: list[int], shape: tuple[int, int]) -> NDArray[np.bool_]:
 
 
 def _labels(table: Path) -> tuple[str, ...]:
-    header = table.open(encoding="utf-8").readline().strip().split(",")
+    with table.open(encoding="utf-8") as lines:
+        header = lines.readline().strip().split(",")
     return tuple(name for name in header if name not in _KEYS)
 
 

@@ -1,0 +1,83 @@
+"""The simulated films that come with timnet: imported at the first look, chosen from by what they show.
+
+Owns when the demo cohort is made and which of its films serve as examples. A film of it is never shown
+without the word simulated.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import streamlit as st
+
+from timnet import config
+from timnet.cohorts import store
+from timnet.cohorts.readers import demo as reader
+from timnet.cohorts.records import CohortError
+from timnet.cohorts.store import Cohort
+
+NAME = "demo"
+_EXAMPLES = {
+    "Pleural effusion": "pleural_effusion",
+    "Consolidation": "consolidation",
+    "Large heart": "cardiomegaly",
+    "Pneumothorax": "pneumothorax",
+    "Mass": "mass",
+    "No finding": "no_finding",
+}
+
+
+def cohorts() -> list[str]:
+    """Return the cohorts on this computer by name; the demo's is made first where it is missing."""
+    folder = config.demo()
+    if folder is not None and (folder / reader.TABLE).is_file():
+        told = _made(str(config.home()), str(folder))
+        if told:
+            st.warning(f"The demo films could not be prepared: {told}", icon=":material/warning:")
+    return store.available()
+
+
+@st.cache_resource(show_spinner="Preparing the demo films (once, a few seconds) …")
+def _made(home: str, folder: str) -> str:
+    """Import the demo films, unless they are there; return what went wrong, or nothing."""
+    if NAME in store.available():
+        return ""
+    try:
+        reader.run(Path(folder), NAME)
+    except (CohortError, OSError) as error:
+        return str(error)
+    return ""
+
+
+def simulated(cohort: Cohort) -> bool:
+    """Return whether a cohort's films are simulated."""
+    return cohort.source == reader.SOURCE
+
+
+def badge() -> None:
+    """Say that a film is simulated."""
+    st.badge("Simulated film, not a patient's", icon=":material/model_training:", color="violet")
+
+
+@st.cache_resource(max_entries=2, show_spinner=False)
+def truth(root: str, identity: str) -> dict[str, reader.Truth]:
+    """Return what was put into each film of a simulated cohort, by path."""
+    return reader.truth(Path(root))
+
+
+@st.cache_data(max_entries=2, show_spinner=False)
+def examples(identity: str, _cohort: Cohort) -> dict[str, int]:
+    """Return films that show one thing each: a few words -> the film's number.
+
+    Taken from the test split, which no shipped network has seen.
+    """
+    films, labels = _cohort.films(), _cohort.labels()
+    findings = labels.drop(columns=["no_finding", "support_devices"], errors="ignore")
+    alone = (films["split"] == "test") & (films["view"] != "LATERAL") & (findings.sum(axis=1) <= 1)
+    found = {}
+    for words, label in _EXAMPLES.items():
+        rows = np.flatnonzero(alone & (labels[label] == 1)) if label in labels else np.array([], int)
+        if rows.size:
+            found[words] = int(rows[0])
+    return found
