@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -87,6 +88,43 @@ def test_a_half_written_last_line_of_events_is_passed_over(folder):
     with (folder / events.EVENTS).open("a") as file:
         file.write('{"event": "st')
     assert runs.events(folder)["event"].tolist() == ["queued", "started", "done"]
+
+
+def test_events_appended_between_two_looks_are_read_once_and_in_order(folder):
+    log = events.Events(folder)
+    for step in range(3):
+        log.append("step", step=step)
+        assert runs.events(folder)["step"].tolist() == list(range(step + 1))
+    with (folder / events.EVENTS).open("a") as file:
+        file.write('{"event": "step", ')
+        file.flush()
+        assert len(runs.events(folder)) == 3
+        file.write('"step": 3}\n')
+    assert runs.events(folder)["step"].tolist() == [0, 1, 2, 3]
+
+
+def test_a_run_started_anew_forgets_the_events_before(folder):
+    log = events.Events(folder)
+    log.append("step", step=1)
+    assert len(runs.events(folder)) == 1
+    (folder / runs.FAILED).write_text("{}")
+    worker.prepare(SETTINGS, folder)
+    assert runs.events(folder).empty
+    for step in range(5):
+        events.Events(folder).append("step", step=step)
+    assert runs.events(folder)["step"].tolist() == list(range(5))
+
+
+def test_a_look_at_a_long_log_reads_only_what_is_new(folder, monkeypatch):
+    log = events.Events(folder)
+    for step in range(500):
+        log.append("step", step=step)
+    runs.events(folder)
+    parsed, loads = [], json.loads
+    monkeypatch.setattr(runs.json, "loads", lambda text: (parsed.append(text), loads(text))[1])
+    log.append("step", step=500)
+    assert len(runs.events(folder)) == 501
+    assert len(parsed) == 1
 
 
 def test_folders_that_hold_no_readable_run_are_passed_over(tmp_path, folder):

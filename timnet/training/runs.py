@@ -12,6 +12,7 @@ import fcntl
 import hashlib
 import json
 import logging
+import os
 import re
 import time
 from dataclasses import dataclass, field
@@ -31,6 +32,9 @@ STARTING_SECONDS = 60
 
 Name = Literal["queued", "running", "done", "failed", "cancelled", "lost"]
 
+LOGS_KEPT = 32
+"""How many runs' events stay in memory, so that a page that looks every second reads only what is new."""
+
 _log = logging.getLogger(__name__)
 
 
@@ -40,7 +44,7 @@ class RunError(ValueError):
 
 @dataclass(frozen=True)
 class State:
-    """Where a run stands; `last` is its latest step or phase event."""
+    """Where a run stands; `last` is the latest step or phase event of one without an end."""
 
     folder: Path
     settings: config.Run
@@ -55,6 +59,18 @@ class State:
     def active(self) -> bool:
         """Whether the run is waiting or working."""
         return self.name in ("queued", "running")
+
+
+@dataclass(frozen=True)
+class _Read:
+    """What was read of a run's log: from which start of the run, up to which byte."""
+
+    start: tuple[int, int] = (0, 0)
+    end: int = 0
+    records: tuple[Event, ...] = ()
+
+
+_read: dict[Path, _Read] = {}
 
 
 def settings(folder: Path) -> config.Run:
@@ -79,18 +95,16 @@ def state(folder: Path) -> State:
     """
     asked = settings(folder)
     created = (folder / CONFIG).stat().st_mtime
-    # The lock comes first: a worker writes its end before it lets go, so no end and no lock means lost.
-    held = _held(folder / LOCK)
-    recorded = _records(folder)
-    last = next((e for e in reversed(recorded) if e["event"] in ("step", "phase")), {})
-    reason = ""
     name: Name
-    if (folder / DONE).exists():
-        name = "done"
-    elif (folder / FAILED).exists():
-        name, reason = "failed", _reason(folder / FAILED)
-    elif (folder / CANCELLED).exists():
-        name, reason = "cancelled", _reason(folder / CANCELLED)
+    reason, held = "", False
+    recorded: tuple[Event, ...] = ()
+    ended = _ended(folder)
+    if not ended:
+        # In this order: a worker has its lock before its first event, and writes its end before it lets go.
+        recorded, held, ended = _records(folder), _held(folder / LOCK), _ended(folder)
+    last: Event = next((e for e in reversed(recorded) if e["event"] in ("step", "phase")), {})
+    if ended:
+        name, reason = ended
     elif held:
         name = "running" if any(e["event"] == "started" for e in recorded) else "queued"
     elif not recorded and time.time() - created < STARTING_SECONDS:
@@ -192,18 +206,37 @@ def _recipe(settings: config.Finetune) -> str:
     )
 
 
-def _records(folder: Path) -> list[Event]:
+def _ended(folder: Path) -> tuple[Name, str] | None:
+    """Return how a run ended and why, if it did."""
+    if (folder / DONE).exists():
+        return "done", ""
+    if (folder / FAILED).exists():
+        return "failed", _reason(folder / FAILED)
+    if (folder / CANCELLED).exists():
+        return "cancelled", _reason(folder / CANCELLED)
+    return None
+
+
+def _records(folder: Path) -> tuple[Event, ...]:
+    """Return a run's events so far; of a log read before, only what was appended is read."""
     try:
-        lines = (folder / EVENTS).read_text(encoding="utf-8").splitlines()
+        asked = (folder / CONFIG).stat()
+        with (folder / EVENTS).open("rb") as file:
+            # A run that is started anew has new settings on disk, and an empty log.
+            start = (asked.st_mtime_ns, asked.st_ino)
+            before = _read.get(folder, _Read())
+            if before.start != start or os.fstat(file.fileno()).st_size < before.end:
+                before = _Read(start)
+            file.seek(before.end)
+            appended = file.read()
     except FileNotFoundError:
-        return []
-    records = []
-    for line in lines:
-        try:
-            records.append(json.loads(line))
-        except ValueError:
-            # A killed worker can leave its last line half written.
-            continue
+        return ()
+    # A worker may be at the last line, or have been killed at it.
+    whole = appended[: appended.rfind(b"\n") + 1]
+    records = (*before.records, *(json.loads(line) for line in whole.splitlines()))
+    _read[folder] = _Read(start, before.end + len(whole), records)
+    while len(_read) > LOGS_KEPT:
+        _read.pop(next(iter(_read)), None)
     return records
 
 
