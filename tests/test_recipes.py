@@ -10,11 +10,12 @@ import numpy as np
 import pytest
 import torch
 
+from timnet import __main__ as command
 from timnet import config
 from timnet.cohorts import splits, store, tasks
 from timnet.cohorts.pairs import collect
 from timnet.cohorts.readers import csv_table
-from timnet.evaluation import matching
+from timnet.evaluation import held_out, matching, metrics
 from timnet.model import weights
 from timnet.reader import Reader
 from timnet.training import finetune, pretrain, runs, worker
@@ -165,6 +166,21 @@ def test_a_trained_text_branch_keeps_its_encoder_and_reads(cohort_folder, tmp_pa
     film = store.Cohort.open(cohort_folder).read_film(0)
     reading = Reader.load(tmp_path / "run").read(film, "There is an opacity in the left lung.")
     assert 0 < reading.match < 1
+
+
+def test_a_checkpoint_measured_again_has_the_metrics_of_its_training(cohort_folder, tmp_path, capsys):
+    result = done(settings_pretrain(cohort_folder, epochs=3), pretrain.train, tmp_path / "run")
+    table = held_out.measure(tmp_path / "run", [str(cohort_folder)])
+    again = {(row["label"], row["metric"]): row["value"] for row in metrics.records(table)}
+    for row in result["held_out"]:
+        # Weights are kept as fp16.
+        assert again[row["label"], row["metric"]] == pytest.approx(row["value"], abs=0.03)
+    words = ["evaluate", str(tmp_path / "run"), str(cohort_folder), "--json"]
+    assert command.main(words) == 0
+    told = json.loads(capsys.readouterr().out)["held_out"]
+    assert {row["label"] for row in told} == {row["label"] for row in result["held_out"]}
+    assert command.main(["evaluate", "nowhere", str(cohort_folder)]) == 2
+    assert "no checkpoint" in capsys.readouterr().err
 
 
 def test_a_frozen_encoder_is_not_moved_by_pre_training(cohort_folder, tmp_path):

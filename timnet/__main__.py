@@ -1,8 +1,8 @@
 """The command line: `python -m timnet COMMAND ...`, the same functions as the pages.
 
-match, diagnose, import csv|mendeley|demo, pretrain, finetune, simulate, runs, run. Exit status 0, or 2 with
-one sentence on standard error for what cannot be done; never a traceback. `--json` prints one object on
-standard output.
+match, diagnose, import csv|mendeley|demo, pretrain, evaluate, finetune, simulate, runs, run. Exit status 0,
+or 2 with one sentence on standard error for what cannot be done; never a traceback. `--json` prints one
+object on standard output.
 """
 
 from __future__ import annotations
@@ -70,6 +70,23 @@ def pretrain(words: list[str]) -> None:
     _train(config.Pretrain, words)
 
 
+def evaluate(words: list[str]) -> None:
+    """Measure a checkpoint's matching on the held-out pairs of cohorts."""
+    asked = arguments.parse(arguments.Evaluate, "evaluate", words)
+    from timnet.evaluation import held_out, metrics
+    from timnet.model import weights
+
+    folder = weights.checkpoint_folder(asked.checkpoint)
+    if folder is None:
+        raise Refused(f"{Path(asked.checkpoint).name}: no checkpoint of that name or path")
+    progress = ProgressLine("matching pairs").done
+    table = metrics.records(
+        held_out.measure(folder, asked.cohorts, asked.held_out, asked.seed, progress=progress)
+    )
+    lines = [f"{row['label']}  {row['metric']:<7}{_number(row)}" for row in table]
+    _show({"checkpoint": folder.name, "cohorts": asked.cohorts, "held_out": table}, asked.json, lines)
+
+
 def finetune(words: list[str]) -> None:
     """Fine-tune a classifier on a cohort, in this process."""
     _train(config.Finetune, words)
@@ -119,6 +136,7 @@ COMMANDS: dict[str, Command] = {
     "diagnose": diagnose,
     "import": import_cohort,
     "pretrain": pretrain,
+    "evaluate": evaluate,
     "finetune": finetune,
     "simulate": simulate,
     "runs": show_runs,

@@ -48,6 +48,22 @@ class Diagnose:
 
 
 @dataclass(frozen=True)
+class Evaluate:
+    """How well does a TIMNet tell the true reports of held-out films from mismatched ones?"""
+
+    checkpoint: Annotated[str, tyro.conf.Positional]
+    """A TIMNet checkpoint: folder, or name under checkpoints/."""
+    cohorts: Annotated[tuple[str, ...], tyro.conf.Positional]
+    """Cohorts by name (a folder of TIMNET_HOME) or by path."""
+    held_out: tuple[str, ...] = ("val", "test")
+    """Splits to measure on."""
+    seed: int = 0
+    """Of the mismatched reports and of the bootstrap."""
+    json: bool = False
+    """Print one JSON object."""
+
+
+@dataclass(frozen=True)
 class ImportCsv:
     """Make a cohort of a table: a row a film, with text, patient, split and label columns."""
 
