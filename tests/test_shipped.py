@@ -1,41 +1,66 @@
-"""What is shipped: a checkpoint that reads offline, and a card whose numbers are those that were measured."""
+"""What is shipped: checkpoints that read offline, cards whose numbers were measured, demo films in bounds."""
 
 from __future__ import annotations
 
+import csv
 import json
 import os
 import re
 import subprocess
 import sys
 
+import pytest
+
 from timnet import config
-from timnet.evaluation import matching
+from timnet.cohorts import records as store
+from timnet.cohorts.readers import demo
 from timnet.model import weights
+from timnet.simulation.facts import KINDS
 
-FOLDER = config.REPOSITORY / "checkpoints" / "open-pairs"
-
-
-def test_the_checkpoint_is_small_enough_to_ship_and_names_the_shipped_encoder():
-    assert sum(path.stat().st_size for path in FOLDER.rglob("*")) < 30e6
-    assert weights.load_timnet(FOLDER)[1].side == 224
-    assert not (FOLDER / weights.OWN_ENCODER).exists()
+CHECKPOINTS = config.REPOSITORY / "checkpoints"
+MATCHING, FINDINGS = CHECKPOINTS / config.SHIPPED, CHECKPOINTS / "demo-findings"
 
 
-def test_the_cards_numbers_are_those_that_were_measured():
-    rows = json.loads((FOLDER / "metrics.json").read_text())["held_out"]
-    measured = {(row["label"], row["metric"]): row for row in rows}
-    names = {"Precision": "Prec"}
-    seen = 0
-    for line in (FOLDER / "card.md").read_text().splitlines():
-        cells = re.findall(r"(\d\.\d\d) \((\d\.\d\d) to (\d\.\d\d)\)", line)
-        if len(cells) != 2:
-            continue
-        metric = line.split("|")[1].strip()
-        for label, cell in zip((matching.ONE, matching.MANY), cells, strict=True):
-            row = measured[label, names.get(metric, metric)]
-            assert cell == tuple(f"{row[name]:.2f}" for name in ("value", "low", "high"))
-            seen += 1
-    assert seen == len(measured) == 12
+def size(folder):
+    return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
+
+
+def test_the_checkpoints_are_small_enough_to_ship_and_name_the_shipped_encoder():
+    assert size(MATCHING) < 30e6 and size(FINDINGS) < 25e6
+    weights.load_timnet(MATCHING)
+    assert not (MATCHING / weights.OWN_ENCODER).exists()
+    assert "pleural_effusion" in weights.load_classifier(FINDINGS)[1].labels
+
+
+@pytest.mark.parametrize("folder", [MATCHING, FINDINGS], ids=lambda folder: folder.name)
+def test_the_cards_numbers_are_those_that_were_measured(folder):
+    told = json.loads((folder / "metrics.json").read_text())
+    tables = [value for value in told.values() if isinstance(value, list)]
+    measured = {
+        tuple(f"{row[name]:.2f}" for name in ("value", "low", "high"))
+        for table in tables
+        for row in table
+        if row.get("low") is not None
+    }
+    cells = re.findall(r"(\d\.\d\d) \((\d\.\d\d) to (\d\.\d\d)\)", (folder / "card.md").read_text())
+    assert len(cells) >= 4
+    assert set(cells) <= measured
+
+
+def test_the_demo_films_are_within_their_bounds_and_belong_together():
+    assert size(config.DEMO) < 12e6
+    truth = demo.truth(config.DEMO)
+    with (config.DEMO / demo.TABLE).open(encoding="utf-8", newline="") as stream:
+        rows = list(csv.DictReader(stream))
+    assert len({row["study"] for row in rows}) == 600
+    assert {row["path"] for row in rows} == set(truth)
+    patients = {split: {row["patient"] for row in rows if row["split"] == split} for split in store.SPLITS}
+    assert not patients["train"] & patients["test"] and not patients["train"] & patients["val"]
+    for row in rows:
+        placed = truth[row["path"]].findings
+        for kind in KINDS:
+            assert float(row[kind]) == float(kind in {finding.kind for finding in placed})
+    assert 0.35 < sum(row["no_finding"] == "1" for row in rows) / len(rows) < 0.47
 
 
 def test_it_matches_with_the_network_cut_off(csv_root):

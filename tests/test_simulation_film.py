@@ -80,21 +80,25 @@ def test_air_lets_rays_through(monkeypatch, ct, put):
 
 
 @pytest.mark.parametrize("kind", ["pleural_effusion", "consolidation", "nodule", "mass", "fracture"])
-@pytest.mark.parametrize("side", ["right", "left"])
-def test_the_patients_right_is_on_the_films_left(ct, kind, side):
+def test_the_patients_right_is_on_the_films_left(ct, kind):
     place = {"consolidation": "lower lobe", "nodule": "mid zone", "mass": "mid zone", "fracture": "7"}
-    put = finding(kind, side, place.get(kind, ""), 2, 30.0, "upright" if kind == "pleural_effusion" else "")
+    variant = "upright" if kind == "pleural_effusion" else ""
     for seed in (1, 2):
-        made = simulate(ct, Case(50, "PA", (put,)), seed, seed, SIDE)
-        columns = np.flatnonzero(made.masks[0].any(0)).mean() / made.masks[0].shape[1]
-        assert columns < 0.48 if side == "right" else columns > 0.52
+        columns = {}
+        for side in ("right", "left"):
+            put = finding(kind, side, place.get(kind, ""), 2, 30.0, variant)
+            mask = simulate(ct, Case(50, "PA", (put,)), seed, seed, SIDE).masks[0]
+            columns[side] = np.flatnonzero(mask.any(0)).mean() / mask.shape[1]
+        # The patient stands a little off the film's middle.
+        assert columns["right"] + 0.08 < columns["left"]
+        assert columns["right"] < 0.53 and columns["left"] > 0.47
 
 
 def test_a_heart_is_wider_the_more_severe_the_cardiomegaly(ct):
     ratios = []
     for severity in (0, 1, 2, 3):
         case = Case(60, "PA", (finding("cardiomegaly", severity=severity),) if severity else ())
-        ratios.append([simulate(ct, case, seed, seed, 96).cardiothoracic for seed in range(6)])
+        ratios.append([simulate(ct, case, seed, seed, 96).cardiothoracic for seed in range(3)])
     means = np.mean(ratios, axis=1)
     assert (np.diff(means) > 0.02).all()
     assert means[0] < 0.5 < means[2]
@@ -102,11 +106,11 @@ def test_a_heart_is_wider_the_more_severe_the_cardiomegaly(ct):
 
 def test_zones_lobes_and_severity_order_places_and_sizes(ct):
     def rows(put):
-        masks = [simulate(ct, Case(60, "PA", (put,)), seed, seed, 96).masks[0] for seed in range(4)]
+        masks = [simulate(ct, Case(60, "PA", (put,)), seed, seed, 96).masks[0] for seed in range(2)]
         return np.mean([np.flatnonzero(mask.any(1)).mean() / len(mask) for mask in masks])
 
     def pixels(put):
-        masks = [simulate(ct, Case(60, "PA", (put,)), seed, seed, 96).masks[0] for seed in range(4)]
+        masks = [simulate(ct, Case(60, "PA", (put,)), seed, seed, 96).masks[0] for seed in range(2)]
         return np.mean([mask.mean() for mask in masks])
 
     zones = [
@@ -130,7 +134,9 @@ def test_twins_differ_by_the_finding_alone(ct):
     assert np.array_equal(whole.masks[1], part.masks[0])
     assert change[mask].mean() > 4 * change[~mask].mean()
     flipped = simulate(ct, Case(44, "PA", (mirrored(put), other)), 9, 9, SIDE)
-    centres = [np.flatnonzero(made.masks[0].any(0)).mean() / SIDE for made in (whole, flipped)]
+    centres = [
+        np.flatnonzero(made.masks[0].any(0)).mean() / made.masks[0].shape[1] for made in (whole, flipped)
+    ]
     assert centres[0] > 0.5 > centres[1]
 
 

@@ -16,7 +16,7 @@ from pydantic import ConfigDict, TypeAdapter, ValidationError
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 TEXT_ENCODER = REPOSITORY / "assets" / "text-encoder"
-SHIPPED = "open-pairs"
+SHIPPED = "open-cxr"
 """The matching checkpoint that comes with timnet, by its name under checkpoints/."""
 
 RESEARCH_USE = "Research use only. Not a medical device, never a diagnosis."

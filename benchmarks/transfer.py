@@ -1,0 +1,95 @@
+"""Is a start worth it? Fine-tunes a task from several starts on the same draws of labels and compares them.
+
+Every run is an ordinary run folder, named after its settings, and is skipped where it is done: stop and start
+at will. The difference of two starts is taken draw by draw, its interval is Student's over the draws.
+
+    .venv/bin/python benchmarks/transfer.py mendeley pneumonia --starts base open-cxr --fractions 0.005 0.02
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from scipy import stats
+
+ROOT = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(ROOT))
+
+from timnet import config  # noqa: E402
+from timnet.progress import ProgressLine  # noqa: E402
+from timnet.training import runs, worker  # noqa: E402
+
+METRICS = ("auROC", "ACC", "AP")
+
+
+def main() -> None:
+    """Run what is missing, then print one line a start and one a difference."""
+    asked = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    asked.add_argument("cohort")
+    asked.add_argument("task")
+    asked.add_argument("--starts", nargs="+", default=["base", "open-cxr"], help="the first is compared with")
+    asked.add_argument("--fractions", nargs="+", type=float, default=[0.005, 0.02])
+    asked.add_argument("--draws", type=int, default=10)
+    asked.add_argument("--side", type=int, default=112)
+    asked.add_argument("--epochs", nargs="+", type=int, default=[100], help="one, or one a fraction")
+    words = asked.parse_args()
+    epochs = words.epochs * len(words.fractions) if len(words.epochs) == 1 else words.epochs
+    for fraction, passes in zip(words.fractions, epochs, strict=True):
+        found: dict[str, list[dict[str, float]]] = {start: [] for start in words.starts}
+        # Draw by draw, so that a run that is cut short has compared all starts.
+        for seed in range(words.draws):
+            for start in words.starts:
+                settings = config.Finetune(
+                    cohort=words.cohort,
+                    task=words.task,
+                    initialisation=start,
+                    fraction=fraction,
+                    seed=seed,
+                    side=words.side,
+                    epochs=passes,
+                )
+                found[start].append(measured(settings))
+        for line in compared(words.starts, found, fraction):
+            print(line, flush=True)
+
+
+def measured(settings: config.Finetune) -> dict[str, float]:
+    """Return the test metrics of a run, which is made if it is not there."""
+    folder = config.checkpoints() / runs.folder_name(settings)
+    if not (folder.is_dir() and runs.state(folder).name == "done"):
+        from timnet.training import finetune
+
+        line = ProgressLine("")
+        worker.prepare(settings, folder)
+        ended = worker.work(folder, finetune.train, line.event)  # type: ignore[arg-type]
+        line.end()
+        if ended.name != "done":
+            raise SystemExit(f"{folder.name}: {ended.reason}")
+    rows: list[dict[str, Any]] = runs.result(folder)["test"]
+    return {row["metric"]: row["value"] for row in rows if row["metric"] in METRICS}
+
+
+def compared(starts: list[str], found: dict[str, list[dict[str, float]]], fraction: float) -> list[str]:
+    """Return lines: means over the draws, and paired differences to the first start."""
+    lines = []
+    for metric in METRICS:
+        values = {start: np.array([run[metric] for run in found[start]]) for start in starts}
+        for start in starts:
+            told = {"fraction": fraction, "metric": metric, "start": start, "draws": len(values[start])}
+            told |= {"mean": round(float(values[start].mean()), 4)}
+            if start != starts[0] and len(values[start]) > 1:
+                difference = values[start] - values[starts[0]]
+                half = stats.t.ppf(0.975, len(difference) - 1) * stats.sem(difference)
+                told["minus " + starts[0]] = round(float(difference.mean()), 4)
+                told["95 %"] = [round(float(difference.mean() + sign * half), 4) for sign in (-1, 1)]
+            lines.append(json.dumps(told))
+    return lines
+
+
+if __name__ == "__main__":
+    main()
