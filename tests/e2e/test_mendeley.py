@@ -10,7 +10,7 @@ from timnet.cohorts.readers import mendeley
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
 
-PATIENCE_MS = 600_000
+PATIENCE_MS = 1_800_000
 CURVE = "[...document.querySelector('.js-plotly-plot').data[0].{axis}]"
 
 
