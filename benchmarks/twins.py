@@ -40,7 +40,7 @@ def main() -> None:
     asked.add_argument("--studies", type=int, default=60)
     asked.add_argument("--ct", type=Path, default=ROOT / "build" / "ct")
     words = asked.parse_args()
-    chest = anatomy.load(words.ct, words.ct / "anatomy.npz")
+    chest = anatomy.load(words.ct)
     reader = Reader.load(words.checkpoint)
     told = {"checkpoint": words.checkpoint, "studies": words.studies}
     for kind in ("pleural_effusion", "cardiomegaly", "consolidation"):

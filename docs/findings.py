@@ -56,7 +56,7 @@ GRADES = {1: "small", 2: "moderate", 3: "large"}
 
 def main() -> None:
     """Draw the sheet."""
-    chest = anatomy.load(ROOT / "build" / "ct", ROOT / "build" / "ct" / "anatomy.npz")
+    chest = anatomy.load(ROOT / "build" / "ct")
     rows = -(-len(SHOWN) // COLUMNS)
     sheet = Image.new("RGB", (COLUMNS * SIDE, rows * (SIDE + TITLE)), "black")
     pen = ImageDraw.Draw(sheet)

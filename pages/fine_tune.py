@@ -110,7 +110,8 @@ with notices.sentences():
         follow()
         if not state.active:
             panels.run_end(state)
-            if state.name == "done":
+            # A classifier has a point on a curve; a matching network has not.
+            if state.name == "done" and isinstance(state.settings, config.Finetune):
                 with st.container(horizontal=True):
                     st.page_link(
                         "pages/efficiency.py",

@@ -44,7 +44,7 @@ def test_the_truth_is_where_the_run_lengths_say(demo_root):
     placed = truth["films/s00002.jpg"].findings[0]
     expected = np.zeros((60, 50), bool)
     expected[12:16, 5:10] = True
-    assert np.array_equal(placed.mask, expected)
+    assert np.array_equal(placed.mask(), expected)
     assert placed.box == (5, 12, 10, 16) and placed.facts["side"] == "right"
     assert truth["films/s00001.jpg"].findings == ()
 

@@ -40,7 +40,7 @@ THIN = [finding("emphysema", "both", severity=3), finding("pneumothorax", "right
 
 @pytest.fixture(scope="module")
 def ct(ct_folder):
-    return anatomies.load(ct_folder, ct_folder / "anatomy.npz")
+    return anatomies.load(ct_folder)
 
 
 def ray_sums(monkeypatch, ct, case, seed):
@@ -169,13 +169,12 @@ def test_a_folder_of_films_becomes_a_cohort_with_its_truth(ct_folder, tmp_path, 
     assert set(table["view"]) <= {"PA", "AP", "LATERAL"} and "LATERAL" in set(table["view"])
     for path, told in truth.items():
         shape = read_film(out / path).pixels.shape
-        assert all(placed.mask.shape == shape for placed in told.findings)
+        assert all(placed.mask().shape == shape for placed in told.findings)
 
 
 def test_any_number_of_processes_and_an_interruption_give_the_same_bytes(ct_folder, tmp_path):
     plan = cohort.Plan(studies=5, side=80, seed=3)
-    cache = ct_folder / "anatomy.npz"
-    cohort.write(ct_folder, tmp_path / "one", plan, workers=1, cache=cache)
+    cohort.write(ct_folder, tmp_path / "one", plan, workers=1)
 
     class Stop(Exception):
         pass
@@ -185,7 +184,7 @@ def test_any_number_of_processes_and_an_interruption_give_the_same_bytes(ct_fold
             raise Stop
 
     with pytest.raises(Stop):
-        cohort.write(ct_folder, tmp_path / "two", plan, workers=2, cache=cache, progress=stop)
+        cohort.write(ct_folder, tmp_path / "two", plan, workers=2, progress=stop)
     assert not (tmp_path / "two" / cohort.STUDIES).exists()
     with (tmp_path / "two" / "truth.part.jsonl").open("a") as journal:
         journal.write('{"film": "cut o')
@@ -195,7 +194,6 @@ def test_any_number_of_processes_and_an_interruption_give_the_same_bytes(ct_fold
         tmp_path / "two",
         plan,
         workers=2,
-        cache=cache,
         progress=lambda done, films: told.append(done),
     )
     assert told[0] > 3
@@ -230,4 +228,4 @@ def test_run_lengths_describe_a_mask():
     ):
         lengths = cohort.runs_of(mask)
         assert sum(lengths) == mask.size and json.loads(json.dumps(lengths)) == lengths
-        assert np.array_equal(demo._mask(lengths, mask.shape), mask)
+        assert np.array_equal(demo.Placed("mass", None, tuple(lengths), mask.shape, {}).mask(), mask)

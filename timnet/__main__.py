@@ -99,7 +99,7 @@ def simulate(words: list[str]) -> None:
 
     plan = cohort.Plan(asked.studies, asked.side, asked.seed, asked.lateral, asked.train, asked.quality)
     line = ProgressLine("simulating films")
-    cohort.write(asked.ct, asked.out, plan, asked.workers, asked.ct / "anatomy.npz", line.done)
+    cohort.write(asked.ct, asked.out, plan, asked.workers, line.done)
     print(f"{asked.studies} studies in {asked.out}")
 
 

@@ -120,23 +120,24 @@ def around(volume: np.ndarray, margin: int) -> tuple[slice, ...]:
     return tuple(box)
 
 
-def load(folder: Path, cache: Path | None = None) -> Anatomy:
-    """Read and clean the CT in `folder`; the result is kept at `cache` (.npz) if that is given.
+def load(folder: Path) -> Anatomy:
+    """Read and clean the CT in `folder`, once: the result is kept there, under a name of this module's bytes.
 
     Raises:
         AnatomyError: a file is missing, is another one, or has another size or orientation.
     """
-    if cache is not None and cache.is_file():
+    # Another way of cleaning is another name, so no chest of an older one is taken for it.
+    digest = hashlib.sha256(Path(__file__).read_bytes()).hexdigest()[:12]
+    cache = folder / f"anatomy-{digest}.npz"
+    if cache.is_file():
         with np.load(cache, allow_pickle=False) as kept:
             arrays = {name: kept[name] for name in kept.files}
         origin, spacing = (tuple(float(v) for v in arrays.pop(name)) for name in ("origin", "spacing"))
         return Anatomy(**arrays, origin=origin, spacing=spacing)  # type: ignore[arg-type]
     anatomy = build(*_read(folder))
-    if cache is not None:
-        cache.parent.mkdir(parents=True, exist_ok=True)
-        part = cache.with_suffix(".part.npz")
-        np.savez(part, **{name: getattr(anatomy, name) for name in Anatomy.__dataclass_fields__})
-        part.replace(cache)
+    part = cache.with_suffix(".part.npz")
+    np.savez(part, **{name: getattr(anatomy, name) for name in Anatomy.__dataclass_fields__})
+    part.replace(cache)
     return anatomy
 
 

@@ -64,7 +64,6 @@ def write(
     out: Path,
     plan: Plan,
     workers: int = 2,
-    cache: Path | None = None,
     progress: Callable[[int, int | None], None] | None = None,
 ) -> None:
     """Simulate `plan` from the CT in folder `ct` into folder `out`; films that are there already are kept.
@@ -77,11 +76,11 @@ def write(
     part = out / _PART
     done = _read_part(part, plan)
     todo = [film for film in films if film.name not in done]
-    anatomies.load(ct, cache)
+    anatomies.load(ct)  # cleaned once, for all processes
     context = multiprocessing.get_context("spawn")
     with (
         part.open("a", encoding="utf-8") as journal,
-        context.Pool(workers, _start, (str(ct), str(cache) if cache else None, plan, str(out))) as pool,
+        context.Pool(workers, _start, (ct, plan, out)) as pool,
     ):
         if not done:
             journal.write(json.dumps(asdict(plan)) + "\n")
@@ -128,12 +127,11 @@ def _films(plan: Plan) -> Iterator[_Film]:
 _ready: dict[str, Any] = {}
 
 
-def _start(ct: str, cache: str | None, plan: Plan, out: str) -> None:
+def _start(ct: Path, plan: Plan, out: Path) -> None:
     import torch
 
     torch.set_num_threads(1)
-    chest = anatomies.load(Path(ct), Path(cache) if cache else None)
-    _ready.update(anatomy=chest, plan=plan, out=Path(out))
+    _ready.update(anatomy=anatomies.load(ct), plan=plan, out=out)
 
 
 def _make(film: _Film) -> str:

@@ -193,7 +193,7 @@ def _heart_and_lungs(anatomy: Anatomy) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _ratio(heart: np.ndarray, lung: np.ndarray) -> float:
-    """Cardiothoracic ratio: the widest row of the heart over the widest row from lung to lung."""
+    """Cardiothoracic ratio: the heart from its left to its right end over both lungs likewise."""
     widths = [np.ptp(np.flatnonzero(shadow.any(0))) + 1 if shadow.any() else 0 for shadow in (heart, lung)]
     return float(widths[0] / widths[1]) if widths[1] else 0.0
 

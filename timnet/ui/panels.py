@@ -84,14 +84,12 @@ def outlined(pixels: np.ndarray, truth: Truth) -> np.ndarray:
     """Ask whether to show where the findings lie; return the film (H, W), with outlines (H, W, 3) if so."""
     if not truth.findings or not st.toggle("Show where the findings are", key="explore_truth"):
         return pixels
+    from scipy import ndimage
+
     colours = np.repeat(films.to_uint8(pixels)[:, :, None], 3, axis=2)
     for placed in truth.findings:
-        inner = placed.mask.copy()
-        inner[1:-1, 1:-1] &= (
-            placed.mask[:-2, 1:-1] & placed.mask[2:, 1:-1] & placed.mask[1:-1, :-2] & placed.mask[1:-1, 2:]
-        )
-        inner[[0, -1]] = inner[:, [0, -1]] = False
-        colours[placed.mask & ~inner] = (255, 140, 60)
+        mask = placed.mask()
+        colours[mask & ~ndimage.binary_erosion(mask)] = (255, 140, 60)
     told = [" ".join(filter(None, (placed.facts["side"], placed.kind))) for placed in truth.findings]
     st.caption("Outlined: " + notices.plain(", ".join(told).replace("_", " ")))
     return colours

@@ -51,11 +51,11 @@ def choose(key: str) -> Chosen:
 def _handed_over(key: str, cohorts: list[str]) -> None:
     """Take the film that Explore names in the address, once."""
     asked = st.query_params
-    if f"{key}_source" in st.session_state or asked.get("match_cohort") not in cohorts:
+    if f"{key}_source" in st.session_state or asked.get(f"{key}_cohort") not in cohorts:
         return
-    st.session_state.update({f"{key}_source": COHORT, f"{key}_cohort": asked["match_cohort"]})
-    if asked.get("match_film", "").isdecimal():
-        st.session_state[f"{key}_film"] = int(asked["match_film"])
+    st.session_state.update({f"{key}_source": COHORT, f"{key}_cohort": asked[f"{key}_cohort"]})
+    if asked.get(f"{key}_film", "").isdecimal():
+        st.session_state[f"{key}_film"] = int(asked[f"{key}_film"])
 
 
 def _examples(key: str, cohorts: list[str]) -> None:

@@ -34,13 +34,20 @@ class Placed:
 
     Attributes:
         box: left, top, right, bottom (exclusive) in pixels; None where it is out of sight.
-        mask: bool (rows, columns). facts: side, place, severity, size_mm and variant as simulated.
+        runs: lengths of the mask's runs in reading order, outside first. shape: rows, columns.
+        facts: side, place, severity, size_mm and variant as simulated.
     """
 
     kind: str
     box: tuple[int, int, int, int] | None
-    mask: NDArray[np.bool_]
+    runs: tuple[int, ...]
+    shape: tuple[int, int]
     facts: Mapping[str, Any]
+
+    def mask(self) -> NDArray[np.bool_]:
+        """Return where the finding lies, bool (rows, columns)."""
+        inside = np.arange(len(self.runs)) % 2 == 1
+        return np.repeat(inside, self.runs).reshape(self.shape)
 
 
 @dataclass(frozen=True)
@@ -78,15 +85,11 @@ def _truth(film: Mapping[str, Any]) -> Truth:
     placed = []
     for finding in film["findings"]:
         facts = {key: finding[key] for key in ("side", "place", "severity", "size_mm", "variant")}
+        if sum(finding["mask"]) != shape[0] * shape[1]:
+            raise ValueError("a mask that does not fill its film")
         box = tuple(finding["box"]) if finding["box"] else None
-        placed.append(Placed(finding["kind"], box, _mask(finding["mask"], shape), facts))
+        placed.append(Placed(finding["kind"], box, tuple(finding["mask"]), shape, facts))
     return Truth(tuple(placed), float(film["spacing_mm"]), float(film["cardiothoracic"]))
-
-
-def _mask(lengths: list[int], shape: tuple[int, int]) -> NDArray[np.bool_]:
-    """Run lengths in reading order, outside first, back to pixels."""
-    inside = np.arange(len(lengths)) % 2 == 1
-    return np.repeat(inside, lengths).reshape(shape)
 
 
 def _labels(table: Path) -> tuple[str, ...]:
