@@ -61,9 +61,9 @@ def draw(rng: Any, view: str) -> Exposure:
         low=float(rng.uniform(0.2, 3.0)),
         high=float(rng.uniform(98.5, 99.95)),
         floor=float(rng.uniform(0.05, 0.4)),
-        curve=float(rng.uniform(0.6, 1.15)),
-        toe=float(rng.uniform(0.0, 0.9)),
-        edge=(float(rng.uniform(0.3, 1.8)), float(rng.uniform(3.0, 14.0))),
+        curve=float(rng.uniform(0.7, 1.3)),
+        toe=float(rng.uniform(0.2, 1.0)),
+        edge=(float(rng.uniform(0.6, 2.2)), float(rng.uniform(4.0, 16.0))),
         borders=tuple(float(max(0.0, rng.normal(-0.01, 0.025))) for _ in range(4)),  # type: ignore[arg-type]
         marker=(
             letters,

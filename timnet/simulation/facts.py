@@ -147,7 +147,7 @@ def _effusion(rng: Any, view: str) -> list[Finding]:
 
 def _consolidation(rng: Any, view: str) -> list[Finding]:
     side = _side(rng, 0.55)
-    found = [Finding("consolidation", side, _lobe(rng, side), _severity(rng))]
+    found = [Finding("consolidation", side, _lobe(rng, side), _severity(rng, (0.25, 0.45, 0.3)))]
     if rng.random() < 0.2:
         other = "left" if side == "right" else "right"
         found.append(Finding("consolidation", other, _lobe(rng, other), _severity(rng)))
@@ -166,7 +166,7 @@ def _atelectasis(rng: Any, view: str) -> list[Finding]:
 
 def _nodule(rng: Any, view: str) -> list[Finding]:
     place = str(rng.choice(ZONES))
-    return [Finding("nodule", _side(rng), place, 1, size_mm=float(rng.integers(10, 30)))]
+    return [Finding("nodule", _side(rng), place, 1, size_mm=float(rng.integers(14, 30)))]
 
 
 def _mass(rng: Any, view: str) -> list[Finding]:

@@ -56,7 +56,7 @@ def simulate(
     build = chest.draw(np.random.default_rng((7, patient)), case.age)
     stream = [np.random.default_rng((part, patient, study)) for part in range(4)]
     exposure = detector.draw(stream[0], view)
-    posture, aim = _posture(case, stream[1]), _beam(build, view, stream[1])
+    posture, aim = _posture(case, stream[1], (patient, study)), _beam(build, view, stream[1])
     tissue, bone = _patient(anatomy, build)
     extents = []
     for finding in case.findings:
@@ -104,14 +104,14 @@ def _patient(anatomy: Anatomy, build: chest.Chest) -> tuple[np.ndarray, np.ndarr
     return tissue, bone
 
 
-def _posture(case: Case, rng: Any) -> chest.Posture:
+def _posture(case: Case, rng: Any, seed: tuple[int, int]) -> chest.Posture:
     """Breath, and what the findings do to heart, diaphragm and mediastinum."""
     breath = rng.normal(-8, 7) if case.view == "PA" else rng.normal(3, 8)
     domes = {"right": breath + rng.normal(0, 3), "left": breath + rng.normal(0, 3)}
     heart, shift, barrel = 1.0, rng.normal(0, 1.5), 1.0
     for finding in case.findings:
         push = _TOWARDS.get(finding.side, 0.0)
-        own = np.random.default_rng((len(finding.kind), int(1e6 * abs(breath))))
+        own = np.random.default_rng((6, *seed, *finding.kind.encode()))
         if finding.kind == "cardiomegaly":
             heart = {1: 1.32, 2: 1.52, 3: 1.8}[finding.severity] + own.normal(0, 0.03)
         elif finding.kind == "edema":

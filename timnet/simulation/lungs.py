@@ -33,14 +33,14 @@ _COLLAPSED = {
 def consolidate(tissue: np.ndarray, anatomy: Anatomy, finding: Finding, rng: Any) -> np.ndarray:
     """Fill part of a lobe with fluid, sharp at the fissure and ragged elsewhere."""
     lobe = anatomy.organs == LOBE_IDS[finding.side, finding.place]
-    low = {1: 19.0, 2: 27.0, 3: 37.0}[finding.severity]
-    radii = low * rng.uniform(1.0, 1.4) * np.exp(rng.normal(0, 0.18, 3))
+    low = {1: 23.0, 2: 33.0, 3: 46.0}[finding.severity]
+    radii = low * rng.uniform(1.0, 1.35) * np.exp(rng.normal(0, 0.18, 3))
     centre = _within(anatomy, lobe & (anatomy.depth > 8), rng, above=-26.0)
     radius, box = _radius(anatomy, centre, radii, 1.7)
     ragged = radius + 0.3 * _noise(radius.shape, anatomy, 9.0, rng)
-    share = _fall(ragged, 0.72, 1.2) * _closed(lobe[box]) * (anatomy.lungs[box] > 0)
-    share = share * np.clip(0.86 + 0.16 * _noise(radius.shape, anatomy, 5.0, rng), 0.35, 1.0)
-    return _fill(tissue, box, share * rng.uniform(0.8, 0.97))
+    share = _fall(ragged, 0.82, 1.2) * _closed(lobe[box]) * (anatomy.lungs[box] > 0)
+    share = share * np.clip(0.92 + 0.14 * _noise(radius.shape, anatomy, 5.0, rng), 0.4, 1.0)
+    return _fill(tissue, box, share * rng.uniform(0.9, 1.0))
 
 
 def collapse(tissue: np.ndarray, anatomy: Anatomy, finding: Finding, rng: Any) -> np.ndarray:
@@ -71,7 +71,7 @@ def _plate(tissue: np.ndarray, anatomy: Anatomy, finding: Finding, rng: Any) -> 
     along = (x - centre[0]) * np.cos(tilt) + (z - centre[2]) * np.sin(tilt)
     across = -(x - centre[0]) * np.sin(tilt) + (z - centre[2]) * np.cos(tilt)
     across = across + 0.004 * along**2 * rng.uniform(-1, 1)
-    thick = rng.uniform(1.6, 3.2)
+    thick = rng.uniform(2.4, 4.5)
     share = np.clip(1.4 - np.abs(across) / thick, 0, 1) * _fall(
         np.hypot(along / length, (y - centre[1]) / rng.uniform(22, 38)), 0.75, 1.1
     )
@@ -84,12 +84,15 @@ def grow(tissue: np.ndarray, anatomy: Anatomy, finding: Finding, rng: Any) -> np
     low, high = ZONES[finding.place]
     radius_mm = finding.size_mm / 2
     lung = (anatomy.lungs == SIDE[finding.side]) & (anatomy.depth > min(0.6 * radius_mm, 18))
+    # What lies on the hilum or behind the heart is in the volume but on no film.
+    lung &= np.abs(anatomy.axes()[0]) > 56
     centre = _within(anatomy, lung, rng, above=low, below=high)
     radii = radius_mm * np.exp(rng.normal(0, 0.06, 3))
     radius, box = _radius(anatomy, centre, radii, 1.5)
     lobed = radius + 0.13 * _noise(radius.shape, anatomy, max(radius_mm * 0.5, 3.0), rng)
     share = _fall(lobed, 0.92, 1.12) * (anatomy.lungs[box] > 0)
-    return _fill(tissue, box, share)
+    # Many nodules hold some calcium; a mass is soft tissue.
+    return _fill(tissue, box, share, rng.uniform(1.1, 1.6) if finding.kind == "nodule" else 1.08)
 
 
 def flood(tissue: np.ndarray, anatomy: Anatomy, finding: Finding, rng: Any) -> np.ndarray:
@@ -100,10 +103,10 @@ def flood(tissue: np.ndarray, anatomy: Anatomy, finding: Finding, rng: Any) -> n
     fuller = ndimage.maximum_filter(tissue, (1, 3, 3))
     gain = (0.45 + 0.4 * (z > 20)) * {1: 0.7, 2: 0.85, 3: 0.85}[finding.severity]
     tissue[lung] += (gain * (fuller - tissue))[lung]
-    share = 0.05 * near * finding.severity
+    share = 0.08 * near * finding.severity
     if finding.severity >= 2:
         septa = _ridges(tissue.shape, anatomy, 3.5, rng) * np.exp(-anatomy.depth / 26) * (z < 55)
-        share = share + 0.26 * septa + 0.07
+        share = share + 0.34 * septa + 0.09
     if finding.severity == 3:
         clouds = np.clip(0.55 + 0.5 * _noise(tissue.shape, anatomy, 11.0, rng), 0, 1)
         share = share + rng.uniform(0.5, 0.75) * near * clouds * np.clip(anatomy.depth / 14, 0, 1)
@@ -134,9 +137,11 @@ def scar(tissue: np.ndarray, anatomy: Anatomy, finding: Finding, rng: Any) -> np
     return lung & (where > 0.3) & (z > min(DOME.values()) - 25)
 
 
-def _fill(tissue: np.ndarray, box: tuple[slice, ...], share: np.ndarray) -> np.ndarray:
-    """Replace a share of each voxel by fluid, never thinning what is there; return where it was seen."""
-    tissue[box] += share * np.maximum(WATER - tissue[box], 0)
+def _fill(
+    tissue: np.ndarray, box: tuple[slice, ...], share: np.ndarray, density: float = WATER
+) -> np.ndarray:
+    """Replace a share of each voxel, never thinning what is there; return where it was seen."""
+    tissue[box] += share * np.maximum(density - tissue[box], 0)
     extent = np.zeros(tissue.shape, bool)
     extent[box] = share > 0.4
     return extent
