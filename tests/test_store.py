@@ -19,7 +19,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from PIL import Image
 
@@ -237,7 +237,9 @@ def test_a_film_path_that_leaves_the_export_is_refused(tmp_path: Path, export: P
     assert not (tmp_path / "d").exists()
 
 
-@given(st.one_of(st.text(), st.text(alphabet="./\\\\ab:~")))
+@given(st.one_of(st.text(), st.text(alphabet="./\\\\ab:~ ")))
+@example("./A:")
+@example("./ a")
 def test_a_path_that_is_let_in_stays_below_the_folder(path: str) -> None:
     try:
         let_in = records.film_path(path)

@@ -148,9 +148,12 @@ def film_path(path: str) -> str:
         raise PathError("no film path")
     if len(text) > MAX_PATH or "\0" in text or any("\ud800" <= character <= "\udfff" for character in text):
         raise PathError("film path is not a path")
-    if _LOCATOR.match(text):
-        raise PathError("film path is a URL or a drive, expected a path inside the folder")
     relative = PurePosixPath(text)
+    # Both spellings: `./A:` is no drive until the dot is gone, and `./ a` would become another file.
+    if _LOCATOR.match(text) or _LOCATOR.match(str(relative)):
+        raise PathError("film path is a URL or a drive, expected a path inside the folder")
+    if str(relative) != str(relative).strip():
+        raise PathError("film path is not a path")
     if relative.is_absolute() or ".." in relative.parts or not relative.parts:
         raise PathError("film path leaves the folder")
     return str(relative)
