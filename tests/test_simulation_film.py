@@ -48,7 +48,7 @@ def ray_sums(monkeypatch, ct, case, seed):
 
     plain = detector.Exposure(scatter=0.0, quanta=1e12, low=0.0, high=100.0, edge=(0.0, 5.0), toe=0.0)
     monkeypatch.setattr(detector, "draw", lambda rng, view: plain)
-    monkeypatch.setattr(film, "_posture", lambda case, rng: chest.Posture())
+    monkeypatch.setattr(film, "_posture", lambda case, rng, seed: chest.Posture())
     kept = {}
     expose = detector.expose
 
