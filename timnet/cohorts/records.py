@@ -10,11 +10,13 @@ import os
 import re
 import stat
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Any
 
 SPLITS = ("train", "val", "test")
+UNCERTAIN = -1.0
+"""The value of a label that its source calls uncertain, apart from 0, 1 and unknown (Irvin et al. 2019)."""
 
 Progress = Callable[[int, int | None], None]
 """Called with films done and films in all, None where that is not known."""
@@ -33,16 +35,32 @@ class PathError(ValueError):
 
 
 @dataclass(frozen=True)
+class Box:
+    """Where an expert saw a label on a film: left and top corner, width and height, in the film's pixels."""
+
+    label: str
+    left: float
+    top: float
+    width: float
+    height: float
+
+
+@dataclass(frozen=True)
 class FilmRecord:
-    """One film of a study: its posix path relative to the export's folder, and its view if known."""
+    """One film of a study: its posix path relative to the export's folder, its view if known, its boxes."""
 
     path: str
     view: str | None = None
+    boxes: tuple[Box, ...] = ()
 
 
 @dataclass(frozen=True)
 class StudyRecord:
-    """One study as a reader found it; labels are 0 to 1, nan where unknown; no `split` means: draw one."""
+    """One study as a reader found it; no `split` means: draw one.
+
+    A label is 0 to 1, UNCERTAIN where its source says so, nan where unknown. `labels` come from the reader's
+    first source, `other_labels` from further ones: source -> label -> value.
+    """
 
     study: str
     patient: str
@@ -52,6 +70,7 @@ class StudyRecord:
     split: str | None
     sex: str | None = None
     age: float | None = None
+    other_labels: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
