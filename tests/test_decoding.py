@@ -4,15 +4,21 @@ from __future__ import annotations
 
 import io
 import json
+import resource
+import struct
 import subprocess
 import sys
+import time
+import zlib
 from pathlib import Path
 
 import numpy as np
 import pytest
+import radiographs
 from PIL import Image
+from pydicom import uid
 
-from timnet.cohorts import decoding
+from timnet.cohorts import decoding, films
 from timnet.cohorts.decoding import read_untrusted
 from timnet.cohorts.films import Film, FilmError, read_film
 
@@ -167,8 +173,91 @@ def test_nothing_of_the_file_is_in_the_childs_arguments_or_environment(
 def test_what_a_decoder_prints_does_not_reach_the_reply(monkeypatch: pytest.MonkeyPatch) -> None:
     code = (
         "import os; from timnet.cohorts import decoding as d, films; read = films.read_film\n"
-        "def talkative(data):\n    os.write(1, b'DOE^JANE'); print('noise'); return read(data)\n"
+        "def talkative(data, **how):\n    os.write(1, b'DOE^JANE'); print('noise'); return read(data)\n"
         "films.read_film = talkative; d.main()"
     )
     child_runs(monkeypatch, code)
     assert_same(read_untrusted(png(), name="x.png"), read_film(png()))
+
+
+def test_the_child_reads_through_the_window_and_lets_in_what_it_is_told_to() -> None:
+    made = radiographs.several(Modality="CT")
+    data = radiographs.written(made)
+    with pytest.raises(FilmError, match="modality CT"):
+        read_untrusted(data, name="x.dcm")
+    film = read_untrusted(data, name="x.dcm", window=2, admit=("any-modality",))
+    assert_same(film, read_film(data, window=2, admit=("any-modality",)))
+    assert film.notes[-1] == "window 2048/4096, number 3 of 3"
+
+
+def chunk(kind: bytes, content: bytes) -> bytes:
+    return struct.pack(">I", len(content)) + kind + content + struct.pack(">I", zlib.crc32(kind + content))
+
+
+def png_of(side: int, pixels: bytes) -> bytes:
+    header = struct.pack(">IIBBBBB", side, side, 8, 0, 0, 0, 0)
+    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", pixels) + chunk(b"IEND", b"")
+
+
+def grey16(rows: int = 24, columns: int = 20, **tags: object) -> bytes:
+    made = radiographs.dataset(radiographs.quantised(12), 12, Rows=rows, Columns=columns)
+    for keyword, value in tags.items():
+        setattr(made, keyword, value)
+    return radiographs.written(made)
+
+
+def squeezed(rows: int, columns: int, syntax: str) -> bytes:
+    """Return a header that promises rows x columns above a codestream of 24 x 20."""
+    greys = (radiographs.SCENE * 255).astype(np.uint8)
+    made = radiographs.dataset(greys, 8, Rows=rows, Columns=columns)
+    if syntax == uid.RLELossless:
+        segment = struct.pack("<16I", 1, 64, *[0] * 14) + b"\x81\x07" * 4
+        return radiographs.compressed(made, segment, syntax)
+    file = io.BytesIO()
+    Image.fromarray(greys).save(file, "JPEG2000", no_jp2=True)
+    return radiographs.compressed(made, file.getvalue(), syntax)
+
+
+def sizes_of_32_bits() -> bytes:
+    made = radiographs.dataset(radiographs.quantised(12), 12)
+    for keyword in ("Rows", "Columns"):
+        delattr(made, keyword)
+        made.add_new(keyword, "UL", 60_000)
+    return radiographs.written(made)
+
+
+HOSTILE = {
+    "deflated": lambda: radiographs.deflated(bytes(400_000_000)),
+    "a PNG of 100 megapixels": lambda: png_of(10_000, zlib.compress(bytes(100_010_000), 1)),
+    "a PNG header of 60,000 x 60,000": lambda: png_of(60_000, b""),
+    "a DICOM header of 60,000 x 60,000": lambda: grey16(60_000, 60_000),
+    "sizes of the wrong type": sizes_of_32_bits,
+    "a million frames": lambda: grey16(NumberOfFrames=10**6),
+    "JPEG 2000 smaller than promised": lambda: squeezed(6000, 6000, uid.JPEG2000Lossless),
+    "RLE smaller than promised": lambda: squeezed(6000, 6000, uid.RLELossless),
+}
+
+
+@pytest.mark.parametrize("what", HOSTILE)
+def test_a_bomb_is_refused_within_seconds_and_the_app_does_not_grow(what: str) -> None:
+    data = HOSTILE[what]()
+    assert len(data) < films.MAX_BYTES
+    before, started = resident_bytes(), time.monotonic()
+    with pytest.raises(FilmError):
+        read_untrusted(data, name="x")
+    assert time.monotonic() - started < 5
+    assert resident_bytes() - before < 50 * 2**20
+
+
+def resident_bytes() -> int:
+    statm = Path("/proc/self/statm")
+    if not statm.exists():
+        pytest.skip("this system does not tell a process's memory")
+    return int(statm.read_text().split()[1]) * resource.getpagesize()
+
+
+def test_a_dicom_file_cut_anywhere_is_refused_by_the_child() -> None:
+    data = radiographs.written(radiographs.dataset(radiographs.quantised(12), 12))
+    for stop in np.linspace(133, len(data) - 1, 4).astype(int):
+        with pytest.raises(FilmError):
+            read_untrusted(data[:stop], name="x.dcm")

@@ -14,13 +14,14 @@ import os
 import signal
 import subprocess
 import sys
+from collections.abc import Collection
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, get_args
 
 import numpy as np
 
 from timnet.cohorts import films
-from timnet.cohorts.films import Film, FilmError, Kind
+from timnet.cohorts.films import Admit, Film, FilmError, Kind
 
 MEMORY_BYTES = 2 * 2**30
 CPU_SECONDS = 20
@@ -36,7 +37,7 @@ _ALIGNMENT = 16
 _LONGEST_HEADER = 64 * 2**10
 
 
-def read_untrusted(data: bytes, *, name: str) -> Film:
+def read_untrusted(data: bytes, *, name: str, window: int = 0, admit: Collection[Admit] = ()) -> Film:
     """Decode bytes from outside in a child process: the same film, or the same reason, as `read_film`.
 
     Raises:
@@ -46,7 +47,7 @@ def read_untrusted(data: bytes, *, name: str) -> Film:
     kind = films.recognise(data, name)
     pipe, nothing = subprocess.PIPE, subprocess.DEVNULL
     with subprocess.Popen(
-        _COMMAND, cwd=_ROOT, env=_ENVIRONMENT, stdin=pipe, stdout=pipe, stderr=nothing
+        (*_COMMAND, str(window), *admit), cwd=_ROOT, env=_ENVIRONMENT, stdin=pipe, stdout=pipe, stderr=nothing
     ) as child:
         try:
             reply, _ = child.communicate(data, timeout=WALL_SECONDS)
@@ -110,10 +111,10 @@ def limit() -> None:
         resource.setrlimit(what, (min(soft, most), most))
 
 
-def answer(data: bytes, out: BinaryIO) -> None:
+def answer(data: bytes, out: BinaryIO, window: int, admit: Collection[Admit]) -> None:
     """Decode the bytes and write the reply: a padded line of JSON, then the pixels as float32 in rows."""
     try:
-        film = films.read_film(data)
+        film = films.read_film(data, window=window, admit=admit)
     except (FilmError, MemoryError) as error:
         reason = error.reason if isinstance(error, FilmError) else "it needs more memory than is available"
         out.write(json.dumps({"reason": reason}).encode() + b"\n")
@@ -132,15 +133,19 @@ def answer(data: bytes, out: BinaryIO) -> None:
 
 
 def main() -> None:
-    """Answer one request: bytes on the standard input, the reply on the standard output."""
+    """Answer one request: bytes on the standard input, the reply on the standard output.
+
+    Arguments: the window's number, then what is admitted.
+    """
     limit()
+    window, admit = int(sys.argv[1]), [word for word in get_args(Admit) if word in sys.argv[2:]]
     # pydicom imports these for its sample downloads where they are installed: a fifth of the child's time,
     # and no business of a decoder.
     sys.modules.update({"requests": None, "tqdm": None})  # type: ignore[dict-item]
     # Decoders print: what they say goes where nobody listens, the reply keeps the pipe to itself.
     with os.fdopen(os.dup(1), "wb") as out:
         os.dup2(2, 1)
-        answer(sys.stdin.buffer.read(), out)
+        answer(sys.stdin.buffer.read(), out, window, admit)
 
 
 if __name__ == "__main__":

@@ -13,7 +13,7 @@ import io
 import re
 import threading
 import warnings
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -30,6 +30,8 @@ ONE_GREY = "expected a radiograph, got an image that holds one grey value only"
 
 Kind = Literal["dicom", "png", "jpeg"]
 View = Literal["PA", "AP", "LATERAL"]
+Admit = Literal["first-frame", "any-modality"]
+"""What a caller lets in besides a radiograph of one frame; it bears on DICOM alone."""
 
 _WARNINGS = threading.Lock()
 _CHUNKS_THAT_WARN = (b"acTL", b"eXIf", b"Raw profile")
@@ -115,12 +117,16 @@ class Greys:
     view: View | None = None
 
 
-def read_film(source: Path | bytes, *, name: str | None = None) -> Film:
+def read_film(
+    source: Path | bytes, *, name: str | None = None, window: int = 0, admit: Collection[Admit] = ()
+) -> Film:
     """Read one film from a file or from its bytes.
 
     Args:
         source: a path, or the whole content of a file.
         name: what to call the file in messages; by default the path's last part, or `film` for bytes.
+        window: which of `dicom.windows` a DICOM file is shown through; other formats have none.
+        admit: see `Admit`.
 
     Raises:
         FilmError: the file is missing, too large, of another kind, damaged, or not a single grey radiograph.
@@ -132,7 +138,7 @@ def read_film(source: Path | bytes, *, name: str | None = None) -> Film:
         # Imported here so that a cohort of PNG files does not pay for pydicom.
         from timnet.cohorts import dicom
 
-        greys = dicom.decode(data, label)
+        greys = dicom.decode(data, label, window, admit)
     else:
         greys = _decode_picture(data, kind, label)
     pixels = np.ascontiguousarray(greys.pixels, dtype=np.float32)

@@ -1,0 +1,150 @@
+"""Every file inside pydicom's own package: read, or refused for the reason that its README and tags give."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from pathlib import Path
+
+import numpy as np
+import pydicom
+import pydicom.data
+import pytest
+
+from timnet.cohorts.films import FilmError, read_film
+
+DATA = Path(pydicom.data.__file__).parent
+FILES = sorted(path for path in DATA.rglob("*") if path.is_file() and not path.name.endswith((".py", ".pyc")))
+SECONDS = 5
+
+# What is not listed is read. The words are those by which a reason is known.
+REFUSED = {
+    "modality": """
+        693_J2KI.dcm CT_small.dcm ExplVR_BigEnd.dcm J2K_pixelrep_mismatch.dcm JPEG-lossy.dcm
+        JPEG2000-embedded-sequence-delimiter.dcm JPEG2000.dcm JPGExtended.dcm MR_small.dcm MR_small_RLE.dcm
+        MR_small_bigendian.dcm MR_small_expb.dcm MR_small_implicit.dcm MR_small_jp2klossless.dcm
+        MR_small_jpeg_ls_lossless.dcm MR_small_padded.dcm MR_truncated.dcm badVR.dcm examples_jpeg2k.dcm
+        examples_overlay.dcm examples_palette.dcm examples_rgb_color.dcm examples_ybr_color.dcm
+        liver_1frame.dcm liver_expb_1frame.dcm reportsi.dcm reportsi_with_empty_number_tags.dcm rtdose.dcm
+        rtdose_1frame.dcm rtdose_expb.dcm rtdose_expb_1frame.dcm rtdose_rle.dcm rtdose_rle_1frame.dcm
+        rtplan.dcm rtplan_truncated.dcm test-SR.dcm waveform_ecg.dcm""",
+    "without pixels": """
+        chrJapMulti.dcm chrJapMultiExplicitIR6.dcm chrKoreanMulti.dcm chrSQEncoding.dcm chrSQEncoding1.dcm
+        fall.dcm hotiron.dcm hotmetalblue.dcm pet.dcm pet20step.dcm spring.dcm summer.dcm winter.dcm
+        UN_sequence.dcm empty_charset_LEI.dcm meta_missing_tsyntax.dcm nested_priv_SQ.dcm
+        no_meta_group_length.dcm priv_SQ.dcm""",
+    "one frame": "SC_rgb_rle_16bit_2frame.dcm SC_rgb_rle_2frame.dcm SC_rgb_rle_32bit_2frame.dcm",
+    "8 bits a colour": "SC_rgb_rle_16bit.dcm SC_rgb_rle_32bit.dcm",
+    "another kind of file": """
+        ExplVR_BigEndNoMeta.dcm ExplVR_LitEndNoMeta.dcm no_meta.dcm rtstruct.dcm crayons.icc""",
+    "a text": """
+        FileInfo.txt hashes.json urls.json README.md README.txt rtplan.dump rtstruct.dump test1.json
+        test_PN.json""",
+    "gzip": "zipMR.gz",
+}
+EXPECTED = {name: word for word, names in REFUSED.items() for name in names.split()}
+# The media directories hold 89 tiny DICOM files; three are radiographs, eight are no images.
+DIRECTORIES = {"read": 3, "modality": 78, "without pixels": 8, "a text": 2}
+
+ALL = ("any-modality", "first-frame")
+# With everything admitted, these are read too, and the others refused for what is wrong with their pixels.
+STILL_REFUSED = {
+    "JPEG-lossy.dcm": "cut short or damaged",
+    "JPEG2000-embedded-sequence-delimiter.dcm": "as its header says",
+    "MR_truncated.dcm": "cut short or damaged",
+    "badVR.dcm": "cut short or damaged",
+    "examples_palette.dcm": "PALETTE COLOR",
+    "SC_rgb_rle_16bit_2frame.dcm": "8 bits a colour",
+    "SC_rgb_rle_32bit_2frame.dcm": "8 bits a colour",
+    "liver_1frame.dcm": "1 bits in 1",
+    "liver_expb_1frame.dcm": "1 bits in 1",
+    **dict.fromkeys(
+        ("rtdose.dcm", "rtdose_1frame.dcm", "rtdose_expb.dcm", "rtdose_expb_1frame.dcm", "rtdose_rle.dcm"),
+        "32 bits in 32",
+    ),
+    "rtdose_rle_1frame.dcm": "32 bits in 32",
+    **dict.fromkeys(
+        ("reportsi.dcm", "reportsi_with_empty_number_tags.dcm", "rtplan.dcm", "rtplan_truncated.dcm"),
+        "without pixels",
+    ),
+    "test-SR.dcm": "without pixels",
+    "waveform_ecg.dcm": "without pixels",
+}
+
+
+def outcome(path: Path, admit: tuple = ()) -> str:
+    """Return `read` or the reason of the refusal; anything else that is raised fails the test."""
+    started = time.monotonic()
+    try:
+        film = read_film(path, admit=admit)
+    except FilmError as error:
+        said = error.reason
+    else:
+        assert film.pixels.dtype == np.float32
+        assert 0 <= film.pixels.min() < film.pixels.max() <= 1
+        said = "read"
+    assert time.monotonic() - started < SECONDS
+    return said
+
+
+def test_pydicom_ships_the_files_that_the_table_knows() -> None:
+    names = {path.name for path in FILES if "dicomdirtests" not in path.parts}
+    assert set(EXPECTED) <= names
+    assert set(STILL_REFUSED) <= names
+    assert len(FILES) > 200
+
+
+@pytest.mark.parametrize(
+    "path", [path for path in FILES if "dicomdirtests" not in path.parts], ids=lambda path: path.name
+)
+def test_every_sample_of_pydicom_is_read_or_refused_for_its_reason(path: Path) -> None:
+    said, expected = outcome(path), EXPECTED.get(path.name, "read")
+    assert expected in said
+    admitted = outcome(path, ALL)
+    if expected in ("modality", "one frame"):
+        assert STILL_REFUSED.get(path.name, "read") in admitted
+    else:
+        assert admitted == said
+
+
+def test_the_media_directories_hold_three_radiographs() -> None:
+    words = ("read", *REFUSED)
+    counts = Counter(
+        next(word for word in words if word in outcome(path))
+        for path in FILES
+        if "dicomdirtests" in path.parts
+    )
+    assert counts == DIRECTORIES
+
+
+TWINS = """
+    MR_small_RLE.dcm MR_small_bigendian.dcm MR_small_expb.dcm MR_small_implicit.dcm
+    MR_small_jp2klossless.dcm MR_small_jpeg_ls_lossless.dcm MR_small_padded.dcm"""
+
+
+@pytest.mark.parametrize("twin", TWINS.split())
+def test_one_image_reads_alike_in_every_transfer_syntax(twin: str) -> None:
+    one, other = (read_film(DATA / "test_files" / name, admit=ALL) for name in ("MR_small.dcm", twin))
+    np.testing.assert_array_equal(one.pixels, other.pixels)
+
+
+def test_what_pydicom_decodes_to_one_grey_image_is_read_in_the_same_order_of_greys() -> None:
+    compared = 0
+    for path in FILES:
+        try:
+            dataset = pydicom.dcmread(path)
+            stored = pydicom.pixels.pixel_array(dataset, index=0, decoding_plugin="pylibjpeg")
+        except Exception:
+            continue  # pydicom itself does not decode it
+        is_grey = "MONOCHROME" in dataset.PhotometricInterpretation
+        if stored.ndim != 2 or dataset.BitsAllocated not in (8, 16) or not is_grey:
+            continue
+        film = read_film(path, admit=ALL)
+        assert film.pixels.shape == stored.shape
+        upwards = -1 if dataset.PhotometricInterpretation == "MONOCHROME1" else 1
+        greys = film.pixels.ravel()[np.argsort(upwards * stored.astype(np.int64), axis=None)]
+        if any("padding" in note for note in film.notes):
+            greys = greys[greys > 0]
+        assert (np.diff(greys) >= -1e-6).all(), path.name
+        compared += 1
+    assert compared > 50
