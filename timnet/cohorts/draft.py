@@ -24,6 +24,7 @@ import pandas as pd
 from timnet.cohorts import films, pixels, reports, schema, splits
 from timnet.cohorts.records import (
     SPLITS,
+    UNCERTAIN,
     CohortError,
     FilmRecord,
     PathError,
@@ -103,7 +104,7 @@ class Draft:
                     self._done += 1
                     if progress is not None:
                         progress(self._done, total)
-                if loaded:
+                if loaded or not study.films:  # a report alone can be searched for
                     self._insert(connection, study, loaded, cache)
             connection.execute("COMMIT")
         if progress is not None and total is not None and self._done != total:
@@ -171,12 +172,12 @@ class Draft:
             f"{record.study}{record.patient}{record.sex}".encode()
         except UnicodeEncodeError:
             return "an identifier is not text"
-        if not record.films:
+        if not record.films and not record.report.strip():
             return "study lists no film"
         if record.split is not None and record.split not in SPLITS:
             return f"split is none of {', '.join(SPLITS)}"
         for value in record.labels.values():
-            if not (math.isnan(value) or 0 <= value <= 1):
+            if not (math.isnan(value) or value == UNCERTAIN or 0 <= value <= 1):
                 return "a label is not between 0 and 1"
         return None
 
