@@ -19,6 +19,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+import radiographs
 from hypothesis import example, given
 from hypothesis import strategies as st
 from PIL import Image
@@ -595,9 +596,9 @@ def test_a_film_is_decoded_once_by_an_import_and_the_cache_opens_without_any(
     decoded: list[str] = []
     read_film = films.read_film
 
-    def counted(source: bytes, *, name: str) -> films.Film:
+    def counted(source: bytes, *, name: str, **how: object) -> films.Film:
         decoded.append(name)
-        return read_film(source, name=name)
+        return read_film(source, name=name, **how)
 
     monkeypatch.setattr(films, "read_film", counted)
     monkeypatch.setattr(store, "read_film", counted)
@@ -733,3 +734,18 @@ def test_without_any_cohort_the_list_is_empty(tmp_path: Path, monkeypatch: pytes
 def test_names_are_compared_without_case_spaces_and_dashes() -> None:
     assert records.match_name("pleural-EFFUSION ", ["Pleural Effusion"]) == "Pleural Effusion"
     assert records.match_name("Effusion", ["Pleural Effusion"]) is None
+
+
+def test_an_import_may_admit_more_than_radiographs_and_the_cohort_still_opens_them(tmp_path: Path) -> None:
+    root = tmp_path / "export"
+    root.mkdir()
+    made = radiographs.dataset(radiographs.quantised(12), 12, Modality="CT")
+    (root / "a").write_bytes(radiographs.written(made))
+    records = [StudyRecord("s", "p", "", (FilmRecord("a"),), {}, None)]
+    common = dict(source="test", root=root, records=records, side=8)
+    with pytest.raises(CohortError, match="modality CT"):
+        store.write(tmp_path / "none", **common)
+    reading = store.Reading(("any-modality",), lambda film: f"films of {film.bits} bits")
+    summary = store.write(tmp_path / "some", **common, reading=reading)
+    assert "films of 12 bits: 1" in summary.notes
+    assert store.Cohort.open(tmp_path / "some").read_film(0).bits == 12

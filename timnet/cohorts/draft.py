@@ -12,7 +12,7 @@ import secrets
 import sqlite3
 import time
 from collections import Counter, deque
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass
@@ -51,23 +51,39 @@ class _Loaded:
     row_SS: np.ndarray
     columns: tuple[object, ...]  # of the table films, from rows on
     sha256: str
+    remark: str | None
 
 
-def _load(root: Path, record: FilmRecord, path: str, side: int) -> _Loaded | Skipped:
+@dataclass(frozen=True)
+class Reading:
+    """How an import reads its films: what it admits, and what it has to say of one, if anything."""
+
+    admit: tuple[films.Admit, ...] = ()
+    remark: Callable[[films.Film], str | None] = lambda film: None
+    """One of a few sentences; a summary counts the films of each."""
+
+
+AS_USUAL = Reading()
+
+
+def _load(root: Path, record: FilmRecord, path: str, side: int, reading: Reading) -> _Loaded | Skipped:
     try:
-        film = films.read_film(read_inside(root, path, films.MAX_BYTES), name=path)
+        film = films.read_film(read_inside(root, path, films.MAX_BYTES), name=path, admit=reading.admit)
     except (PathError, films.FilmError) as error:
         return Skipped(path, error.reason if isinstance(error, films.FilmError) else str(error))
     spacing = film.spacing_mm or (None, None)
     columns = (film.rows, film.columns, *spacing, film.kind, film.bits, film.sha256)
-    return _Loaded(path, record.view or film.view, pixels.letterbox(film, side), columns, film.sha256)
+    row_SS, remark = pixels.letterbox(film, side), reading.remark(film)
+    return _Loaded(path, record.view or film.view, row_SS, columns, film.sha256, remark)
 
 
 class Draft:
     """A cohort in the making, in a folder of its own."""
 
-    def __init__(self, place: Path, source: str, root: Path, side: int) -> None:
+    def __init__(self, place: Path, source: str, root: Path, side: int, reading: Reading) -> None:
         self._place, self._source, self._root, self._side = place, source, root, side
+        self._reading = reading
+        self._remarks: Counter[str] = Counter()
         self._cache = pixels.cache_path(place, side, "draft")
         self._skipped: Counter[str] = Counter()
         self._examples: list[str] = []
@@ -101,6 +117,7 @@ class Draft:
                         self._skip(film)
                     else:
                         loaded.append(film)
+                        self._remarks.update([film.remark] if film.remark else [])
                     self._done += 1
                     if progress is not None:
                         progress(self._done, total)
@@ -122,13 +139,15 @@ class Draft:
             connection.executescript("PRAGMA journal_mode=OFF; PRAGMA synchronous=OFF;")
             drawn = self._draw_splits(connection, shares, seed)
             connection.executescript(schema.INDEXES)
-            summary = self._sum_up(connection, name, (*notes, *drawn), started)
+            remarks = [f"{remark}: {count}" for remark, count in self._remarks.most_common()]
+            summary = self._sum_up(connection, name, (*notes, *remarks, *drawn), started)
             facts = {
                 "source": self._source,
                 "root": str(self._root),
                 "identity": secrets.token_hex(8),
                 "fingerprint": self.fingerprint,
                 "films": str(summary.films),
+                "admit": json.dumps(self._reading.admit),
                 "summary": json.dumps(summary.as_dict()),
             }
             connection.executemany("INSERT INTO meta VALUES (?, ?)", facts.items())
@@ -157,7 +176,7 @@ class Draft:
                 except PathError as error:
                     self._skip(Skipped(repr(film.path[:120]), str(error)))
                     continue
-                waiting.append(pool.submit(_load, self._root, film, path, self._side))
+                waiting.append(pool.submit(_load, self._root, film, path, self._side, self._reading))
             queue.append((record, waiting))
             if len(queue) > AHEAD:
                 yield queue.popleft()

@@ -19,7 +19,7 @@ from pathlib import Path
 import filelock
 
 from timnet.cohorts import pixels, schema, splits
-from timnet.cohorts.draft import Draft
+from timnet.cohorts.draft import AS_USUAL, Draft, Reading
 from timnet.cohorts.records import CohortError, Progress, Skipped, StudyRecord, Summary
 
 logger = logging.getLogger(__name__)
@@ -35,6 +35,7 @@ def write(
     seed: int = 0,
     side: int = 224,
     notes: Sequence[str] = (),
+    reading: Reading = AS_USUAL,
     progress: Progress | None = None,
 ) -> Summary:
     """Write a cohort from a reader's records, in place of the one that was there.
@@ -46,7 +47,8 @@ def write(
         records: studies, and rows the reader left out.
         shares: of a split by patient, drawn with `seed` for studies whose record and patient bring none.
         side: of the pixel cache that is filled on the way, in pixels.
-        notes: what the reader wants to be known, one sentence each.
+        notes: what the reader wants to be known, one sentence each; read once the records are at their end.
+        reading: what is admitted as a film, and what is remarked of it.
         progress: called with films done and films in all (None if the records have no length).
 
     Raises:
@@ -66,7 +68,7 @@ def write(
                     shutil.rmtree(left_over, ignore_errors=True)
             place = Path(tempfile.mkdtemp(prefix=prefix, dir=folder.parent))
             try:
-                draft = Draft(place, source, root, side)
+                draft = Draft(place, source, root, side, reading)
                 draft.fill(records, progress)
                 summary = draft.finish(folder.name, shares, seed, notes, started)
                 _publish(place, folder, draft.fingerprint)

@@ -21,6 +21,7 @@ import pandas as pd
 from timnet import config
 from timnet.cohorts import pixels as pixel_cache
 from timnet.cohorts import queries, schema
+from timnet.cohorts.draft import Reading
 from timnet.cohorts.films import MAX_BYTES, Film, FilmError, read_film
 from timnet.cohorts.importing import write
 from timnet.cohorts.records import (
@@ -41,6 +42,7 @@ __all__ = [
     "Cohort",
     "CohortError",
     "FilmRecord",
+    "Reading",
     "Skipped",
     "Study",
     "StudyFilm",
@@ -83,6 +85,7 @@ class Cohort:
         """16 hexadecimal digits, new with every import: a key for whatever is cached about the cohort."""
         self._num_films = int(facts["films"])
         self._fingerprint = facts["fingerprint"]
+        self._admit = tuple(json.loads(facts.get("admit", "[]")))
         self._summary = Summary.from_dict(json.loads(facts["summary"]))
         self._films: pd.DataFrame | None = None
         self._labels: pd.DataFrame | None = None
@@ -265,7 +268,7 @@ class Cohort:
 
     def _original(self, path: str, sha256: str) -> Film:
         try:
-            original = read_film(read_inside(self.root, path, MAX_BYTES), name=path)
+            original = read_film(read_inside(self.root, path, MAX_BYTES), name=path, admit=self._admit)
         except FilmError as error:
             raise CohortError(f"{self.name}: film {path}: {error.reason}") from None
         except PathError as error:
