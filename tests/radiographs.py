@@ -96,3 +96,42 @@ def several(**tags: object) -> Dataset:
         WindowCenterWidthExplanation=["BONE", "WIDE"],
         **tags,
     )
+
+
+def concept(meaning: str) -> list[Dataset]:
+    made = Dataset()
+    made.CodeValue, made.CodingSchemeDesignator, made.CodeMeaning = "1", "99TEST", meaning
+    return [made]
+
+
+def item(kind: str, name: str, value: object = None, relation: str = "CONTAINS") -> Dataset:
+    """Return one content item of a structured report; the value of a CONTAINER is its items."""
+    made = Dataset()
+    made.RelationshipType, made.ValueType = relation, kind
+    if name:
+        made.ConceptNameCodeSequence = concept(name)
+    if kind == "CONTAINER":
+        made.ContentSequence = value
+    elif kind == "TEXT":
+        made.TextValue = value
+    elif kind == "CODE":
+        made.ConceptCodeSequence = concept(str(value))
+    elif kind == "PNAME":
+        made.PersonName = value
+    elif kind == "NUM":
+        number = Dataset()
+        number.NumericValue, number.MeasurementUnitsCodeSequence = value, concept("mm")
+        made.MeasuredValueSequence = [number]
+    return made
+
+
+def structured(items: list[Dataset], **tags: object) -> Dataset:
+    """Return a Basic Text SR document."""
+    made = item("CONTAINER", "Chest X-ray report", items)
+    del made.RelationshipType
+    made.SOPClassUID = uid.BasicTextSRStorage
+    made.SOPInstanceUID = "1.2.9"
+    made.Modality = "SR"
+    for keyword, value in tags.items():
+        setattr(made, keyword, value)
+    return made

@@ -31,6 +31,14 @@ NUMBER_TAGS = (
     "PlacerOrderNumberImagingServiceRequest", "DeviceSerialNumber", "StationName", "IssuerOfPatientID",
 )  # fmt: skip
 
+SEQUENCES = (
+    "OtherPatientIDsSequence", "RequestAttributesSequence", "VerifyingObserverSequence",
+    "AuthorObserverSequence", "ParticipantSequence", "ReferencedRequestSequence", "InstitutionCodeSequence",
+)  # fmt: skip
+TAGS = (*NAME_TAGS, *NUMBER_TAGS, *SEQUENCES)
+"""What to read of a header in order to know whom it speaks of."""
+_DEEPEST = 16
+
 NAME, DATE, NUMBER = "[name]", "[date]", "[number]"
 
 
@@ -47,12 +55,21 @@ class Known:
 
 
 def known(dataset: Dataset) -> Known:
-    """Return the names and numbers that a data set's identifying tags hold."""
+    """Return the names and numbers that a data set's identifying tags hold, those of its items included."""
+    return _known(dataset, _DEEPEST)
+
+
+def _known(dataset: Dataset, deepest: int) -> Known:
     names = {part for tag in NAME_TAGS for value in _values(dataset, tag) for part in name_parts(value)}
     numbers = {value.strip().casefold() for tag in NUMBER_TAGS for value in _values(dataset, tag)}
     # A short number, or a word such as the name of a room, would be found in any sentence.
     long = {number for number in numbers if len(number) > 3 and any(sign.isdigit() for sign in number)}
-    return Known(frozenset(names), frozenset(long))
+    found = Known(frozenset(names), frozenset(long))
+    for element in dataset if deepest else ():
+        if element.VR == "SQ":
+            for item in element.value or ():
+                found |= _known(item, deepest - 1)
+    return found
 
 
 def name_parts(name: str) -> set[str]:
@@ -78,8 +95,8 @@ def mentions(path: str, identifiers: Known) -> bool:
     )
 
 
-def age_years(age: str, born: str, studied: str) -> float | None:
-    """Return the age in years, at most 90, from PatientAge (`058Y`) or the two dates; None if unknown."""
+def age_years(age: str, born: str, studied: str, oldest: float = OLDEST) -> float | None:
+    """Return the age in years, at most `oldest`, from PatientAge (`058Y`) or the two dates, or None."""
     found = re.fullmatch(r"(\d{1,3})([DWMY])", age.strip().upper())
     if found:
         per_year = {"D": 365.25, "W": 365.25 / 7, "M": 12.0, "Y": 1.0}[found[2]]
@@ -92,7 +109,7 @@ def age_years(age: str, born: str, studied: str) -> float | None:
             return None
         (year, *birthday), (until, *day) = ([int(part) for part in date.groups()] for date in dates if date)
         years = float(until - year - (day < birthday))
-    return min(years, OLDEST) if 0 <= years <= 130 else None
+    return min(years, oldest) if 0 <= years <= 130 else None
 
 
 # What a word of a name means in a report far more often; replaced only beside the rest of the name.

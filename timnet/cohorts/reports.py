@@ -71,6 +71,11 @@ def sections(text: str) -> dict[str, str]:
     return joined
 
 
+def is_header(name: str) -> bool:
+    """Tell whether `sections` takes a capitalised name with a colon for a header."""
+    return bool(name) and _AT_START.fullmatch(f"{name}:") is not None
+
+
 def findings(text: str) -> str:
     """Return the words that stand for the study, white space collapsed; "" where the report says nothing.
 

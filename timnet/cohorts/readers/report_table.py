@@ -1,0 +1,80 @@
+"""Reports in a table of their own, a row a report, found by accession number or study UID.
+
+Owns which columns are the keys and which the text. Rows of one key that differ are parts of one report (an
+addendum), in the table's order. Refuses a table without such columns by naming those it has.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from timnet.cohorts.readers import tables
+from timnet.cohorts.records import CohortError, Skipped, match_name
+
+KEYS = (
+    "accession", "accession_number", "accessionnumber", "acc", "acc_no", "accession_no", "study_instance_uid",
+    "studyinstanceuid", "study_uid", "studyuid", "study_id", "study",
+)  # fmt: skip
+TEXTS = ("report", "text", "report_text", "reporttext", "findings", "narrative", "result")
+
+
+class Reports:
+    """The reports of a table, and which of them a study has asked for."""
+
+    def __init__(self, path: Path, key: str | None = None, text: str | None = None) -> None:
+        """Read the table; CohortError if it is none or has not the columns.
+
+        Args:
+            path: CSV or TSV, packed if its name ends in gz.
+            key: column of accession numbers or study UIDs; by default those of the usual names.
+            text: column of the report's text.
+        """
+        table = tables.open_table(path)
+        keys = [tables.named(table, "report key", key)] if key else _usual(table, KEYS, "accession or study")
+        text = tables.named(table, "report text", text) if text else _usual(table, TEXTS, "report")[0]
+        self.notes = table.notes
+        self._faults: list[Skipped] = []
+        self._texts: list[tuple[str, str]] = []  # row, text
+        self._rows: dict[str, list[int]] = {}
+        self._used: set[int] = set()
+        for row, cells in tables.rows(table):
+            if isinstance(cells, Skipped):
+                self._faults.append(cells)
+                continue
+            named = {cells[column].strip() for column in keys} - {""}
+            if not named or not cells[text].strip():
+                empty = "no report in the row" if named else "no accession number or study in the row"
+                self._faults.append(Skipped(row, empty))
+                continue
+            earlier = [self._texts[at][1] for one in named for at in self._rows.get(one, ())]
+            if cells[text].strip() in earlier:
+                self._faults.append(Skipped(row, "report is listed twice"))
+                continue
+            for one in sorted(named):
+                self._rows.setdefault(one, []).append(len(self._texts))
+            self._texts.append((row, cells[text].strip()))
+
+    def of(self, accession: str, study: str) -> str:
+        """Return a study's report by its accession number, else by its UID; "" where there is none."""
+        for key in filter(None, (accession.strip(), study.strip())):
+            if rows := self._rows.get(key):
+                self._used.update(rows)
+                return "\n\n".join(self._texts[row][1] for row in rows)
+        return ""
+
+    def faults(self) -> Iterator[Skipped]:
+        """Yield the rows that could not be read, and then those that no study has asked for."""
+        yield from self._faults
+        for at, (row, _) in enumerate(self._texts):
+            if at not in self._used:
+                yield Skipped(row, "report belongs to no study with a film")
+
+
+def _usual(table: tables.Table, names: tuple[str, ...], what: str) -> list[str]:
+    found = [column for name in names if (column := match_name(name, table.columns))]
+    if not found:
+        raise CohortError(
+            f"{table.path.name}: expected a column of the {what} among {tables.listed(table)}: name it"
+        )
+    return list(dict.fromkeys(found))
