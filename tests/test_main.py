@@ -114,7 +114,7 @@ def test_pretrain_leaves_a_checkpoint_that_matches(capsys, places, film):
             "notes.txt: expected a PNG, JPEG or DICOM",
         ),
         (["diagnose", "{film}", "--checkpoint", "open"], "findings: expected the text"),
-        (["import", "pacs", "x"], "import: expected csv or mendeley or demo, got pacs"),
+        (["import", "pacs", "x"], "import: expected csv or mendeley or demo or dicom, got pacs"),
         (["import", "csv", "nowhere", "--name", "x"], "nowhere"),
         (["import", "mendeley", "{folder}", "--name", "../x"], "x"),
         (["finetune", "nowhere", "--task", "Opacity"], "nowhere"),

@@ -1,8 +1,8 @@
 """The command line: `python -m timnet COMMAND ...`, the same functions as the pages.
 
-match, diagnose, import csv|mendeley|demo, pretrain, evaluate, finetune, simulate, runs, run. Exit status 0,
-or 2 with one sentence on standard error for what cannot be done; never a traceback. `--json` prints one
-object on standard output.
+match, diagnose, import csv|dicom|mendeley|demo, pretrain, evaluate, finetune, simulate, runs, run. Exit
+status 0, or 2 with one sentence on standard error for what cannot be done; never a traceback. `--json` prints
+one object on standard output.
 """
 
 from __future__ import annotations
@@ -47,6 +47,7 @@ def import_cohort(words: list[str]) -> None:
         "csv": arguments.ImportCsv,
         "mendeley": arguments.ImportMendeley,
         "demo": arguments.ImportDemo,
+        "dicom": arguments.ImportDicomFolder,
     }
     kind = words[0] if words else ""
     if kind not in sources:
@@ -55,9 +56,9 @@ def import_cohort(words: list[str]) -> None:
     columns = {
         key: value for key, value in vars(asked).items() if key not in ("root", "name", "json") and value
     }
-    from timnet.cohorts.readers import csv_table, demo, mendeley
+    from timnet.cohorts.readers import csv_table, demo, dicom_folder, mendeley
 
-    readers: dict[str, Any] = {"csv": csv_table, "mendeley": mendeley, "demo": demo}
+    readers: dict[str, Any] = {"csv": csv_table, "mendeley": mendeley, "demo": demo, "dicom": dicom_folder}
     summary = readers[kind].run(
         asked.root, asked.name, progress=ProgressLine("reading films").done, **columns
     )

@@ -8,7 +8,7 @@ import io
 import itertools
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, TypeVar, get_type_hints
+from typing import Annotated, Any, Literal, TypeVar, get_type_hints
 
 import tyro
 
@@ -99,6 +99,30 @@ class ImportMendeley:
     """Folder of the archive."""
     name: str = "mendeley"
     """Name of the cohort."""
+    json: bool = False
+    """Print one JSON object."""
+
+
+@dataclass(frozen=True)
+class ImportDicomFolder:
+    """Make a cohort of a PACS export: any folder of DICOM files, de-identified on the way."""
+
+    root: Annotated[Path, tyro.conf.Positional]
+    """Folder of the export; file names do not matter."""
+    name: str
+    """Name of the cohort."""
+    reports: Path | None = None
+    """Table of reports by accession number or study UID; by default DICOM structured reports are used."""
+    report_key: str | None = None
+    """Column of accession numbers or study UIDs, where it has no usual name."""
+    report_text: str | None = None
+    """Column of report texts, where it has no usual name."""
+    frame: Literal["first"] | None = None
+    """`first` takes the first of several frames; without it such files are left out."""
+    any_modality: bool = False
+    """Take CT, MR, US and others too."""
+    keep_identifiers: bool = False
+    """Keep patients' and studies' numbers and the reports as they are (see docs/privacy.md)."""
     json: bool = False
     """Print one JSON object."""
 
