@@ -60,16 +60,18 @@ def known(dataset: Dataset) -> Known:
 
 
 def _known(dataset: Dataset, deepest: int) -> Known:
-    names = {part for tag in NAME_TAGS for value in _values(dataset, tag) for part in name_parts(value)}
-    numbers = {value.strip().casefold() for tag in NUMBER_TAGS for value in _values(dataset, tag)}
+    names, numbers, inside = set[str](), set[str](), Known()
+    for element in dataset:
+        if element.VR == "SQ":
+            for item in (element.value or ()) if deepest else ():
+                inside |= _known(item, deepest - 1)
+        elif element.keyword in NAME_TAGS:
+            names.update(*map(name_parts, _values(element.value)))
+        elif element.keyword in NUMBER_TAGS:
+            numbers.update(value.strip().casefold() for value in _values(element.value))
     # A short number, or a word such as the name of a room, would be found in any sentence.
     long = {number for number in numbers if len(number) > 3 and any(sign.isdigit() for sign in number)}
-    found = Known(frozenset(names), frozenset(long))
-    for element in dataset if deepest else ():
-        if element.VR == "SQ":
-            for item in element.value or ():
-                found |= _known(item, deepest - 1)
-    return found
+    return Known(frozenset(names), frozenset(long)) | inside
 
 
 def name_parts(name: str) -> set[str]:
@@ -78,13 +80,10 @@ def name_parts(name: str) -> set[str]:
     return {word.casefold() for word in words} - _NOT_NAMES
 
 
-def _values(dataset: Dataset, tag: str) -> list[str]:
-    value = dataset.get(tag)
-    if value is None or value == "":
-        return []
-    if isinstance(value, (str, PersonName)):
-        return [str(value)]
-    return [str(part) for part in value] if isinstance(value, Iterable) else [str(value)]
+def _values(value: object) -> list[str]:
+    if value is None or isinstance(value, (str, PersonName)) or not isinstance(value, Iterable):
+        return [str(value or "")]
+    return [str(part) for part in value]
 
 
 def mentions(path: str, identifiers: Known) -> bool:
