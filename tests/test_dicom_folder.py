@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import logging
 import os
+import re
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -13,6 +14,7 @@ import pydicom
 import pytest
 import radiographs
 from pydicom import uid
+from pydicom.datadict import DicomDictionary
 from pydicom.dataset import Dataset
 from radiographs import item
 
@@ -344,6 +346,31 @@ def test_no_marker_identifier_reaches_cohort_log_summary_or_export(
     for place, text in said.items():
         for marker in (*MARKERS, KEY):
             assert marker.casefold() not in text.casefold(), (place, marker)
+
+
+def test_no_text_date_or_uid_of_any_attribute_of_the_standard_reaches_the_cohort(
+    root: Path, tmp_path: Path
+) -> None:
+    made = film(1, "1.2.999.77.1", "QQ00100020", PatientAge="058Y")
+    for tag, (vr, _, _, _, keyword) in DicomDictionary.items():
+        if tag >> 16 < 8 or not keyword or keyword == "SOPClassUID":
+            continue
+        if vr in ("PN", "LO", "SH", "LT", "ST", "UT", "UC", "AE"):
+            made.add_new(tag, vr, f"QQ{tag:08X}")
+        elif vr == "DA":
+            made.add_new(tag, vr, "19110203")
+        elif vr == "DT":
+            made.add_new(tag, vr, "19110203112233")
+        elif vr == "UI":
+            made.add_new(tag, vr, f"1.2.999.77.{tag}")
+    assert len(made) > 900
+    put(root, "IM1", made)
+    summary, cohort = imported(root)
+    assert summary.films == 1
+    told = [repr(summary), cohort.studies().to_csv(), cohort.films().to_csv()]
+    told += [path.read_bytes().decode("latin-1") for path in (tmp_path / "home").rglob("*") if path.is_file()]
+    for text in told:
+        assert not re.search(r"QQ[0-9A-F]{8}|1911-?02-?03|1\.2\.999\.77", text, re.IGNORECASE)
 
 
 def test_a_path_that_holds_a_name_is_counted_and_said(root: Path) -> None:
