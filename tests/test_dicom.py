@@ -77,10 +77,13 @@ def test_monochrome2_that_asks_for_inverse_is_left_alone_with_a_note() -> None:
     assert odd.notes[-1] == "the file is MONOCHROME2 and asks for INVERSE as well: not inverted"
 
 
-def test_signed_values_read_as_their_unsigned_twin() -> None:
-    unsigned = read(quantised(12), 12, **full_window(12))
-    signed = read(quantised(12).astype(np.int16) - 2048, 12, WindowCenter=0, WindowWidth=4096)
-    np.testing.assert_allclose(signed.pixels, unsigned.pixels, atol=1e-6)
+@pytest.mark.parametrize("bits", [8, 9, 10, 12, 15, 16])
+def test_signed_values_read_as_their_unsigned_twin(bits: int) -> None:
+    unsigned, half = quantised(bits), 2 ** (bits - 1)
+    signed = (unsigned.astype(np.int32) - half).astype(np.int8 if bits <= 8 else np.int16)
+    one = read(unsigned, bits, **full_window(bits))
+    other = read(signed, bits, WindowCenter=0, WindowWidth=2**bits)
+    np.testing.assert_allclose(other.pixels, one.pixels, atol=1e-6)
 
 
 def test_bits_above_those_stored_are_ignored() -> None:
