@@ -54,12 +54,16 @@ class _Loaded:
     remark: str | None
 
 
+def _silent(film: films.Film) -> None:
+    return None
+
+
 @dataclass(frozen=True)
 class Reading:
     """How an import reads its films: what it admits, and what it has to say of one, if anything."""
 
     admit: tuple[films.Admit, ...] = ()
-    remark: Callable[[films.Film], str | None] = lambda film: None
+    remark: Callable[[films.Film], str | None] = _silent
     """One of a few sentences; a summary counts the films of each."""
 
 
