@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import gzip
 import io
+import json
 import math
 import zipfile
 from pathlib import Path
@@ -13,6 +14,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from timnet.__main__ import main
 from timnet.cohorts import store
 from timnet.cohorts.readers import mimic_cxr, report_texts
 from timnet.cohorts.records import UNCERTAIN, CohortError, FilmRecord, Skipped, StudyRecord
@@ -312,6 +314,19 @@ def test_without_the_table_of_films_there_is_no_cohort(root: Path, content: str 
         path.write_bytes(gzip.compress(content.encode()) if "dicom" in content else content.encode())
     with pytest.raises(CohortError, match=message):
         list(mimic_cxr.read(root))
+
+
+def test_one_command_imports_it_and_sums_up(
+    root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("TIMNET_HOME", str(tmp_path / "home"))
+    reports = write_reports(tmp_path / "elsewhere.zip")
+    assert main(["import", "mimic", str(root), "--reports", str(reports), "--json"]) == 0
+    summary = json.loads(capsys.readouterr().out)
+    assert (summary["name"], summary["studies"], summary["films"], summary["patients"]) == ("mimic", 4, 5, 3)
+    assert summary["splits"] == {"train": 3, "val": 1, "test": 1}
+    assert (summary["labels"]["Atelectasis"], summary["with_findings"]) == (5, 4)
+    assert (summary["skipped"], summary["notes"]) == ({}, [])
 
 
 def test_an_export_becomes_a_cohort_that_names_what_is_missing(

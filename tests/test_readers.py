@@ -5,11 +5,14 @@ from __future__ import annotations
 import gzip
 import math
 import shutil
+import tempfile
 from collections import Counter
 from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from PIL import Image
 
 from timnet.cohorts import store
@@ -116,6 +119,19 @@ def test_a_study_is_yielded_once_its_last_row_is_read(tmp_path: Path) -> None:
     # The bad row is the last one: a reader that holds the table back would tell of it first.
     assert next(records).study == "s0"  # type: ignore[union-attr]
     assert [r.study for r in records if isinstance(r, StudyRecord)] == [f"s{n}" for n in range(1, 1000)]
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(st.integers(0, 6), min_size=1, max_size=40))
+def test_rows_in_any_order_make_the_studies_of_a_plain_grouping(order: list[int]) -> None:
+    grouped: dict[str, list[str]] = {}
+    for number, study in enumerate(order):
+        grouped.setdefault(f"s{study}", []).append(f"{number}.png")
+    with tempfile.TemporaryDirectory() as folder:
+        rows = [f"{number}.png,s{study}\n" for number, study in enumerate(order)]
+        table(Path(folder), "path,study\n" + "".join(rows))
+        found = {record.study: [each.path for each in record.films] for record in studies(Path(folder))}
+    assert list(found.items()) == list(grouped.items())
 
 
 MAPPING = """
