@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import os
 import subprocess
@@ -131,6 +132,14 @@ def test_folders_that_hold_no_readable_run_are_passed_over(tmp_path, folder):
     (tmp_path / "broken").mkdir()
     (tmp_path / "broken" / runs.CONFIG).write_text("{")
     assert [run.folder.name for run in runs.all_runs(tmp_path)] == ["run"]
+
+
+def test_runs_that_count_uncertain_labels_differently_lie_on_different_curves(tmp_path):
+    row = {"label": "a", "metric": "auROC", "value": 0.7, "low": 0.6, "high": 0.8, "n": 9, "positives": 4}
+    for policy in ("ignore", "ones", "per-label"):
+        worker.prepare(dataclasses.replace(SETTINGS, uncertain=policy), tmp_path / policy)
+        worker.work(tmp_path / policy, lambda *given: {"test": [row], "films": 26})
+    assert runs.points(tmp_path)["recipe"].nunique() == 3
 
 
 def test_points_hold_every_metric_of_every_finished_run(tmp_path):

@@ -199,10 +199,12 @@ def folder_name(settings: config.Run) -> str:
 def _recipe(settings: config.Finetune) -> str:
     augmented = "augmented" if settings.augment else "not augmented"
     films = "full batches" if settings.drop_last else "every film each epoch"
+    certain = settings.uncertain == "ignore"
     return (
         f"{settings.side} px, {settings.epochs} epochs, batch {settings.batch}, "
         f"learning rate {settings.learning_rate:g}, {augmented}, {films}, {settings.backbone}, "
         f"normalised by {settings.normalisation}, width {settings.width}"
+        + ("" if certain else f", uncertain labels: {settings.uncertain}")
     )
 
 
