@@ -127,6 +127,7 @@ def test_every_fault_is_named_and_none_is_fatal(root: Path, tmp_path: Path) -> N
     put(root, "burned", film(9, "1.9", BurnedInAnnotation="YES"))
     put(root, "sr", radiographs.structured([item("TEXT", "Findings", "Alone.")], StudyInstanceUID="1.10"))
     put(root, "notes.txt", b"not a film")
+    put(root, "pointer", b"version https://git-lfs.github.com/spec/v1\noid sha256:0\n")
     put(root, ".hidden", b"not a film either")
     (root / "link").symlink_to(tmp_path)
     outside = tmp_path / "outside"
@@ -155,6 +156,7 @@ def test_every_fault_is_named_and_none_is_fatal(root: Path, tmp_path: Path) -> N
         "the image (Explicit VR Little Endian) is cut short or damaged (ValueError)": 1,
         "report has no film in its study": 1,
         "not a DICOM file": 1,
+        "a Git LFS pointer, not a film": 1,
         "film path leaves the folder": 2,
         "not a file": 1,
         "report is listed twice": 1,

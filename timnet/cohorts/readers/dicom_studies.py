@@ -25,6 +25,7 @@ from timnet.cohorts.dicom import MODALITIES
 from timnet.cohorts.films import MAX_BYTES, Admit, FilmError, guarded, silent, sniff
 from timnet.cohorts.headers import word
 from timnet.cohorts.readers.report_table import Reports
+from timnet.cohorts.readers.tables import LFS
 from timnet.cohorts.records import CohortError, FilmRecord, PathError, Skipped, StudyRecord, read_inside
 
 _FIRST_BYTES = 2**16  # enough to tell DICOM without its preamble from anything else
@@ -236,7 +237,10 @@ def _header(path: Path, root: Path) -> FileDataset:
         if not path.is_file():
             raise FilmError(path.name, "not a file")
         with path.open("rb") as file:
-            if sniff(file.read(_FIRST_BYTES)) != "dicom":
+            first = file.read(_FIRST_BYTES)
+            if first.startswith(LFS.encode()):
+                raise FilmError(path.name, "a Git LFS pointer, not a film")
+            if sniff(first) != "dicom":
                 raise FilmError(path.name, "not a DICOM file")
             file.seek(0)
             return headers.opened(file, path.name, _TAGS, pixels=False)[0]
