@@ -51,6 +51,9 @@ def clean(text: str, identifiers: Known = PATIENT) -> str:
         ("Discussed with Dr Jane Roe on call.", "Discussed with Dr [name] on call."),
         ("DISCUSSED WITH DR. ROE AT 3 PM.", "DISCUSSED WITH DR. [name] AT 3 PM."),
         ("Seen by Dr. J. Smith. The lungs are clear.", "Seen by Dr. [name]. The lungs are clear."),
+        ("Told by DR SMITH, DR CHEST 2 VIEWS", "Told by DR [name], DR CHEST 2 VIEWS"),
+        ("Report_ZZPHI_TEST_99887766.pdf", "Report_[name]_[name]_[number].pdf"),
+        ("Ruiz agrees with O'Brien-Ruiz.", "[name] agrees with [name]."),
         ("Told Dr. Roe, Right lung is clear.", "Told Dr. [name], Right lung is clear."),
         ("Mrs. Smith-Jones has pneumonia.", "Mrs. [name] has pneumonia."),
         ("Electronically signed by: Jane Q. Roe, MD", "Electronically signed by: [name]"),
@@ -72,7 +75,7 @@ def test_names_are_marked(text: str, expected: str) -> None:
         "2019-03-04", "2019/03/04", "20190304", "3/4/2019", "03/04/19", "04.03.2019", "4-3-2019", "4.3.19",
         "March 4, 2019", "Mar 4 2019", "MARCH 4, 2019", "March 4", "Mar. 4", "4 March 2019", "4th of March",
         "4th of March 2019", "04-Mar-2019", "4 MAR 19", "March 2019", "Sept. 2019", "December 31st, 1999",
-        "May 3, 2020", "MAY 3, 2020",
+        "May 3, 2020", "MAY 3, 2020", "Aug-17-2019", "17/Aug/2019", "17-AUG-2019", "8/2019", "2019-08",
     ],
 )  # fmt: skip
 def test_dates_are_marked_wherever_they_stand(date: str) -> None:
@@ -142,6 +145,8 @@ def test_measurements_levels_and_ratios_are_left_alone(words: str) -> None:
         "IMPRESSION: No acute disease. Right lung is clear. Heart size is normal.",
         "Lines and tubes: Mark the tip. May represent atelectasis. A small left effusion, likely new.",
         "The chest is clear. St. elevation.",
+        "EXAM: DR CHEST PA AND LATERAL. DR Chest, 2 views. PT: Elevated. Patient: Unable to stand.",
+        "ID consult 3 days ago. ID: 65-year-old male. ID: 58M. Extension of 120 mm.",
         "",
     ],
 )

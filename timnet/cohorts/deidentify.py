@@ -77,7 +77,8 @@ def _known(dataset: Dataset, deepest: int) -> Known:
 def name_parts(name: str) -> set[str]:
     """Return the words of a name (`DOE^Jane=...`) that have at least two letters, case folded."""
     words = re.findall(r"[^\W\d_](?:[^\W\d_]|['’-](?=[^\W\d_]))+", name)
-    return {word.casefold() for word in words} - _NOT_NAMES
+    parts = {part for word in words for part in (word, *re.split("[-‐-―]", word)) if len(part) > 1}
+    return {part.casefold() for part in parts} - _NOT_NAMES
 
 
 def _values(value: object) -> list[str]:
@@ -139,17 +140,21 @@ _NOT_IN_NAME = (
 )
 _PART = rf"{_NOT_IN_NAME}(?:[A-Z]\.|{_WORD})"
 _PERSON = rf"{_PART}(?:,?[ \t]+{_PART}){{0,3}}"
-_TITLES = r"(?:[Dd]rs?\.?|DRS?\.?|Mrs?\.?|MRS?\.?|Ms\.?|MS\.|Miss|[Pp]rof\.?|PROF\.?|Doctor|Professor)"
+_FULL_NAME = rf"{_PART}(?:,?[ \t]+{_PART}){{1,3}}"
+_TITLES = r"(?:[Dd]rs?\.?|DRS?\.|Mrs?\.?|MRS?\.?|Ms\.?|MS\.|Miss|[Pp]rof\.?|PROF\.?|Doctor|Professor)"
 # No comma after a title: `told Dr. Roe, Right lung clear` goes on with something else.
-_TITLED = re.compile(rf"\b({_TITLES}[ \t]+){_PERSON.replace(',?', '')}")
+_TITLE_AND_NAME = _PERSON.replace(",?", "")
+_TITLED = re.compile(rf"\b({_TITLES}[ \t]+){_TITLE_AND_NAME}")
+# Without its stop, DR is digital radiography as well: `DR CHEST`.
+_TOLD = re.compile(rf"\b((?i:with|by|to|from|per)[ \t]+DRS?[ \t]+){_TITLE_AND_NAME}")
 _SIGNED = re.compile(
     r"\b((?i:dictated|electronically signed|signed|approved|verified|transcribed|interpreted|reviewed|"
     rf"reported|authenticated|finalized|finalised|attested)(?i:[ \t]+by)[ \t]*:?[ \t]*){_PERSON}"
 )
 _LABELLED = re.compile(
-    r"\b((?i:patient(?:['’]s)?(?:[ \t]+name)?|name|pt|referring(?:[ \t]+(?:physician|doctor|provider))?|"
+    r"\b((?i:patient(?:['’]s)?(?:[ \t]+name)?|name|referring(?:[ \t]+(?:physician|doctor|provider))?|"
     r"ordering(?:[ \t]+(?:physician|provider))?|attending(?:[ \t]+physician)?|radiologist|resident|physician|"
-    rf"requested by|technologist|dictator)[ \t]*:[ \t]*){_PERSON}"
+    rf"requested by|technologist|dictator)[ \t]*:[ \t]*){_FULL_NAME}"
 )
 _MAIL = re.compile(r"\b[\w.+-]{1,64}@[\w-]{1,63}(?:\.[\w-]{1,63}){1,8}\b|\bhttps?://\S+|\bwww\.\S+")
 
@@ -165,9 +170,10 @@ _DATES = re.compile(
     rf"{_YEAR}([-/.])\d{{1,2}}\1{_DAY}(?!\d)"
     rf"|{_YEAR}(?:0[1-9]|1[0-2])(?:0[1-9]|[12]\d|3[01])(?!\d)"
     rf"|{_DAY}([-/.]){_DAY}\2(?:{_YEAR}|\d\d)(?![\d/-])(?!\.\d){_NO_UNIT}"
-    rf"|{_DAY}(?:st|nd|rd|th)?(?:[ \t]+of)?[ \t-]{{1,2}}{_MONTHS}"
-    rf"(?:\.?[ \t,-]{{1,2}}(?:{_YEAR}|['’]?\d\d(?!\d|\.\d)))?"
-    rf"|{_MONTHS}\.?[ \t-]{{1,2}}{_DAY}(?:st|nd|rd|th)?\b(?![.]\d)(?:,?[ \t]+{_YEAR})?{_NO_UNIT}"
+    rf"|(?:0?[1-9]|1[0-2])/{_YEAR}(?![\d/])|{_YEAR}-(?:0[1-9]|1[0-2])(?![\d-])"
+    rf"|{_DAY}(?:st|nd|rd|th)?(?:[ \t]+of)?[ \t/-]{{1,2}}{_MONTHS}"
+    rf"(?:\.?[ \t,/-]{{1,2}}(?:{_YEAR}|['’]?\d\d(?!\d|\.\d)))?"
+    rf"|{_MONTHS}\.?[ \t/-]{{1,2}}{_DAY}(?:st|nd|rd|th)?\b(?![.]\d)(?:[ \t,/-]{{1,2}}{_YEAR})?{_NO_UNIT}"
     rf"|{_MONTHS}[.,]?[ \t-]{{1,2}}(?:of[ \t]+)?{_YEAR}"
     r")"
 )
@@ -180,15 +186,16 @@ _LABELLED_NUMBER = re.compile(
     r"\b((?i:mrn|medical record(?:[ \t]+(?:number|no\.?))?|accession(?:[ \t]+(?:number|no\.?))?|acc|ssn|"
     r"patient[ \t]+id|id|phone|tel|telephone|fax|pager|extension|ext|beeper)"
     r"[ \t]*(?:\#|no\.?)?[ \t]*[:#.]?[ \t]*)"
-    r"(?=[A-Za-z()+ -]{0,8}\d)[A-Za-z0-9()+][A-Za-z0-9()+./-]{2,}(?:[ \t]\d{3,}(?:[- \t]\d{3,})?)?"
+    r"(?=[A-Za-z()+-]{0,8}\d)(?!\d{1,3}[- ]?(?i:y|m|f))"  # and no age
+    r"[A-Za-z0-9()+][A-Za-z0-9()+./-]{2,}(?:[ \t]\d{3,}(?:[- \t]\d{3,})?)?"
 )
 _NUMBERS = re.compile(
-    r"(?<![\w.])(?:"
+    r"(?<![^\W_])(?<!\.)(?:"
     r"\d{1,40}(?:\.\d{1,40}){4,40}"  # a UID
     r"|\+?\(?\d{3}\)?[-. \t]{1,2}\d{3}[-. ]\d{4}|\d{3}-\d{4}"  # telephone
     r"|\d{3}-\d{2}-\d{4}"  # social security
     r"|[A-Za-z]{0,4}-?\d{6,}[A-Za-z]{0,2}"
-    r")(?![\w]|\.\d)"
+    r")(?![^\W_]|\.\d)"
 )
 
 
@@ -217,7 +224,7 @@ def scrub(report: str, identifiers: Known) -> tuple[str, Counter[str]]:
     text = mark(_NUMBERS, NUMBER, text)
     text = _OLD.sub(f"{OLDEST:.0f}", text)
     text = _mark_names(text, identifiers.names, counts)
-    for pattern in (_TITLED, _SIGNED, _LABELLED):
+    for pattern in (_TITLED, _TOLD, _SIGNED, _LABELLED):
         text = mark(pattern, NAME, text, keep=True)
     return text, counts
 
@@ -225,7 +232,9 @@ def scrub(report: str, identifiers: Known) -> tuple[str, Counter[str]]:
 def _literal(words: Iterable[str]) -> re.Pattern[str] | None:
     found = sorted(words, key=lambda word: (-len(word), word))
     return (
-        re.compile(rf"(?<!\w)(?:{'|'.join(map(re.escape, found))})(?!\w)", re.IGNORECASE) if found else None
+        re.compile(rf"(?<![^\W_])(?:{'|'.join(map(re.escape, found))})(?![^\W_])", re.IGNORECASE)
+        if found
+        else None
     )
 
 
