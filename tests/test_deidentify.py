@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import string
 import time
+from datetime import date
 
 import pytest
 from hypothesis import given
@@ -237,3 +238,33 @@ def test_a_path_that_holds_a_name_or_a_number_is_noticed(path: str, expected: bo
 def test_an_age_is_in_years_and_at_most_90(age: str, born: str, studied: str, expected: float | None) -> None:
     assert age_years(age, born, studied) == expected
     assert deidentify.OLDEST == 90
+
+
+FORMATS = (
+    "%Y-%m-%d", "%Y/%m/%d", "%Y%m%d", "%m/%d/%Y", "%m/%d/%y", "%d.%m.%Y", "%d-%m-%Y", "%B %d, %Y",
+    "%b %d, %Y", "%b. %d", "%d %B %Y", "%d-%b-%Y", "%d/%b/%Y", "%B %Y", "%m/%Y", "%Y-%m-%dT%H:%M", "%d %b %y",
+)  # fmt: skip
+
+
+@given(st.dates(min_value=date(1920, 1, 1), max_value=date(2049, 12, 31)), st.sampled_from(FORMATS))
+def test_any_day_in_any_usual_form_is_marked(day: date, form: str) -> None:
+    for written in (day.strftime(form), re.sub(r"\b0", "", day.strftime(form)), day.strftime(form).upper()):
+        if "%Y%m%d" in form or form.startswith("%Y-%m-%dT"):
+            written = day.strftime(form)
+        text = clean(f"Compared with the film of {written} there is no change.")
+        assert re.fullmatch(r"Compared with the film of \[date\](T00:00)? there is no change\.", text), (
+            written
+        )
+
+
+NUMBER = st.one_of(st.integers(1, 400).map(str), st.floats(0.1, 40).map(lambda value: f"{value:.1f}"))
+
+
+@given(st.lists(NUMBER, min_size=1, max_size=3), st.sampled_from("x/-×"), st.sampled_from(("mm", "cm", "%")))
+def test_no_measurement_is_ever_marked(numbers: list[str], between: str, unit: str) -> None:
+    for joined in (between.join(numbers), f" {between} ".join(numbers)):
+        for text in (
+            f"A nodule of {joined} {unit} is seen.",
+            f"Measures {joined} {unit}, from {joined} {unit}.",
+        ):
+            assert scrub(text, Known()) == (text, {})
