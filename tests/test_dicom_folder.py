@@ -400,8 +400,10 @@ def test_films_with_text_near_the_border_are_counted(root: Path) -> None:
 def test_studies_stream_one_at_a_time(root: Path) -> None:
     for number in range(5):
         put(root, f"IM{number}", film(number, f"1.{number}"))
-    folder = dicom_folder.Folder(root, key=KEY.encode())
+    told: list[tuple[int, int | None]] = []
+    folder = dicom_folder.Folder(root, key=KEY.encode(), progress=lambda *done: told.append(done))
     assert folder.num_films == 5
+    assert told == [(number, None) for number in range(1, 6)]
     (root / "IM4").unlink()
     records = folder.studies()
     assert next(records).films[0].path == "IM0"

@@ -49,7 +49,7 @@ def run(
     admit = tuple(what for what, is_wanted in wanted.items() if is_wanted)
     key = None if keep_identifiers else pseudonyms.read_key()
     table = Reports(reports, report_key, report_text) if reports else None
-    found = Folder(root, admit, key, reports)
+    found = Folder(root, admit, key, reports, progress)
     found.notes += table.notes if table else ()
     return store.write(
         folder,

@@ -26,7 +26,15 @@ from timnet.cohorts.films import MAX_BYTES, Admit, FilmError, guarded, silent, s
 from timnet.cohorts.headers import word
 from timnet.cohorts.readers.report_table import Reports
 from timnet.cohorts.readers.tables import LFS
-from timnet.cohorts.records import CohortError, FilmRecord, PathError, Skipped, StudyRecord, read_inside
+from timnet.cohorts.records import (
+    CohortError,
+    FilmRecord,
+    PathError,
+    Progress,
+    Skipped,
+    StudyRecord,
+    read_inside,
+)
 
 _FIRST_BYTES = 2**16  # enough to tell DICOM without its preamble from anything else
 _TAGS = (
@@ -54,7 +62,12 @@ class Folder:
     """The first pass over an export: its studies, and what was left out."""
 
     def __init__(
-        self, root: Path, admit: tuple[Admit, ...] = (), key: bytes | None = None, aside: Path | None = None
+        self,
+        root: Path,
+        admit: tuple[Admit, ...] = (),
+        key: bytes | None = None,
+        aside: Path | None = None,
+        progress: Progress | None = None,
     ) -> None:
         """Read every header below `root`.
 
@@ -63,6 +76,7 @@ class Folder:
             admit: see `films.Admit`.
             key: of the pseudonyms; None keeps the identifiers.
             aside: a file that is no part of the export, such as the table of reports.
+            progress: called with the headers read and None, before any film is.
 
         Raises:
             CohortError: there is no such folder.
@@ -77,7 +91,7 @@ class Folder:
         self._burned_in = 0
         self.notes: list[str] = []
         """What the summary should say; complete once `studies` is at its end."""
-        for path in _files(self._root):
+        for number, path in enumerate(_files(self._root), 1):
             relative = path.relative_to(self._root).as_posix()
             try:
                 if aside is not None and path.name == aside.name and path.samefile(aside):
@@ -88,6 +102,8 @@ class Folder:
                 self._left_out.append((relative, error.reason))
             except OSError:
                 self._left_out.append((relative, "file cannot be read"))
+            if progress is not None:
+                progress(number, None)
 
     @property
     def num_films(self) -> int:
