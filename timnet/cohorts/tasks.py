@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from timnet.cohorts.records import CohortError, match_name
+from timnet.cohorts.records import UNCERTAIN, CohortError, match_name
 from timnet.cohorts.store import Cohort
 
 # N films, L labels.
@@ -60,7 +60,7 @@ def targets(cohort: Cohort, task: str) -> Targets:
     Raises:
         CohortError: a label that the cohort does not have.
     """
-    table = cohort.labels()
+    table = _known(cohort)
     wanted = [part.strip() for part in task.split(",") if part.strip()]
     if not wanted:
         raise CohortError(f"task: expected {_choices(table)}; got {task[:80]!r}")
@@ -74,7 +74,7 @@ def targets(cohort: Cohort, task: str) -> Targets:
 
 def available(cohort: Cohort) -> list[str]:
     """Return the tasks that can be learned: those with a film known positive and one known negative."""
-    table = cohort.labels()
+    table = _known(cohort)
     names = [str(name) for name in table.columns]
     if match_name(ABNORMAL, names) is None and match_name(NO_FINDING, names) is not None:
         names.append(ABNORMAL)
@@ -99,6 +99,12 @@ def abnormal(table: pd.DataFrame) -> np.ndarray:
     no_finding_N = table[name].to_numpy(dtype=float)
     other_N = (table.drop(columns=name).to_numpy(dtype=float) > 0.5).any(axis=1)
     return np.select([no_finding_N > 0.5, (no_finding_N <= 0.5) | other_N], [0.0, 1.0], np.nan)
+
+
+def _known(cohort: Cohort) -> pd.DataFrame:
+    """Return the labels of a cohort, those that their source calls uncertain taken for unknown."""
+    table = cohort.labels()
+    return table.mask(table == UNCERTAIN)
 
 
 def _columns(table: pd.DataFrame, wanted: str) -> dict[str, np.ndarray]:
