@@ -68,7 +68,7 @@ def test_films_and_labels_are_those_of_the_export(cohort: store.Cohort, csv_root
         assert table[column].tolist() == export[column].tolist()
     assert (table["rows"] == 96).all() and (table["columns"] == 80).all()
     assert table["findings"].tolist() == [reports.findings(report) for report in export["report"]]
-    expected = export[["No Finding", "Opacity", "Left opacity"]].replace(-1, NAN).astype(float)
+    expected = export[["No Finding", "Opacity", "Left opacity"]].astype(float)
     pd.testing.assert_frame_equal(cohort.labels(), expected, check_column_type=False)
 
 

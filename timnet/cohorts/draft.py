@@ -105,7 +105,7 @@ class Draft:
                     self._done += 1
                     if progress is not None:
                         progress(self._done, total)
-                if loaded:
+                if loaded or not study.films:  # a report alone can be searched for
                     self._insert(connection, study, loaded, cache)
             connection.execute("COMMIT")
         if progress is not None and total is not None and self._done != total:
@@ -173,7 +173,7 @@ class Draft:
             f"{record.study}{record.patient}{record.sex}".encode()
         except UnicodeEncodeError:
             return "an identifier is not text"
-        if not record.films:
+        if not record.films and not record.report.strip():
             return "study lists no film"
         if record.split is not None and record.split not in SPLITS:
             return f"split is none of {', '.join(SPLITS)}"

@@ -143,7 +143,8 @@ class Cohort:
                 names = _label_names(connection)
                 film_study = [key for (key,) in connection.execute("SELECT study FROM films ORDER BY film")]
                 known = np.fromiter(connection.execute("SELECT study, label, value FROM labels"), _LABEL)
-            by_study = np.full((max(film_study) + 1, len(names)), np.nan)
+            last = max(max(film_study), int(known["study"].max(initial=0)))  # a study may have no film
+            by_study = np.full((last + 1, len(names)), np.nan)
             by_study[known["study"], known["label"]] = known["value"]
             self._labels = pd.DataFrame(by_study[film_study], columns=names)
         return self._labels.copy(deep=False)
