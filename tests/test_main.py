@@ -107,10 +107,10 @@ def test_an_import_ends_with_what_came_in_and_what_was_left_out_and_why(capsys, 
         "films by split: train 1",
         "films positive by label: sick 1",
         "left out: 2",
-        "        1  split is none of train, val, test",
         "        1  film is missing",
-        "  such as row 4: split is none of train, val, test",
+        "        1  split is none of train, val, test",
         "  such as gone.png: film is missing",
+        "  such as row 4: split is none of train, val, test",
     ]
     assert "reading films: 1 of 3, " in err
 

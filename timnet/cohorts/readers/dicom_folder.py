@@ -10,7 +10,6 @@ from pathlib import Path
 
 from timnet.cohorts import borders, pseudonyms, store
 from timnet.cohorts.films import Admit
-from timnet.cohorts.readers import tables
 from timnet.cohorts.readers.dicom_studies import Folder
 from timnet.cohorts.readers.report_table import Reports
 from timnet.cohorts.records import Progress, Summary
@@ -58,5 +57,6 @@ def run(
         records=found.studies(table),
         notes=found.notes,
         reading=store.Reading(admit, borders.remark),
-        progress=tables.out_of(progress, found.num_films),
+        progress=progress,
+        num_films=found.num_films,
     )
