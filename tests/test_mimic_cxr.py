@@ -347,3 +347,5 @@ def test_an_export_becomes_a_cohort_that_names_what_is_missing(
     with store.Cohort.open(store.find("mimic")) as cohort:
         assert cohort.study("53189527").findings == "The lungs are clear. No effusion."
         assert cohort.labels()["Consolidation"].tolist() == [UNCERTAIN] * 3
+        by_source = cohort.study("53189527").labels_by_source
+        assert (by_source["chexpert"]["Atelectasis"], by_source["negbio"]["Atelectasis"]) == (1.0, 0.0)

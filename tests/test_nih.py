@@ -197,3 +197,5 @@ def test_nih_1k_becomes_a_cohort(real_data: Path, tmp_path: Path, monkeypatch: p
     assert summary.skipped == {"film is missing": 112120 - 1136}
     with store.Cohort.open(store.find("nih")) as cohort:
         assert set(cohort.films()["split"]) == {"train", "val", "test"}
+        (box,) = cohort.study("00008365_000").films[0].boxes
+        assert (box.label, box.left) == ("Cardiomegaly", pytest.approx(337.898305084746 * 320 / 1024))

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from timnet import arguments, config
+from timnet.cohorts.records import Summary
 from timnet.progress import ProgressLine
 from timnet.training import runs, worker
 from timnet.training.events import Events
@@ -231,7 +232,7 @@ def _trainer() -> worker.Train:
     return train
 
 
-def _summed_up(summary: Any) -> list[str]:
+def _summed_up(summary: Summary) -> list[str]:
     """Return an import's summary as lines for a person."""
 
     def counted(counts: dict[str, int]) -> str:
@@ -241,6 +242,7 @@ def _summed_up(summary: Any) -> list[str]:
         f"{summary.name}: {summary.studies} studies of {summary.patients} patients, {summary.films} films",
         f"studies with findings: {summary.with_findings}",
         f"films by split: {counted(summary.splits)}",
+        f"patients in two splits: {summary.crossing}",
         f"films positive by label: {counted(summary.labels)}",
         f"left out: {sum(summary.skipped.values())}",
         *(f"  {count:>7}  {reason}" for reason, count in summary.skipped.items()),

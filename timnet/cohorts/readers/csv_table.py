@@ -71,7 +71,9 @@ def run(
         root=found.path.parent,
         records=read(root, **asked),
         notes=found.notes,
-        progress=tables.out_of(progress, tables.count_rows(found)),
+        progress=progress,
+        num_films=tables.count_rows(found),
+        request=tables.request(found.path, **asked),
     )
 
 

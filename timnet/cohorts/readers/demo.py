@@ -69,7 +69,9 @@ def run(root: Path, name: str = "demo", progress: Progress | None = None) -> Sum
         root=root,
         records=csv_table.read(root, table=TABLE, text="report", labels=_labels(table)),
         notes=[NOTE],
-        progress=tables.out_of(progress, tables.count_rows(tables.open_table(table))),
+        progress=progress,
+        num_films=tables.count_rows(tables.open_table(table)),
+        request=tables.request(table),
     )
 
 

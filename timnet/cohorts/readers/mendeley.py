@@ -13,7 +13,6 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from timnet.cohorts import store
-from timnet.cohorts.readers import tables
 from timnet.cohorts.records import CohortError, FilmRecord, Progress, Skipped, StudyRecord, Summary
 
 LABEL = "pneumonia"
@@ -29,13 +28,14 @@ _PERSON = re.compile(r"(person\d+)_|((?:NORMAL\d*-)?IM-\d+)-|((?:NORMAL|BACTERIA
 def run(root: Path, name: str, progress: Progress | None = None) -> Summary:
     """Import the films below `root` as the cohort `name`; CohortError if the layout is another."""
     folder, top = store.place(name), _top(root)
-    total = sum(1 for _ in _films(top))
+    num_films = sum(1 for _ in _films(top))
     return store.write(
         folder,
         source="mendeley",
         root=top,
         records=read(root),
-        progress=tables.out_of(progress, total),
+        progress=progress,
+        num_films=num_films,
     )
 
 

@@ -62,7 +62,12 @@ def run(root: Path, name: str, progress: Progress | None = None, *, reports: Pat
         root=root,
         records=read(root, reports=reports, notes=notes),
         notes=notes,
-        progress=tables.out_of(progress, tables.count_rows(found)),
+        progress=progress,
+        num_films=tables.count_rows(found),
+        label_source=LABELS,
+        request=tables.request(
+            *(_path(root, what) for what in ("metadata", "split", LABELS, OTHER_LABELS)), reports=reports
+        ),
     )
 
 

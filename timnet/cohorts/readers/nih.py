@@ -37,6 +37,7 @@ VAL_SHARE = 0.125
 """Of the patients of train_val: 10 % of all, as the lists put 20 % into test."""
 _BOX_NAMES = {"Infiltrate": "Infiltration"}
 _ENTRIES = ("Data_Entry_2017_v2020.csv*", "Data_Entry_2017.csv*")
+_LISTS = (("test_list.txt",), ("train_val_list.txt",))
 _BOXES = ("BBox_List_2017.csv*",)
 _FILM, _FINDINGS, _PATIENT = "Image Index", "Finding Labels", "Patient ID"
 _SUFFIXES = {".png", ".jpg", ".jpeg"}
@@ -46,14 +47,16 @@ _MAX_LIST = 2**26
 def run(root: Path, name: str, progress: Progress | None = None, *, tables_in: Path | None = None) -> Summary:
     """Import the films below `root` as the cohort `name`; `tables_in` and errors as for `read`."""
     folder, notes = store.place(name), list[str]()
-    total = len(_films(root))
+    place = root if tables_in is None else tables_in
     return store.write(
         folder,
         source=SOURCE,
         root=root,
         records=read(root, tables_in=tables_in, notes=notes),
         notes=notes,
-        progress=tables.out_of(progress, total),
+        progress=progress,
+        num_films=len(_films(root)),
+        request=tables.request(*(tables.one_of(place, names) for names in (_ENTRIES, _BOXES, *_LISTS))),
     )
 
 

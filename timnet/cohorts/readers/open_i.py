@@ -51,14 +51,15 @@ class _Films:
 def run(root: Path, name: str, progress: Progress | None = None) -> Summary:
     """Import the reports and films below `root` as the cohort `name`; errors as for `read`."""
     folder, notes = store.place(name), list[str]()
-    total = len(_films(root).by_name)
     return store.write(
         folder,
         source=SOURCE,
         root=root,
         records=read(root, notes=notes),
         notes=notes,
-        progress=tables.out_of(progress, total),
+        progress=progress,
+        num_films=len(_films(root).by_name),
+        request=tables.request(*(tables.one_of(root, (f"{name}*",)) for name in (REPORTS, PROJECTIONS))),
     )
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import csv
 import gzip
 import itertools
+import json
 import re
 import zlib
 from collections.abc import Iterator, Sequence
@@ -18,7 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TextIO, cast
 
-from timnet.cohorts.records import CohortError, Progress, Skipped, match_name
+from timnet.cohorts.records import CohortError, Skipped, match_name
 
 MAX_CHARACTERS = 2**31  # of a table: a gz file can unpack to anything
 LFS = "version https://git-lfs"
@@ -168,12 +169,11 @@ def view(cell: str) -> str | None:
     return _VIEWS.get(word, word) or None
 
 
-def out_of(progress: Progress | None, total: int) -> Progress | None:
-    """Return a progress that knows how many films there are in all, for records that come as a stream."""
-    if progress is None:
-        return None
-    told = progress
-    return lambda done, _: told(done, total)
+def request(*paths: Path | None, **given: object) -> str:
+    """Return what records depend on: tables by name, size and time of change, and the words given."""
+    states = [(path.name, path.stat()) for path in paths if path is not None]
+    tables = [(name, state.st_size, state.st_mtime_ns) for name, state in states]
+    return json.dumps([tables, given], sort_keys=True, default=str)
 
 
 def _stripped(cells: Sequence[str]) -> tuple[str, ...]:
