@@ -4,7 +4,7 @@ import streamlit as st
 
 from timnet import plots
 from timnet.evaluation import efficiency
-from timnet.ui import frame, loaders, notices, spreadsheet
+from timnet.ui import answers, frame, loaders, notices, spreadsheet
 
 frame.require()
 st.title("Label efficiency")
@@ -90,3 +90,8 @@ st.download_button(
     on_click="ignore",
     icon=":material/download:",
 )
+
+st.subheader("What does a start save?")
+answers.saved(points, metric)
+st.subheader("How many labels for a goal?")
+answers.labels_needed(points, metric)

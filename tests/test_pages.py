@@ -264,12 +264,20 @@ def test_stop_asks_the_run_to_stop(
     assert not app.exception and (folder / events.CANCEL).exists()
 
 
-def _finished(root: Path, seed: int, value: float | None) -> None:
-    settings = config.Finetune(cohort="synthetic", task="Opacity", fraction=0.1, seed=seed)
+def _finished(root: Path, seed: int, value: float | None, fraction: float = 0.1, start: str = "base") -> None:
+    settings = config.Finetune(
+        cohort="synthetic", task="Opacity", fraction=fraction, seed=seed, initialisation=start
+    )
     folder = root / runs.folder_name(settings)
     folder.mkdir(parents=True)
     row = {"label": "Opacity", "metric": "auROC", "value": value, "low": None, "high": None, "n": 20}
-    told = {"test": [row | {"positives": 9}], "films": 8, "patients": 7, "films_train": 80, "films_test": 20}
+    told = {
+        "test": [row | {"positives": 9}],
+        "films": round(80 * fraction),
+        "patients": 7,
+        "films_train": 80,
+        "films_test": 20,
+    }
     (folder / runs.CONFIG).write_text(config.to_json(settings))
     (folder / runs.RESULT).write_text(json.dumps(told))
     (folder / runs.DONE).write_text("{}")
@@ -288,6 +296,26 @@ def test_finished_runs_are_points_of_a_curve(
     assert app.get("plotly_chart")
     page = open_page("fine_tune")
     assert not page.exception and page.success
+
+
+def test_two_starts_with_the_same_draws_say_what_is_saved_and_how_many_labels_a_goal_needs(
+    open_page: Open, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("TIMNET_CHECKPOINTS", str(tmp_path))
+    shares = (0.05, 0.1, 0.3, 1.0)
+    for seed in (0, 1):
+        # 0.95 - 0.6 / sqrt(films): 80 films reach 0.883, and 0.9 needs 144.
+        for fraction in shares:
+            value = 0.95 - 0.6 / round(80 * fraction) ** 0.5
+            _finished(tmp_path, seed, value + 0.001 * seed, fraction)
+            _finished(tmp_path, seed, 0.9 + 0.001 * seed, fraction, "timnet")
+    app = open_page("efficiency")
+    assert not app.exception
+    said = " ".join(element.value for element in app.markdown)
+    assert "**timnet** reaches" in said and "95.0% fewer labels" in said
+    assert "**random start**: about **" in said and "timnet**: the curve does not rise" in said
+    films = int(said.split("about **")[1].split(" films")[0].replace(",", ""))
+    assert 135 < films < 150
 
 
 def test_the_reason_of_a_failed_run_is_text(

@@ -3,6 +3,7 @@
 import math
 
 import pandas as pd
+import pytest
 
 from timnet import plots
 from timnet.evaluation import efficiency
@@ -61,6 +62,18 @@ def test_an_undefined_run_is_not_drawn():
     )
     figure = plots.efficiency(points, efficiency.curve(points), "AP")
     assert [list(trace.y) for trace in figure.data] == [[0.5], [0.5]]
+
+
+def test_differences_are_drawn_with_their_intervals_around_zero():
+    table = pd.DataFrame(
+        [("x", 0.1, 52, 0.05, 0.01, 0.09, 3), ("x", 1.0, 520, 0.02, math.nan, math.nan, 1)],
+        columns=["initialisation", "fraction", "films", "mean", "low", "high", "draws"],
+    )
+    figure = plots.differences(table, "AP", "random start")
+    (line,) = figure.data
+    assert list(line.x) == [10, 100] and list(line.y) == [0.05, 0.02]
+    assert line.error_y.array == (pytest.approx(0.04), None)
+    assert figure.layout.shapes[0].y0 == 0 and "random start" in figure.layout.yaxis.title.text
 
 
 def test_an_initialisation_keeps_its_colour_and_no_two_share_one():

@@ -18,6 +18,16 @@ KNOWN = {"base": "#9fb1be", "imagenet": "#f2a65a"}
 OTHERS = (ACCENT, "#b79cf2", "#8fd18b", "#f28aa5", "#d9cf6b", "#7f9cf0")
 NAMES = {"base": "random start", "imagenet": "ImageNet photographs"}
 _MARGIN = {"l": 8, "r": 8, "t": 8, "b": 8}
+_LEGEND = {"orientation": "h", "y": 1.08, "x": 0}
+_SHARES = {
+    "type": "log",
+    "title": "Share of the labelled training films",
+    "tickvals": [fraction * 100 for fraction in FRACTIONS],
+    # 90 stands too close to 100 to be written out.
+    "ticktext": ["" if fraction == 0.9 else f"{fraction * 100:g} %" for fraction in FRACTIONS],
+    "tickangle": 0,
+    "range": [-0.4, 2.1],
+}
 
 
 def loss_curve(events: pd.DataFrame) -> go.Figure:
@@ -75,15 +85,10 @@ def efficiency(points: pd.DataFrame, curve: pd.DataFrame, metric: str) -> go.Fig
     figure = go.Figure()
     palette = colours(curve["initialisation"])
     for name, line in curve.sort_values("fraction").groupby("initialisation", sort=False):
-        # One draw has no interval: null draws no bar, 0 would draw a certain one.
-        above, below = (
-            [None if value != value else value for value in side]
-            for side in (line["high"] - line["mean"], line["mean"] - line["low"])
-        )
         figure.add_scatter(
             x=(line["fraction"] * 100).tolist(),
             y=line["mean"].tolist(),
-            error_y={"type": "data", "array": above, "arrayminus": below, "thickness": 1.2, "width": 4},
+            error_y=_error_bars(line),
             mode="lines+markers",
             name=_literal(NAMES.get(str(name), str(name))),
             line={"color": palette[str(name)], "width": 2.5},
@@ -104,19 +109,49 @@ def efficiency(points: pd.DataFrame, curve: pd.DataFrame, metric: str) -> go.Fig
             hovertemplate="%{x:g} % of labels, %{customdata[0]} films<br>%{y:.3f}, seed %{customdata[1]}"
             "<extra>%{fullData.name}</extra>",
         )
-    figure.update_layout(height=440, margin=_MARGIN, legend={"orientation": "h", "y": 1.08, "x": 0})
-    figure.update_xaxes(
-        type="log",
-        title="Share of the labelled training films",
-        tickvals=[fraction * 100 for fraction in FRACTIONS],
-        # 90 stands too close to 100 to be written out.
-        ticktext=["" if fraction == 0.9 else f"{fraction * 100:g} %" for fraction in FRACTIONS],
-        tickangle=0,
-        range=[-0.4, 2.1],
-    )
+    figure.update_layout(height=440, margin=_MARGIN, legend=_LEGEND)
+    figure.update_xaxes(**_SHARES)
     shown = pd.concat([points["value"], curve["low"], curve["high"]]).dropna()
     figure.update_yaxes(title=_literal(metric), range=[shown.min() - 0.05, 1.02])
     return figure
+
+
+def differences(table: pd.DataFrame, metric: str, first: str) -> go.Figure:
+    """Draw how much better each start is than the first, at each share of labels.
+
+    Args:
+        table: as of `evaluation.savings.differences`.
+        metric: its name; first: that of the start compared with, both for the axis.
+    """
+    figure = go.Figure()
+    palette = colours(table["initialisation"])
+    for name, line in table.sort_values("fraction").groupby("initialisation", sort=False):
+        figure.add_scatter(
+            x=(line["fraction"] * 100).tolist(),
+            y=line["mean"].tolist(),
+            error_y=_error_bars(line),
+            mode="lines+markers",
+            name=_literal(NAMES.get(str(name), str(name))),
+            line={"color": palette[str(name)], "width": 2.5},
+            marker={"size": 9},
+            customdata=line[["films", "draws"]].to_numpy().tolist(),
+            hovertemplate="%{x:g} % of labels, %{customdata[0]} films<br>%{y:+.3f} over %{customdata[1]} "
+            "draws<extra>%{fullData.name}</extra>",
+        )
+    figure.add_hline(y=0, line_dash="dot", line_color=KNOWN["base"])
+    figure.update_layout(height=320, margin=_MARGIN, legend=_LEGEND, showlegend=True)
+    figure.update_xaxes(**_SHARES)
+    figure.update_yaxes(title=_literal(f"{metric} minus that of {first}"))
+    return figure
+
+
+def _error_bars(line: pd.DataFrame) -> dict[str, object]:
+    """Return a curve's intervals. One draw has none: null draws no bar, 0 would draw a certain one."""
+    above, below = (
+        [None if value != value else value for value in side]
+        for side in (line["high"] - line["mean"], line["mean"] - line["low"])
+    )
+    return {"type": "data", "array": above, "arrayminus": below, "thickness": 1.2, "width": 4}
 
 
 def colours(initialisations: Iterable[object]) -> dict[str, str]:

@@ -39,13 +39,13 @@ def curve(points: pd.DataFrame) -> pd.DataFrame:
     table = drawn.groupby(groups, as_index=False).agg(
         films=("films", "max"), mean=("value", "mean"), spread=("value", "std"), draws=("seed", "size")
     )
-    half = [_half_width(spread, draws) for spread, draws in zip(table["spread"], table["draws"], strict=True)]
+    half = [half_width(spread, draws) for spread, draws in zip(table["spread"], table["draws"], strict=True)]
     # Every metric lies between 0 and 1; of two draws the t-interval alone would reach far beyond.
     low, high = (table["mean"] - half).clip(0, 1), (table["mean"] + half).clip(0, 1)
     return table.assign(low=low, high=high)[list(COLUMNS)]
 
 
-def _half_width(spread: float, draws: int) -> float:
+def half_width(spread: float, draws: int) -> float:
     """Return half the t-interval of a mean from the sample's standard deviation."""
     if draws < 2:
         return math.nan

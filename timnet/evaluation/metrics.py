@@ -45,7 +45,7 @@ def evaluate(
     """
     y_NL, p_NL = np.asarray(y_NL, float), np.asarray(p_NL, float)
     values = _with_averages([score(y, p) for y, p in zip(y_NL.T, p_NL.T, strict=True)], y_NL, p_NL, score)
-    weights = _resamples(patients_N, seed, draws)
+    weights = resamples(patients_N, seed, draws)
     drawn = np.concatenate([_drawn(y_NL, p_NL, part) for part in weights])
     with warnings.catch_warnings():
         # A metric that no draw defines has a nan interval; numpy warns of the empty slice.
@@ -146,7 +146,7 @@ def _with_averages(
     return np.concatenate([stacked, macro[None], pooled(y_NL.ravel(), p_NL.ravel())[None]])
 
 
-def _resamples(patients_N: Sequence[str], seed: int, draws: int) -> Iterator[NDArray[np.float64]]:
+def resamples(patients_N: Sequence[str], seed: int, draws: int) -> Iterator[NDArray[np.float64]]:
     """Yield how often each row is in each bootstrap draw, (part of draws, N): patients with replacement."""
     _, patient = np.unique(np.asarray(patients_N, dtype=str), return_inverse=True)
     num_patients = int(patient.max()) + 1

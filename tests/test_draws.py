@@ -1,0 +1,73 @@
+"""The interval over draws: its two sources of chance one by one, both together by simulation, and pairs."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from sklearn.metrics import roc_auc_score
+
+from timnet.evaluation import draws, metrics
+
+
+def made(seed, number=80, runs=5, between=0.3, apart=1.2):
+    """Truth, patients of two films each, and runs whose skill varies from draw to draw."""
+    rng = np.random.default_rng(seed)
+    y = np.repeat(rng.random(number // 2) < 0.5, 2).astype(float)
+    skill = apart + rng.normal(0, between, runs)
+    logits = skill[:, None] * (y - 0.5) + np.repeat(rng.normal(0, 1, number // 2), 2)
+    return y, 1 / (1 + np.exp(-logits)), [f"p{i // 2}" for i in range(number)]
+
+
+def test_equal_draws_leave_the_bootstrap_over_patients():
+    y, p, patients = made(0, runs=1)
+    found = draws.over_draws(y, np.repeat(p, 4, 0), patients, "auROC", seed=3)
+    table = metrics.evaluate(y[:, None], p[0][:, None], patients, ["x"], seed=3).set_index("metric")
+    assert (found.value, found.low, found.high) == pytest.approx(
+        tuple(table.loc["auROC", ["value", "low", "high"]])
+    )
+
+
+def test_perfectly_steady_patients_leave_the_spread_of_the_draws():
+    """Every film its own patient and the score the same for each: only which draws come matters."""
+    y = np.tile([0.0, 1.0], 30)
+    accuracy = [1.0, 1.0, 0.0, 1.0]
+    p = np.stack([y if right else 1 - y for right in accuracy])
+    found = draws.over_draws(y, p, [str(i) for i in range(60)], "ACC", replicates=4000)
+    counts = np.random.default_rng(0).binomial(4, 0.75, 20_000) / 4
+    assert found.value == pytest.approx(0.75)
+    assert [found.low, found.high] == pytest.approx(np.percentile(counts, [2.5, 97.5]))
+
+
+def test_both_sources_widen_the_interval():
+    y, p, patients = made(1, between=0.8)
+    both = draws.over_draws(y, p, patients, "auROC")
+    alone = [draws.over_draws(y, row[None], patients, "auROC") for row in p]
+    same = draws.over_draws(y, np.repeat(p[:1], 5, 0), patients, "auROC")
+    assert both.value == pytest.approx(np.mean([each.value for each in alone]))
+    spread = np.std([roc_auc_score(y, row) for row in p])
+    assert both.high - both.low > max(2 * spread / np.sqrt(5), 0.8 * (same.high - same.low))
+
+
+def test_pairs_of_the_same_draws_and_patients_are_compared_more_closely_than_strangers():
+    y, p, patients = made(2, between=0.8)
+    second = 1 / (1 + np.exp(-(np.log(p / (1 - p)) + 0.3 * (y - 0.5))))
+    found = draws.difference(y, p, second, patients, "auROC")
+    assert found.value == pytest.approx(
+        np.mean([roc_auc_score(y, b) - roc_auc_score(y, a) for a, b in zip(p, second, strict=True)])
+    )
+    each = [draws.over_draws(y, runs, patients, "auROC") for runs in (p, second)]
+    assert found.high - found.low < 0.5 * sum(one.high - one.low for one in each)
+    assert found.low > 0
+    nothing = draws.difference(y, p, p, patients, "auROC")
+    assert (nothing.value, nothing.low, nothing.high) == (0, 0, 0)
+
+
+def test_other_numbers_of_draws_are_refused():
+    y, p, patients = made(3)
+    with pytest.raises(ValueError, match="got 5 and 4"):
+        draws.difference(y, p, p[:4], patients, "ACC")
+
+
+def test_one_class_is_undefined():
+    found = draws.over_draws(np.ones(6), np.full((2, 6), 0.7), list("abcdef"), "auROC")
+    assert np.isnan(found.value) and np.isnan(found.low)
