@@ -141,7 +141,10 @@ def measure(size: int, place: Path) -> dict[str, Any]:
     told["database_mib"] = round((folder / "cohort.sqlite").stat().st_size / 2**20, 1)
     cohort = store.Cohort.open(folder)
     told |= search(cohort) | facets(cohort)
-    return told | explore()
+    told |= explore()
+    return told | {
+        "load_average": round(os.getloadavg()[0], 1)
+    }  # above the cores: figures of a shared machine
 
 
 def peak_mib() -> int:

@@ -107,6 +107,7 @@ class Cohort:
         self._summary = Summary.from_dict(json.loads(facts["summary"]))
         self._films: pd.DataFrame | None = None
         self._labels: pd.DataFrame | None = None
+        self._facets: Facets | None = None
         self._pixels: dict[int, np.memmap] = {}
 
     @classmethod
@@ -234,7 +235,9 @@ class Cohort:
         with self._connection() as connection, queries.readable(chosen.query):
             where, values = chosen.sql(labelling.label_names(connection))
             ranked = chosen.has_query and _is_ranked(connection, where, values)
-            rank, order = ("words.rank", "words.rank, s.id") if ranked else ("s.id", "s.id")
+            # FTS5 yields its matches by rowid: asked for in that order, a page ends after its last row.
+            plain = "words.rowid" if chosen.has_query else "s.id"
+            rank, order = ("words.rank", "words.rank, s.id") if ranked else (plain, plain)
             sql = _PAGE.format(rank=rank, where=where, order=order)
             return pd.read_sql_query(sql, connection, params=(*values, *page))
 
@@ -251,7 +254,11 @@ class Cohort:
         """Return what the studies of these filters hold, in counts; errors as for `studies`."""
         chosen = Filter(**wanted)
         with self._connection() as connection, queries.readable(chosen.query):
-            return facets(connection, chosen, labelling.label_names(connection))
+            if chosen != Filter():
+                return facets(connection, chosen, labelling.label_names(connection))
+            if self._facets is None:  # of the whole cohort: the longest to count, and asked for most
+                self._facets = facets(connection, chosen, labelling.label_names(connection))
+            return self._facets
 
     def search(self, query: str, limit: int = 50, offset: int = 0) -> list[str]:
         """Return the studies whose findings or impression hold the words, in the order of `studies`.
@@ -384,7 +391,7 @@ class Cohort:
             if facts["identity"] != self._imported:
                 raise CohortError(f"{self.name}: was imported again meanwhile: open it anew")
             if facts["revision"] != self._revision:
-                self._revision, self._labels = facts["revision"], None
+                self._revision, self._labels, self._facets = facts["revision"], None, None
             yield connection
 
 
