@@ -673,6 +673,18 @@ def test_found_studies_are_paged(texts: store.Cohort) -> None:
     ]
 
 
+def test_matches_too_many_to_be_ranked_keep_the_import_order(
+    texts: store.Cohort, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    words = "effusion OR collapsed OR right"
+    ranked = texts.search(words)
+    assert len(ranked) == 4 and ranked != sorted(ranked)
+    monkeypatch.setattr(store, "RANKED", 3)
+    assert texts.search(words) == sorted(ranked)
+    assert [texts.search(words, limit=2, offset=offset) for offset in (0, 2)] == [["1", "2"], ["3", "4"]]
+    assert texts.studies(query=words, split="train", limit=None)["study"].tolist() == sorted(ranked)
+
+
 def test_an_unknown_label_is_answered_with_those_there_are(cohort: store.Cohort) -> None:
     with pytest.raises(CohortError, match="No Finding, Opacity, Left opacity; got 'Edema'"):
         cohort.studies(label="Edema")

@@ -285,16 +285,16 @@ class Draft:
         execute = self._connection.execute
         execute(_STUDY, (*row, *told))
         execute("INSERT INTO reports VALUES (?, ?, ?, ?)", (key, report, findings, impression))
-        for place, sentence in enumerate(reports.sentences(findings)):
-            execute("INSERT INTO sentences VALUES (?, ?, ?)", (key, place, sentence))
+        sentences = ((key, place, sentence) for place, sentence in enumerate(reports.sentences(findings)))
+        self._connection.executemany("INSERT INTO sentences VALUES (?, ?, ?)", sentences)
         for number, ((film, found), view) in enumerate(zip(taken, views, strict=True), first):
             cache.append(found.row_SS)
             columns = (*found.columns, found.view, found.state.bytes, found.state.modified_ns, found.remark)
             execute(_FILM, (number, key, found.path, view or None, *columns))
             for place, box in enumerate(film.boxes):
                 execute("INSERT INTO boxes VALUES (?, ?, ?, ?, ?, ?, ?)", (number, place, *astuple(box)))
-        for (label, source), value in values.items():
-            execute("INSERT INTO labels VALUES (?, ?, ?, ?)", (key, label, source, value))
+        labels = ((key, label, source, value) for (label, source), value in values.items())
+        self._connection.executemany("INSERT INTO labels VALUES (?, ?, ?, ?)", labels)
         self._state = replace(self._state, studies=key, films=first + len(taken))
 
     def _values(self, study: StudyRecord) -> tuple[dict[tuple[int, int], float], str]:

@@ -24,6 +24,7 @@ Progress = Callable[[int, int | None], None]
 
 MAX_PATH = 1024
 _NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
+_NO_PATH = re.compile(r"[\0\ud800-\udfff]")  # half a character is no file's name
 _LOCATOR = re.compile(r"[A-Za-z]:|[A-Za-z][A-Za-z0-9+.-]*://|(?:data|file):", re.IGNORECASE)
 
 
@@ -187,7 +188,7 @@ def film_path(path: str) -> str:
     text = path.strip().replace("\\", "/")
     if not text:
         raise PathError("no film path")
-    if len(text) > MAX_PATH or "\0" in text or any("\ud800" <= character <= "\udfff" for character in text):
+    if len(text) > MAX_PATH or _NO_PATH.search(text):
         raise PathError("film path is not a path")
     relative = PurePosixPath(text)
     # Both spellings: `./A:` is no drive until the dot is gone, and `./ a` would become another file.

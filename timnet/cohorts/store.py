@@ -8,7 +8,6 @@ Refuses unknown names, films that are gone or changed, and words that are no que
 from __future__ import annotations
 
 import json
-import math
 import sqlite3
 from collections import deque
 from collections.abc import Iterator, Mapping
@@ -20,7 +19,7 @@ from typing import Any, Unpack
 import numpy as np
 import pandas as pd
 
-from timnet.cohorts import intake, labelling, migration, queries, schema
+from timnet.cohorts import answers, intake, labelling, migration, queries, schema
 from timnet.cohorts import pixels as pixel_cache
 from timnet.cohorts.facets import Facets, LabelCount, facets
 from timnet.cohorts.films import MAX_BYTES, Admit, Film, FilmError, read_film
@@ -71,25 +70,9 @@ WITH page AS MATERIALIZED (SELECT s.id AS id, {rank} AS rank {where} ORDER BY {o
 SELECT s.study, s.patient, s.split, s.sex, s.age, s.films, s.film, r.findings, r.impression, r.report
 FROM page JOIN studies s ON s.id = page.id JOIN reports r ON r.study = page.id ORDER BY page.rank, page.id
 """
-_STUDY = """
-SELECT s.study, s.patient, s.split, s.sex, s.age, r.report, r.findings, r.impression, s.id
-FROM studies s JOIN reports r ON r.study = s.id WHERE s.study = ?
-"""
-_STUDY_LABELS = """
-SELECT o.name, n.name, l.value FROM labels l
-JOIN label_names n USING (label) JOIN label_sources o USING (source)
-WHERE l.study = ? ORDER BY o.source, n.label
-"""
-_STUDY_FILMS = """
-SELECT film, path, view, rows, columns, row_mm, column_mm, kind, bits, sha256
-FROM films WHERE study = ? ORDER BY film
-"""
-_BOXES = 'SELECT film, label, "left", top, width, height FROM boxes'
 _SENTENCES = (
     "SELECT s.study, place, sentence FROM sentences t JOIN studies s ON s.id = t.study ORDER BY s.id, place"
 )
-_LABEL = np.dtype([("study", np.int64), ("label", np.int64), ("value", np.float64)])
-_OF_SOURCE = "SELECT study, label, value FROM labels JOIN label_sources USING (source) WHERE name = ?"
 _AHEAD = 32  # films that may wait for their turn in a cache
 RANKED = 10_000
 """With more matches than this, lists keep the import order: words so common hardly tell a best match."""
@@ -110,6 +93,7 @@ class Cohort:
         self._summary = Summary.from_dict(json.loads(facts["summary"]))
         self._films: pd.DataFrame | None = None
         self._labels: pd.DataFrame | None = None
+        self._facets: Facets | None = None
         self._pixels: dict[int, np.memmap] = {}
 
     @classmethod
@@ -177,14 +161,7 @@ class Cohort:
             if source is not None and source not in self.label_sources():
                 known = ", ".join(self.label_sources()) or "none"
                 raise CohortError(f"label source: expected one of {known}; got {source[:80]!r}")
-            names = labelling.label_names(connection)
-            film_study = [key for (key,) in connection.execute("SELECT study FROM films ORDER BY film")]
-            sql, values = (labelling.BEST, ()) if source is None else (_OF_SOURCE, (source,))
-            known_labels = np.fromiter(connection.execute(sql, values), _LABEL)
-            (last,) = connection.execute("SELECT max(id) FROM studies").fetchone()
-        by_study = np.full((last + 1, len(names)), np.nan)
-        by_study[known_labels["study"], known_labels["label"]] = known_labels["value"]
-        table = pd.DataFrame(by_study[film_study], columns=names)
+            table = answers.labels(connection, source)
         if source is None:
             self._labels = table
         return table.copy(deep=False)
@@ -208,7 +185,7 @@ class Cohort:
     def boxes(self) -> pd.DataFrame:
         """Return where experts saw labels on films: film, label, left, top, width, height in film pixels."""
         with self._connection() as connection:
-            return pd.read_sql_query(f"{_BOXES} ORDER BY film, place", connection)
+            return pd.read_sql_query(f"{answers.BOXES} ORDER BY film, place", connection)
 
     def sentences(self) -> pd.DataFrame:
         """Return the sentences of all findings in order: study, place (from 0), sentence."""
@@ -237,7 +214,9 @@ class Cohort:
         with self._connection() as connection, queries.readable(chosen.query):
             where, values = chosen.sql(labelling.label_names(connection))
             ranked = chosen.has_query and _is_ranked(connection, where, values)
-            rank, order = ("words.rank", "words.rank, s.id") if ranked else ("s.id", "s.id")
+            # FTS5 yields its matches by rowid: asked for in that order, a page ends after its last row.
+            plain = "words.rowid" if chosen.has_query else "s.id"
+            rank, order = ("words.rank", "words.rank, s.id") if ranked else (plain, plain)
             sql = _PAGE.format(rank=rank, where=where, order=order)
             return pd.read_sql_query(sql, connection, params=(*values, *page))
 
@@ -254,7 +233,11 @@ class Cohort:
         """Return what the studies of these filters hold, in counts; errors as for `studies`."""
         chosen = Filter(**wanted)
         with self._connection() as connection, queries.readable(chosen.query):
-            return facets(connection, chosen, labelling.label_names(connection))
+            if chosen != Filter():
+                return facets(connection, chosen, labelling.label_names(connection))
+            if self._facets is None:  # of the whole cohort: the longest to count, and asked for most
+                self._facets = facets(connection, chosen, labelling.label_names(connection))
+            return self._facets
 
     def search(self, query: str, limit: int = 50, offset: int = 0) -> list[str]:
         """Return the studies whose findings or impression hold the words, in the order of `studies`.
@@ -272,32 +255,10 @@ class Cohort:
     def study(self, study: str) -> Study:
         """Return one study; CohortError if the cohort has none of that name."""
         with self._connection() as connection:
-            found = connection.execute(_STUDY, (study,)).fetchone()
-            if found is None:
-                raise CohortError(f"{self.name}: expected one of its studies, got {study[:80]!r}")
-            name, patient, split, sex, age, report, findings, impression, key = found
-            labels = dict.fromkeys(labelling.label_names(connection), math.nan)
-            by_source: dict[str, dict[str, float]] = {}
-            for source, label, value in connection.execute(_STUDY_LABELS, (key,)):
-                by_source.setdefault(source, {})[label] = value
-            for said in reversed(by_source.values()):
-                labels |= said
-            films = [
-                _study_film(connection, row) for row in connection.execute(_STUDY_FILMS, (key,)).fetchall()
-            ]
-        return Study(
-            study=name,
-            patient=patient,
-            split=split,
-            sex=sex,
-            age=age,
-            report=report,
-            findings=findings,
-            labels=labels,
-            films=tuple(films),
-            impression=impression,
-            labels_by_source=by_source,
-        )
+            found = answers.study(connection, study)
+        if found is None:
+            raise CohortError(f"{self.name}: expected one of its studies, got {study[:80]!r}")
+        return found
 
     def pixels(self, side: int = 224, progress: Progress | None = None) -> np.memmap:
         """Return every film letterboxed to a side, read-only; built at the first call for that side.
@@ -388,7 +349,7 @@ class Cohort:
             if facts["identity"] != self._imported:
                 raise CohortError(f"{self.name}: was imported again meanwhile: open it anew")
             if facts["revision"] != self._revision:
-                self._revision, self._labels = facts["revision"], None
+                self._revision, self._labels, self._facets = facts["revision"], None, None
             yield connection
 
 
@@ -396,13 +357,6 @@ def _is_ranked(connection: sqlite3.Connection, where: str, values: list[Any]) ->
     """Tell whether the matches are few enough to be sorted by how well they match."""
     sql = f"SELECT count(*) FROM (SELECT 1 {where} LIMIT ?)"
     return int(connection.execute(sql, (*values, RANKED + 1)).fetchone()[0]) <= RANKED
-
-
-def _study_film(connection: sqlite3.Connection, row: tuple[Any, ...]) -> StudyFilm:
-    boxes = connection.execute(f"{_BOXES} WHERE film = ? ORDER BY place", row[:1]).fetchall()
-    spacing_mm = None if row[5] is None else (row[5], row[6])
-    fields: list[Any] = [*row[:5], spacing_mm, *row[7:], tuple(Box(*box[1:]) for box in boxes)]
-    return StudyFilm(*fields)
 
 
 def _row(name: str, root: Path, path: str, sha256: str, admit: tuple[Admit, ...], side: int) -> np.ndarray:
