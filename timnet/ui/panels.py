@@ -20,7 +20,7 @@ from timnet.cohorts import films
 from timnet.cohorts.films import Film
 from timnet.cohorts.readers.demo import Truth
 from timnet.training import runs, worker
-from timnet.ui import loaders, notices
+from timnet.ui import loaders, notices, viewer
 from timnet.ui.checkpoints import Checkpoint
 
 if TYPE_CHECKING:
@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 
 FAINT = 0.1
 """Share of a map's full strength below which the eye sees next to nothing."""
+MAP_SIDE = 256
+"""Longest side of a map on a page: the network's grid is far coarser."""
 WIDE = 0.6
 """Share of a map's cells above half strength from which on it points nowhere."""
 
@@ -96,31 +98,28 @@ def outlined(pixels: np.ndarray, truth: Truth) -> np.ndarray:
 
 
 def film_and_map(reading: Reading, names: Mapping[str, str], key: str) -> None:
-    """Show the film beside the film with a map, whose cover the reader sets.
+    """Show the film beside the film with a map; cover, threshold and colours are the browser's affair.
 
     Args:
         names: map -> what to call it.
         key: start of the widgets' keys.
     """
     options = list(names)
-    choice, cover = st.columns([3, 1], vertical_alignment="bottom")
-    name = choice.selectbox("Map of", options, format_func=lambda each: names[each], key=f"{key}_map")
-    opacity = cover.slider("Opacity of the map", 0, 100, 60, 5, format="%d %%", key=f"{key}_opacity") / 100
+    name = st.selectbox("Map of", options, format_func=lambda each: names[each], key=f"{key}_map")
     name = name if name in names else options[0]
-    strength = reading.maps[name] / reading.map_scale
-    small = replace(reading, film=loaders.shown(reading.film))
-    left, right = st.columns(2)
-    left.image(loaders.png(small.film.pixels), width="stretch", caption="Film", alt="The chest film")
-    right.image(
-        loaders.png(small.overlay(name, opacity)),
-        width="stretch",
-        caption="Film with map",
+    strength_hw = reading.maps[name] / reading.map_scale
+    small = replace(reading, film=loaders.shown(reading.film, MAP_SIDE))
+    painted = viewer.View(
+        reading.film,
         alt="The chest film with the chosen map over it",
+        title="Film with map",
+        strength_hw=small.heat(name) / reading.map_scale,
     )
-    st.image(_legend(), width=260, alt="Colour scale of the map from weak, dark, to strong, bright evidence")
+    viewer.show(viewer.View(reading.film, title="Film"), painted, key=f"{key}_viewer")
     st.caption(
         "From weak (dark) to strong (bright) evidence, on one scale for every film of this network: where "
-        f"evidence is weak, the film stays unpainted. {_extent(strength)}  \n:material/info: {notices.MAP}"
+        f"evidence is weak, the film stays unpainted. {_extent(strength_hw)}  \n"
+        f":material/info: {notices.MAP}"
     )
 
 
@@ -133,13 +132,6 @@ def _extent(strength_hw: np.ndarray) -> str:
     if float((strength_hw > 0.5).mean()) > WIDE:
         return f"{told} Most of the film is painted: this map singles out no place."
     return told
-
-
-def _legend() -> np.ndarray:
-    from timnet.evaluation import cam
-
-    ramp_HW = np.tile(np.linspace(0, 1, 260, dtype=np.float32), (12, 1))
-    return cam.paint(np.zeros_like(ramp_HW), ramp_HW, 1.0, 1.0)
 
 
 def film_facts(film: Film) -> None:
