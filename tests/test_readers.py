@@ -13,8 +13,8 @@ import pytest
 from PIL import Image
 
 from timnet.cohorts import store
-from timnet.cohorts.readers import csv_table, mendeley
-from timnet.cohorts.records import CohortError, FilmRecord, Skipped, StudyRecord
+from timnet.cohorts.readers import csv_table, mendeley, tables
+from timnet.cohorts.records import UNCERTAIN, CohortError, FilmRecord, Skipped, StudyRecord
 
 NIH14 = (
     "Atelectasis", "Cardiomegaly", "Consolidation", "Edema", "Effusion", "Emphysema", "Fibrosis", "Hernia",
@@ -102,11 +102,84 @@ def test_a_bad_row_is_left_out_by_its_number_and_reason(tmp_path: Path, row: str
     assert skipped(tmp_path, labels=["sick"]) == [("row 3", reason)]
 
 
-def test_labels_blank_or_uncertain_are_unknown(tmp_path: Path) -> None:
-    table(tmp_path, "path,sick\na,\nb,-1\nc,-1.0\nd,nan\ne,0\nf,1.0\ng,0.25\n")
+def test_blank_labels_are_unknown_and_uncertain_ones_stay_apart(tmp_path: Path) -> None:
+    table(tmp_path, "path,sick\na,\nd,nan\nb,-1\nc,-1.0\ne,0\nf,1.0\ng,0.25\n")
     values = [record.labels["sick"] for record in studies(tmp_path, labels=["sick"])]
-    assert [math.isnan(value) for value in values[:4]] == [True] * 4
-    assert values[4:] == [0.0, 1.0, 0.25]
+    assert [math.isnan(value) for value in values[:2]] == [True] * 2
+    assert values[2:] == [UNCERTAIN, UNCERTAIN, 0.0, 1.0, 0.25]
+
+
+def test_a_study_is_yielded_once_its_last_row_is_read(tmp_path: Path) -> None:
+    rows = [f"{film}.png,s{film // 2}\n" for film in range(2000)]
+    table(tmp_path, "path,study\n" + "".join(rows) + "bad\n")
+    records = csv_table.read(tmp_path)
+    # The bad row is the last one: a reader that holds the table back would tell of it first.
+    assert next(records).study == "s0"  # type: ignore[union-attr]
+    assert [r.study for r in records if isinstance(r, StudyRecord)] == [f"s{n}" for n in range(1, 1000)]
+
+
+MAPPING = """
+film = "file2"
+text = "note"
+labels = ["sick", "label_*"]
+"""
+
+
+def test_a_mapping_file_names_the_columns_and_words_come_before_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TIMNET_HOME", str(tmp_path / "home"))
+    export = tmp_path / "export"
+    film(export / "b.png")
+    table(export, "path,file2,text,note,sick,label_a,label_b,other\na.png,b.png,no,yes,1,0,-1,7\n")
+    (tmp_path / "columns.toml").write_text(MAPPING)
+    summary = csv_table.run(export, "x", mapping=tmp_path / "columns.toml")
+    assert (summary.films, list(summary.labels)) == (1, ["sick", "label_a", "label_b"])
+    with store.Cohort.open(store.find("x")) as cohort:
+        assert cohort.study("b.png").report == "yes"
+    csv_table.run(export, "x", mapping=tmp_path / "columns.toml", text="text")
+    with store.Cohort.open(store.find("x")) as cohort:
+        assert cohort.study("b.png").report == "no"
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ('films = "path"', "columns.toml: expected keys among table, film, .*; got 'films'"),
+        ("film = 3", "columns.toml: film: expected one name, got 3"),
+        ('labels = "sick"', "columns.toml: labels: expected a list of columns, got 'sick'"),
+        ("film = ", "columns.toml: expected a mapping in TOML"),
+        ('film = "pfad"', "films.csv: film: expected a column among path, text; got 'pfad'"),
+        ('labels = ["label_*"]', r"films.csv: label: expected a column among path, text; got 'label_\*'"),
+    ],
+)
+def test_a_wrong_key_or_column_of_a_mapping_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, text: str, message: str
+) -> None:
+    monkeypatch.setenv("TIMNET_HOME", str(tmp_path / "home"))
+    (tmp_path / "export").mkdir()
+    table(tmp_path / "export", "path,text\na.png,T\n")
+    (tmp_path / "columns.toml").write_text(text)
+    with pytest.raises(CohortError, match=message):
+        csv_table.run(tmp_path / "export", "x", mapping=tmp_path / "columns.toml")
+
+
+LFS_POINTER = "version https://git-lfs.github.com/spec/v1\noid sha256:4d7a\nsize 12345\n"
+
+
+@pytest.mark.parametrize("name", ["films.csv", "films.csv.gz"])
+def test_a_git_lfs_pointer_is_no_table(tmp_path: Path, name: str) -> None:
+    table(tmp_path, LFS_POINTER, name)
+    with pytest.raises(CohortError, match=f"{name}: expected a table, got a Git LFS pointer"):
+        list(csv_table.read(tmp_path))
+
+
+@pytest.mark.parametrize(
+    ("cell", "years"),
+    [("58", 58.0), ("058Y", 58.0), ("006M", 0.5), ("0", 0.0), ("414", None), ("", None), ("old", None)],
+)
+def test_an_age_is_in_years_or_unknown(cell: str, years: float | None) -> None:
+    assert tables.age(cell) == years
 
 
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "cp1252"])

@@ -87,6 +87,15 @@ def test_the_bodies_of_a_repeated_header_are_joined() -> None:
         ("HISTORY: Cough.\nCONCLUSION: Clear.", "Clear."),
         ("The lungs\n are clear.", "The lungs are clear."),
         ("INDICATION: Cough.\nTECHNIQUE: PA.", ""),
+        ("COMPARISON: ___.\n \n FRONTAL VIEW OF THE CHEST: Clear.\n \n IMPRESSION: Normal.", "Clear."),
+        ("COMPARISON: ___.\n \n LUNGS: Clear.\n \n IMPRESSION: Normal.", "Normal."),
+        ("FINDINGS: Clear.\n CHEST: Normal heart.", "Clear. CHEST: Normal heart."),
+        (
+            "COMPARISON:  ___.\n \n As compared to ___, no\n change.\n \n Clear.",
+            "As compared to ___, no change. Clear.",
+        ),
+        ("COMPARISON:\n\n None.", ""),
+        ("INDICATION: Cough.\n\nRECOMMENDATION: Repeat.\n\nSoon.", ""),
         ("FINDINGS:\nIMPRESSION:\n", ""),
         ("", ""),
         (" \n\t", ""),
@@ -174,7 +183,21 @@ def test_findings_are_words_of_the_report_on_one_line(text: str) -> None:
     assert set(found.split()) <= set("".join(f" {body} " for body in sections(text).values()).split())
 
 
-@pytest.mark.parametrize("unit", ["\n", "FINDINGS", "FINDINGS: ", "Findings   ", "*", "1. "])
+@pytest.mark.parametrize(
+    "unit",
+    [
+        "\n",
+        "\n \n",
+        "HISTORY: \n",
+        "A VIEW",
+        "\n CHEST:",
+        "FINDINGS",
+        "FINDINGS: ",
+        "Findings   ",
+        "*",
+        "1. ",
+    ],
+)
 def test_a_megabyte_of_hostile_text_takes_linear_time(unit: str) -> None:
     text = unit * (1_000_000 // len(unit))
     started = time.perf_counter()

@@ -23,7 +23,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from PIL import Image
 
-from timnet.cohorts import films, pixels, records, reports, store
+from timnet.cohorts import films, pixels, records, reports, store, tasks
 from timnet.cohorts.records import CohortError, FilmRecord, Skipped, StudyRecord
 
 NAN = float("nan")
@@ -68,7 +68,7 @@ def test_films_and_labels_are_those_of_the_export(cohort: store.Cohort, csv_root
         assert table[column].tolist() == export[column].tolist()
     assert (table["rows"] == 96).all() and (table["columns"] == 80).all()
     assert table["findings"].tolist() == [reports.findings(report) for report in export["report"]]
-    expected = export[["No Finding", "Opacity", "Left opacity"]].replace(-1, NAN).astype(float)
+    expected = export[["No Finding", "Opacity", "Left opacity"]].astype(float)
     pd.testing.assert_frame_equal(cohort.labels(), expected, check_column_type=False)
 
 
@@ -179,7 +179,7 @@ def test_every_kind_of_bad_film_is_named_and_the_rest_comes_in(tmp_path: Path, e
         "film is not a file": 2,
         "film is listed twice": 1,
         "study is listed twice": 1,
-        "a label is not between 0 and 1": 1,
+        "a label is not 0 to 1 or -1 (uncertain)": 1,
         "split is none of train, val, test": 1,
         "study lists no film": 1,
         "study or patient has no identifier": 1,
@@ -461,6 +461,123 @@ def test_filters_agree_with_the_tables(
     found = cohort.studies(split=split, label=label, value=value, query=query, limit=1000)
     assert set(found["study"]) == set(table["study"][wanted])
     assert cohort.count(split=split, label=label, value=value, query=query) == wanted.sum()
+
+
+VIEWS = ("PA", "AP", None)
+
+
+@pytest.fixture(scope="module")
+def varied(tmp_path_factory: pytest.TempPathFactory) -> tuple[store.Cohort, pd.DataFrame]:
+    """A cohort of 60 studies of 1 to 3 films, and what went in, one row a study."""
+    root, rng = tmp_path_factory.mktemp("varied"), np.random.default_rng(3)
+    found, rows = [], []
+    for number in range(60):
+        paths = [f"{number}-{film}.png" for film in range(1 + number % 3)]
+        for path in paths:
+            Image.fromarray(rng.integers(0, 255, (8, 8), dtype=np.uint8)).save(root / path)
+        row = {
+            "study": f"s{number}",
+            "patient": f"p{number // 2}",
+            "split": ("train", "val", "test")[number // 2 % 3],
+            "sex": ("F", "M", None)[number % 3],
+            "age": float(20 + number) if number % 4 else NAN,
+            "report": ("Clear lungs.", "", "Effusion. No edema.")[number % 3],
+            "x": rng.choice([0.0, 1.0, 0.5, records.UNCERTAIN, NAN]),
+            "y": rng.choice([0.0, 1.0, NAN]),
+            "views": [VIEWS[rng.integers(3)] for _ in paths],
+        }
+        films_of = tuple(FilmRecord(*each) for each in zip(paths, row["views"], strict=True))
+        fields = {name: row[name] for name in ("study", "patient", "split", "sex", "age", "report")}
+        found.append(StudyRecord(films=films_of, labels={"x": row["x"], "y": row["y"]}, **fields))
+        rows.append(row)
+    write(root / "c", root, found)
+    return store.Cohort.open(root / "c"), pd.DataFrame(rows)
+
+
+def chosen(table: pd.DataFrame, wanted: store.Filters) -> pd.DataFrame:
+    """Filter what went in, row by row."""
+    keep = pd.Series(True, index=table.index)
+    if "split" in wanted:
+        keep &= table["split"] == wanted["split"]
+    if "view" in wanted:
+        view = wanted["view"]
+        keep &= table["views"].map(lambda views: view in views if view else not any(views))
+    if "sex" in wanted:
+        keep &= table["sex"].fillna("") == wanted["sex"]
+    if "age" in wanted:
+        keep &= table["age"].between(*wanted["age"])
+    if "has_report" in wanted:
+        keep &= (table["report"] != "") == wanted["has_report"]
+    if "label" in wanted:
+        column, value = table[wanted["label"]], wanted["value"]
+        known = column.isna() if math.isnan(value) else column == value
+        keep &= column.notna() & ~column.isin([0, 1]) if value == -1 else known
+    if "query" in wanted:
+        keep &= table["report"].str.lower().str.contains(wanted["query"])
+    return table[keep]
+
+
+FILTERS: list[store.Filters] = [
+    {},
+    {"split": "val"},
+    {"view": "PA"},
+    {"view": ""},
+    {"sex": "F"},
+    {"sex": ""},
+    {"age": (25, 44)},
+    {"has_report": True},
+    {"has_report": False},
+    {"label": "x", "value": 1.0},
+    {"label": "x", "value": 0.0},
+    {"label": "x", "value": -1.0},
+    {"label": "x", "value": NAN},
+    {"query": "effusion"},
+    {"query": "effusion", "split": "train", "view": "AP", "age": (20, 90)},
+    {"query": "pneumothorax"},
+]
+
+
+@pytest.mark.parametrize("wanted", FILTERS, ids=str)
+def test_every_filter_and_the_counts_beside_it_follow_what_went_in(
+    varied: tuple[store.Cohort, pd.DataFrame], wanted: store.Filters
+) -> None:
+    cohort, table = varied
+    expected = chosen(table, wanted)
+    assert set(cohort.studies(limit=None, **wanted)["study"]) == set(expected["study"])
+    found = cohort.facets(**wanted)
+    assert cohort.count(**wanted) == found.studies == len(expected)
+    views = expected["views"].explode().dropna(how="all") if len(expected) else pd.Series(dtype=object)
+    assert found.films == expected["views"].map(len).sum()
+    assert found.patients == expected["patient"].nunique()
+    assert dict(found.splits) == expected["split"].value_counts().to_dict()
+    assert {view: n for view, n in found.views.items() if view} == views.value_counts().to_dict()
+    assert sum(found.views.values()) == found.films
+    assert dict(found.sexes) == expected["sex"].fillna("").value_counts().to_dict()
+    decades = (expected["age"].dropna() // 10 * 10).astype(int).value_counts().to_dict()
+    assert {age: n for age, n in found.ages.items() if age is not None} == decades
+    assert list(found.ages)[: len(decades)] == sorted(decades)
+    assert sum(found.ages.values()) == found.studies
+    for label in ("x", "y"):
+        column = expected[label]
+        assert found.labels[label] == store.LabelCount(
+            present=int((column == 1).sum()),
+            absent=int((column == 0).sum()),
+            uncertain=int((column.notna() & ~column.isin([0, 1])).sum()),
+            unknown=int(column.isna().sum()),
+        )
+
+
+def test_an_uncertain_label_is_no_negative_one(varied: tuple[store.Cohort, pd.DataFrame]) -> None:
+    cohort, table = varied
+    by_film = table.loc[table.index.repeat(table["views"].map(len)), "x"].reset_index(drop=True)
+    pd.testing.assert_series_equal(cohort.labels()["x"], by_film)
+    expected = by_film.mask(by_film == records.UNCERTAIN).to_numpy(np.float32)
+    np.testing.assert_array_equal(tasks.targets(cohort, "x").y_NL[:, 0], expected)
+
+
+def test_a_value_that_no_label_is_filtered_by_is_refused(cohort: store.Cohort) -> None:
+    with pytest.raises(CohortError, match=r"expected 1, 0, -1, nan or none, got 0\.3"):
+        cohort.studies(label="Opacity", value=0.3)
 
 
 REPORTS = {

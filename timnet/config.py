@@ -116,7 +116,9 @@ class Finetune:
     cohort: str
     """Cohort by name (a folder of TIMNET_HOME) or by path."""
     task: str
-    """A label column, several joined by commas, `abnormal`, or `all` for every label of the cohort."""
+    """A label column, several joined by commas, `abnormal`, `chexpert14`, or `all` for every label."""
+    uncertain: Literal["ignore", "zeros", "ones", "per-label"] = "ignore"
+    """What a label that its source calls uncertain (-1) counts as; `ignore`: unknown, it is masked."""
     initialisation: str = "base"
     """base (random) | imagenet | a checkpoint folder | a state-dict file (.safetensors, .pt, .pth)."""
     fraction: float = 1.0

@@ -1,7 +1,8 @@
 """A cohort in the making: every film is decoded once, whatever cannot be used is named and counted.
 
 Owns which studies and films are let in, the films' order (that of the records), and the splits of studies
-that brought none. Refuses twice the same study or film, labels outside 0 to 1, and an import without a film.
+that brought none. Refuses twice the same study or film, labels other than 0 to 1 and -1, and an import
+without a film.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ import pandas as pd
 from timnet.cohorts import films, pixels, reports, schema, splits
 from timnet.cohorts.records import (
     SPLITS,
+    UNCERTAIN,
     CohortError,
     FilmRecord,
     PathError,
@@ -103,7 +105,7 @@ class Draft:
                     self._done += 1
                     if progress is not None:
                         progress(self._done, total)
-                if loaded:
+                if loaded or not study.films:  # a report alone can be searched for
                     self._insert(connection, study, loaded, cache)
             connection.execute("COMMIT")
         if progress is not None and total is not None and self._done != total:
@@ -171,13 +173,13 @@ class Draft:
             f"{record.study}{record.patient}{record.sex}".encode()
         except UnicodeEncodeError:
             return "an identifier is not text"
-        if not record.films:
+        if not record.films and not record.report.strip():
             return "study lists no film"
         if record.split is not None and record.split not in SPLITS:
             return f"split is none of {', '.join(SPLITS)}"
         for value in record.labels.values():
-            if not (math.isnan(value) or 0 <= value <= 1):
-                return "a label is not between 0 and 1"
+            if not (math.isnan(value) or value == UNCERTAIN or 0 <= value <= 1):
+                return "a label is not 0 to 1 or -1 (uncertain)"
         return None
 
     def _new_path(self, film: FilmRecord) -> str:

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from timnet.cohorts import store
+from timnet.cohorts import store, tasks
 
 Progress = Callable[[int, int | None], None]
 Codes = NDArray[np.int64]
@@ -116,7 +116,7 @@ def collect(
         studies += [f"{source}/{study}" for study in kept["study"]]
         patients += [f"{source}/{patient}" for patient in kept["patient"]]
         findings += kept["findings"].tolist()
-        labels = cohort.labels().loc[kept.index]
+        labels = tasks.settle(cohort.labels(), "ignore").loc[kept.index]
         known = ~labels.isna().any(axis=1) if len(labels.columns) else np.zeros(len(labels), bool)
         rows_of = zip(known, labels.to_numpy(), strict=True)
         labelled += [f"{source}/{values.tolist()}" if is_known else "" for is_known, values in rows_of]

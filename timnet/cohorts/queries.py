@@ -1,22 +1,23 @@
 """Filters and what a user types into the search box become SQL, or one sentence that says why not.
 
-Owns the little language: words (all must occur), "phrases", AND, OR, NOT, brackets, `effus*` for a beginning.
-Every word is quoted, so hyphens, colons and the index's own operators are searched for, never run.
-Refuses what SQLite's FTS5 cannot parse, without ever showing its error.
+Owns the filters, and the little language: words (all must occur), "phrases", AND, OR, NOT, brackets, `effus*`
+for a beginning. Every word is quoted, so hyphens, colons and the index's own operators are searched for,
+never run. Refuses what SQLite's FTS5 cannot parse, without ever showing its error.
 """
 
 from __future__ import annotations
 
+import math
 import re
 import sqlite3
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypedDict
 
 import pandas as pd
 
-from timnet.cohorts.records import CohortError, match_name
+from timnet.cohorts.records import UNCERTAIN, CohortError, match_name
 
 MAX_CHARACTERS = 500
 _JOINING = {"AND", "OR", "NOT", ")"}
@@ -24,37 +25,81 @@ _SIGNS = _JOINING | {"("}
 _TOKEN = re.compile(r'"[^"]*"|[()"]|[^\s()"]+')
 
 
+class Filters(TypedDict, total=False):
+    """Which studies are wanted; what is left out or None does not matter, and all that is said must hold."""
+
+    split: str | None
+    """train, val or test."""
+    label: str | None
+    """A label's name; case, spaces, underscores and hyphens do not matter."""
+    value: float | None
+    """Of the label: 1 present, 0 absent, -1 anything else that is known, nan unknown, None known."""
+    query: str | None
+    """Words as for `Cohort.search`; blank is none."""
+    view: str | None
+    """Of at least one of its films; "" where none of its films states one."""
+    sex: str | None
+    """As the export spells it; "" where it is not known."""
+    age: tuple[float, float] | None
+    """Youngest and oldest in years, both included."""
+    has_report: bool | None
+    """Whether there are findings to read."""
+
+
 @dataclass(frozen=True)
 class Filter:
-    """Which studies are wanted; None is any. `value` nan means unknown, None with a label means known."""
+    """The filters of one question, see `Filters`."""
 
     split: str | None = None
     label: str | None = None
     value: float | None = None
     query: str | None = None
+    view: str | None = None
+    sex: str | None = None
+    age: tuple[float, float] | None = None
+    has_report: bool | None = None
 
     def sql(self, label_names: Sequence[str]) -> tuple[str, list[Any]]:
         """Return FROM and WHERE over studies `s`, with `words` if there is a query, and the values bound."""
         source, clauses, values = "FROM studies s", list[str](), list[Any]()
+
+        def wanted(clause: str, *bound: Any) -> None:
+            clauses.append(clause)
+            values.extend(bound)
+
         if self.has_query:
             source += " JOIN words ON words.rowid = s.id"
-            clauses.append("words MATCH ?")
-            values.append(expression(self.query or ""))
+            wanted("words MATCH ?", expression(self.query or ""))
         if self.split is not None:
-            clauses.append("s.split = ?")
-            values.append(self.split)
+            wanted("s.split = ?", self.split)
+        if self.sex is not None:
+            wanted("ifnull(s.sex, '') = ?", self.sex)
+        if self.age is not None:
+            wanted("s.age BETWEEN ? AND ?", *self.age)
+        if self.has_report is not None:
+            wanted("(s.findings <> '') = ?", self.has_report)
+        if self.view == "":
+            wanted("NOT EXISTS (SELECT 1 FROM films v WHERE v.study = s.id AND v.view IS NOT NULL)")
+        elif self.view is not None:
+            wanted("EXISTS (SELECT 1 FROM films v WHERE v.study = s.id AND v.view = ?)", self.view)
         if self.label is not None:
-            name = match_name(self.label, label_names)
-            if name is None:
-                raise CohortError(f"label: expected one of {', '.join(label_names)}; got {self.label[:80]!r}")
-            clauses.append("(SELECT value FROM labels l WHERE l.study = s.id AND l.label = ?)")
-            values.append(label_names.index(name))
-            if self.value is None:
-                clauses[-1] += " IS NOT NULL"
-            else:
-                clauses[-1] += " IS ?"
-                values.append(self.value)  # nan is bound as NULL
+            wanted(*self._labelled(self.label, label_names))
         return " WHERE ".join([source, " AND ".join(clauses)] if clauses else [source]), values
+
+    def _labelled(self, label: str, label_names: Sequence[str]) -> tuple[str, Any]:
+        name = match_name(label, label_names)
+        if name is None:
+            raise CohortError(f"label: expected one of {', '.join(label_names)}; got {label[:80]!r}")
+        value = "(SELECT value FROM labels l WHERE l.study = s.id AND l.label = ?)"
+        if self.value is None:
+            test = "IS NOT NULL"
+        elif math.isnan(self.value):
+            test = "IS NULL"
+        else:
+            test = {1: "= 1", 0: "= 0", UNCERTAIN: "NOT IN (0, 1)"}.get(self.value, "")
+        if not test:
+            raise CohortError(f"value of a label: expected 1, 0, -1, nan or none, got {self.value}")
+        return f"{value} {test}", label_names.index(name)
 
     @property
     def has_query(self) -> bool:

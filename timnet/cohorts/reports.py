@@ -2,7 +2,8 @@
 
 Owns which words of a report go with a film (the findings; where they are empty, the impression) and where
 a sentence ends. Pure text, in one pass, linear in its length whatever it holds. Changes nothing but white
-space: the `___` of de-identified reports stays.
+space: the `___` and `XXXX` of de-identified reports stay. Source for reports that have neither section: the
+section parser of MIMIC-CXR (github.com/MIT-LCP/mimic-cxr, txt/section_parser.py).
 """
 
 from __future__ import annotations
@@ -18,12 +19,15 @@ FINDINGS = (
     "finding",
 )
 IMPRESSION = ("impressions", "impression", "conclusions", "conclusion", "opinion")
-_OTHER = (
+_BEFORE = (
     "clinical history", "clinical information", "clinical indication", "clinical data", "patient history",
     "history", "indications", "indication", "reason for examination", "reason for exam",
     "reason for the exam", "reason for this examination", "reason for study", "examinations",
     "examination", "exam", "study", "procedure", "technique", "comparison studies", "comparisons",
-    "comparison", "recommendations", "recommendation", "notifications", "notification", "addendum",
+    "comparison",
+)  # fmt: skip
+_OTHER = (
+    "recommendations", "recommendation", "notifications", "notification", "addendum",
     "wet read", "dictated by", "electronically signed",
 )  # fmt: skip
 
@@ -32,11 +36,14 @@ def _either(names: tuple[str, ...]) -> str:
     return "|".join(map(re.escape, names))
 
 
-_NAMES = (*FINDINGS, *IMPRESSION, *_OTHER)
+_NAMES = (*FINDINGS, *IMPRESSION, *_BEFORE, *_OTHER)
 _UPPER = tuple(name.upper() for name in _NAMES)
 _AT_START = re.compile(rf"[ \t*#>-]*+(?=[A-Z])((?i:{_either(_NAMES)}))[ \t]*:")
 _ALONE = re.compile(rf"[ \t*#>-]*+({_either(_UPPER)})[ \t]*$")
 _INLINE = re.compile(rf"(?<![A-Za-z])({_either(_UPPER)})[ \t]*:")
+_VIEWS = re.compile(r"(?:\A|\n)[ \t]*+([A-Z][A-Z0-9 ,/&()-]{2,80}+):")
+_VIEW_WORD = re.compile(r"\b(?:VIEWS?|RADIOGRAPHS?|CHEST)\b")
+_BLANK_LINE = re.compile(r"\n[ \t]*+\n")
 
 
 def sections(text: str) -> dict[str, str]:
@@ -74,15 +81,28 @@ def sections(text: str) -> dict[str, str]:
 def findings(text: str) -> str:
     """Return the words that stand for the study, white space collapsed; "" where the report says nothing.
 
-    The findings section; where it is empty, the longer of findings and impression; a text without headers
-    is its own findings.
+    The findings section, or what a header of views (`FRONTAL VIEW OF THE CHEST:`) opens; where that is empty,
+    the impression; where there is none either, what follows the last section's first paragraph. A text
+    without headers is its own findings.
     """
     bodies = sections(text)
     if bodies.keys() == {""}:
         return _collapsed(bodies[""])
-    found = _merged(bodies, FINDINGS)
-    impression = _merged(bodies, IMPRESSION)
-    return found or impression
+    return _merged(bodies, FINDINGS) or _of_views(bodies) or _merged(bodies, IMPRESSION) or _closing(bodies)
+
+
+def _of_views(bodies: dict[str, str]) -> str:
+    for header in (*_BEFORE, ""):
+        for opening in _VIEWS.finditer(bodies.get(header, "")):
+            if _VIEW_WORD.search(opening[1]):
+                return _collapsed(bodies[header][opening.end() :])
+    return ""
+
+
+def _closing(bodies: dict[str, str]) -> str:
+    last = list(bodies)[-1]
+    paragraphs = _BLANK_LINE.split(bodies[last]) if last in _BEFORE else []
+    return _collapsed(" ".join(paragraphs[1:]))
 
 
 def _merged(bodies: dict[str, str], names: tuple[str, ...]) -> str:

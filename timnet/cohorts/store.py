@@ -13,7 +13,7 @@ import sqlite3
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Unpack
 
 import numpy as np
 import pandas as pd
@@ -21,8 +21,10 @@ import pandas as pd
 from timnet import config
 from timnet.cohorts import pixels as pixel_cache
 from timnet.cohorts import queries, schema
+from timnet.cohorts.facets import Facets, LabelCount, facets
 from timnet.cohorts.films import MAX_BYTES, Film, FilmError, read_film
 from timnet.cohorts.importing import write
+from timnet.cohorts.queries import Filter, Filters
 from timnet.cohorts.records import (
     CohortError,
     FilmRecord,
@@ -40,7 +42,10 @@ from timnet.cohorts.records import (
 __all__ = [
     "Cohort",
     "CohortError",
+    "Facets",
     "FilmRecord",
+    "Filters",
+    "LabelCount",
     "Skipped",
     "Study",
     "StudyFilm",
@@ -138,30 +143,19 @@ class Cohort:
                 names = _label_names(connection)
                 film_study = [key for (key,) in connection.execute("SELECT study FROM films ORDER BY film")]
                 known = np.fromiter(connection.execute("SELECT study, label, value FROM labels"), _LABEL)
-            by_study = np.full((max(film_study) + 1, len(names)), np.nan)
+            last = max(max(film_study), int(known["study"].max(initial=0)))  # a study may have no film
+            by_study = np.full((last + 1, len(names)), np.nan)
             by_study[known["study"], known["label"]] = known["value"]
             self._labels = pd.DataFrame(by_study[film_study], columns=names)
         return self._labels.copy(deep=False)
 
-    def studies(
-        self,
-        *,
-        split: str | None = None,
-        label: str | None = None,
-        value: float | None = None,
-        query: str | None = None,
-        limit: int = 50,
-        offset: int = 0,
-    ) -> pd.DataFrame:
+    def studies(self, *, limit: int | None = 50, offset: int = 0, **wanted: Unpack[Filters]) -> pd.DataFrame:
         """Return one page of studies, in import order, or best match first where there is a query.
 
         Args:
-            split: train, val or test.
-            label: those where it is 0 or 1 (`value`), unknown (`value` nan) or known (`value` None).
-            value: see `label`.
-            query: words as for `search`; blank is none.
-            limit: most rows returned.
+            limit: most rows returned; None for all.
             offset: rows left out before.
+            wanted: see `queries.Filters`.
 
         Returns:
             Columns study, patient, split, sex, age, films (how many), film (the first), findings, report.
@@ -169,25 +163,26 @@ class Cohort:
         Raises:
             CohortError: a label that the cohort has not, or a query that cannot be read.
         """
-        wanted = queries.Filter(split, label, value, query)
-        with self._connection() as connection, queries.readable(query):
-            where, values = wanted.sql(_label_names(connection))
-            order = "words.rank, s.id" if wanted.has_query else "s.id"
+        chosen = Filter(**wanted)
+        page = (-1 if limit is None else max(limit, 0), max(offset, 0))
+        with self._connection() as connection, queries.readable(chosen.query):
+            where, values = chosen.sql(_label_names(connection))
+            order = "words.rank, s.id" if chosen.has_query else "s.id"
             sql = f"{_STUDIES} {where} ORDER BY {order} LIMIT ? OFFSET ?"
-            return pd.read_sql_query(sql, connection, params=(*values, max(limit, 0), max(offset, 0)))
+            return pd.read_sql_query(sql, connection, params=(*values, *page))
 
-    def count(
-        self,
-        *,
-        split: str | None = None,
-        label: str | None = None,
-        value: float | None = None,
-        query: str | None = None,
-    ) -> int:
+    def count(self, **wanted: Unpack[Filters]) -> int:
         """Return how many studies `studies` would list with these filters."""
-        with self._connection() as connection, queries.readable(query):
-            where, values = queries.Filter(split, label, value, query).sql(_label_names(connection))
+        chosen = Filter(**wanted)
+        with self._connection() as connection, queries.readable(chosen.query):
+            where, values = chosen.sql(_label_names(connection))
             return int(connection.execute(f"SELECT count(*) {where}", values).fetchone()[0])
+
+    def facets(self, **wanted: Unpack[Filters]) -> Facets:
+        """Return what the studies of these filters hold, in counts; errors as for `studies`."""
+        chosen = Filter(**wanted)
+        with self._connection() as connection, queries.readable(chosen.query):
+            return facets(connection, chosen, _label_names(connection))
 
     def search(self, query: str, limit: int = 50, offset: int = 0) -> list[str]:
         """Return the studies whose report holds the words, best match first.

@@ -1,18 +1,20 @@
 """What a classifier predicts: the labels of a cohort, chosen by name, as one matrix.
 
-Owns the label vocabulary and the abnormal/normal rule; nan means unknown everywhere. Refuses names that the
-cohort does not have. Source: Irvin et al., AAAI 2019 (14 labels); Liang et al. 2022, Sec. IV-A (the rule).
+Owns the label vocabulary, the abnormal/normal rule and what an uncertain label counts as; nan means unknown
+everywhere. Refuses names that the cohort does not have. Source: Irvin et al., AAAI 2019 (14 labels, uncertain
+ones); Liang et al. 2022, Sec. IV-A (the rule).
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Literal, get_args
 
 import numpy as np
 import pandas as pd
 
-from timnet.cohorts.records import CohortError, match_name
+from timnet.cohorts.records import UNCERTAIN, CohortError, match_name
 from timnet.cohorts.store import Cohort
 
 # N films, L labels.
@@ -35,6 +37,20 @@ CHEXPERT14 = (
 )
 ABNORMAL = "abnormal"
 ALL = "all"
+CHEXPERT = "chexpert14"
+
+Policy = Literal["ignore", "zeros", "ones", "per-label"]
+"""What a label counts as whose source calls it uncertain: unknown, 0, 1, or as PER_LABEL says."""
+
+# Irvin et al. 2019 compared the policies on these five and found different ones best for different labels:
+# ones for atelectasis and oedema. The other three are the usual choice since. Labels not listed are unknown.
+PER_LABEL = {
+    "Atelectasis": 1.0,
+    "Edema": 1.0,
+    "Pleural Effusion": 1.0,
+    "Cardiomegaly": 0.0,
+    "Consolidation": 0.0,
+}
 
 
 @dataclass(frozen=True)
@@ -48,19 +64,20 @@ class Targets:
     """(N, L) float32, 0 to 1, nan where unknown; row = film."""
 
 
-def targets(cohort: Cohort, task: str) -> Targets:
+def targets(cohort: Cohort, task: str, uncertain: Policy = "ignore") -> Targets:
     """Return the labels of a task.
 
     Args:
         cohort: opened.
-        task: a label, several joined by commas, `abnormal`, or `all` for every label except `abnormal`, which
-            sums up the others. Case does not matter, nor do spaces against underscores. A cohort's own label
-            of such a name comes first.
+        task: a label, several joined by commas, `abnormal`, `chexpert14`, or `all` for every label except
+            `abnormal`, which sums up the others. Case does not matter, nor do spaces against underscores. A
+            cohort's own label of such a name comes first.
+        uncertain: what uncertain labels count as; settled before `abnormal` is derived.
 
     Raises:
-        CohortError: a label that the cohort does not have.
+        CohortError: a label that the cohort does not have, or another policy.
     """
-    table = cohort.labels()
+    table = settle(cohort.labels(), uncertain)
     wanted = [part.strip() for part in task.split(",") if part.strip()]
     if not wanted:
         raise CohortError(f"task: expected {_choices(table)}; got {task[:80]!r}")
@@ -72,21 +89,37 @@ def targets(cohort: Cohort, task: str) -> Targets:
     return Targets(joined, tuple(columns), y_NL)
 
 
+def settle(table: pd.DataFrame, uncertain: Policy) -> pd.DataFrame:
+    """Return a label table in which UNCERTAIN is what the policy says; CohortError for no policy."""
+    if uncertain not in get_args(Policy):
+        raise CohortError(f"uncertain: expected {' or '.join(get_args(Policy))}, got {uncertain!r:.80}")
+    everywhere = {"ignore": np.nan, "zeros": 0.0, "ones": 1.0}
+    settled = {}
+    for name in table.columns:
+        listed = match_name(str(name), PER_LABEL)
+        by_label = PER_LABEL[listed] if listed else np.nan
+        column = table[name].to_numpy(dtype=float)
+        settled[name] = np.where(column == UNCERTAIN, everywhere.get(uncertain, by_label), column)
+    return pd.DataFrame(settled, index=table.index, columns=table.columns)
+
+
 def available(cohort: Cohort) -> list[str]:
     """Return the tasks that can be learned: those with a film known positive and one known negative."""
-    table = cohort.labels()
+    table = settle(cohort.labels(), "ignore")
     names = [str(name) for name in table.columns]
     if match_name(ABNORMAL, names) is None and match_name(NO_FINDING, names) is not None:
         names.append(ABNORMAL)
     learnable = [name for name in names if _has_both(_columns(table, name)[name])]
-    return [*learnable, ALL] if len(table.columns) > 1 and learnable else learnable
+    if len(table.columns) < 2 or not learnable:
+        return learnable
+    return [*learnable, *([CHEXPERT] if _has_chexpert(names) else []), ALL]
 
 
 def abnormal(table: pd.DataFrame) -> np.ndarray:
     """Return 0 for normal, 1 for abnormal, nan for unknown films of a label table; (N,) float.
 
     `No Finding` known positive is normal, also with support devices. Otherwise a film is abnormal if
-    `No Finding` is known negative or any other label is positive.
+    `No Finding` is known negative or any other label is positive. Uncertain labels count as unknown here.
 
     Raises:
         CohortError: the cohort has no label `No Finding`.
@@ -96,6 +129,7 @@ def abnormal(table: pd.DataFrame) -> np.ndarray:
         raise CohortError(
             f"task: expected a label {NO_FINDING!r} or {ABNORMAL!r} for 'abnormal'; {_choices(table)}"
         )
+    table = settle(table, "ignore")
     no_finding_N = table[name].to_numpy(dtype=float)
     other_N = (table.drop(columns=name).to_numpy(dtype=float) > 0.5).any(axis=1)
     return np.select([no_finding_N > 0.5, (no_finding_N <= 0.5) | other_N], [0.0, 1.0], np.nan)
@@ -108,10 +142,16 @@ def _columns(table: pd.DataFrame, wanted: str) -> dict[str, np.ndarray]:
         return {own: table[own].to_numpy(dtype=float)}
     if wanted.lower() == ABNORMAL:
         return {ABNORMAL: abnormal(table)}
+    if wanted.lower() == CHEXPERT and _has_chexpert(names):
+        return {label: table[match_name(label, names)].to_numpy(dtype=float) for label in CHEXPERT14}
     if wanted.lower() == ALL and names:
         summary = match_name(ABNORMAL, names) if len(names) > 1 else None
         return {name: table[name].to_numpy(dtype=float) for name in names if name != summary}
     raise CohortError(f"task: expected {_choices(table)}; got {wanted[:80]!r}")
+
+
+def _has_chexpert(names: Sequence[str]) -> bool:
+    return all(match_name(label, names) for label in CHEXPERT14)
 
 
 def _choices(table: pd.DataFrame) -> str:

@@ -47,7 +47,7 @@ def train(settings: config.Finetune, folder: Path, events: Events) -> dict[str, 
         ValueError: the cohort, task, split or initialisation cannot be used; the message says why.
     """
     cohort = store.Cohort.open(store.find(settings.cohort))
-    targets = tasks.targets(cohort, settings.task)
+    targets = tasks.targets(cohort, settings.task, settings.uncertain)
     table = cohort.films()
     train_rows, test_rows = _rows(table, targets.y_NL, cohort.name)
     drawn = train_rows[splits.draw(targets.y_NL[train_rows], settings.fraction, settings.seed)]

@@ -1,26 +1,26 @@
 """Any export as one table: a row a film, its path, and what there is of report, patient, split and labels.
 
-Owns finding the table and its columns, and what a cell may say. Rows of one study are joined and must agree.
-Without a patient column every study is its own patient, and a split by patient can put one person on both
-sides: name that column where there is one. Refuses a wrong column by naming those there are; skips a bad row.
+Owns which column is what, by name, by a mapping file, or as usually called. Rows of one study are joined and
+must agree. Without a patient column every study is its own patient, and a split by patient can put one person
+on both sides: name that column where there is one. Refuses a wrong column or key by naming those there are.
 """
 
 from __future__ import annotations
 
-import csv
-import gzip
-import itertools
 import math
-import re
-import zlib
+import tomllib
+from collections import Counter, OrderedDict
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
+from fnmatch import fnmatchcase
 from pathlib import Path
-from typing import TextIO, cast
+from typing import Any
 
 from timnet.cohorts import store
+from timnet.cohorts.readers import tables
+from timnet.cohorts.readers.tables import RowError, Table
 from timnet.cohorts.records import (
+    UNCERTAIN,
     CohortError,
     FilmRecord,
     PathError,
@@ -32,18 +32,9 @@ from timnet.cohorts.records import (
     match_name,
 )
 
-MAX_CHARACTERS = 2**31  # of a table: a gz file can unpack to anything
 USUAL: Mapping[str, tuple[str, ...]] = {
     "film": (
-        "path",
-        "film",
-        "image",
-        "filename",
-        "file",
-        "file_name",
-        "film_path",
-        "image_path",
-        "image_index",
+        "path", "film", "image", "filename", "file", "file_name", "film_path", "image_path", "image_index",
     ),
     "text": ("text", "report", "findings", "report_text", "caption"),
     "patient": ("patient", "patient_id", "patientid", "subject_id", "subject"),
@@ -52,23 +43,10 @@ USUAL: Mapping[str, tuple[str, ...]] = {
     "view": ("view", "view_position", "viewposition", "projection"),
     "sex": ("sex", "gender", "patient_sex", "patient_gender"),
     "age": ("age", "patient_age", "age_years"),
-}
-SPLIT_WORDS = {
-    "train": "train", "training": "train", "val": "val", "valid": "val", "validation": "val", "test": "test",
 }  # fmt: skip
 _TABLES = ("*.csv", "*.csv.gz", "*.tsv", "*.tsv.gz")
 _USUAL_TABLES = ("pairs", "labels", "cohort", "films", "metadata")
-_AGE = re.compile(r"0*(\d{1,3}(?:\.\d+)?)\s*Y?", re.IGNORECASE)
-
-
-@dataclass(frozen=True)
-class Table:
-    """A table that was found, and how to read it."""
-
-    path: Path
-    encoding: str
-    delimiter: str
-    columns: tuple[str, ...]
+_MAX_MAPPING = 2**20
 
 
 def run(
@@ -76,17 +54,47 @@ def run(
     name: str,
     progress: Progress | None = None,
     *,
+    mapping: Path | None = None,
     table: str | None = None,
     labels: Sequence[str] = (),
     **columns: str | None,
 ) -> Summary:
-    """Import a table as the cohort `name`; columns and errors as for `read`."""
-    folder, found = store.place(name), find_table(root, table)
-    records = list(read(root, table=table, labels=labels, **columns))
-    notes = [f"{found.path.name} is not UTF-8: read as Windows-1252"] if found.encoding == "cp1252" else []
+    """Import a table as the cohort `name`; columns, which come before `mapping`, and errors as for `read`."""
+    folder = store.place(name)
+    given: dict[str, Any] = {"table": table, "labels": tuple(labels), **columns}
+    said = read_mapping(mapping) if mapping else {}
+    asked = said | {key: value for key, value in given.items() if value}
+    found = find_table(root, asked.get("table"))
     return store.write(
-        folder, source="csv_table", root=found.path.parent, records=records, notes=notes, progress=progress
+        folder,
+        source="csv_table",
+        root=found.path.parent,
+        records=read(root, **asked),
+        notes=found.notes,
+        progress=tables.out_of(progress, tables.count_rows(found)),
     )
+
+
+def read_mapping(path: Path) -> dict[str, Any]:
+    """Return what a TOML file says of the columns: keys as the arguments of `read`.
+
+    Raises:
+        CohortError: it cannot be read, a key is none of these, or a value is of another type.
+    """
+    try:
+        with path.open("rb") as file:
+            said = tomllib.loads(file.read(_MAX_MAPPING).decode())
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise CohortError(f"{path.name}: expected a mapping in TOML, got {error}") from None
+    keys = ("table", *USUAL, "labels")
+    for key, value in said.items():
+        if key not in keys:
+            raise CohortError(f"{path.name}: expected keys among {', '.join(keys)}; got {key[:80]!r}")
+        several = isinstance(value, list) and all(isinstance(each, str) for each in value)
+        if not (several if key == "labels" else isinstance(value, str)):
+            kind = "a list of columns" if key == "labels" else "one name"
+            raise CohortError(f"{path.name}: {key}: expected {kind}, got {value!r:.80}")
+    return said
 
 
 def read(
@@ -105,6 +113,8 @@ def read(
 ) -> Iterator[StudyRecord | Skipped]:
     """Yield the studies of a table in the order of their first row, and the rows that were left out.
 
+    A study is yielded once its last row is read: no more of the table is in memory than lies between.
+
     Args:
         root: the table, or the folder that holds it. Film paths are relative to the table's folder.
         table: the table's file name, where the folder holds several.
@@ -114,7 +124,8 @@ def read(
         study: column of the study; without one every film is its own study.
         split: column of train, val or test; blank for a split to be drawn.
         view: column of the view.
-        labels: columns of 0, 1, -1 (uncertain: unknown), a number between 0 and 1, or blank (unknown).
+        labels: columns, or patterns of columns (`label_*`), of 0, 1, -1 (uncertain), a number between 0 and
+            1, or blank (unknown).
         sex: column of the patient's sex.
         age: column of the patient's age in years.
 
@@ -126,46 +137,47 @@ def read(
         film=film, text=text, patient=patient, study=study, split=split, view=view, sex=sex, age=age
     )
     columns = {role: _column(found, role, column) for role, column in wanted.items()}
-    names = list(dict.fromkeys(_named(found, "label", label) for label in labels))
-    studies: dict[str, StudyRecord] = {}
+    names = _label_columns(found, labels)
+    left = _rows_of_studies(found, columns["study"])
+    studies: OrderedDict[str, StudyRecord | None] = OrderedDict()
     seen: set[str] = set()
-    for number, cells in _rows(found):
-        row = f"row {number}"
+    for row, cells in tables.rows(found):
         if isinstance(cells, Skipped):
-            yield replace(cells, row=row)
+            yield cells
             continue
         try:
+            key = _study(cells, columns)
+            left[key] -= 1
+            known = studies.setdefault(key, None)
             record = _record(cells, columns, names)
             path = record.films[0].path
             if path in seen:
-                raise _RowError("film is listed twice")
-            studies[record.study] = _joined(studies.get(record.study), record)
+                raise RowError("film is listed twice")
+            studies[key] = _joined(known, record)
             seen.add(path)
-        except (_RowError, PathError) as error:
+        except (RowError, PathError) as error:
             yield Skipped(row, str(error))
-    yield from studies.values()
+        while studies and left[first := next(iter(studies))] <= 0:
+            if (ready := studies.pop(first)) is not None:
+                yield ready
 
 
 def find_table(root: Path, table: str | None = None) -> Table:
     """Find the table of an export and read its header; CohortError if there is none, or several of them."""
-    path = root if root.is_file() else _only(root, table)
-    encoding = _encoding(path)
-    with _text(path, encoding, errors="replace") as file:
-        header = file.readline(100_000)
-        delimiter = max(",;\t|", key=header.count)
-        columns = tuple(name.strip() for name in next(csv.reader([header], delimiter=delimiter), []))
-    if not any(columns):
-        raise CohortError(f"{path.name}: expected a header of column names in its first line, got none")
-    if len(set(columns)) < len(columns):
-        twice = sorted({name for name in columns if columns.count(name) > 1})
-        raise CohortError(
-            f"{path.name}: expected each column once, got {', '.join(map(repr, twice))} more often"
-        )
-    return Table(path, encoding, delimiter, columns)
+    return tables.open_table(root if root.is_file() else _only(root, table))
 
 
-class _RowError(ValueError):
-    """Why a row is left out."""
+def _rows_of_studies(table: Table, column: str | None) -> Counter[str]:
+    """Return how many rows each study has; nothing is counted where every film is its own study."""
+    if column is None:
+        return Counter()
+    cells = (cells for _, cells in tables.rows(table) if not isinstance(cells, Skipped))
+    return Counter(study for each in cells if (study := each[column].strip()))
+
+
+def _study(cells: Mapping[str, str], columns: Mapping[str, str | None]) -> str:
+    column, film = columns["study"], columns["film"]
+    return (cells[column].strip() if column else "") or film_path(cells[film or ""])
 
 
 def _record(
@@ -177,32 +189,29 @@ def _record(
 
     path = film_path(cell("film"))
     study = cell("study") or path
-    split = cell("split").casefold()
-    if split and split not in SPLIT_WORDS:
-        raise _RowError("split is none of train, val, test")
     return StudyRecord(
         study=study,
         patient=cell("patient") or study,
         report=cell("text"),
         films=(FilmRecord(path, cell("view") or None),),
         labels={label: _value(label, cells[label]) for label in labels},
-        split=SPLIT_WORDS.get(split),
+        split=tables.split(cell("split")),
         sex=cell("sex")[:1].upper() or None,
-        age=_age(cell("age")),
+        age=tables.age(cell("age")),
     )
 
 
 def _joined(known: StudyRecord | None, row: StudyRecord) -> StudyRecord:
-    """Add a row's film to its study; _RowError if they say different things of it."""
+    """Add a row's film to its study; RowError if they say different things of it."""
     if known is None:
         return row
     for what in ("patient", "report", "split"):
         if getattr(known, what) != getattr(row, what):
-            raise _RowError(f"{what} differs from the first row of its study")
+            raise RowError(f"{what} differs from the first row of its study")
     for name, value in row.labels.items():
         first = known.labels[name]
         if value != first and not (math.isnan(value) and math.isnan(first)):
-            raise _RowError(f"label {name} differs from the first row of its study")
+            raise RowError(f"label {name} differs from the first row of its study")
     return replace(known, films=known.films + row.films)
 
 
@@ -211,103 +220,46 @@ def _value(label: str, cell: str) -> float:
         value = float(cell.strip() or "nan")
     except ValueError:
         value = math.inf
-    if value == -1 or math.isnan(value):
-        return math.nan
-    if not 0 <= value <= 1:
-        raise _RowError(f"label {label} is none of 0, 1, -1, a number between 0 and 1, or blank")
+    if not (value == UNCERTAIN or math.isnan(value) or 0 <= value <= 1):
+        raise RowError(f"label {label} is none of 0, 1, -1, a number between 0 and 1, or blank")
     return value
-
-
-def _age(cell: str) -> float | None:
-    found = _AGE.fullmatch(cell)
-    return float(found[1]) if found and float(found[1]) <= 120 else None
 
 
 def _column(table: Table, role: str, wanted: str | None) -> str | None:
     if wanted is not None:
-        return _named(table, role, wanted)
+        return tables.named(table, role, wanted)
     column = next(filter(None, (match_name(name, table.columns) for name in USUAL[role])), None)
     if column is None and role == "film":
         raise CohortError(
-            f"{table.path.name}: expected a column of film paths among {_listed(table)}: name it"
+            f"{table.path.name}: expected a column of film paths among {tables.listed(table)}: name it"
         )
     return column
 
 
-def _named(table: Table, role: str, wanted: str) -> str:
-    column = wanted if wanted in table.columns else match_name(wanted, table.columns)
-    if column is None:
-        raise CohortError(
-            f"{table.path.name}: {role}: expected a column among {_listed(table)}; got {wanted[:80]!r}"
-        )
-    return column
-
-
-def _listed(table: Table) -> str:
-    return ", ".join(table.columns)
+def _label_columns(table: Table, wanted: Sequence[str]) -> list[str]:
+    """Return the columns of labels, each once, in the order asked for; a pattern stands for all that fit."""
+    names: list[str] = []
+    for label in wanted:
+        fitting = [column for column in table.columns if fnmatchcase(column, label)]
+        is_pattern = any(sign in label for sign in "*?[") and label not in table.columns
+        names += fitting if is_pattern and fitting else [tables.named(table, "label", label)]
+    return list(dict.fromkeys(names))
 
 
 def _only(root: Path, table: str | None) -> Path:
     if not root.is_dir():
         raise CohortError(f"csv_table: expected a table or the folder that holds one, got {str(root)!r}")
-    tables = sorted({path for pattern in _TABLES for path in root.glob(pattern) if path.name[0] != "."})
-    names = ", ".join(path.name for path in tables) or "none"
+    found = sorted({path for pattern in _TABLES for path in root.glob(pattern) if path.name[0] != "."})
+    names = ", ".join(path.name for path in found) or "none"
     if table is not None:
-        for path in tables:
+        for path in found:
             if path.name == table:
                 return path
         raise CohortError(f"csv_table: table: expected one of {names}; got {table[:80]!r}")
-    usual = [path for path in tables if path.name.split(".")[0].casefold() in _USUAL_TABLES]
-    for candidates in (tables, usual):
+    usual = [path for path in found if path.name.split(".")[0].casefold() in _USUAL_TABLES]
+    for candidates in (found, usual):
         if len(candidates) == 1:
             return candidates[0]
     raise CohortError(
         f"csv_table: expected one table in {root.name}, got {names}: name the one that lists the films"
     )
-
-
-def _rows(table: Table) -> Iterator[tuple[int, dict[str, str] | Skipped]]:
-    """Yield the cells of every row by column, with its number as a spreadsheet counts it."""
-    with _text(table.path, table.encoding, errors="replace") as file:
-        rows = csv.reader(file, delimiter=table.delimiter)
-        next(rows)
-        for number in itertools.count(2):
-            try:
-                cells = next(rows)
-            except StopIteration:
-                return
-            except csv.Error:
-                yield number, Skipped("", f"a cell is longer than {csv.field_size_limit()} characters")
-                continue
-            if len(cells) == len(table.columns):
-                yield number, dict(zip(table.columns, cells, strict=True))
-            elif any(cells):
-                yield number, Skipped("", "row has not as many cells as the header")
-
-
-def _encoding(path: Path) -> str:
-    """Return the table's encoding: UTF-16 by its mark, UTF-8 if all of it is, else Windows-1252."""
-    with _text(path, "latin-1") as file:
-        marked = file.read(2) in ("\xff\xfe", "\xfe\xff")
-    encoding = "utf-16" if marked else "utf-8-sig"
-    try:
-        with _text(path, encoding) as file:
-            total = 0
-            while part := file.read(2**20):
-                total += len(part)
-                if total > MAX_CHARACTERS:
-                    raise CohortError(f"{path.name}: expected at most {MAX_CHARACTERS} characters, got more")
-    except UnicodeError:
-        return "cp1252"
-    return encoding
-
-
-@contextmanager
-def _text(path: Path, encoding: str, errors: str = "strict") -> Iterator[TextIO]:
-    """Open a table as text, unpacked if its name ends in gz; CohortError if it cannot be read."""
-    opener = gzip.open if path.suffix == ".gz" else open
-    try:
-        with opener(path, "rt", encoding=encoding, errors=errors, newline="") as file:
-            yield cast(TextIO, file)
-    except (OSError, EOFError, zlib.error) as error:
-        raise CohortError(f"{path.name}: cannot be read as a table ({type(error).__name__})") from error

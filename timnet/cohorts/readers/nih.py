@@ -1,0 +1,198 @@
+"""NIH ChestX-ray14: 112,120 frontal films of 30,805 patients, labels mined from reports, without the reports.
+
+Owns the published tables: Data_Entry (2017 and v2020), the experts' boxes, the official lists. One film is
+one study, as labels are given by film. The lists know train_val and test alone, so val is drawn here from
+train_val, by patient. Boxes are given in pixels of 1,024 x 1,024 and carried to the film's own. Refuses a
+folder without the label table. Source: Wang et al., CVPR 2017; nihcc.app.box.com/v/ChestXray-NIHCC.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from timnet.cohorts import films, splits, store
+from timnet.cohorts.readers import tables
+from timnet.cohorts.records import (
+    Box,
+    CohortError,
+    FilmRecord,
+    PathError,
+    Progress,
+    Skipped,
+    StudyRecord,
+    Summary,
+    read_inside,
+)
+from timnet.cohorts.tasks import NO_FINDING
+
+SOURCE = "nih"
+LABELS = (
+    "Atelectasis", "Cardiomegaly", "Consolidation", "Edema", "Effusion", "Emphysema", "Fibrosis", "Hernia",
+    "Infiltration", "Mass", "Nodule", "Pleural_Thickening", "Pneumonia", "Pneumothorax",
+)  # fmt: skip
+BOX_SIDE = 1024
+"""Pixels of a side of the films that the boxes were drawn on."""
+VAL_SHARE = 0.125
+"""Of the patients of train_val: 10 % of all, as the lists put 20 % into test."""
+_BOX_NAMES = {"Infiltrate": "Infiltration"}
+_ENTRIES = ("Data_Entry_2017_v2020.csv*", "Data_Entry_2017.csv*")
+_BOXES = ("BBox_List_2017.csv*",)
+_FILM, _FINDINGS, _PATIENT = "Image Index", "Finding Labels", "Patient ID"
+_SUFFIXES = {".png", ".jpg", ".jpeg"}
+_MAX_LIST = 2**26
+
+
+def run(root: Path, name: str, progress: Progress | None = None, *, tables_in: Path | None = None) -> Summary:
+    """Import the films below `root` as the cohort `name`; `tables_in` and errors as for `read`."""
+    folder, notes = store.place(name), list[str]()
+    total = len(_films(root))
+    return store.write(
+        folder,
+        source=SOURCE,
+        root=root,
+        records=read(root, tables_in=tables_in, notes=notes),
+        notes=notes,
+        progress=tables.out_of(progress, total),
+    )
+
+
+def read(
+    root: Path, *, tables_in: Path | None = None, notes: list[str] | None = None
+) -> Iterator[StudyRecord | Skipped]:
+    """Yield one study a film in the order of the label table.
+
+    Args:
+        root: the folder that holds images, or images_001 to images_012.
+        tables_in: folder of Data_Entry_2017_v2020.csv, BBox_List_2017.csv, train_val_list.txt and
+            test_list.txt; by default `root`.
+        notes: gets what is to be known of the tables, complete once the last study is out.
+
+    Raises:
+        CohortError: no label table, or one that lacks a column.
+    """
+    told = [] if notes is None else notes
+    place = root if tables_in is None else tables_in
+    path = tables.one_of(place, _ENTRIES)
+    if path is None:
+        raise CohortError(f"nih: expected Data_Entry_2017_v2020.csv in {place.name or place}, found none")
+    table = tables.open_table(path, (_FILM, _FINDINGS, _PATIENT))
+    told += table.notes
+    boxes: dict[str, list[Box]] = {}
+    yield from _gather_boxes(place, boxes, told)
+    split_of = _splits(place, table, told)
+    on_disk, seen = _films(root), set[str]()
+    for row, cells in tables.rows(table):
+        if isinstance(cells, Skipped):
+            yield Skipped(f"{path.name} {row}", cells.reason)
+            continue
+        stem = Path(cells[_FILM].strip()).stem
+        said = {word.strip() for word in cells[_FINDINGS].split("|")}
+        if unknown := said - {*LABELS, NO_FINDING}:
+            reason = f"finding {min(unknown)[:40]!r} is none of the 14 or {NO_FINDING}"
+            yield Skipped(f"{path.name} {row}", reason)
+        elif stem in seen:
+            yield Skipped(f"{path.name} {row}", "film is listed twice")
+        elif stem not in on_disk:
+            seen.add(stem)
+            yield Skipped(cells[_FILM][:120], "film is missing")
+        else:
+            seen.add(stem)
+            film, view = on_disk[stem], tables.view(cells.get("View Position", ""))
+            yield StudyRecord(
+                study=stem,
+                patient=cells[_PATIENT].strip(),
+                report="",
+                films=(FilmRecord(film, view, _on_film(root, film, boxes.get(stem, ()))),),
+                labels={label: float(label in said) for label in (*LABELS, NO_FINDING)},
+                split=split_of.get(stem),
+                sex=cells.get("Patient Gender", "").strip()[:1].upper() or None,
+                age=tables.age(cells.get("Patient Age", "")),
+            )
+
+
+def _gather_boxes(place: Path, boxes: dict[str, list[Box]], notes: list[str]) -> Iterator[Skipped]:
+    """Read the experts' boxes, in pixels of BOX_SIDE x BOX_SIDE, by film."""
+    path = tables.one_of(place, _BOXES)
+    if path is None:
+        notes.append("no table BBox_List_2017.csv: no experts' boxes")
+        return
+    table = tables.open_table(path, (_FILM, "Finding Label"))
+    # The header names the four numbers once: `Bbox [x,y,w,h]`, a comma between.
+    numbers = table.columns[2:6]
+    for row, cells in tables.rows(table):
+        try:
+            if isinstance(cells, Skipped):
+                raise tables.RowError(cells.reason)
+            finding = cells["Finding Label"].strip()
+            finding = _BOX_NAMES.get(finding, finding)
+            left, top, width, height = (float(cells[number]) for number in numbers)
+            inside = 0 <= left < BOX_SIDE and 0 <= top < BOX_SIDE and width > 0 and height > 0
+            if finding not in LABELS or not inside:
+                raise tables.RowError("box has no finding of the 14 or is not on the film")
+        except tables.RowError as error:
+            yield Skipped(f"{path.name} {row}", str(error))
+        except ValueError:
+            yield Skipped(f"{path.name} {row}", "box is not four numbers")
+        else:
+            boxes.setdefault(Path(cells[_FILM].strip()).stem, []).append(
+                Box(finding, left, top, width, height)
+            )
+
+
+def _on_film(root: Path, path: str, boxes: Sequence[Box]) -> tuple[Box, ...]:
+    """Return boxes in the film's own pixels; none for a film that cannot be read, which the import names."""
+    if not boxes:
+        return ()
+    try:
+        film = films.read_film(read_inside(root.resolve(), path, films.MAX_BYTES), name=path)
+    except (PathError, films.FilmError):
+        return ()
+    across, down = film.columns / BOX_SIDE, film.rows / BOX_SIDE
+    return tuple(
+        Box(box.label, box.left * across, box.top * down, box.width * across, box.height * down)
+        for box in boxes
+    )
+
+
+def _splits(place: Path, table: tables.Table, notes: list[str]) -> dict[str, str]:
+    """Return film -> split by the official lists, val drawn from train_val by patient."""
+    test, train_val = (_listed(place / f"{name}_list.txt") for name in ("test", "train_val"))
+    if not test and not train_val:
+        notes.append("no train_val_list.txt and test_list.txt: splits are drawn")
+        return {}
+    if both := len(test & train_val):
+        notes.append(f"films in both official lists, taken for test: {both}")
+    train_val -= test
+    stems, patients = [], []
+    for _, cells in tables.rows(table):
+        if not isinstance(cells, Skipped) and (stem := Path(cells[_FILM].strip()).stem) in train_val:
+            stems.append(stem)
+            patients.append(cells[_PATIENT].strip())
+    # Over the whole published list, whatever films are on this disk: every copy has the same val.
+    drawn = splits.by_patient(patients, 0, {"train": 1 - VAL_SHARE, "val": VAL_SHARE})
+    notes.append(f"val is drawn from train_val by patient with seed 0: {int((drawn == 'val').sum())} films")
+    return dict.fromkeys(test, "test") | dict(zip(stems, map(str, drawn), strict=True))
+
+
+def _listed(path: Path) -> set[str]:
+    """Return the films of a list, one a line; empty where there is no list."""
+    if not path.is_file():
+        return set()
+    with path.open("rb") as file:
+        lines = file.read(_MAX_LIST).decode("utf-8-sig", errors="replace").splitlines()
+    if lines and lines[0].startswith(tables.LFS):
+        raise CohortError(
+            f"{path.name}: expected a list of films, got a Git LFS pointer: fetch the file itself"
+        )
+    return {Path(line.strip()).stem for line in lines if line.strip()}
+
+
+def _films(root: Path) -> dict[str, str]:
+    """Return the films on this disk: name without its ending -> path."""
+    found: dict[str, str] = {}
+    for folder in (root / "images", *sorted(root.glob("images_0*/images")), *sorted(root.glob("images_0*"))):
+        for path in sorted(folder.iterdir()) if folder.is_dir() else ():
+            if path.suffix.lower() in _SUFFIXES and path.name[0] != ".":
+                found.setdefault(path.stem, path.relative_to(root).as_posix())
+    return found
