@@ -95,6 +95,26 @@ def test_import_fine_tune_diagnose_and_list_from_end_to_end(capsys, places, csv_
     assert [(run["run"], run["state"]) for run in told(capsys)["runs"]] == [(result["run"], "done")]
 
 
+def test_an_import_ends_with_what_came_in_and_what_was_left_out_and_why(capsys, places, film, monkeypatch):
+    monkeypatch.setenv("TIMNET_HOME", str(places / "home"))
+    rows = ["path,report,patient,split,sick", "film.png,Clear lungs.,1,train,1", "gone.png,Clear.,2,test,0"]
+    (places / "films.csv").write_text("\n".join([*rows, "other.png,Clear.,3,fold7,0"]))
+    assert main(["import", "csv", str(places), "--name", "mine", "--labels", "si*", "--sex", "sick"]) == 0
+    out, err = capsys.readouterr()
+    assert out.splitlines()[:-1] == [
+        "mine: 1 studies of 1 patients, 1 films",
+        "studies with findings: 1",
+        "films by split: train 1",
+        "films positive by label: sick 1",
+        "left out: 2",
+        "        1  split is none of train, val, test",
+        "        1  film is missing",
+        "  such as row 4: split is none of train, val, test",
+        "  such as gone.png: film is missing",
+    ]
+    assert "reading films: 1 of 3, " in err
+
+
 def test_pretrain_leaves_a_checkpoint_that_matches(capsys, places, film):
     words = ["pretrain", "synthetic", "--out", str(places / "timnet"), "--batch", "56", *TINY, "--json"]
     assert main(words) == 0
@@ -114,8 +134,19 @@ def test_pretrain_leaves_a_checkpoint_that_matches(capsys, places, film):
             "notes.txt: expected a PNG, JPEG or DICOM",
         ),
         (["diagnose", "{film}", "--checkpoint", "open"], "findings: expected the text"),
-        (["import", "pacs", "x"], "import: expected csv or mendeley or demo, got pacs"),
+        (
+            ["import", "pacs", "x"],
+            "import: expected mimic or open_i or nih or mendeley or csv or demo, got pacs",
+        ),
+        (["import"], "import: expected mimic or open_i or nih or mendeley or csv or demo, got nothing"),
         (["import", "csv", "nowhere", "--name", "x"], "nowhere"),
+        (["import", "mimic", "{folder}"], "mimic_cxr: expected mimic-cxr-2.0.0-metadata.csv.gz in empty"),
+        (
+            ["import", "open-i", "{folder}"],
+            "open_i: expected indiana_reports.csv or a folder ecgen-radiology",
+        ),
+        (["import", "nih", "{folder}"], "nih: expected Data_Entry_2017_v2020.csv in empty, found none"),
+        (["import", "csv", "{folder}", "--name", "x", "--mapping", "no.toml"], "no.toml: expected a mapping"),
         (["import", "mendeley", "{folder}", "--name", "../x"], "x"),
         (["finetune", "nowhere", "--task", "Opacity"], "nowhere"),
         (["finetune", "synthetic", "--task", "Opacity", "--fraction", "2"], "fraction: expected above 0"),
@@ -153,6 +184,13 @@ def test_the_paper_preset_sets_the_numbers_and_other_words_override_them():
     assert (out, as_json) == (None, False)
     same, _, _ = arguments.training(config.Pretrain, ["a", "b", "--preset=paper", "--side", "224"])
     assert same == settings
+
+
+def test_what_uncertain_labels_count_as_is_a_word_of_finetune():
+    settings, _, _ = arguments.training(config.Finetune, ["c", "--task", "t", "--uncertain", "per-label"])
+    assert (settings.uncertain, config.Finetune(cohort="c", task="t").uncertain) == ("per-label", "ignore")
+    with pytest.raises(arguments.Unusable, match="twos"):
+        arguments.training(config.Finetune, ["c", "--task", "t", "--uncertain", "twos"])
 
 
 def test_the_surface_of_the_training_commands_is_the_settings():

@@ -163,6 +163,30 @@ def test_reports_are_found_in_the_folder_packed_or_beside_it(root: Path, tmp_pat
     assert [record.report for record in studies(root)] == [f"{REPORT} {row[1]}" for row in STUDIES]
 
 
+def test_reading_twice_gives_the_same_records_in_the_same_order(root: Path) -> None:
+    write_reports(root)
+    assert repr(list(mimic_cxr.read(root))) == repr(list(mimic_cxr.read(root)))
+
+
+def test_a_report_is_not_read_before_its_study_is_asked_for(root: Path) -> None:
+    write_reports(root)
+    records = mimic_cxr.read(root)
+    next(records)
+    (root / f"{member(10000032, 53189527)}.txt").write_text("FINDINGS: Changed.")
+    assert next(records).report == "FINDINGS: Changed."  # type: ignore[union-attr]
+
+
+def test_a_film_name_that_leads_out_of_the_folder_is_refused(
+    root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TIMNET_HOME", str(tmp_path / "home"))
+    path = root / "mimic-cxr-2.0.0-metadata.csv.gz"
+    row = "../../../../secret,10000032,50414267,CHEST,PA,24,20,21800506,1.0,,,\r\n"
+    path.write_bytes(gzip.compress(gzip.decompress(path.read_bytes()) + row.encode()))
+    summary = mimic_cxr.run(root, "mimic")
+    assert (summary.films, summary.skipped) == (5, {"film path leaves the folder": 1})
+
+
 def test_reports_elsewhere_are_named(root: Path, tmp_path: Path) -> None:
     elsewhere = write_reports(tmp_path / "elsewhere.zip")
     assert all(record.report for record in studies(root, reports=elsewhere))

@@ -59,6 +59,14 @@ def test_the_published_layout_is_read_from_one_folder_or_from_twelve(tmp_path: P
     assert skipped == []
 
 
+def test_reading_twice_gives_the_same_records_in_the_same_order(tmp_path: Path) -> None:
+    write_export(tmp_path, side=16)
+    names = [row.split(",")[0] for row in ENTRIES]
+    (tmp_path / "train_val_list.txt").write_text("\n".join(names[:2]))
+    (tmp_path / "test_list.txt").write_text(names[2])
+    assert list(nih.read(tmp_path)) == list(nih.read(tmp_path))
+
+
 def test_every_label_is_known_positive_or_negative(tmp_path: Path) -> None:
     records, _, _ = split(write_export(tmp_path, side=16))
     positive = [{label for label, value in record.labels.items() if value == 1} for record in records]

@@ -91,6 +91,11 @@ def test_a_film_that_a_copy_numbered_anew_is_known_by_its_study(tmp_path: Path) 
     assert records[1].films == (FilmRecord("images/CXR2_IM-0652_0.png", None),)
 
 
+def test_reading_twice_gives_the_same_records_in_the_same_order(tmp_path: Path) -> None:
+    film(write_tables(tmp_path) / "images" / "CXR2_IM-0652_0.png")
+    assert repr(list(open_i.read(tmp_path))) == repr(list(open_i.read(tmp_path)))
+
+
 def test_report_sections_labels_and_patient_come_from_the_table(tmp_path: Path) -> None:
     first, second, third = split(write_tables(tmp_path))[0]
     assert (first.study, first.patient, first.split) == ("1", "1", None)

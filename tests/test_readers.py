@@ -280,7 +280,8 @@ def test_a_mendeley_file_name_tells_the_person(stem: str, person: str) -> None:
     assert mendeley.person(stem) == person
 
 
-def test_the_mendeley_layout_is_read_with_or_without_its_top_folder(tmp_path: Path) -> None:
+@pytest.mark.parametrize("inside", ["chest_xray", "chest_xray/chest_xray", "ChestXRay2017/chest_xray"])
+def test_the_mendeley_layout_is_read_with_or_without_its_top_folder(tmp_path: Path, inside: str) -> None:
     for path in (
         "train/NORMAL/IM-0001-0001.jpeg",
         "train/PNEUMONIA/person1_virus_2.jpeg",
@@ -290,9 +291,9 @@ def test_the_mendeley_layout_is_read_with_or_without_its_top_folder(tmp_path: Pa
         "test/NORMAL/IM-0001-0001.jpeg",
         "test/PNEUMONIA/person1_bacteria_7.jpeg",
     ):
-        film(tmp_path / "chest_xray" / path)
+        film(tmp_path / inside / path)
     records = [record for record in mendeley.read(tmp_path) if isinstance(record, StudyRecord)]
-    assert records == list(mendeley.read(tmp_path / "chest_xray"))
+    assert records == list(mendeley.read(tmp_path / inside))
     assert [(r.patient, r.split, r.labels["pneumonia"]) for r in records] == [
         ("train-IM-0001", "train", 0.0),
         ("train-person1", "train", 1.0),
@@ -300,6 +301,20 @@ def test_the_mendeley_layout_is_read_with_or_without_its_top_folder(tmp_path: Pa
         ("test-IM-0001", "test", 0.0),
         ("test-person1", "test", 1.0),
     ]
+
+
+def test_a_mendeley_film_that_was_not_fetched_is_named_and_the_others_come_in(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TIMNET_HOME", str(tmp_path / "home"))
+    root = tmp_path / "chest_xray"
+    for number, part in enumerate(("train/NORMAL", "train/PNEUMONIA", "test/NORMAL", "test/PNEUMONIA")):
+        film(root / part / "IM-0001-0001.jpeg", number)
+    (root / "train/NORMAL/IM-0002-0001.jpeg").write_text(LFS_POINTER)
+    told: list[tuple[int, int | None]] = []
+    summary = mendeley.run(tmp_path, "mendeley", lambda done, total: told.append((done, total)))
+    assert (summary.films, summary.splits, sum(summary.skipped.values())) == (4, {"train": 2, "test": 2}, 1)
+    assert told[-1] == (5, 5)
 
 
 def test_another_layout_is_not_mendeleys(tmp_path: Path) -> None:

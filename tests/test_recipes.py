@@ -80,8 +80,8 @@ def test_shuffled_labels_teach_nothing_about_the_test_films(cohort_folder, tmp_p
     """The alarm for a leak: with labels dealt out at random, test films must stay unknown."""
     real = tasks.targets
 
-    def shuffled(cohort, task):
-        targets = real(cohort, task)
+    def shuffled(cohort, task, uncertain="ignore"):
+        targets = real(cohort, task, uncertain)
         y = targets.y_NL.copy()
         train = np.flatnonzero(cohort.films()["split"] == "train")
         y[train] = y[np.random.default_rng(1).permutation(train)]
@@ -116,6 +116,23 @@ def test_the_same_seed_gives_the_same_weights_and_losses(cohort_folder, tmp_path
     assert losses[0] == losses[1]
     description = [json.loads((tmp_path / name / "model.json").read_text()) for name in ("a", "b")]
     assert description[0]["weights_sha256"] == description[1]["weights_sha256"]
+
+
+def test_a_policy_for_uncertain_labels_changes_what_is_trained_on_and_not_what_is_tested_on(
+    cohort_folder, tmp_path
+):
+    cohort = store.Cohort.open(cohort_folder)
+    raw, split = cohort.labels()["Left opacity"], cohort.films()["split"]
+    train, test = raw[split == "train"], raw[split == "test"]
+    results = {}
+    for policy in ("ignore", "ones"):
+        settings = settings_finetune(cohort_folder, task="Left opacity", epochs=1, uncertain=policy)
+        results[policy] = done(settings, finetune.train, tmp_path / policy)
+    assert results["ignore"]["films"] == int((train >= 0).sum())
+    assert results["ones"]["films"] == int(train.notna().sum())
+    assert results["ones"]["positives"] == {"Left opacity": int((train.abs() == 1).sum())}
+    tested = [{row["n"] for row in results[policy]["test"]} for policy in results]
+    assert tested == [{int((test >= 0).sum())}] * 2
 
 
 def test_a_multi_label_task_reports_every_label_and_both_averages(cohort_folder, tmp_path):

@@ -68,10 +68,38 @@ def test_a_draw_has_the_stated_size_and_only_labelled_films(
 ) -> None:
     labelled = ~np.isnan(y_NL).all(axis=1)
     drawn = splits.draw(y_NL, fraction, seed)
-    classes = len(np.unique(splits.strata(y_NL[labelled])))
-    assert len(drawn) == max(round(fraction * labelled.sum()), classes)
+    stated, classes = round(fraction * labelled.sum()), len(np.unique(splits.strata(y_NL[labelled])))
+    # At most one film more for either way of each label.
+    assert max(stated, classes) <= len(drawn) <= max(stated, classes + 2 * y_NL.shape[1])
     assert labelled[drawn].all()
     assert (np.diff(drawn) > 0).all()
+
+
+@given(many_labels(), SEEDS, FRACTIONS)
+def test_every_draw_shows_every_class_and_every_label_both_ways(
+    y_NL: np.ndarray, seed: int, fraction: float
+) -> None:
+    labelled = y_NL[~np.isnan(y_NL).all(axis=1)]
+    drawn = y_NL[splits.draw(y_NL, fraction, seed)]
+    for value in (0.0, 1.0):
+        assert ((drawn == value).any(axis=0) == (labelled == value).any(axis=0)).all()
+    # The classes of all films, by their own definition: the rarest positive label, or none.
+    rarity = (labelled == 1).sum(axis=0)
+    rarest = [{rarity[row == 1].min()} if (row == 1).any() else {None} for row in drawn]
+    everywhere = [{rarity[row == 1].min()} if (row == 1).any() else {None} for row in labelled]
+    assert set().union(*rarest) == set().union(*everywhere)
+
+
+def test_a_label_that_never_stands_alone_is_in_every_draw() -> None:
+    # The first label is positive only beside one of three rarer ones, most of whose films are without it.
+    y_NL = np.zeros((400, 4))
+    for label in (1, 2, 3):
+        y_NL[label * 100 : label * 100 + 20, label] = 1
+        y_NL[label * 100 : label * 100 + 8, 0] = 1
+    for seed in range(20):
+        drawn = splits.draw(y_NL, 0.005, seed)
+        assert (y_NL[drawn] == 1).any(axis=0).all()
+        assert len(drawn) <= 6
 
 
 @given(one_label(), SEEDS)

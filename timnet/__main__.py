@@ -1,6 +1,6 @@
 """The command line: `python -m timnet COMMAND ...`, the same functions as the pages.
 
-match, diagnose, import csv|mendeley|demo, pretrain, evaluate, finetune, simulate, runs, run. Exit status 0,
+match, diagnose, import SOURCE, pretrain, evaluate, finetune, simulate, runs, run. Exit status 0,
 or 2 with one sentence on standard error for what cannot be done; never a traceback. `--json` prints one
 object on standard output.
 """
@@ -43,26 +43,28 @@ def diagnose(words: list[str]) -> None:
 
 def import_cohort(words: list[str]) -> None:
     """Import an export into a cohort under TIMNET_HOME."""
-    sources = {
-        "csv": arguments.ImportCsv,
-        "mendeley": arguments.ImportMendeley,
-        "demo": arguments.ImportDemo,
+    from timnet.cohorts.readers import csv_table, demo, mendeley, mimic_cxr, nih, open_i
+
+    sources: dict[str, tuple[type, Any]] = {
+        "mimic": (arguments.ImportMimic, mimic_cxr),
+        "open_i": (arguments.ImportOpenI, open_i),
+        "nih": (arguments.ImportNih, nih),
+        "mendeley": (arguments.ImportMendeley, mendeley),
+        "csv": (arguments.ImportCsv, csv_table),
+        "demo": (arguments.ImportDemo, demo),
     }
-    kind = words[0] if words else ""
+    kind = words[0].replace("-", "_") if words else ""
     if kind not in sources:
         raise Refused(f"import: expected {' or '.join(sources)}, got {kind or 'nothing'}")
-    asked: Any = arguments.parse(sources[kind], f"import {kind}", words[1:])
-    columns = {
+    shape, reader = sources[kind]
+    asked: Any = arguments.parse(shape, f"import {kind}", words[1:])
+    given = {
         key: value for key, value in vars(asked).items() if key not in ("root", "name", "json") and value
     }
-    from timnet.cohorts.readers import csv_table, demo, mendeley
-
-    readers: dict[str, Any] = {"csv": csv_table, "mendeley": mendeley, "demo": demo}
-    summary = readers[kind].run(
-        asked.root, asked.name, progress=ProgressLine("reading films").done, **columns
-    )
-    told = summary.as_dict()
-    _show(told, asked.json, [f"{key}: {value}" for key, value in told.items()])
+    line = ProgressLine("reading films")
+    summary = reader.run(asked.root, asked.name, progress=line.done, **given)
+    line.end()
+    _show(summary.as_dict(), asked.json, _summed_up(summary))
 
 
 def pretrain(words: list[str]) -> None:
@@ -226,6 +228,25 @@ def _trainer() -> worker.Train:
         return finetune.train(settings, folder, events)
 
     return train
+
+
+def _summed_up(summary: Any) -> list[str]:
+    """Return an import's summary as lines for a person."""
+
+    def counted(counts: dict[str, int]) -> str:
+        return ", ".join(f"{name} {count}" for name, count in counts.items()) or "none"
+
+    lines = [
+        f"{summary.name}: {summary.studies} studies of {summary.patients} patients, {summary.films} films",
+        f"studies with findings: {summary.with_findings}",
+        f"films by split: {counted(summary.splits)}",
+        f"films positive by label: {counted(summary.labels)}",
+        f"left out: {sum(summary.skipped.values())}",
+        *(f"  {count:>7}  {reason}" for reason, count in summary.skipped.items()),
+        *(f"  such as {example}" for example in summary.first_skipped),
+        *(f"note: {note}" for note in summary.notes),
+    ]
+    return [*lines, f"seconds: {summary.seconds}"]
 
 
 def _number(row: dict[str, Any]) -> str:

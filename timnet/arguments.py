@@ -85,8 +85,54 @@ class ImportCsv:
     """Column of splits: train, val, test."""
     view: str | None = None
     """Column of views: PA, AP, lateral."""
+    sex: str | None = None
+    """Column of the patients' sex."""
+    age: str | None = None
+    """Column of the patients' age in years."""
     labels: tuple[str, ...] = ()
-    """Label columns: 1, 0, -1 (uncertain) or blank (unknown)."""
+    """Label columns, or patterns of them ('label_*'): 1, 0, -1 (uncertain) or blank (unknown)."""
+    mapping: Path | None = None
+    """A TOML file that names the columns by the words above; words given here come before it."""
+    json: bool = False
+    """Print one JSON object."""
+
+
+@dataclass(frozen=True)
+class ImportMimic:
+    """Make a cohort of MIMIC-CXR-JPG: files/ and mimic-cxr-2.0.0-*.csv.gz, with the reports of MIMIC-CXR."""
+
+    root: Annotated[Path, tyro.conf.Positional]
+    """Folder with files/ and the tables."""
+    name: str = "mimic"
+    """Name of the cohort."""
+    reports: Path | None = None
+    """mimic-cxr-reports.zip or its folder, where it is neither in the folder nor beside it."""
+    json: bool = False
+    """Print one JSON object."""
+
+
+@dataclass(frozen=True)
+class ImportOpenI:
+    """Make a cohort of Open-i: indiana_reports.csv and indiana_projections.csv, or ecgen-radiology/*.xml."""
+
+    root: Annotated[Path, tyro.conf.Positional]
+    """Folder with the reports and images/."""
+    name: str = "open_i"
+    """Name of the cohort."""
+    json: bool = False
+    """Print one JSON object."""
+
+
+@dataclass(frozen=True)
+class ImportNih:
+    """Make a cohort of NIH ChestX-ray14: images/ and Data_Entry_2017_v2020.csv, with boxes and lists."""
+
+    root: Annotated[Path, tyro.conf.Positional]
+    """Folder with images/, or images_001/ to images_012/."""
+    name: str = "nih"
+    """Name of the cohort."""
+    tables_in: Path | None = None
+    """Folder with the tables and lists, where they are not beside the images."""
     json: bool = False
     """Print one JSON object."""
 

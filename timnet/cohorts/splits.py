@@ -84,12 +84,11 @@ def order(y_NL: np.ndarray, seed: int) -> np.ndarray:
         seed: same labels and seed, same order.
 
     Returns:
-        (M,) int indices into the N rows. One row of every class (see `strata`) comes first; with two classes
-        every prefix holds each within one row of its proportion.
+        (M,) int indices into the N rows. One row of every class (see `strata`) comes first, then what shows
+        the labels that these do not show both ways; with two classes every prefix holds each within one row
+        of its proportion.
     """
-    y_NL = _as_table(y_NL)
-    labelled = np.flatnonzero(~np.isnan(y_NL).all(axis=1))
-    return labelled[_interleave(strata(y_NL[labelled]), np.random.default_rng(seed))]
+    return _order(_as_table(y_NL), seed)[0]
 
 
 def draw(y_NL: np.ndarray, fraction: float, seed: int) -> np.ndarray:
@@ -101,7 +100,8 @@ def draw(y_NL: np.ndarray, fraction: float, seed: int) -> np.ndarray:
         seed: of the order.
 
     Returns:
-        Sorted int indices into the N rows: max(round(fraction * M), classes) of the M labelled ones.
+        Sorted int indices into the N rows: round(fraction * M) of the M labelled ones, or as many as show
+        every class, and every label positive and negative where it is known so, if those are more.
 
     Raises:
         CohortError: a fraction out of range, or no labelled row.
@@ -109,11 +109,26 @@ def draw(y_NL: np.ndarray, fraction: float, seed: int) -> np.ndarray:
     if not 0 < fraction <= 1:
         raise CohortError(f"fraction: expected above 0 and at most 1, got {fraction}")
     y_NL = _as_table(y_NL)
-    ordered = order(y_NL, seed)
+    ordered, needed = _order(y_NL, seed)
     if not len(ordered):
         raise CohortError(f"labels: expected at least one labelled film, got {len(y_NL)} films without")
-    classes = len(np.unique(strata(y_NL[ordered])))
-    return np.sort(ordered[: max(round(fraction * len(ordered)), classes)])
+    return np.sort(ordered[: max(round(fraction * len(ordered)), needed)])
+
+
+def _order(y_NL: np.ndarray, seed: int) -> tuple[np.ndarray, int]:
+    """Return the order of the labelled rows, and how many of its first ones show all that there is."""
+    labelled = np.flatnonzero(~np.isnan(y_NL).all(axis=1))
+    stratum = strata(y_NL[labelled])
+    ordered = labelled[_interleave(stratum, np.random.default_rng(seed))]
+    y_ML = y_NL[ordered]
+    shows = np.concatenate([y_ML > 0.5, y_ML <= 0.5], axis=1)  # nan is neither
+    first = list(range(len(np.unique(stratum))))
+    # A label whose every positive film has a rarer label too is in no class of its own.
+    for column in np.flatnonzero(shows.any(axis=0)):
+        if not shows[first, column].any():
+            first.append(int(shows[:, column].argmax()))
+    rest = np.setdiff1d(np.arange(len(ordered)), first)
+    return np.concatenate([ordered[first], ordered[rest]]), len(first)
 
 
 def _interleave(stratum_N: np.ndarray, rng: np.random.Generator) -> np.ndarray:

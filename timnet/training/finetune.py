@@ -47,8 +47,12 @@ def train(settings: config.Finetune, folder: Path, events: Events) -> dict[str, 
         ValueError: the cohort, task, split or initialisation cannot be used; the message says why.
     """
     cohort = store.Cohort.open(store.find(settings.cohort))
-    targets = tasks.targets(cohort, settings.task, settings.uncertain)
     table = cohort.films()
+    targets = tasks.targets(cohort, settings.task, settings.uncertain)
+    # A policy is for training: whatever it is, the test is on the labels that are known.
+    train_N1 = (table["split"] == TRAIN).to_numpy()[:, None]
+    known_NL = tasks.targets(cohort, settings.task).y_NL
+    targets = replace(targets, y_NL=np.where(train_N1, targets.y_NL, known_NL))
     train_rows, test_rows = _rows(table, targets.y_NL, cohort.name)
     drawn = train_rows[splits.draw(targets.y_NL[train_rows], settings.fraction, settings.seed)]
 

@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from timnet.cohorts import store
-from timnet.cohorts.readers import csv_table
+from timnet.cohorts.readers import csv_table, tables
 from timnet.cohorts.records import CohortError, Progress, Summary
 
 TABLE, TRUTH = "studies.csv", "truth.jsonl.gz"
@@ -62,9 +62,15 @@ class Truth:
 def run(root: Path, name: str = "demo", progress: Progress | None = None) -> Summary:
     """Import the simulated films below `root` as the cohort `name`; CohortError if there are none."""
     table, _ = _files(root)
-    records = list(csv_table.read(root, table=TABLE, text="report", labels=_labels(table)))
     folder = store.place(name)
-    return store.write(folder, source=SOURCE, root=root, records=records, notes=[NOTE], progress=progress)
+    return store.write(
+        folder,
+        source=SOURCE,
+        root=root,
+        records=csv_table.read(root, table=TABLE, text="report", labels=_labels(table)),
+        notes=[NOTE],
+        progress=tables.out_of(progress, tables.count_rows(tables.open_table(table))),
+    )
 
 
 def truth(root: Path) -> dict[str, Truth]:

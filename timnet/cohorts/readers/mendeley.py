@@ -13,21 +13,29 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from timnet.cohorts import store
+from timnet.cohorts.readers import tables
 from timnet.cohorts.records import CohortError, FilmRecord, Progress, Skipped, StudyRecord, Summary
 
 LABEL = "pneumonia"
 CLASSES = {"NORMAL": 0.0, "PNEUMONIA": 1.0}
 # The numbers of val continue those of train (persons up to 1945 there, from 1946 here): one numbering.
 OFFICIAL = {"train": "train", "val": "train", "test": "test"}
+# As the archives unpack: Mendeley's ChestXRay2017, Kaggle's copy with its folder twice.
+_INSIDE = ("chest_xray", "chest_xray/chest_xray", "ChestXRay2017/chest_xray")
 _SUFFIXES = {".jpeg", ".jpg", ".png"}
 _PERSON = re.compile(r"(person\d+)_|((?:NORMAL\d*-)?IM-\d+)-|((?:NORMAL|BACTERIA|VIRUS)-\d+)-")
 
 
 def run(root: Path, name: str, progress: Progress | None = None) -> Summary:
     """Import the films below `root` as the cohort `name`; CohortError if the layout is another."""
-    folder = store.place(name)
+    folder, top = store.place(name), _top(root)
+    total = sum(1 for _ in _films(top))
     return store.write(
-        folder, source="mendeley", root=_top(root), records=list(read(root)), progress=progress
+        folder,
+        source="mendeley",
+        root=top,
+        records=read(root),
+        progress=tables.out_of(progress, total),
     )
 
 
@@ -35,27 +43,21 @@ def read(root: Path) -> Iterator[StudyRecord | Skipped]:
     """Yield one study a film, labelled pneumonia 0 or 1, with its official split.
 
     Args:
-        root: the folder that holds train and test, or the one that holds chest_xray.
+        root: the folder that holds train and test, or one that the archive was unpacked into.
 
     Raises:
         CohortError: no folder train or test with NORMAL and PNEUMONIA in it.
     """
-    top = _top(root)
-    for part, split in OFFICIAL.items():
-        for label, value in CLASSES.items():
-            folder = top / part / label
-            for path in sorted(folder.iterdir()) if folder.is_dir() else ():
-                if path.name.startswith(".") or path.suffix.lower() not in _SUFFIXES:
-                    continue
-                relative = f"{part}/{label}/{path.name}"
-                yield StudyRecord(
-                    study=relative,
-                    patient=f"{split}-{person(path.stem)}",
-                    report="",
-                    films=(FilmRecord(relative),),
-                    labels={LABEL: value},
-                    split=split,
-                )
+    for relative in _films(_top(root)):
+        part, label, name = relative.split("/")
+        yield StudyRecord(
+            study=relative,
+            patient=f"{OFFICIAL[part]}-{person(Path(name).stem)}",
+            report="",
+            films=(FilmRecord(relative),),
+            labels={LABEL: CLASSES[label]},
+            split=OFFICIAL[part],
+        )
 
 
 def person(stem: str) -> str:
@@ -64,8 +66,17 @@ def person(stem: str) -> str:
     return next(group for group in found.groups() if group) if found else stem
 
 
+def _films(top: Path) -> Iterator[str]:
+    for part in OFFICIAL:
+        for label in CLASSES:
+            folder = top / part / label
+            for path in sorted(folder.iterdir()) if folder.is_dir() else ():
+                if not path.name.startswith(".") and path.suffix.lower() in _SUFFIXES:
+                    yield f"{part}/{label}/{path.name}"
+
+
 def _top(root: Path) -> Path:
-    for top in (root, root / "chest_xray"):
+    for top in (root, *(root / inside for inside in _INSIDE)):
         if all((top / part / label).is_dir() for part in ("train", "test") for label in CLASSES):
             return top
     raise CohortError(
