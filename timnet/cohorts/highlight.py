@@ -1,7 +1,7 @@
 """Which words of a report a search has found: the index marks them itself, on the texts at hand.
 
-Owns the cutting of texts into pieces, found or not. The tokenizer of the cohort's index reads them, so endings,
-accents, phrases and `effus*` are found as they were searched. Text stays text: no markup is made.
+Owns the cutting of texts into pieces, found or not. The tokenizer of the cohort's index reads them, so
+endings, accents, phrases and `effus*` are found as they were searched. Text stays text: no markup is made.
 """
 
 from __future__ import annotations

@@ -21,7 +21,11 @@ from PIL import Image
 
 from timnet import config
 from timnet.cohorts import decoding, films, schema, splits, store, tasks
+from timnet.cohorts.choices import Choices
+from timnet.cohorts.choices import of as choices_of
+from timnet.cohorts.facets import Facets
 from timnet.cohorts.films import Film, View
+from timnet.cohorts.queries import Filters
 from timnet.cohorts.store import Cohort
 from timnet.evaluation.efficiency import FRACTIONS
 from timnet.training import runs
@@ -54,6 +58,37 @@ def cohort(name: str) -> Cohort:
 @st.cache_resource(max_entries=8, show_spinner=False)
 def _cohort(folder: str, stamp: int) -> Cohort:
     return Cohort.open(Path(folder))
+
+
+def choices(of: Cohort) -> Choices:
+    """Return what a cohort can be filtered by."""
+    return _choices(str(of.folder), of.identity, of)
+
+
+@st.cache_data(max_entries=32, show_spinner=False)
+def _choices(folder: str, identity: str, _of: Cohort) -> Choices:
+    return choices_of(_of)
+
+
+def count(of: Cohort, wanted: Filters) -> int:
+    """Return how many studies filters leave."""
+    return _count(str(of.folder), of.identity, repr(sorted(wanted.items())), wanted, of)
+
+
+# The key is the filters' text: nan, which no key equals, is a value of them.
+@st.cache_data(max_entries=512, show_spinner=False)
+def _count(folder: str, identity: str, key: str, _wanted: Filters, _of: Cohort) -> int:
+    return _of.count(**_wanted)
+
+
+def facets(of: Cohort, wanted: Filters) -> Facets:
+    """Return what the studies that filters leave hold, in counts."""
+    return _facets(str(of.folder), of.identity, repr(sorted(wanted.items())), wanted, of)
+
+
+@st.cache_resource(max_entries=64, show_spinner="Counting …")
+def _facets(folder: str, identity: str, key: str, _wanted: Filters, _of: Cohort) -> Facets:
+    return _of.facets(**_wanted)
 
 
 def uploaded(data: bytes, name: str) -> Film:

@@ -16,7 +16,6 @@ import pandas as pd
 import streamlit as st
 
 from timnet import config, plots
-from timnet.cohorts import films
 from timnet.cohorts.films import Film
 from timnet.cohorts.readers.demo import Truth
 from timnet.training import runs, worker
@@ -82,19 +81,16 @@ def choose(checkpoints: list[Checkpoint], label: str, key: str) -> Checkpoint:
     return chosen
 
 
-def outlined(pixels: np.ndarray, truth: Truth) -> np.ndarray:
-    """Ask whether to show where the findings lie; return the film (H, W), with outlines (H, W, 3) if so."""
-    if not truth.findings or not st.toggle("Show where the findings are", key="explore_truth"):
-        return pixels
-    from scipy import ndimage
-
-    colours = np.repeat(films.to_uint8(pixels)[:, :, None], 3, axis=2)
-    for placed in truth.findings:
-        mask = placed.mask()
-        colours[mask & ~ndimage.binary_erosion(mask)] = (255, 140, 60)
-    told = [" ".join(filter(None, (placed.facts["side"], placed.kind))) for placed in truth.findings]
+def outlines(truths: Mapping[str, Truth]) -> dict[str, list[np.ndarray]]:
+    """Ask whether to show where the findings of simulated films lie; return each film's masks if so."""
+    if not any(truth.findings for truth in truths.values()):
+        return {}
+    if not st.toggle("Show where the findings are", key="explore_truth"):
+        return {}
+    placed = [each for truth in truths.values() for each in truth.findings]
+    told = dict.fromkeys(" ".join(filter(None, (each.facts["side"], each.kind))) for each in placed)
     st.caption("Outlined: " + notices.plain(", ".join(told).replace("_", " ")))
-    return colours
+    return {path: [each.mask() for each in truth.findings] for path, truth in truths.items()}
 
 
 def film_and_map(reading: Reading, names: Mapping[str, str], key: str) -> None:
