@@ -2,7 +2,7 @@
 
 import streamlit as st
 
-from timnet.ui import demo, filters, frame, loaders, notices, results, study
+from timnet.ui import demo, filters, frame, imports, loaders, notices, results, study
 
 frame.require()
 st.title("Explore a cohort")
@@ -13,7 +13,10 @@ st.markdown(
 
 names = demo.cohorts()
 if not names:
-    notices.no_cohort()
+    notice = st.container()
+    imports.ask()
+    with notice:
+        notices.no_cohort()
 
 with notices.sentences():
     with st.container(horizontal=True, vertical_alignment="bottom"):
@@ -41,3 +44,4 @@ with notices.sentences():
     # Last, because counts over a large cohort take longer than what stands below them.
     with charts:
         results.counts(cohort, wanted)
+imports.ask()

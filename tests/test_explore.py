@@ -4,6 +4,7 @@ import csv
 import io
 import json
 import math
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,7 @@ from PIL import Image
 from streamlit.testing.v1 import AppTest
 
 from timnet import config
-from timnet.cohorts import choices
+from timnet.cohorts import choices, jobs
 from timnet.cohorts.readers import csv_table
 from timnet.cohorts.store import Cohort
 from timnet.ui import results, spreadsheet
@@ -211,3 +212,41 @@ def test_a_cohort_offers_the_views_sexes_and_ages_that_it_holds(tmp_path: Path) 
     ]
     told = choices.of(Cohort.open(_home(tmp_path, rows) / "made"))
     assert told == choices.Choices(views=("PA", ""), sexes=("F", ""), ages=(31, 70))
+
+
+def test_an_uploaded_table_with_its_films_becomes_a_cohort(open_page: Open, tmp_path: Path) -> None:
+    app = open_page(tmp_path / "home")
+    app.session_state["import_open"] = True
+    app.run()
+    app.segmented_control(key="import_from").set_value("Upload").run()
+    film = io.BytesIO()
+    Image.fromarray(np.arange(1024, dtype=np.uint16).reshape(32, 32).astype(np.uint8)).save(film, "PNG")
+    app.file_uploader(key="import_files").set_value(
+        [
+            ("films.csv", b"path,report\nfilm.png,Clear lungs.\n", "text/csv"),
+            ("film.png", film.getvalue(), ""),
+        ]
+    )
+    app.text_input(key="import_name").set_value("mine")
+    app.button(key="import_go").click().run()
+    assert not app.exception and not app.error
+    deadline = time.monotonic() + 60
+    while jobs.jobs()[0].state == "running" and time.monotonic() < deadline:
+        time.sleep(0.2)
+    app.run()
+    assert not app.exception and not app.error
+    assert app.selectbox(key="cohort").options == ["mine"]
+    assert any("1 studies of 1 patients, 1 films" in text.value for text in app.text)
+
+
+def test_a_folder_outside_those_opened_is_refused_in_one_sentence(
+    open_page: Open, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TIMNET_IMPORTS", str(tmp_path))
+    app = open_page()
+    app.session_state["import_open"] = True
+    app.run()
+    app.text_input(key="import_folder").set_value("/etc")
+    app.text_input(key="import_name").set_value("mine")
+    app.button(key="import_go").click().run()
+    assert not app.exception and "expected a folder inside" in app.error[0].value
