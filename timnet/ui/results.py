@@ -17,9 +17,9 @@ from timnet.cohorts.queries import Filters
 from timnet.cohorts.store import Cohort
 from timnet.ui import loaders, notices, spreadsheet
 
-PAGE = 8
+PAGE = 12
 GALLERY, TABLE = "Gallery", "Table"
-CELL = 150
+CELL = 112
 """Width of a study in the gallery, in pixels of the page."""
 
 
@@ -63,7 +63,7 @@ def _gallery(cohort: Cohort, studies: pd.DataFrame, at: int) -> int:
     cells = st.container(horizontal=True, gap="small")
     for row, picture in enumerate(_pictures(cohort, studies)):
         study = str(studies["study"][row])
-        with cells.container(border=True, width=CELL, key=f"explore_cell_{row}"):
+        with cells.container(width=CELL, gap="xsmall", key=f"explore_cell_{row}"):
             if picture:
                 st.image(picture, width="stretch", alt="First film of the study below")
             else:

@@ -79,7 +79,9 @@ class Viewer {
   tell() {
     const { view, film, rightEdge } = this.active
     const inverted = view.inverted ? ", inverted" : ""
-    const turned = view.turns % 4 ? `, turned ${90 * (((view.turns % 4) + 4) % 4)} degrees` : ""
+    // A turn is told as the eye sees it: behind a flip it goes the other way round.
+    const quarters = (((view.flipped ? -view.turns : view.turns) % 4) + 4) % 4
+    const turned = quarters ? `, turned ${90 * quarters} degrees` : ""
     const flipped = view.flipped ? ", flipped: left and right are swapped" : ", not flipped"
     const hung = film.note && film.sides ? `, ${film.note}` : ""
     const right = film.sides ? `. Patient's right is at the ${rightEdge} (R)${hung}` : `. ${film.note}`
