@@ -1,282 +1,350 @@
 """A cohort in the making: every film is decoded once, whatever cannot be used is named and counted.
 
-Owns which studies and films are let in, the films' order (that of the records), and the splits of studies
-that brought none. Refuses twice the same study or film, labels other than 0 to 1 and -1, and an import
-without a film.
+Owns which studies and films are let in, their order (that of the records), and the batches from which a
+killed import goes on: pixels are on the disk before the transaction that counts them. Refuses twice the same
+study or film, labels other than 0 to 1 and -1, and what follows the first record that changed since the kill.
 """
 
 from __future__ import annotations
 
+import hashlib
 import json
 import math
-import secrets
+import re
 import sqlite3
 import time
 from collections import Counter, deque
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import closing
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import Future
+from dataclasses import asdict, astuple, dataclass, replace
 from pathlib import Path
 
-import numpy as np
-import pandas as pd
-
-from timnet.cohorts import films, pixels, reports, schema, splits
+from timnet.cohorts import intake, labelling, pixels, reports, schema
+from timnet.cohorts.intake import Taken
+from timnet.cohorts.previous import Previous
 from timnet.cohorts.records import (
     SPLITS,
-    UNCERTAIN,
     CohortError,
     FilmRecord,
     PathError,
     Progress,
     Skipped,
     StudyRecord,
-    Summary,
     film_path,
-    fold,
-    read_inside,
 )
 
-AHEAD = 16  # studies whose films may wait for their turn
+AHEAD = 32  # records whose films may wait for their turn
+COMMIT_SECONDS, COMMIT_FILMS = 5.0, 4096  # of work that a kill may cost
 MAX_REASONS = 40  # different reasons that a summary names; the rest is counted together
 NUM_EXAMPLES = 8
+# Control characters and halves of characters: neither names anybody, and counts are separated by the former.
+_NO_TEXT = re.compile(r"[\x00-\x1f\ud800-\udfff]")
+
+# What the draft has taken in, record by record, with the state of its tables after each.
+CONSUMED = """
+CREATE TABLE consumed (
+    record INTEGER PRIMARY KEY, digest BLOB NOT NULL, skipped TEXT NOT NULL,
+    studies INTEGER NOT NULL, films INTEGER NOT NULL, labels INTEGER NOT NULL, sources INTEGER NOT NULL
+)
+"""
+_STUDY = """
+INSERT INTO studies (id, study, patient, split, sex, age, film, films, views, has_findings, signs)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+"""
+_FILM = f"INSERT INTO films VALUES ({', '.join('?' * 14)})"
+# Rows of a study, those that others refer to last.
+_CUT = (
+    "DELETE FROM labels WHERE study > :studies",
+    "DELETE FROM sentences WHERE study > :studies",
+    "DELETE FROM boxes WHERE film >= :films",
+    "DELETE FROM films WHERE film >= :films",
+    "DELETE FROM reports WHERE study > :studies",
+    "DELETE FROM studies WHERE id > :studies",
+    "DELETE FROM label_names WHERE label >= :labels",
+    "DELETE FROM label_sources WHERE source >= :sources",
+    "DELETE FROM consumed WHERE record >= :record",
+)
 
 
 @dataclass(frozen=True)
-class _Loaded:
-    """What the cohort keeps of a decoded film."""
+class _Waiting:
+    """A record that was let in or refused, its films being read."""
 
-    path: str
-    view: str | None
-    row_SS: np.ndarray
-    columns: tuple[object, ...]  # of the table films, from rows on
-    sha256: str
+    record: StudyRecord | Skipped
+    digest: bytes
+    is_let_in: bool
+    skipped: list[Skipped]
+    films: list[tuple[FilmRecord, Future[Taken | Skipped] | Taken]]
 
 
-def _load(root: Path, record: FilmRecord, path: str, side: int) -> _Loaded | Skipped:
-    try:
-        film = films.read_film(read_inside(root, path, films.MAX_BYTES), name=path)
-    except (PathError, films.FilmError) as error:
-        return Skipped(path, error.reason if isinstance(error, films.FilmError) else str(error))
-    spacing = film.spacing_mm or (None, None)
-    columns = (film.rows, film.columns, *spacing, film.kind, film.bits, film.sha256)
-    return _Loaded(path, record.view or film.view, pixels.letterbox(film, side), columns, film.sha256)
+@dataclass(frozen=True)
+class _State:
+    """How much the draft's tables hold."""
+
+    record: int
+    studies: int
+    films: int
+    labels: int
+    sources: int
 
 
 class Draft:
-    """A cohort in the making, in a folder of its own."""
+    """A cohort in the making: an open database and the file of its pixels."""
 
-    def __init__(self, place: Path, source: str, root: Path, side: int) -> None:
-        self._place, self._source, self._root, self._side = place, source, root, side
-        self._cache = pixels.cache_path(place, side, "draft")
-        self._skipped: Counter[str] = Counter()
-        self._examples: list[str] = []
+    def __init__(
+        self, connection: sqlite3.Connection, cache: Path, root: Path, side: int, label_source: str
+    ) -> None:
+        self._connection, self._cache, self._root, self._side = connection, cache, root, side
+        names = connection.execute("SELECT name FROM label_sources ORDER BY source")
+        self._sources = [name for (name,) in names]
+        self._label_source = label_source
+        self._labels = labelling.label_names(connection)
+        self._state = _State(0, 0, 0, 0, len(dict.fromkeys((*schema.SOURCES, label_source))))
+        self._names: set[str] = set()
         self._paths: set[str] = set()
-        self._studies: set[str] = set()
-        self._labels: dict[str, int] = {}
-        self._sha256s: list[str] = []
+        self.skipped: Counter[str] = Counter()
+        self.examples: list[str] = []
         self._done = 0
-        self.fingerprint = ""
 
-    def fill(self, records: Iterable[StudyRecord | Skipped], progress: Progress | None) -> None:
-        """Decode every film and write studies, films and labels, in one transaction."""
-        total = None
-        if isinstance(records, Sequence):
-            total = sum(len(record.films) for record in records if isinstance(record, StudyRecord))
-        with (
-            closing(sqlite3.connect(self._place / schema.DATABASE, isolation_level=None)) as connection,
-            pixels.Writer(self._cache, self._side) as cache,
-            ThreadPoolExecutor(pixels.WORKERS) as pool,
-        ):
-            # The draft is thrown away if anything happens, so it needs no journal of its own.
-            connection.executescript(
-                f"PRAGMA journal_mode=OFF; PRAGMA synchronous=OFF; {schema.SCHEMA} BEGIN;"
-            )
-            connection.execute("PRAGMA foreign_keys=ON")
-            for study, waiting in self._ahead(pool, records):
-                loaded = []
-                for future in waiting:
-                    film = future.result()
-                    if isinstance(film, Skipped):
-                        self._skip(film)
-                    else:
-                        loaded.append(film)
-                    self._done += 1
-                    if progress is not None:
-                        progress(self._done, total)
-                if loaded or not study.films:  # a report alone can be searched for
-                    self._insert(connection, study, loaded, cache)
-            connection.execute("COMMIT")
-        if progress is not None and total is not None and self._done != total:
-            progress(total, total)  # films that were refused unread count as done
+    def fill(
+        self,
+        records: Iterable[StudyRecord | Skipped],
+        previous: Previous,
+        num_films: int | None = None,
+        progress: Progress | None = None,
+    ) -> str:
+        """Take in the records that follow those the draft holds; return the checksum of the pixels."""
+        total = _num_films(records) if num_films is None else num_films
 
-    def finish(
-        self, name: str, shares: Mapping[str, float], seed: int, notes: Sequence[str], started: float
-    ) -> Summary:
-        """Draw missing splits, index, and sum up; CohortError if no film came in."""
-        if not self._sha256s:
-            why = "; ".join(f"{reason} ({count})" for reason, count in self._skipped.most_common(3))
-            raise CohortError(f"{name}: no film could be imported: {why or 'the export lists none'}")
-        self.fingerprint = pixels.fingerprint(self._sha256s)
-        with closing(sqlite3.connect(self._place / schema.DATABASE)) as connection:
-            connection.executescript("PRAGMA journal_mode=OFF; PRAGMA synchronous=OFF;")
-            drawn = self._draw_splits(connection, shares, seed)
-            connection.executescript(schema.INDEXES)
-            summary = self._sum_up(connection, name, (*notes, *drawn), started)
-            facts = {
-                "source": self._source,
-                "root": str(self._root),
-                "identity": secrets.token_hex(8),
-                "fingerprint": self.fingerprint,
-                "films": str(summary.films),
-                "summary": json.dumps(summary.as_dict()),
-            }
-            connection.executemany("INSERT INTO meta VALUES (?, ?)", facts.items())
-            connection.execute(f"PRAGMA user_version={schema.VERSION}")
-            connection.commit()
-        self._cache.rename(pixels.cache_path(self._place, self._side, self.fingerprint))
-        return summary
+        def tell() -> None:
+            if progress is not None:
+                progress(self._done, total)
 
-    def _ahead(
-        self, pool: ThreadPoolExecutor, records: Iterable[StudyRecord | Skipped]
-    ) -> Iterator[tuple[StudyRecord, list[Future[_Loaded | Skipped]]]]:
-        """Yield studies in order while the films of the next ones are already being read."""
-        queue: deque[tuple[StudyRecord, list[Future[_Loaded | Skipped]]]] = deque()
-        for record in records:
-            if isinstance(record, Skipped):
-                self._skip(record)
+        (held,) = self._connection.execute("SELECT count(*) FROM consumed").fetchone()
+        (films,) = self._connection.execute("SELECT count(*) FROM films").fetchone()
+        with pixels.Writer(self._cache, self._side, keep=films) as cache, intake.Pool() as pool:
+            self._begin()
+            queue: deque[_Waiting] = deque()
+            for number, record in enumerate(records):
+                is_let_in, skipped, paths = self._let_in(record)
+                digest = _digest(record)
+                if number < held:
+                    if self._go_over(number, record, digest):
+                        continue
+                    self._cut(cache)
+                    held = number
+                if number == held and self._done:
+                    tell()
+                waiting: list[tuple[FilmRecord, Future[Taken | Skipped] | Taken]] = []
+                for film, path in paths:
+                    known = previous.find(path)
+                    waiting.append((film, known or pool.submit(intake.take, self._root, path, self._side)))
+                queue.append(_Waiting(record, digest, is_let_in, skipped, waiting))
+                if len(queue) > AHEAD:
+                    self._take_in(queue.popleft(), cache, tell)
+            if self._state.record < held:
+                self._cut(cache)
+            while queue:
+                self._take_in(queue.popleft(), cache, tell)
+            self._commit(cache)
+            return cache.sha256
+
+    def digest(self) -> str:
+        """Return the digest of all records taken in, in order."""
+        rows = self._connection.execute("SELECT digest FROM consumed ORDER BY record")
+        return _joined(digest for (digest,) in rows)
+
+    def _begin(self) -> None:
+        self._connection.execute("BEGIN")
+        self._batch_started, self._batch_films = time.monotonic(), self._state.films
+
+    def _commit(self, cache: pixels.Writer) -> None:
+        """End a batch: what the database counts is then on the disk, pixels and rows."""
+        cache.sync()
+        self._connection.execute("COMMIT")
+
+    def _go_over(self, number: int, record: StudyRecord | Skipped, digest: bytes) -> bool:
+        """Count a record that the draft holds already; False if it is no longer the same."""
+        found = self._connection.execute("SELECT * FROM consumed WHERE record = ?", (number,)).fetchone()
+        if found[1] != digest:
+            return False
+        self._state = _State(number + 1, *found[3:])
+        for row, reason in json.loads(found[2]):
+            self._skip(Skipped(row, reason))
+        self._done += len(record.films) if isinstance(record, StudyRecord) else 0
+        return True
+
+    def _cut(self, cache: pixels.Writer) -> None:
+        """Drop what follows the records gone over, from the database first."""
+        for statement in _CUT:
+            self._connection.execute(statement, asdict(self._state))
+        self._connection.execute("COMMIT")
+        cache.cut(self._state.films)
+        del self._labels[self._state.labels :], self._sources[self._state.sources :]
+        self._begin()
+
+    def _let_in(
+        self, record: StudyRecord | Skipped
+    ) -> tuple[bool, list[Skipped], list[tuple[FilmRecord, str]]]:
+        """Return whether a record is let in, what of it is refused, and the films that are to be read."""
+        if isinstance(record, Skipped):
+            return False, [record], []
+        if reason := self._refused(record):
+            return False, [Skipped(record.study, reason)], []
+        self._names.add(record.study)
+        skipped, paths = list[Skipped](), list[tuple[FilmRecord, str]]()
+        for film in record.films:
+            try:
+                path = film_path(film.path)
+                if path in self._paths:
+                    raise PathError("film is listed twice")
+            except PathError as error:
+                skipped.append(Skipped(repr(film.path[:120]), str(error)))
                 continue
-            if reason := self._refused(record):
-                self._skip(Skipped(record.study, reason))
-                continue
-            self._studies.add(record.study)
-            waiting = []
-            for film in record.films:
-                try:
-                    path = self._new_path(film)
-                except PathError as error:
-                    self._skip(Skipped(repr(film.path[:120]), str(error)))
-                    continue
-                waiting.append(pool.submit(_load, self._root, film, path, self._side))
-            queue.append((record, waiting))
-            if len(queue) > AHEAD:
-                yield queue.popleft()
-        yield from queue
+            self._paths.add(path)
+            paths.append((film, path))
+        return True, skipped, paths
 
     def _refused(self, record: StudyRecord) -> str | None:
-        if record.study in self._studies:
+        if record.study in self._names:
             return "study is listed twice"
         if not record.study.strip() or not record.patient.strip():
             return "study or patient has no identifier"
-        try:
-            f"{record.study}{record.patient}{record.sex}".encode()
-        except UnicodeEncodeError:
+        if _NO_TEXT.search(f"{record.study}{record.patient}{record.sex}"):
             return "an identifier is not text"
         if not record.films and not record.report.strip():
             return "study lists no film"
         if record.split is not None and record.split not in SPLITS:
             return f"split is none of {', '.join(SPLITS)}"
-        for value in record.labels.values():
-            if not (math.isnan(value) or value == UNCERTAIN or 0 <= value <= 1):
+        for said in (record.labels, *record.other_labels.values()):
+            if not all(math.isnan(value) or schema.is_value(value) for value in said.values()):
                 return "a label is not 0 to 1 or -1 (uncertain)"
         return None
 
-    def _new_path(self, film: FilmRecord) -> str:
-        path = film_path(film.path)
-        if path in self._paths:
-            raise PathError("film is listed twice")
-        self._paths.add(path)
-        return path
+    def _take_in(self, waiting: _Waiting, cache: pixels.Writer, tell: Callable[[], None]) -> None:
+        """Write a record's study and films, once they are read, and what was left out of it."""
+        record, skipped = waiting.record, list(waiting.skipped)
+        taken: list[tuple[FilmRecord, Taken]] = []
+        for film, result in waiting.films:
+            found = result if isinstance(result, Taken) else result.result()
+            if isinstance(found, Skipped):
+                skipped.append(found)
+            else:
+                taken.append((film, found))
+            self._done += 1
+            tell()
+        if isinstance(record, StudyRecord) and len(record.films) > len(waiting.films):
+            self._done += len(record.films) - len(waiting.films)  # refused unread
+            tell()
+        for each in skipped:
+            self._skip(each)
+        if isinstance(record, StudyRecord) and waiting.is_let_in and (taken or not record.films):
+            self._insert(record, taken, cache)  # a report alone can be searched for
+        state = self._state = replace(
+            self._state, record=self._state.record + 1, labels=len(self._labels), sources=len(self._sources)
+        )
+        told = json.dumps([(each.row, each.reason) for each in skipped])
+        row = (state.record - 1, waiting.digest, told, *astuple(state)[1:])
+        self._connection.execute("INSERT INTO consumed VALUES (?, ?, ?, ?, ?, ?, ?)", row)
+        if (
+            time.monotonic() - self._batch_started > COMMIT_SECONDS
+            or state.films - self._batch_films >= COMMIT_FILMS
+        ):
+            self._commit(cache)
+            self._begin()
 
     def _insert(
-        self, connection: sqlite3.Connection, study: StudyRecord, loaded: list[_Loaded], cache: pixels.Writer
+        self, study: StudyRecord, taken: Sequence[tuple[FilmRecord, Taken]], cache: pixels.Writer
     ) -> None:
+        key, first = self._state.studies + 1, self._state.films
         age = None if study.age is None or math.isnan(study.age) else study.age
         report = study.report.encode(errors="replace").decode()  # a lone surrogate cannot be stored
-        row = (study.study, study.patient, study.split, study.sex, age, report, reports.findings(report))
-        key = connection.execute("INSERT INTO studies VALUES (NULL, ?, ?, ?, ?, ?, ?, ?)", row).lastrowid
-        for film in loaded:
-            cache.append(film.row_SS)
-            values = (len(self._sha256s), key, film.path, film.view, *film.columns)
-            connection.execute(f"INSERT INTO films VALUES ({', '.join('?' * len(values))})", values)
-            self._sha256s.append(film.sha256)
-        for name, value in study.labels.items():
-            label = self._label(connection, name)
-            if not math.isnan(value):  # unknown = no row
-                connection.execute("INSERT INTO labels VALUES (?, ?, ?)", (label, key, value))
+        findings, impression = reports.findings_and_impression(report)
+        views = [" ".join((film.view or found.view or "").split()) for film, found in taken]
+        values, signs = self._values(study)
+        row = (
+            key,
+            study.study,
+            study.patient,
+            study.split,
+            study.sex,
+            age,
+            first if taken else None,
+            len(taken),
+        )
+        told = ("".join(view + schema.SEPARATOR for view in views), findings != "", signs)
+        execute = self._connection.execute
+        execute(_STUDY, (*row, *told))
+        execute("INSERT INTO reports VALUES (?, ?, ?, ?)", (key, report, findings, impression))
+        for place, sentence in enumerate(reports.sentences(findings)):
+            execute("INSERT INTO sentences VALUES (?, ?, ?)", (key, place, sentence))
+        for number, ((film, found), view) in enumerate(zip(taken, views, strict=True), first):
+            cache.append(found.row_SS)
+            columns = (*found.columns, found.view, found.state.bytes, found.state.modified_ns)
+            execute(_FILM, (number, key, found.path, view or None, *columns))
+            for place, box in enumerate(film.boxes):
+                execute("INSERT INTO boxes VALUES (?, ?, ?, ?, ?, ?, ?)", (number, place, *astuple(box)))
+        for (label, source), value in values.items():
+            execute("INSERT INTO labels VALUES (?, ?, ?, ?)", (key, label, source, value))
+        self._state = replace(self._state, studies=key, films=first + len(taken))
 
-    def _label(self, connection: sqlite3.Connection, name: str) -> int:
+    def _values(self, study: StudyRecord) -> tuple[dict[tuple[int, int], float], str]:
+        """Return what is known by label and source, and the signs of the best source's values."""
+        values: dict[tuple[int, int], float] = {}
+        for source_name, said in ((self._label_source, study.labels), *study.other_labels.items()):
+            source = self._source(source_name)
+            for name, value in said.items():
+                label = self._label(name)
+                if not math.isnan(value):  # unknown = no row
+                    values[label, source] = value
+        best = {label: value for (label, _), value in sorted(values.items(), reverse=True)}
+        return values, "".join(schema.sign(best.get(label)) for label in range(len(self._labels)))
+
+    def _label(self, name: str) -> int:
         if name not in self._labels:
-            if not name.strip() or "," in name or fold(name) in map(fold, self._labels):
-                raise CohortError(f"label name: expected one of its own, without a comma, got {name[:80]!r}")
-            self._labels[name] = len(self._labels)
-            values = (self._labels[name], name, self._source)
-            connection.execute("INSERT INTO label_names VALUES (?, ?, ?)", values)
-        return self._labels[name]
+            labelling.check_name(name, self._labels)
+            self._connection.execute("INSERT INTO label_names VALUES (?, ?)", (len(self._labels), name))
+            self._labels.append(name)
+        return self._labels.index(name)
 
-    def _draw_splits(
-        self, connection: sqlite3.Connection, shares: Mapping[str, float], seed: int
-    ) -> list[str]:
-        """Give studies without a split that of their patient's other studies, or one drawn by patient."""
-        given = dict(
-            connection.execute("SELECT patient, split FROM studies WHERE split IS NOT NULL ORDER BY id DESC")
-        )
-        rows = connection.execute(
-            "SELECT id, patient FROM studies WHERE split IS NULL ORDER BY id"
-        ).fetchall()
-        drawn = [(study, patient) for study, patient in rows if patient not in given]
-        if drawn:
-            y_NL = np.full((rows[-1][0] + 1, len(self._labels)), np.nan)
-            for label, study, value in connection.execute("SELECT label, study, value FROM labels"):
-                if study < len(y_NL):
-                    y_NL[study, label] = value
-            strata = splits.strata(y_NL[[study for study, _ in drawn]])
-            names = splits.by_patient([patient for _, patient in drawn], seed, shares, strata)
-            given |= dict(zip((patient for _, patient in drawn), names, strict=True))
-        assigned = [(given[patient], study) for study, patient in rows]
-        connection.executemany("UPDATE studies SET split = ? WHERE id = ?", assigned)
-        return [f"studies without a split, drawn by patient with seed {seed}: {len(rows)}"] if rows else []
-
-    def _sum_up(
-        self, connection: sqlite3.Connection, name: str, notes: tuple[str, ...], started: float
-    ) -> Summary:
-        def counts(sql: str) -> dict[str, int]:
-            return dict(connection.execute(sql).fetchall())
-
-        def number(sql: str) -> int:
-            return int(connection.execute(sql).fetchone()[0])
-
-        by_split = pd.read_sql_query("SELECT patient, split FROM studies", connection)
-        if crossing := len(splits.crossing(by_split)):
-            notes += (f"patients in two splits of the export: {crossing}",)
-        if repeated := len(self._sha256s) - len(set(self._sha256s)):
-            notes += (f"films that repeat another one byte for byte: {repeated}",)
-        positives = (
-            "SELECT name, count(film) FROM label_names n"
-            " LEFT JOIN labels l ON l.label = n.label AND l.value > 0.5"
-            " LEFT JOIN films f ON f.study = l.study GROUP BY n.label ORDER BY n.label"
-        )
-        per_split = counts(
-            "SELECT split, count(*) FROM films f JOIN studies s ON s.id = f.study GROUP BY split"
-        )
-        return Summary(
-            name=name,
-            studies=number("SELECT count(*) FROM studies"),
-            films=len(self._sha256s),
-            patients=number("SELECT count(DISTINCT patient) FROM studies"),
-            labels=counts(positives),
-            splits={split: per_split[split] for split in SPLITS if split in per_split},
-            with_findings=number("SELECT count(*) FROM studies WHERE findings <> ''"),
-            skipped=dict(self._skipped.most_common()),
-            first_skipped=tuple(self._examples),
-            seconds=round(time.monotonic() - started, 2),
-            notes=notes,
-        )
+    def _source(self, name: str) -> int:
+        if check_source(name) not in self._sources:
+            self._connection.execute("INSERT INTO label_sources VALUES (?, ?)", (len(self._sources), name))
+            self._sources.append(name)
+        return self._sources.index(name)
 
     def _skip(self, skipped: Skipped) -> None:
-        known = skipped.reason in self._skipped or len(self._skipped) < MAX_REASONS
+        known = skipped.reason in self.skipped or len(self.skipped) < MAX_REASONS
         reason = skipped.reason if known else "other reasons"
-        if self._skipped[reason] == 0 or len(self._examples) < NUM_EXAMPLES:
-            self._examples.append(f"{skipped.row}: {skipped.reason}")
-        self._skipped[reason] += 1
+        if self.skipped[reason] == 0 or len(self.examples) < NUM_EXAMPLES:
+            self.examples.append(f"{skipped.row}: {skipped.reason}")
+        self.skipped[reason] += 1
+
+
+def check_source(name: str) -> str:
+    """Return a label source's name; CohortError if it is blank or that of labels added in the app."""
+    if not name.strip() or name == schema.APP:
+        raise CohortError(f"label source: expected a reader's own name, got {name[:80]!r}")
+    return name
+
+
+def _digest(record: StudyRecord | Skipped) -> bytes:
+    return hashlib.sha256(repr(record).encode(errors="surrogatepass")).digest()
+
+
+def digest_of(records: Iterable[StudyRecord | Skipped]) -> str:
+    """Return what `Draft.digest` returns of a draft of these records."""
+    return _joined(map(_digest, records))
+
+
+def _joined(digests: Iterable[bytes]) -> str:
+    joined = hashlib.sha256()
+    for digest in digests:
+        joined.update(digest)
+    return joined.hexdigest()
+
+
+def _num_films(records: Iterable[StudyRecord | Skipped]) -> int | None:
+    if not isinstance(records, Sequence):
+        return None
+    return sum(len(record.films) for record in records if isinstance(record, StudyRecord))

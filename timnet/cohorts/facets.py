@@ -1,16 +1,24 @@
 """What a choice of studies holds: how many, of which splits, views, sexes and ages, and how often each label.
 
-Owns the counts beside a list of studies; they are made in SQL over the studies that the filters leave, never
-over tables in memory. Refuses nothing of its own: a filter that cannot be read is `queries`' to refuse.
+Owns the counts beside a list of studies. The database hands over what is counted of the studies that the
+filters leave, in one pass over one narrow row a study. Refuses nothing: a filter that cannot be read is
+`queries`' to refuse.
 """
 
 from __future__ import annotations
 
 import sqlite3
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+import numpy as np
+
+from timnet.cohorts import schema
 from timnet.cohorts.queries import Filter
+from timnet.cohorts.records import SPLITS
+
+# N studies, L labels, K kinds of count.
 
 
 @dataclass(frozen=True)
@@ -43,33 +51,36 @@ class Facets:
 def facets(connection: sqlite3.Connection, wanted: Filter, label_names: Sequence[str]) -> Facets:
     """Return the counts of the studies that a filter leaves."""
     where, values = wanted.sql(label_names)
-    connection.execute("PRAGMA temp_store=MEMORY")
-    connection.execute(
-        f"CREATE TEMP TABLE chosen AS SELECT s.id, s.patient, s.split, s.sex, s.age {where}", values
-    )
-    studies, patients = connection.execute("SELECT count(*), count(DISTINCT patient) FROM chosen").fetchone()
-    views = _counts(connection, "ifnull(f.view, '')", "chosen JOIN films f ON f.study = chosen.id")
-    known = connection.execute(
-        "SELECT label, total(value = 1), total(value = 0), count(*)"
-        " FROM labels WHERE study IN (SELECT id FROM chosen) GROUP BY label"
-    )
-    by_label = {label: tuple(map(int, counts)) for label, *counts in known}
-    labels = {}
-    for label, name in enumerate(label_names):
-        present, absent, in_all = by_label.get(label, (0, 0, 0))
-        labels[name] = LabelCount(present, absent, in_all - present - absent, studies - in_all)
-    ages = _counts(connection, "CAST(age AS INTEGER) / 10 * 10", "chosen")
+    # One pass over one row a study: GROUP BY would sort a quarter of a million rows for every single count.
+    studies, films, patients, kinds, signs = connection.execute(
+        "SELECT count(*), total(s.films), group_concat(s.patient, char(30)), group_concat(s.kind, char(30)),"
+        f" group_concat(s.signs, '') {where}",
+        values,
+    ).fetchone()
+    splits, sexes, ages, views = Counter[str](), Counter[str](), Counter[str](), Counter[str]()
+    for kind, count in Counter(kinds.split("\x1e") if studies else ()).items():
+        split, sex, age, views_of = kind.split("\t")
+        splits[split] += count
+        sexes[sex] += count
+        ages[age] += count
+        for view in views_of.split(schema.SEPARATOR)[:-1]:
+            views[view] += count
     return Facets(
         studies=studies,
-        films=sum(views.values()),
-        patients=patients,
-        splits=_counts(connection, "split", "chosen"),
-        views=views,
-        sexes=_counts(connection, "ifnull(sex, '')", "chosen"),
-        ages=dict(sorted(ages.items(), key=lambda each: (each[0] is None, each[0]))),
-        labels=labels,
+        films=int(films),
+        patients=len(set(patients.split("\x1e"))) if studies else 0,
+        splits={split: splits[split] for split in SPLITS if splits[split]},
+        views=dict(views.most_common()),
+        sexes=dict(sexes.most_common()),
+        ages={int(age) if age else None: ages[age] for age in sorted(ages, key=lambda age: int(age or 1e9))},
+        labels=_labels(studies, signs or "", label_names),
     )
 
 
-def _counts(connection: sqlite3.Connection, what: str, source: str) -> dict:
-    return dict(connection.execute(f"SELECT {what}, count(*) FROM {source} GROUP BY 1 ORDER BY 2 DESC, 1"))
+def _labels(studies: int, signs: str, label_names: Sequence[str]) -> dict[str, LabelCount]:
+    signs_NL = np.frombuffer(signs.encode(), np.uint8).reshape(studies, len(label_names))
+    counts_KL = [
+        (signs_NL == ord(sign)).sum(axis=0).tolist()
+        for sign in (schema.SIGN_PRESENT, schema.SIGN_ABSENT, schema.SIGN_UNCERTAIN, schema.SIGN_UNKNOWN)
+    ]
+    return {name: LabelCount(*counts) for name, *counts in zip(label_names, *counts_KL, strict=True)}

@@ -1,26 +1,30 @@
 """The way into a cohort: a draft is built in a hidden folder beside its place and takes it by renaming.
 
-Owns the exchange: the pixels go first, under a name of their own, the database last. A failed or killed
-import leaves the cohort that was there as it was. Refuses a folder that holds anything else, and two imports
-at once.
+Owns the exchange (the pixels go first, under a name of their own, the database last) and going on: a draft
+outlives a kill, and the same request finishes it. A failed or killed import leaves the cohort that was there.
+Refuses a folder that holds anything else, and two imports at once.
 """
 
 from __future__ import annotations
 
+import json
 import logging
 import os
 import shutil
 import sqlite3
-import tempfile
 import time
 from collections.abc import Iterable, Mapping, Sequence
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import closing
 from pathlib import Path
 
 import filelock
 
-from timnet.cohorts import pixels, schema, splits
-from timnet.cohorts.draft import Draft
+from timnet.cohorts import completion, draft, labelling, pixels, previous, schema, splits
 from timnet.cohorts.records import CohortError, Progress, Skipped, StudyRecord, Summary
+
+DRAFT = "draft"  # in place of a fingerprint, until all films are known
+CACHE_KIB = 200_000  # of the database's pages: its indexes are then written once, not at every commit
 
 logger = logging.getLogger(__name__)
 
@@ -36,6 +40,9 @@ def write(
     side: int = 224,
     notes: Sequence[str] = (),
     progress: Progress | None = None,
+    label_source: str | None = None,
+    num_films: int | None = None,
+    request: str = "",
 ) -> Summary:
     """Write a cohort from a reader's records, in place of the one that was there.
 
@@ -46,38 +53,100 @@ def write(
         records: studies, and rows the reader left out.
         shares: of a split by patient, drawn with `seed` for studies whose record and patient bring none.
         side: of the pixel cache that is filled on the way, in pixels.
-        notes: what the reader wants to be known, one sentence each.
-        progress: called with films done and films in all (None if the records have no length).
+        notes: what the reader wants to be known, one sentence each; read once the records are out.
+        progress: called with films done and films in all (None if neither `num_films` nor the records tell).
+        label_source: whose labels the records' `labels` are; by default `source`.
+        num_films: films in all, where the records do not have a length.
+        request: whatever else the records depend on (columns, tables with their times of change). A killed
+            import goes on where it was if the next one asks for the same; else it starts anew.
 
     Raises:
         CohortError: nothing could be imported, the folder holds something else, another import of it is
             running, or it cannot be written. The previous cohort stays.
+
+    A film whose path, size and time of change are those of the cohort that is there is not read again. Labels
+    that were added in the app stay with their studies.
     """
     folder, root, started = folder.resolve(), root.resolve(), time.monotonic()
     if not root.is_dir():
         raise CohortError(f"root: expected the folder of an export, got {str(root)!r}")
+    facts = completion.Facts(folder.name, source, root, side, shares, seed, started)
+    label_source = draft.check_source(label_source or source)
+    asked = [schema.VERSION, pixels.RULE, source, str(root), side, dict(shares), seed, label_source, request]
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
         _check_place(folder)
         with filelock.FileLock(folder.parent / f".{folder.name}.lock", timeout=0):
-            prefix = f".{folder.name}.importing-"
-            for left_over in folder.parent.iterdir():
-                if left_over.name.startswith(prefix):  # of a killed import: its lock is free
-                    shutil.rmtree(left_over, ignore_errors=True)
-            place = Path(tempfile.mkdtemp(prefix=prefix, dir=folder.parent))
+            place = folder.parent / f".{folder.name}.importing"
             try:
-                draft = Draft(place, source, root, side)
-                draft.fill(records, progress)
-                summary = draft.finish(folder.name, shares, seed, notes, started)
-                _publish(place, folder, draft.fingerprint)
-            finally:
+                _prepare(place, json.dumps(asked), label_source)
+                with (
+                    closing(schema.attach(place)) as connection,
+                    previous.opened(folder, root, side) as before,
+                ):
+                    _fill(connection, place, before, facts, label_source, records, num_films, notes, progress)
+                summary = _publish(place, folder, side)
+            except CohortError:  # nothing that going on would mend
                 shutil.rmtree(place, ignore_errors=True)
+                raise
+            shutil.rmtree(place)
     except filelock.Timeout:
         raise CohortError(f"{folder.name}: another import of this cohort is running") from None
+    except BrokenProcessPool:
+        raise CohortError(
+            f"{folder.name}: a process that reads films was ended: import again to go on"
+        ) from None
     except (OSError, sqlite3.Error) as error:
         raise CohortError(f"{folder.name}: cannot be written: {_cause(error)}") from error
     logger.info("cohort %s: %d films, %d skipped", folder.name, summary.films, sum(summary.skipped.values()))
     return summary
+
+
+def _prepare(place: Path, asked: str, label_source: str) -> None:
+    """Have a draft in its place that was begun for the same request, or an empty one."""
+    try:
+        with closing(schema.attach(place)) as connection:
+            (found,) = connection.execute("SELECT value FROM meta WHERE key = 'request'").fetchone()
+        if found == asked:
+            return
+    except (sqlite3.Error, TypeError):  # none there, or killed before it was begun
+        pass
+    shutil.rmtree(place, ignore_errors=True)
+    place.mkdir()
+    with closing(sqlite3.connect(place / schema.DATABASE, isolation_level=None)) as connection:
+        connection.execute("PRAGMA journal_mode=WAL")
+        connection.execute("BEGIN")
+        for statement in (*schema.SCHEMA.split(";")[:-1], draft.CONSUMED):
+            connection.execute(statement)
+        sources = enumerate(dict.fromkeys((*schema.SOURCES, label_source)))
+        connection.executemany("INSERT INTO label_sources VALUES (?, ?)", sources)
+        connection.execute("INSERT INTO meta VALUES ('request', ?)", (asked,))
+        connection.execute("COMMIT")
+
+
+def _fill(
+    connection: sqlite3.Connection,
+    place: Path,
+    before: previous.Previous,
+    facts: completion.Facts,
+    label_source: str,
+    records: Iterable[StudyRecord | Skipped],
+    num_films: int | None,
+    notes: Sequence[str],
+    progress: Progress | None,
+) -> None:
+    """Bring a draft to its end; one that is complete, and still of the same records, is left as it is."""
+    if connection.execute("PRAGMA user_version").fetchone()[0] == schema.VERSION:
+        (digest,) = connection.execute("SELECT value FROM meta WHERE key = 'records'").fetchone()
+        if draft.digest_of(records) != digest:
+            raise CohortError(f"{facts.name}: the export has changed since the last import: import it again")
+        return
+    for pragma in ("synchronous=NORMAL", "foreign_keys=ON", f"cache_size=-{CACHE_KIB}"):
+        connection.execute(f"PRAGMA {pragma}")
+    cache = pixels.cache_path(place, facts.side, DRAFT)
+    made = draft.Draft(connection, cache, facts.root, facts.side, label_source)
+    checksum = made.fill(records, before, num_films, progress)
+    completion.complete(connection, made, facts, notes, checksum)
 
 
 def _check_place(folder: Path) -> None:
@@ -90,16 +159,27 @@ def _check_place(folder: Path) -> None:
         )
 
 
-def _publish(place: Path, folder: Path, fingerprint: str) -> None:
-    """Move a finished draft into its place: the caches first, under their own names, the database last."""
-    _sync(place / schema.DATABASE)
+def _publish(place: Path, folder: Path, side: int) -> Summary:
+    """Move a complete draft into its place: the cache first, under its own name, the database last."""
     folder.mkdir(exist_ok=True)
-    for cache in place.glob("pixels-*.npy"):
-        cache.replace(folder / cache.name)
-    (place / schema.DATABASE).replace(folder / schema.DATABASE)
-    _sync(folder)
-    _sync(folder.parent)
-    pixels.remove_other(folder, fingerprint)
+    with labelling.lock(folder):
+        with closing(schema.attach(place)) as connection:
+            connection.execute("BEGIN")
+            if (folder / schema.DATABASE).exists():
+                labelling.carry_over(folder, connection)
+            connection.execute("COMMIT")
+            # A log would be left behind by the exchange; what it holds goes into the database with this.
+            connection.execute("PRAGMA journal_mode=DELETE")
+            known = dict(connection.execute("SELECT key, value FROM meta"))
+        _sync(place / schema.DATABASE)
+        cache = pixels.cache_path(place, side, DRAFT)
+        if cache.exists():  # else a killed import has moved it already
+            cache.replace(pixels.cache_path(folder, side, known["fingerprint"]))
+        (place / schema.DATABASE).replace(folder / schema.DATABASE)
+        _sync(folder)
+        _sync(folder.parent)
+    pixels.remove_other(folder, known["fingerprint"])
+    return Summary.from_dict(json.loads(known["summary"]))
 
 
 def _sync(path: Path) -> None:

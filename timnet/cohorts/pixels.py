@@ -1,8 +1,8 @@
 """The pixel cache of a cohort: every film letterboxed to one side, as one memory-mapped uint8 file.
 
 Owns `pixels-<side>-<fingerprint>.npy`, (N, side, side), row = film index. Its name holds the fingerprint of
-the films, so that of other films is never opened; it appears whole, by one rename, or not at all.
-Refuses a file of another shape: such a one is built anew.
+the films, so that of other films is never opened; it appears whole, by one rename, or not at all. What was
+written of it before a kill is gone on with. Refuses a file of another shape: such a one is built anew.
 """
 
 from __future__ import annotations
@@ -10,8 +10,8 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import BinaryIO
 
 import filelock
 import numpy as np
@@ -21,12 +21,9 @@ from timnet.cohorts.records import CohortError, Progress
 
 # N films, S side of the letterboxed square.
 MIN_SIDE, MAX_SIDE = 8, 2048
-# Large films are decoded without the interpreter's lock: 40 of 8 megapixels: 2.3 s with 1 thread, 1.2 with 2.
-WORKERS = min(os.cpu_count() or 1, 8)
-_BATCH = 32
-_RULE = (
-    "letterbox 1"  # raise it when films are read or letterboxed in another way: caches are then built anew
-)
+SYNC_EVERY = 1024  # films of a cache that a kill may cost
+RULE = "letterbox 1"  # raise it when films are read or letterboxed in another way: caches are then built anew
+_BLOCK = 2**22
 
 
 def letterbox(film: films.Film, side: int) -> np.ndarray:
@@ -36,7 +33,10 @@ def letterbox(film: films.Film, side: int) -> np.ndarray:
 
 def fingerprint(sha256s: Iterable[str]) -> str:
     """Return 16 hexadecimal digits that name these films, by the sha256 of their files, in this order."""
-    return hashlib.sha256("\n".join([_RULE, *sha256s]).encode()).hexdigest()[:16]
+    digest = hashlib.sha256(RULE.encode())
+    for sha256 in sha256s:
+        digest.update(f"\n{sha256}".encode())
+    return digest.hexdigest()[:16]
 
 
 def cache_path(folder: Path, side: int, films_fingerprint: str) -> Path:
@@ -58,31 +58,60 @@ def open_cache(path: Path, num_films: int, side: int) -> np.memmap | None:
     return pixels_NSS if fits and pixels_NSS.flags.c_contiguous else None
 
 
-def build(
-    path: Path, load: Callable[[int], films.Film], num_films: int, side: int, progress: Progress | None = None
-) -> np.memmap:
-    """Return the cache at `path`, written from the films that `load` gives if it is missing or does not fit.
+def checksum(path: Path) -> str:
+    """Return the sha256 of a cache's rows, without the header before them."""
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        _read_header(file)
+        while block := file.read(_BLOCK):
+            digest.update(block)
+    return digest.hexdigest()
 
-    One process writes, others wait and then open what it wrote.
+
+def build(
+    path: Path,
+    rows_from: Callable[[int], Iterator[np.ndarray]],
+    num_films: int,
+    side: int,
+    record: Callable[[str], None],
+    progress: Progress | None = None,
+) -> np.memmap:
+    """Return the cache at `path`, written if it is missing or does not fit.
+
+    One process writes, others wait and then open what it wrote. What a killed one wrote is gone on with.
+
+    Args:
+        path: see `cache_path`.
+        rows_from: called with the first film that is wanted, gives the rows from it on.
+        num_films: rows of the cache.
+        side: of a row.
+        record: called with the checksum before the file takes its place.
+        progress: called with films done and films in all.
 
     Raises:
-        CohortError: raised by `load`, or the cache cannot be written; nothing is left behind.
+        CohortError: raised by `rows_from`, or the cache cannot be written; nothing is left behind.
     """
     part = path.with_suffix(".part")
     try:
         with filelock.FileLock(path.parent / ".pixels.lock"):
             cache = open_cache(path, num_films, side)
             if cache is None:
-                part.unlink(missing_ok=True)  # of a killed process: its lock is free
                 try:
-                    with Writer(part, side) as rows:
-                        for done, row_SS in enumerate(_rows(load, num_films, side), 1):
-                            rows.append(row_SS)
+                    with Writer(part, side, keep=None) as writer:
+                        for row_SS in rows_from(writer.num):
+                            writer.append(row_SS)
+                            if writer.num % SYNC_EVERY == 0:
+                                writer.sync()
                             if progress is not None:
-                                progress(done, num_films)
+                                progress(writer.num, num_films)
+                    # Read back rather than summed on the way: this is also the check that it was written.
+                    record(writer.sha256)
+                    if checksum(part) != writer.sha256:
+                        raise CohortError(f"{path.parent.name}: pixels of side {side} were not written right")
                     part.replace(path)
-                finally:
+                except Exception:
                     part.unlink(missing_ok=True)
+                    raise
                 cache = open_cache(path, num_films, side)
     except OSError as error:
         raise CohortError(
@@ -93,56 +122,94 @@ def build(
     return cache
 
 
-def _rows(load: Callable[[int], films.Film], num_films: int, side: int) -> Iterator[np.ndarray]:
-    """Yield the rows in order, a few films being decoded at a time."""
-    with ThreadPoolExecutor(WORKERS) as pool:
-        for start in range(0, num_films, _BATCH):
-            batch = range(start, min(start + _BATCH, num_films))
-            yield from pool.map(lambda film: letterbox(load(film), side), batch)
-
-
 def remove_other(folder: Path, films_fingerprint: str) -> None:
     """Remove the caches of films that the cohort no longer holds."""
-    for path in folder.glob("pixels-*.npy"):
+    for path in [*folder.glob("pixels-*.npy"), *folder.glob("pixels-*.part")]:
         if not path.stem.endswith(films_fingerprint):
             path.unlink(missing_ok=True)
 
 
 class Writer:
-    """Write rows one after the other; the file is valid once `close` has run without an error."""
+    """Write rows one after the other; what `sync` has counted in the header outlives a kill."""
 
-    def __init__(self, path: Path, side: int) -> None:
+    def __init__(self, path: Path, side: int, keep: int | None = 0) -> None:
+        """Open a cache to go on after `keep` of its rows: 0 for a new one, None for as many as it counts.
+
+        Raises:
+            CohortError: it holds fewer rows than are to be kept.
+        """
         self._side = side
-        self._num = 0
-        self._file = path.open("xb")
-        self._start = self._header()
+        self._file = path.open("r+b" if path.exists() else "w+b")
+        counted = self._counted()
+        self.num = counted if keep is None else keep
+        if counted < self.num:
+            self._file.close()
+            raise CohortError(f"{path.name}: expected {self.num} films, found {counted}")
+        self._start = self._write_header()
+        self.cut(self.num)
 
     def append(self, row_SS: np.ndarray) -> None:
         """Add one film's uint8 (side, side) pixels."""
-        self._file.write(np.ascontiguousarray(row_SS, dtype=np.uint8).tobytes())
-        self._num += 1
+        row = np.ascontiguousarray(row_SS, dtype=np.uint8).tobytes()
+        self._file.write(row)
+        self._digest.update(row)
+        self.num += 1
 
-    def close(self) -> None:
-        """Write the final shape into the header and put everything on the disk."""
-        self._file.seek(0)
-        # NumPy pads the header so that the first axis can grow in place.
-        assert self._header() == self._start
+    def cut(self, num: int) -> None:
+        """Drop all rows from `num` on."""
+        self.num = num
+        self._file.truncate(self._start + num * self._side**2)
+        self._file.seek(self._start)
+        self._digest = hashlib.sha256()
+        while block := self._file.read(_BLOCK):
+            self._digest.update(block)
+
+    def sync(self) -> None:
+        """Put the rows on the disk, and only then count them in the header."""
         self._file.flush()
         os.fsync(self._file.fileno())
-        self._file.close()
+        self._file.seek(0)
+        # NumPy pads the header so that the first axis can grow in place.
+        assert self._write_header() == self._start
+        self._file.flush()
+        os.fsync(self._file.fileno())
+        self._file.seek(0, os.SEEK_END)
+
+    @property
+    def sha256(self) -> str:
+        """The checksum of the rows so far, see `checksum`."""
+        return self._digest.hexdigest()
 
     def __enter__(self) -> Writer:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, *error: object) -> None:
-        if kind is None:
-            self.close()
-        else:
+        try:
+            if kind is None:
+                self.sync()
+        finally:
             self._file.close()
 
-    def _header(self) -> int:
-        shape = (self._num, self._side, self._side)
+    def _counted(self) -> int:
+        """Return the rows that the file counts and holds; 0 for another shape."""
+        try:
+            shape = _read_header(self._file)
+        except (ValueError, EOFError):
+            return 0
+        held = (os.fstat(self._file.fileno()).st_size - self._file.tell()) // self._side**2
+        return min(shape[0], held) if shape[1:] == (self._side, self._side) else 0
+
+    def _write_header(self) -> int:
+        self._file.seek(0)
+        shape = (self.num, self._side, self._side)
         np.lib.format.write_array_header_1_0(
             self._file, {"descr": "|u1", "fortran_order": False, "shape": shape}
         )
         return self._file.tell()
+
+
+def _read_header(file: BinaryIO) -> tuple[int, ...]:
+    file.seek(0)
+    np.lib.format.read_magic(file)
+    shape, _, _ = np.lib.format.read_array_header_1_0(file)
+    return shape

@@ -17,7 +17,8 @@ from typing import Any, TypedDict
 
 import pandas as pd
 
-from timnet.cohorts.records import UNCERTAIN, CohortError, match_name
+from timnet.cohorts import labelling, schema
+from timnet.cohorts.records import UNCERTAIN, CohortError
 
 MAX_CHARACTERS = 500
 _JOINING = {"AND", "OR", "NOT", ")"}
@@ -77,29 +78,30 @@ class Filter:
         if self.age is not None:
             wanted("s.age BETWEEN ? AND ?", *self.age)
         if self.has_report is not None:
-            wanted("(s.findings <> '') = ?", self.has_report)
+            wanted("s.has_findings = ?", self.has_report)
         if self.view == "":
-            wanted("NOT EXISTS (SELECT 1 FROM films v WHERE v.study = s.id AND v.view IS NOT NULL)")
+            wanted("trim(s.views, char(31)) = ''")
         elif self.view is not None:
-            wanted("EXISTS (SELECT 1 FROM films v WHERE v.study = s.id AND v.view = ?)", self.view)
+            wanted("instr(char(31) || s.views, char(31) || ? || char(31))", self.view)
         if self.label is not None:
-            wanted(*self._labelled(self.label, label_names))
+            number = labelling.label_number(self.label, label_names) + 1
+            wanted(f"substr(s.signs, ?, 1) {self._sign()}", number)
         return " WHERE ".join([source, " AND ".join(clauses)] if clauses else [source]), values
 
-    def _labelled(self, label: str, label_names: Sequence[str]) -> tuple[str, Any]:
-        name = match_name(label, label_names)
-        if name is None:
-            raise CohortError(f"label: expected one of {', '.join(label_names)}; got {label[:80]!r}")
-        value = "(SELECT value FROM labels l WHERE l.study = s.id AND l.label = ?)"
+    def _sign(self) -> str:
+        """Return what the sign of the label is compared with; signs are constants of the schema."""
         if self.value is None:
-            test = "IS NOT NULL"
-        elif math.isnan(self.value):
-            test = "IS NULL"
-        else:
-            test = {1: "= 1", 0: "= 0", UNCERTAIN: "NOT IN (0, 1)"}.get(self.value, "")
-        if not test:
+            return f"<> '{schema.SIGN_UNKNOWN}'"
+        if math.isnan(self.value):
+            return f"= '{schema.SIGN_UNKNOWN}'"
+        if self.value not in (0, 1, UNCERTAIN):
             raise CohortError(f"value of a label: expected 1, 0, -1, nan or none, got {self.value}")
-        return f"{value} {test}", label_names.index(name)
+        return f"= '{schema.sign(self.value)}'"
+
+    @property
+    def is_query_alone(self) -> bool:
+        """Tell whether words are all that is asked for."""
+        return self == Filter(query=self.query) and self.has_query
 
     @property
     def has_query(self) -> bool:
@@ -123,6 +125,12 @@ def expression(query: str) -> str:
             parts.append("AND")
         parts.append(token)
     return " ".join(parts)
+
+
+def checked(query: str) -> str:
+    """Return a query unchanged; CohortError if it is empty or cannot be one."""
+    expression(query)
+    return query
 
 
 @contextmanager

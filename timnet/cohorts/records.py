@@ -9,7 +9,8 @@ from __future__ import annotations
 import os
 import re
 import stat
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -43,6 +44,14 @@ class Box:
     top: float
     width: float
     height: float
+
+
+@dataclass(frozen=True)
+class FileState:
+    """By what a film's file is taken for unchanged: its size and its time of change."""
+
+    bytes: int
+    modified_ns: int
 
 
 @dataclass(frozen=True)
@@ -86,11 +95,16 @@ class StudyFilm:
     kind: str
     bits: int
     sha256: str
+    boxes: tuple[Box, ...] = ()
 
 
 @dataclass(frozen=True)
 class Study:
-    """One study with everything a cohort knows of it; a label is nan where unknown."""
+    """One study with everything a cohort knows of it; a label is nan where unknown.
+
+    `labels` holds every label of the cohort with the value of its best source, `labels_by_source` what each
+    source says: source -> label -> value, the best source first.
+    """
 
     study: str
     patient: str
@@ -101,6 +115,8 @@ class Study:
     findings: str
     labels: Mapping[str, float]
     films: tuple[StudyFilm, ...]
+    impression: str = ""
+    labels_by_source: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -113,7 +129,11 @@ class Skipped:
 
 @dataclass(frozen=True)
 class Summary:
-    """What an import brought in and left out; label and split counts are in films."""
+    """What an import brought in and left out; label and split counts are in films.
+
+    `crossing` is the number of patients that the export puts into two splits, None where an older version
+    did not write it down; `index_seconds` is the part of `seconds` that splits, indexes and counts took.
+    """
 
     name: str
     studies: int
@@ -126,6 +146,8 @@ class Summary:
     first_skipped: tuple[str, ...]
     seconds: float
     notes: tuple[str, ...] = ()
+    crossing: int | None = None
+    index_seconds: float = 0.0
 
     def as_dict(self) -> dict[str, Any]:
         """Return the summary as JSON can hold it."""
@@ -184,6 +206,26 @@ def read_inside(root: Path, path: str, limit: int) -> bytes:
     Raises:
         PathError: the path leaves the folder, also by a symlink, or is no file of at most `limit` bytes.
     """
+    return read_with_state(root, path, limit)[0]
+
+
+def read_with_state(root: Path, path: str, limit: int) -> tuple[bytes, FileState]:
+    """Return the bytes of a film, as `read_inside`, and the size and time of change they were read at."""
+    with _opened_inside(root, path) as (descriptor, state):
+        if state.bytes > limit:
+            raise PathError(f"film is larger than {limit // 2**20} MiB")
+        with open(descriptor, "rb", closefd=False) as file:
+            return file.read(), state
+
+
+def state_inside(root: Path, path: str) -> FileState:
+    """Return the size and time of change of a film inside the folder; PathError as for `read_inside`."""
+    with _opened_inside(root, path) as (_, state):
+        return state
+
+
+@contextmanager
+def _opened_inside(root: Path, path: str) -> Iterator[tuple[int, FileState]]:
     try:
         resolved = (root / film_path(path)).resolve()
         if not resolved.is_relative_to(root):
@@ -198,10 +240,7 @@ def read_inside(root: Path, path: str, limit: int) -> bytes:
         status = os.fstat(descriptor)
         if not stat.S_ISREG(status.st_mode):
             raise PathError("film is not a file")
-        if status.st_size > limit:
-            raise PathError(f"film is larger than {limit // 2**20} MiB")
-        with open(descriptor, "rb", closefd=False) as file:
-            return file.read()
+        yield descriptor, FileState(status.st_size, status.st_mtime_ns)
     except OSError:
         raise PathError("film cannot be read") from None
     finally:

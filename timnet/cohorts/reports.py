@@ -85,10 +85,16 @@ def findings(text: str) -> str:
     the impression; where there is none either, what follows the last section's first paragraph. A text
     without headers is its own findings.
     """
+    return findings_and_impression(text)[0]
+
+
+def findings_and_impression(text: str) -> tuple[str, str]:
+    """Return what stands for the study, as `findings`, and the impression, "" where there is none."""
     bodies = sections(text)
     if bodies.keys() == {""}:
-        return _collapsed(bodies[""])
-    return _merged(bodies, FINDINGS) or _of_views(bodies) or _merged(bodies, IMPRESSION) or _closing(bodies)
+        return _collapsed(bodies[""]), ""
+    impression = _merged(bodies, IMPRESSION)
+    return _merged(bodies, FINDINGS) or _of_views(bodies) or impression or _closing(bodies), impression
 
 
 def _of_views(bodies: dict[str, str]) -> str:

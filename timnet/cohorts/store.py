@@ -10,7 +10,9 @@ from __future__ import annotations
 import json
 import math
 import sqlite3
+from collections import deque
 from collections.abc import Iterator, Mapping
+from concurrent.futures import Future
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Unpack
@@ -18,14 +20,15 @@ from typing import Any, Unpack
 import numpy as np
 import pandas as pd
 
-from timnet import config
+from timnet.cohorts import intake, labelling, migration, queries, schema
 from timnet.cohorts import pixels as pixel_cache
-from timnet.cohorts import queries, schema
 from timnet.cohorts.facets import Facets, LabelCount, facets
 from timnet.cohorts.films import MAX_BYTES, Film, FilmError, read_film
 from timnet.cohorts.importing import write
+from timnet.cohorts.places import available, find, place
 from timnet.cohorts.queries import Filter, Filters
 from timnet.cohorts.records import (
+    Box,
     CohortError,
     FilmRecord,
     PathError,
@@ -35,11 +38,11 @@ from timnet.cohorts.records import (
     StudyFilm,
     StudyRecord,
     Summary,
-    check_name,
     read_inside,
 )
 
 __all__ = [
+    "Box",
     "Cohort",
     "CohortError",
     "Facets",
@@ -58,22 +61,36 @@ __all__ = [
 ]
 
 _FILMS = """
-SELECT f.film, s.study, s.patient, s.split, f.view, f.path, f.rows, f.columns, s.findings, s.report
-FROM films f JOIN studies s ON s.id = f.study ORDER BY f.film
+SELECT f.film, s.study, s.patient, s.split, f.view, f.path, f.rows, f.columns, r.findings, r.report
+FROM films f JOIN studies s ON s.id = f.study JOIN reports r ON r.study = s.id ORDER BY f.film
 """
-_STUDIES = """
-SELECT s.study, s.patient, s.split, s.sex, s.age,
-    (SELECT count(*) FROM films f WHERE f.study = s.id) AS films,
-    (SELECT min(film) FROM films f WHERE f.study = s.id) AS film, s.findings, s.report
+_PAGE = """
+WITH page AS MATERIALIZED (SELECT s.id AS id, {rank} AS rank {where} ORDER BY {order} LIMIT ? OFFSET ?)
+SELECT s.study, s.patient, s.split, s.sex, s.age, s.films, s.film, r.findings, r.impression, r.report
+FROM page JOIN studies s ON s.id = page.id JOIN reports r ON r.study = page.id ORDER BY page.rank, page.id
 """
-_STUDY = "SELECT study, patient, split, sex, age, report, findings, id FROM studies WHERE study = ?"
-_STUDY_LABELS = "SELECT name, value FROM labels JOIN label_names USING (label) WHERE study = ?"
+_STUDY = """
+SELECT s.study, s.patient, s.split, s.sex, s.age, r.report, r.findings, r.impression, s.id
+FROM studies s JOIN reports r ON r.study = s.id WHERE s.study = ?
+"""
+_STUDY_LABELS = """
+SELECT o.name, n.name, l.value FROM labels l
+JOIN label_names n USING (label) JOIN label_sources o USING (source)
+WHERE l.study = ? ORDER BY o.source, n.label
+"""
 _STUDY_FILMS = """
 SELECT film, path, view, rows, columns, row_mm, column_mm, kind, bits, sha256
 FROM films WHERE study = ? ORDER BY film
 """
+_BOXES = 'SELECT film, label, "left", top, width, height FROM boxes'
+_SENTENCES = (
+    "SELECT s.study, place, sentence FROM sentences t JOIN studies s ON s.id = t.study ORDER BY s.id, place"
+)
 _LABEL = np.dtype([("study", np.int64), ("label", np.int64), ("value", np.float64)])
-_LABEL_NAMES = "SELECT name FROM label_names ORDER BY label"
+_OF_SOURCE = "SELECT study, label, value FROM labels JOIN label_sources USING (source) WHERE name = ?"
+_AHEAD = 32  # films that may wait for their turn in a cache
+RANKED = 10_000
+"""With more matches than this, lists keep the import order: words so common hardly tell a best match."""
 
 
 class Cohort:
@@ -84,8 +101,7 @@ class Cohort:
         self.name = folder.name
         self.source = facts["source"]
         self.root = Path(facts["root"])
-        self.identity = facts["identity"]
-        """16 hexadecimal digits, new with every import: a key for whatever is cached about the cohort."""
+        self._imported, self._revision = facts["identity"], facts["revision"]
         self._num_films = int(facts["films"])
         self._fingerprint = facts["fingerprint"]
         self._summary = Summary.from_dict(json.loads(facts["summary"]))
@@ -99,12 +115,18 @@ class Cohort:
         folder = Path(folder).expanduser().resolve()
         if not (folder / schema.DATABASE).is_file():
             raise CohortError(f"{folder.name}: expected a cohort ({schema.DATABASE}), found none in {folder}")
+        migration.upgrade(folder)
         with schema.connect(folder) as connection:
             facts = dict(connection.execute("SELECT key, value FROM meta"))
         try:
             return cls(folder, facts)
         except (KeyError, TypeError, ValueError) as error:
             raise CohortError(f"{folder.name}: the cohort is damaged ({type(error).__name__})") from None
+
+    @property
+    def identity(self) -> str:
+        """New with every import and with every label added: a key for whatever is cached about the cohort."""
+        return self._imported if self._revision == "0" else f"{self._imported}-{self._revision}"
 
     def __len__(self) -> int:
         """Return the number of films."""
@@ -136,21 +158,64 @@ class Cohort:
                 self._films = pd.read_sql_query(_FILMS, connection)
         return self._films.copy(deep=False)  # copy on write: a caller's change stays the caller's
 
-    def labels(self) -> pd.DataFrame:
-        """Return one row a film, as in `films`, and one float column a label, nan where unknown."""
-        if self._labels is None:
-            with self._connection() as connection:
-                names = _label_names(connection)
-                film_study = [key for (key,) in connection.execute("SELECT study FROM films ORDER BY film")]
-                known = np.fromiter(connection.execute("SELECT study, label, value FROM labels"), _LABEL)
-            last = max(max(film_study), int(known["study"].max(initial=0)))  # a study may have no film
-            by_study = np.full((last + 1, len(names)), np.nan)
-            by_study[known["study"], known["label"]] = known["value"]
-            self._labels = pd.DataFrame(by_study[film_study], columns=names)
-        return self._labels.copy(deep=False)
+    def labels(self, source: str | None = None) -> pd.DataFrame:
+        """Return one row a film, as in `films`, and one float column a label, nan where unknown.
+
+        Args:
+            source: whose values, one of `label_sources`; by default for every study and label the best source
+                that says something. UNCERTAIN (-1) stays: `tasks.settle` says what it counts as.
+
+        Raises:
+            CohortError: no such source.
+        """
+        with self._connection() as connection:
+            if source is None and self._labels is not None:
+                return self._labels.copy(deep=False)
+            if source is not None and source not in self.label_sources():
+                known = ", ".join(self.label_sources()) or "none"
+                raise CohortError(f"label source: expected one of {known}; got {source[:80]!r}")
+            names = labelling.label_names(connection)
+            film_study = [key for (key,) in connection.execute("SELECT study FROM films ORDER BY film")]
+            sql, values = (labelling.BEST, ()) if source is None else (_OF_SOURCE, (source,))
+            known_labels = np.fromiter(connection.execute(sql, values), _LABEL)
+            (last,) = connection.execute("SELECT max(id) FROM studies").fetchone()
+        by_study = np.full((last + 1, len(names)), np.nan)
+        by_study[known_labels["study"], known_labels["label"]] = known_labels["value"]
+        table = pd.DataFrame(by_study[film_study], columns=names)
+        if source is None:
+            self._labels = table
+        return table.copy(deep=False)
+
+    def label_sources(self) -> tuple[str, ...]:
+        """Return whose labels there are, the best first: app, expert, the reader's first, its others."""
+        with self._connection() as connection:
+            found = connection.execute(
+                "SELECT name FROM label_sources WHERE source IN (SELECT source FROM labels) ORDER BY source"
+            )
+            return tuple(name for (name,) in found)
+
+    def add_label(self, study: str, label: str, value: float) -> None:
+        """Say what a label of a study is, as source `app`; see `labelling.add` for what is refused."""
+        labelling.add(self.folder, study, label, value)
+
+    def remove_label(self, study: str, label: str) -> None:
+        """Take back what `add_label` said; see `labelling.remove` for what is refused."""
+        labelling.remove(self.folder, study, label)
+
+    def boxes(self) -> pd.DataFrame:
+        """Return where experts saw labels on films: film, label, left, top, width, height in film pixels."""
+        with self._connection() as connection:
+            return pd.read_sql_query(f"{_BOXES} ORDER BY film, place", connection)
+
+    def sentences(self) -> pd.DataFrame:
+        """Return the sentences of all findings in order: study, place (from 0), sentence."""
+        with self._connection() as connection:
+            return pd.read_sql_query(_SENTENCES, connection)
 
     def studies(self, *, limit: int | None = 50, offset: int = 0, **wanted: Unpack[Filters]) -> pd.DataFrame:
         """Return one page of studies, in import order, or best match first where there is a query.
+
+        Where more than RANKED studies match, they stay in import order.
 
         Args:
             limit: most rows returned; None for all.
@@ -158,7 +223,8 @@ class Cohort:
             wanted: see `queries.Filters`.
 
         Returns:
-            Columns study, patient, split, sex, age, films (how many), film (the first), findings, report.
+            Columns study, patient, split, sex, age, films (how many), film (the first), findings, impression,
+            report. `film` is missing where a study has none.
 
         Raises:
             CohortError: a label that the cohort has not, or a query that cannot be read.
@@ -166,26 +232,29 @@ class Cohort:
         chosen = Filter(**wanted)
         page = (-1 if limit is None else max(limit, 0), max(offset, 0))
         with self._connection() as connection, queries.readable(chosen.query):
-            where, values = chosen.sql(_label_names(connection))
-            order = "words.rank, s.id" if chosen.has_query else "s.id"
-            sql = f"{_STUDIES} {where} ORDER BY {order} LIMIT ? OFFSET ?"
+            where, values = chosen.sql(labelling.label_names(connection))
+            ranked = chosen.has_query and _is_ranked(connection, where, values)
+            rank, order = ("words.rank", "words.rank, s.id") if ranked else ("s.id", "s.id")
+            sql = _PAGE.format(rank=rank, where=where, order=order)
             return pd.read_sql_query(sql, connection, params=(*values, *page))
 
     def count(self, **wanted: Unpack[Filters]) -> int:
         """Return how many studies `studies` would list with these filters."""
         chosen = Filter(**wanted)
         with self._connection() as connection, queries.readable(chosen.query):
-            where, values = chosen.sql(_label_names(connection))
+            where, values = chosen.sql(labelling.label_names(connection))
+            if chosen.is_query_alone:  # every word is a study's: no need to look the study up
+                where = "FROM words WHERE words MATCH ?"
             return int(connection.execute(f"SELECT count(*) {where}", values).fetchone()[0])
 
     def facets(self, **wanted: Unpack[Filters]) -> Facets:
         """Return what the studies of these filters hold, in counts; errors as for `studies`."""
         chosen = Filter(**wanted)
         with self._connection() as connection, queries.readable(chosen.query):
-            return facets(connection, chosen, _label_names(connection))
+            return facets(connection, chosen, labelling.label_names(connection))
 
     def search(self, query: str, limit: int = 50, offset: int = 0) -> list[str]:
-        """Return the studies whose report holds the words, best match first.
+        """Return the studies whose findings or impression hold the words, in the order of `studies`.
 
         Args:
             query: words (all must occur), "phrases", AND, OR, NOT, brackets; `effus*` for a beginning.
@@ -195,13 +264,7 @@ class Cohort:
         Raises:
             CohortError: the query is empty or cannot be read.
         """
-        with self._connection() as connection, queries.readable(query):
-            found = connection.execute(
-                "SELECT s.study FROM words JOIN studies s ON s.id = words.rowid WHERE words MATCH ?"
-                " ORDER BY words.rank, s.id LIMIT ? OFFSET ?",
-                (queries.expression(query), max(limit, 0), max(offset, 0)),
-            )
-            return [study for (study,) in found]
+        return self.studies(query=queries.checked(query), limit=limit, offset=offset)["study"].tolist()
 
     def study(self, study: str) -> Study:
         """Return one study; CohortError if the cohort has none of that name."""
@@ -209,12 +272,29 @@ class Cohort:
             found = connection.execute(_STUDY, (study,)).fetchone()
             if found is None:
                 raise CohortError(f"{self.name}: expected one of its studies, got {study[:80]!r}")
-            key = found[-1]
-            labels = dict.fromkeys(_label_names(connection), math.nan)
-            labels |= dict(connection.execute(_STUDY_LABELS, (key,)))
-            rows = connection.execute(_STUDY_FILMS, (key,)).fetchall()
-        fields: list[Any] = [[*row[:5], None if row[5] is None else row[5:7], *row[7:]] for row in rows]
-        return Study(*[*found[:-1], labels, tuple(StudyFilm(*each) for each in fields)])
+            name, patient, split, sex, age, report, findings, impression, key = found
+            labels = dict.fromkeys(labelling.label_names(connection), math.nan)
+            by_source: dict[str, dict[str, float]] = {}
+            for source, label, value in connection.execute(_STUDY_LABELS, (key,)):
+                by_source.setdefault(source, {})[label] = value
+            for said in reversed(by_source.values()):
+                labels |= said
+            films = [
+                _study_film(connection, row) for row in connection.execute(_STUDY_FILMS, (key,)).fetchall()
+            ]
+        return Study(
+            study=name,
+            patient=patient,
+            split=split,
+            sex=sex,
+            age=age,
+            report=report,
+            findings=findings,
+            labels=labels,
+            films=tuple(films),
+            impression=impression,
+            labels_by_source=by_source,
+        )
 
     def pixels(self, side: int = 224, progress: Progress | None = None) -> np.memmap:
         """Return every film letterboxed to a side, read-only; built at the first call for that side.
@@ -233,15 +313,52 @@ class Cohort:
             path = pixel_cache.cache_path(self.folder, side, self._fingerprint)
             cache = pixel_cache.open_cache(path, self._num_films, side)
             if cache is None:
-                with self._connection() as connection:
-                    originals = connection.execute("SELECT path, sha256 FROM films ORDER BY film").fetchall()
-
-                def load(film: int) -> Film:
-                    return self._original(*originals[film])
-
-                cache = pixel_cache.build(path, load, self._num_films, side, progress)
+                build = (path, lambda first: self._rows(first, side), self._num_films, side)
+                cache = pixel_cache.build(*build, lambda sha256: self._record(side, sha256), progress)
             self._pixels[side] = cache
         return self._pixels[side]
+
+    def verify(self) -> list[int]:
+        """Read database and pixel caches from end to end; return the sides whose caches are whole.
+
+        Raises:
+            CohortError: either is damaged.
+        """
+        with self._connection() as connection:
+            (told,) = connection.execute("PRAGMA quick_check(1)").fetchone()
+            if told != "ok" or connection.execute("PRAGMA foreign_key_check").fetchone():
+                raise CohortError(f"{self.name}: the cohort's database is damaged: import it again")
+            checksums = dict(connection.execute("SELECT side, sha256 FROM caches ORDER BY side"))
+        sides = []
+        for side, sha256 in checksums.items():
+            path = pixel_cache.cache_path(self.folder, side, self._fingerprint)
+            if not path.exists():
+                continue
+            if (
+                pixel_cache.open_cache(path, self._num_films, side) is None
+                or pixel_cache.checksum(path) != sha256
+            ):
+                raise CohortError(f"{self.name}: pixels of side {side} are damaged: remove {path.name}")
+            sides.append(side)
+        return sides
+
+    def _rows(self, first: int, side: int) -> Iterator[np.ndarray]:
+        """Yield the rows of a cache from a film on, several films being read at a time."""
+        with self._connection() as connection:
+            sql = "SELECT path, sha256 FROM films WHERE film >= ? ORDER BY film"
+            originals = connection.execute(sql, (first,)).fetchall()
+        with intake.Pool() as pool:
+            waiting: deque[Future[np.ndarray]] = deque()
+            for path, sha256 in originals:
+                waiting.append(pool.submit(_row, self.name, self.root, path, sha256, side))
+                if len(waiting) > _AHEAD:
+                    yield waiting.popleft().result()
+            while waiting:
+                yield waiting.popleft().result()
+
+    def _record(self, side: int, sha256: str) -> None:
+        with labelling.lock(self.folder), schema.change(self.folder) as connection:
+            connection.execute("INSERT OR REPLACE INTO caches VALUES (?, ?)", (side, sha256))
 
     def read_film(self, film: int) -> Film:
         """Return a film as it was exported.
@@ -255,54 +372,46 @@ class Cohort:
             ).fetchone()
         if found is None:
             raise CohortError(f"{self.name}: expected a film from 0 to {self._num_films - 1}, got {film}")
-        return self._original(*found)
-
-    def _original(self, path: str, sha256: str) -> Film:
-        try:
-            original = read_film(read_inside(self.root, path, MAX_BYTES), name=path)
-        except FilmError as error:
-            raise CohortError(f"{self.name}: film {path}: {error.reason}") from None
-        except PathError as error:
-            raise CohortError(f"{self.name}: film {path}: {error} (looked in {self.root})") from None
-        if original.sha256 != sha256:
-            raise CohortError(
-                f"{self.name}: film {path}: has changed since the import: import the export again"
-            )
-        return original
+        return _original(self.name, self.root, *found)
 
     @contextmanager
     def _connection(self) -> Iterator[sqlite3.Connection]:
         """Connect for one call; CohortError if an import has put another cohort in this one's place."""
         with schema.connect(self.folder) as connection:
-            (identity,) = connection.execute("SELECT value FROM meta WHERE key = 'identity'").fetchone()
-            if identity != self.identity:
+            facts = dict(
+                connection.execute("SELECT key, value FROM meta WHERE key IN ('identity', 'revision')")
+            )
+            if facts["identity"] != self._imported:
                 raise CohortError(f"{self.name}: was imported again meanwhile: open it anew")
+            if facts["revision"] != self._revision:
+                self._revision, self._labels = facts["revision"], None
             yield connection
 
 
-def _label_names(connection: sqlite3.Connection) -> list[str]:
-    return [name for (name,) in connection.execute(_LABEL_NAMES)]
+def _is_ranked(connection: sqlite3.Connection, where: str, values: list[Any]) -> bool:
+    """Tell whether the matches are few enough to be sorted by how well they match."""
+    sql = f"SELECT count(*) FROM (SELECT 1 {where} LIMIT ?)"
+    return int(connection.execute(sql, (*values, RANKED + 1)).fetchone()[0]) <= RANKED
 
 
-def place(name: str) -> Path:
-    """Return where a cohort of this name belongs, whether it exists or not; CohortError for a bad name."""
-    return config.home() / check_name(name)
+def _study_film(connection: sqlite3.Connection, row: tuple[Any, ...]) -> StudyFilm:
+    boxes = connection.execute(f"{_BOXES} WHERE film = ? ORDER BY place", row[:1]).fetchall()
+    spacing_mm = None if row[5] is None else (row[5], row[6])
+    fields: list[Any] = [*row[:5], spacing_mm, *row[7:], tuple(Box(*box[1:]) for box in boxes)]
+    return StudyFilm(*fields)
 
 
-def available() -> list[str]:
-    """Return the names of the cohorts that exist, sorted."""
-    return sorted(
-        path.parent.name for path in config.home().glob(f"*/{schema.DATABASE}") if path.parent.name[0] != "."
-    )
+def _row(name: str, root: Path, path: str, sha256: str, side: int) -> np.ndarray:
+    return pixel_cache.letterbox(_original(name, root, path, sha256), side)
 
 
-def find(name_or_path: str) -> Path:
-    """Return the folder of a cohort by its name or its path; CohortError listing the names that exist."""
-    for folder in (config.home() / name_or_path, Path(name_or_path).expanduser()):
-        try:
-            if name_or_path.strip() and (folder / schema.DATABASE).is_file():
-                return folder.resolve()
-        except (OSError, ValueError):  # no path at all, such as one with NUL
-            continue
-    names = ", ".join(available()) or "none yet"
-    raise CohortError(f"cohort: expected a folder of a cohort or one of: {names}; got {name_or_path[:200]!r}")
+def _original(name: str, root: Path, path: str, sha256: str) -> Film:
+    try:
+        original = read_film(read_inside(root, path, MAX_BYTES), name=path)
+    except FilmError as error:
+        raise CohortError(f"{name}: film {path}: {error.reason}") from None
+    except PathError as error:
+        raise CohortError(f"{name}: film {path}: {error} (looked in {root})") from None
+    if original.sha256 != sha256:
+        raise CohortError(f"{name}: film {path}: has changed since the import: import the export again")
+    return original

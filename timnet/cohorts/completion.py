@@ -1,0 +1,149 @@
+"""A draft that holds every record becomes a cohort: splits, indexes, counts and the facts that readers need.
+
+Owns the splits of studies that brought none, the check that no patient crosses them, and the summary. All of
+it is one transaction: a kill leaves the draft as it was. Refuses a draft without a film.
+"""
+
+from __future__ import annotations
+
+import json
+import secrets
+import sqlite3
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from timnet.cohorts import labelling, pixels, schema, splits
+from timnet.cohorts.draft import Draft
+from timnet.cohorts.records import SPLITS, CohortError, Summary
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What an import knows of its cohort besides the records."""
+
+    name: str
+    source: str
+    root: Path
+    side: int
+    shares: Mapping[str, float]
+    seed: int
+    started: float
+    """By `time.monotonic`."""
+
+
+def complete(
+    connection: sqlite3.Connection, draft: Draft, facts: Facts, notes: Sequence[str], checksum: str
+) -> None:
+    """Draw missing splits, index, sum up, and mark the draft as a cohort; CohortError if it has no film."""
+    began = time.monotonic()
+    films, repeated = connection.execute(
+        "SELECT count(*), count(*) - count(DISTINCT sha256) FROM films"
+    ).fetchone()
+    if not films:
+        why = "; ".join(f"{reason} ({count})" for reason, count in draft.skipped.most_common(3))
+        raise CohortError(f"{facts.name}: no film could be imported: {why or 'the export lists none'}")
+    connection.execute("BEGIN")
+    told = [*notes, *_draw_splits(connection, facts.shares, facts.seed)]
+    crossing = _crossing(connection)
+    if crossing:
+        told.append(f"patients in two splits of the export: {crossing}")
+    if repeated:
+        told.append(f"films that repeat another one byte for byte: {repeated}")
+    _fill_up_signs(connection)
+    connection.execute(schema.FILMS_OF)
+    connection.execute(schema.INDEX)
+    records = draft.digest()
+    connection.execute("DROP TABLE consumed")
+    connection.execute("INSERT INTO caches VALUES (?, ?)", (facts.side, checksum))
+    sha256s = (sha256 for (sha256,) in connection.execute("SELECT sha256 FROM films ORDER BY film"))
+    fingerprint = pixels.fingerprint(sha256s)
+    now = time.monotonic()
+    summary = _sum_up(connection, draft, facts, tuple(told), crossing, now - began)
+    known = {
+        "source": facts.source,
+        "root": str(facts.root),
+        "identity": secrets.token_hex(8),
+        "revision": "0",
+        "rule": pixels.RULE,
+        "fingerprint": fingerprint,
+        "records": records,
+        "films": str(films),
+        "summary": json.dumps(summary.as_dict()),
+    }
+    connection.executemany("INSERT INTO meta VALUES (?, ?)", known.items())
+    connection.execute("ANALYZE")
+    connection.execute(f"PRAGMA user_version={schema.VERSION}")
+    connection.execute("COMMIT")
+
+
+def _draw_splits(connection: sqlite3.Connection, shares: Mapping[str, float], seed: int) -> list[str]:
+    """Give studies without a split that of their patient's other studies, or one drawn by patient."""
+    given = dict(
+        connection.execute("SELECT patient, split FROM studies WHERE split IS NOT NULL ORDER BY id DESC")
+    )
+    rows = connection.execute("SELECT id, patient FROM studies WHERE split IS NULL ORDER BY id").fetchall()
+    drawn = [(study, patient) for study, patient in rows if patient not in given]
+    if drawn:
+        y_NL = np.full((rows[-1][0] + 1, len(labelling.label_names(connection))), np.nan)
+        for study, label, value in connection.execute(labelling.BEST):
+            if study < len(y_NL):
+                y_NL[study, label] = value
+        strata = splits.strata(y_NL[[study for study, _ in drawn]])
+        names = splits.by_patient([patient for _, patient in drawn], seed, shares, strata)
+        given |= dict(zip((patient for _, patient in drawn), names, strict=True))
+    assigned = [(given[patient], study) for study, patient in rows]
+    connection.executemany("UPDATE studies SET split = ? WHERE id = ?", assigned)
+    return [f"studies without a split, drawn by patient with seed {seed}: {len(rows)}"] if rows else []
+
+
+def _crossing(connection: sqlite3.Connection) -> int:
+    """Return how many patients are in two splits."""
+    sql = "SELECT count(*) FROM (SELECT 1 FROM studies GROUP BY patient HAVING count(DISTINCT split) > 1)"
+    return int(connection.execute(sql).fetchone()[0])
+
+
+def _fill_up_signs(connection: sqlite3.Connection) -> None:
+    """Give studies that came before a label's first mention a sign for it."""
+    unknown = schema.SIGN_UNKNOWN * len(labelling.label_names(connection))
+    connection.execute(
+        "UPDATE studies SET signs = signs || substr(?, length(signs) + 1) WHERE length(signs) < ?",
+        (unknown, len(unknown)),
+    )
+
+
+def _sum_up(
+    connection: sqlite3.Connection,
+    draft: Draft,
+    facts: Facts,
+    notes: tuple[str, ...],
+    crossing: int,
+    index_seconds: float,
+) -> Summary:
+    positives = (
+        f"SELECT name, total(s.films) FROM label_names n LEFT JOIN ({labelling.BEST}) l"
+        " ON l.label = n.label AND l.value > 0.5 LEFT JOIN studies s ON s.id = l.study"
+        " GROUP BY n.label ORDER BY n.label"
+    )
+    per_split = dict(connection.execute("SELECT split, sum(films) FROM studies WHERE films GROUP BY split"))
+    studies, films, patients, with_findings = connection.execute(
+        "SELECT count(*), sum(films), count(DISTINCT patient), sum(has_findings) FROM studies"
+    ).fetchone()
+    return Summary(
+        name=facts.name,
+        studies=studies,
+        films=films,
+        patients=patients,
+        labels={name: int(count) for name, count in connection.execute(positives)},
+        splits={split: per_split[split] for split in SPLITS if split in per_split},
+        with_findings=with_findings,
+        skipped=dict(draft.skipped.most_common()),
+        first_skipped=tuple(draft.examples),
+        seconds=round(time.monotonic() - facts.started, 2),
+        notes=notes,
+        crossing=crossing,
+        index_seconds=round(index_seconds, 2),
+    )
