@@ -91,6 +91,24 @@ def test_words_labels_and_splits_narrow_the_list_and_the_found_words_are_marked(
     assert {word.lower() for word in _marked(app)} == {"opacity"}
 
 
+def test_words_outside_findings_and_impression_are_not_marked_and_spoil_nothing(
+    open_page: Open, tmp_path: Path
+) -> None:
+    report = "HISTORY: Fracture of the hip.\nFINDINGS: Small effusion.\nIMPRESSION: Effusion."
+    app = open_page(_home(tmp_path, [{"path": "a.png", "report": report}]))
+    app.text_input(key="explore_query").set_value("effusion NOT fracture").run()
+    assert not app.exception and _marked(app) == ["effusion", "Effusion"]
+
+
+def test_labels_are_told_with_their_source_present_ones_first(open_page: Open, tmp_path: Path) -> None:
+    row = {"path": "a.png", "report": "Clear.", "Mass": "0", "Nodule": "1", "Edema": "-1", "Other": ""}
+    app = open_page(_home(tmp_path, [row], labels=["Mass", "Nodule", "Edema", "Other"]))
+    (table,) = [frame.value for frame in app.dataframe if "Source" in frame.value.columns]
+    assert table["Label"].tolist()[0] == "Nodule" and table["Label"].tolist()[-1] == "Mass"
+    assert dict(zip(table["Label"], table["Value"], strict=True))["Edema"] == "uncertain"
+    assert "Other" not in set(table["Label"]) and table["Source"].nunique() == 1
+
+
 def test_counts_follow_the_filters(open_page: Open, cohort_folder: Path) -> None:
     cohort = Cohort.open(cohort_folder)
     app = open_page(label="Opacity", value="present")

@@ -11,6 +11,7 @@ import streamlit as st
 
 from timnet.cohorts import highlight, reports
 
+_SEARCHED = {*reports.FINDINGS, *reports.IMPRESSION}
 _BROWSER = Path(__file__).parent / "browser"
 _REPORT = st.components.v2.component(
     "timnet_report",
@@ -27,8 +28,11 @@ def show(text: str, query: str | None, key: str) -> None:
         CohortError: the query cannot be read.
     """
     bodies = {title: body for title, body in reports.sections(text).items() if body.strip()}
-    pieces = highlight.found(list(bodies.values()), query)
+    # What is searched is findings and impression; a text without them is searched as a whole.
+    searched = [title for title in bodies if title in _SEARCHED] or list(bodies)
+    found = dict(zip(searched, highlight.found([bodies[title] for title in searched], query), strict=True))
     sections = [
-        {"title": title.capitalize(), "pieces": cut} for title, cut in zip(bodies, pieces, strict=True)
+        {"title": title.capitalize(), "pieces": found.get(title, [(body, False)])}
+        for title, body in bodies.items()
     ]
     _REPORT(data={"sections": sections}, key=key)

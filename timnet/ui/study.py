@@ -13,9 +13,9 @@ import streamlit as st
 
 from timnet.cohorts import tags
 from timnet.cohorts.films import MAX_BYTES
-from timnet.cohorts.records import CohortError, PathError, Study, StudyFilm, read_inside
+from timnet.cohorts.records import UNCERTAIN, CohortError, PathError, Study, StudyFilm, read_inside
 from timnet.cohorts.store import Cohort
-from timnet.ui import demo, loaders, panels, report, viewer
+from timnet.ui import demo, loaders, notices, panels, report, viewer
 
 MOST = 2
 
@@ -83,27 +83,36 @@ def _films(cohort: Cohort, films: list[StudyFilm], masks: dict[str, list[np.ndar
             alt=f"Film {i} of the chosen study",
             title=f"{film.view or 'view not stated'}, {film.rows} x {film.columns} pixels",
             masks=masks.get(film.path, ()),
+            boxes=film.boxes,
         )
         for i, film in enumerate(films, 1)
     ]
     if views:
         viewer.show(*views, key="explore_viewer")
+    boxed = dict.fromkeys(box.label for film in films for box in film.boxes)
+    if boxed:
+        st.caption("Boxes drawn by experts: " + notices.plain(", ".join(boxed)))
 
 
 def _labels(study: Study) -> None:
     if not study.labels:
         return
-    known = {label: value for label, value in study.labels.items() if not math.isnan(value)}
+    rows = [
+        (label, value, source)
+        for source, labels in study.labels_by_source.items()
+        for label, value in labels.items()
+        if not math.isnan(value)
+    ]
     # What is there comes first, what is not there last.
-    known = dict(sorted(known.items(), key=lambda each: (each[1] == 0, -each[1])))
-    words = {1.0: "present", 0.0: "absent", -1.0: "uncertain"}
+    rows.sort(key=lambda row: (row[1] == 0, -row[1]))
+    words = {1.0: "present", 0.0: "absent", UNCERTAIN: "uncertain"}
+    table = pd.DataFrame(rows, columns=["Label", "Value", "Source"])
+    table["Value"] = [words.get(value, f"{value:g}") for value in table["Value"]]
     st.dataframe(
-        pd.DataFrame(
-            {"Label": list(known), "Value": [words.get(value, f"{value:g}") for value in known.values()]}
-        ),
+        table,
         hide_index=True,
         key="explore_labels",
-        alt="Labels of the chosen study that are known",
+        alt="Labels of the chosen study that are known, with who says so",
     )
     st.caption("Labels that are not listed are not known.")
 
