@@ -131,7 +131,10 @@ def _tags(cohort: Cohort, film: StudyFilm) -> None:
             data = read_inside(cohort.root, film.path, MAX_BYTES)
         except PathError as error:
             raise CohortError(f"{cohort.name}: film {film.film}: {error}") from None
-        table = pd.DataFrame([vars(tag) for tag in tags.read(data, f"film {film.film}")])
+        told = tags.read(data, f"film {film.film}")
+        # What can be read comes first.
+        told.sort(key=lambda tag: tag.value == tags.HIDDEN)
+        table = pd.DataFrame([vars(tag) for tag in told])
         table.columns = ["Tag", "Name", "Value"]
         st.dataframe(
             table, hide_index=True, key=f"explore_tag_table_{film.film}", alt="Tags of the DICOM file"
