@@ -69,12 +69,12 @@ def photograph(address: str) -> None:
         page.set_default_timeout(120_000)
 
         page.goto(address)
-        page.get_by_role("button", name="Pleural effusion").click()
+        page.get_by_role("radio", name="Pleural effusion").click()
         page.locator("[data-testid=stMetricValue]").wait_for()
         take(page, "match")
 
         page.goto(f"{address}/diagnose")
-        page.get_by_role("button", name="Consolidation").click()
+        page.get_by_role("radio", name="Consolidation").click()
         page.get_by_role("img", name="The chest film with the chosen map over it").wait_for()
         take(page, "diagnose")
 

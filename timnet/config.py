@@ -50,6 +50,20 @@ def demo() -> Path | None:
     return Path(asked).expanduser().resolve() if asked else DEMO
 
 
+def importable() -> tuple[Path, ...]:
+    """Return the folders that a page may import from: ``TIMNET_IMPORTS``, separated as in ``PATH``.
+
+    By default the user's home and the folder that holds ``TIMNET_HOME``; none for ``none``.
+    """
+    asked = os.environ.get("TIMNET_IMPORTS", "")
+    if asked == "none":
+        return ()
+    listed = [Path(each).expanduser() for each in asked.split(os.pathsep) if each.strip()]
+    folders = dict.fromkeys(path.resolve() for path in listed or (Path.home(), home().parent))
+    # Never everything by default: a cohort's folder may lie at the top of a disk.
+    return tuple(path for path in folders if listed or path != Path(path.anchor))
+
+
 @dataclass(frozen=True, kw_only=True)
 class Pretrain:
     """Pre-train TIMNet on the film-report pairs of one or more cohorts."""

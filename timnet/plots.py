@@ -11,6 +11,7 @@ from collections.abc import Iterable, Mapping
 import pandas as pd
 import plotly.graph_objects as go
 
+from timnet.cohorts.facets import LabelCount
 from timnet.evaluation.efficiency import FRACTIONS
 
 ACCENT = "#4fc3d9"
@@ -71,6 +72,50 @@ def probabilities(values: Mapping[str, float]) -> go.Figure:
     figure.update_layout(height=90 + 34 * len(values), margin={**_MARGIN, "r": 48}, bargap=0.35)
     figure.update_xaxes(range=[0, 1], title="Probability")
     figure.update_yaxes(autorange="reversed", automargin=True)
+    return figure
+
+
+def prevalence(labels: Mapping[str, LabelCount]) -> go.Figure:
+    """Draw one bar a label: the share of studies in which it is present, of those where it is known."""
+    known = {label: count.present + count.absent + count.uncertain for label, count in labels.items()}
+    figure = go.Figure(
+        go.Bar(
+            x=[count.present / known[label] if known[label] else None for label, count in labels.items()],
+            y=[_literal(label) for label in labels],
+            orientation="h",
+            marker_color=ACCENT,
+            text=[f"{count.present:,} of {known[label]:,}" for label, count in labels.items()],
+            textposition="outside",
+            cliponaxis=False,
+            customdata=[[count.absent, count.uncertain, count.unknown] for count in labels.values()],
+            hovertemplate="%{y}: %{x:.1%} present<br>absent %{customdata[0]:,}, "
+            "uncertain %{customdata[1]:,}, not known %{customdata[2]:,}<extra></extra>",
+        )
+    )
+    figure.update_layout(height=70 + 28 * len(labels), margin={**_MARGIN, "r": 110}, bargap=0.35)
+    figure.update_xaxes(range=[0, 1], tickformat=".0%", title="Present, of known")
+    figure.update_yaxes(autorange="reversed", automargin=True)
+    return figure
+
+
+def numbers(counts: Mapping[str, int]) -> go.Figure:
+    """Draw one bar a name, with its number."""
+    figure = go.Figure(
+        go.Bar(
+            x=list(counts.values()),
+            y=[_literal(name) for name in counts],
+            orientation="h",
+            marker_color=ACCENT,
+            text=[f"{number:,}" for number in counts.values()],
+            textposition="outside",
+            cliponaxis=False,
+            hovertemplate="%{y}: %{x:,}<extra></extra>",
+        )
+    )
+    figure.update_layout(height=24 + 26 * len(counts), margin={**_MARGIN, "r": 70, "t": 0}, bargap=0.35)
+    figure.update_xaxes(visible=False)
+    # Names such as "2" would be read as numbers.
+    figure.update_yaxes(autorange="reversed", automargin=True, type="category")
     return figure
 
 

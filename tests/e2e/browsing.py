@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import base64
 from dataclasses import dataclass, field
 from typing import Any
+
+from timnet.ui import viewer
 
 HOSTILE = (
     '<img src="http://evil.example/a.png" onerror="alert(1)"> ![x](http://evil.example/b.png) '
@@ -34,3 +37,25 @@ class Watched:
         box = self.page.locator(f".st-key-{key} input")
         box.fill(value)
         box.press("Enter")
+
+
+MOUNT = """
+async ({ html, css, js, data }) => {
+  document.body.replaceChildren()
+  const shadow = document.body.appendChild(document.createElement("div")).attachShadow({ mode: "open" })
+  const style = document.createElement("style")
+  style.textContent = css
+  const template = document.createElement("template")
+  template.innerHTML = html
+  shadow.append(style, template.content)
+  const module = await import(URL.createObjectURL(new Blob([js], { type: "text/javascript" })))
+  const bytes = Uint8Array.from(atob(data), (letter) => letter.charCodeAt(0))
+  module.default({ data: bytes, parentElement: shadow })
+  await new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))
+}
+"""
+
+
+def mount(page: Any, data: bytes) -> None:
+    """Put the film viewer alone into a page and give it a message."""
+    page.evaluate(MOUNT, {**viewer.sources(), "data": base64.b64encode(data).decode()})

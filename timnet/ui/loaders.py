@@ -21,7 +21,11 @@ from PIL import Image
 
 from timnet import config
 from timnet.cohorts import decoding, films, schema, splits, store, tasks
-from timnet.cohorts.films import Film
+from timnet.cohorts.choices import Choices
+from timnet.cohorts.choices import of as choices_of
+from timnet.cohorts.facets import Facets
+from timnet.cohorts.films import Film, View
+from timnet.cohorts.queries import Filters
 from timnet.cohorts.store import Cohort
 from timnet.evaluation.efficiency import FRACTIONS
 from timnet.training import runs
@@ -56,6 +60,37 @@ def _cohort(folder: str, stamp: int) -> Cohort:
     return Cohort.open(Path(folder))
 
 
+def choices(of: Cohort) -> Choices:
+    """Return what a cohort can be filtered by."""
+    return _choices(str(of.folder), of.identity, of)
+
+
+@st.cache_data(max_entries=32, show_spinner=False)
+def _choices(folder: str, identity: str, _of: Cohort) -> Choices:
+    return choices_of(_of)
+
+
+def count(of: Cohort, wanted: Filters) -> int:
+    """Return how many studies filters leave."""
+    return _count(str(of.folder), of.identity, repr(sorted(wanted.items())), wanted, of)
+
+
+# The key is the filters' text: nan, which no key equals, is a value of them.
+@st.cache_data(max_entries=512, show_spinner=False)
+def _count(folder: str, identity: str, key: str, _wanted: Filters, _of: Cohort) -> int:
+    return _of.count(**_wanted)
+
+
+def facets(of: Cohort, wanted: Filters) -> Facets:
+    """Return what the studies that filters leave hold, in counts."""
+    return _facets(str(of.folder), of.identity, repr(sorted(wanted.items())), wanted, of)
+
+
+@st.cache_resource(max_entries=64, show_spinner="Counting …")
+def _facets(folder: str, identity: str, key: str, _wanted: Filters, _of: Cohort) -> Facets:
+    return _of.facets(**_wanted)
+
+
 def uploaded(data: bytes, name: str) -> Film:
     """Return the film in an uploaded file; FilmError says why it is none."""
     return _uploaded(hashlib.sha256(data).hexdigest(), data, name)
@@ -66,9 +101,18 @@ def _uploaded(sha256: str, _data: bytes, _name: str) -> Film:
     return decoding.read_untrusted(_data, name=_name)
 
 
-def cohort_film(of: Cohort, film: int) -> Film:
-    """Return a cohort's film as it was exported."""
-    return _cohort_film(str(of.folder), of.identity, film, of)
+def cohort_film(of: Cohort, film: int, view: str | None = None) -> Film:
+    """Return a cohort's film as it was exported; `view` is the cohort's word where the file has none."""
+    original = _cohort_film(str(of.folder), of.identity, film, of)
+    return replace(original, view=_position(view)) if original.view is None and view else original
+
+
+def _position(view: str) -> View | None:
+    """Return what a cohort's word for a view means; None for a word that is not known."""
+    word = view.strip().upper()
+    if "LAT" in word or word in ("L", "LL", "RL"):
+        return "LATERAL"
+    return {"PA": "PA", "AP": "AP"}.get(word)  # type: ignore[return-value]
 
 
 @st.cache_resource(max_entries=8, show_spinner="Reading the film …")
@@ -94,20 +138,24 @@ def reader(folder: str, stamp: int) -> Reader:
     return Reader.load(folder)
 
 
-def shown(film: Film) -> Film:
-    """Return the film at most SHOWN pixels long, for the page."""
-    longest = max(film.rows, film.columns)
-    if longest <= SHOWN:
+def shown(film: Film, longest: int = SHOWN) -> Film:
+    """Return the film at most so many pixels long, for the page; its spacing stays that of the whole film."""
+    if max(film.rows, film.columns) <= longest:
         return film
-    return _shown(film.sha256, film)
+    return _shown(film.sha256, longest, film)
 
 
 @st.cache_resource(max_entries=8, scope="session", show_spinner=False)
-def _shown(sha256: str, _film: Film) -> Film:
-    factor = SHOWN / max(_film.rows, _film.columns)
-    size = (max(1, round(_film.columns * factor)), max(1, round(_film.rows * factor)))
-    small = Image.fromarray(_film.pixels).resize(size, Image.Resampling.BOX)
-    return replace(_film, pixels=np.asarray(small))
+def _shown(sha256: str, longest: int, _film: Film) -> Film:
+    return smaller(_film, longest)
+
+
+def smaller(film: Film, longest: int) -> Film:
+    """Return a film at most so many pixels long, each the mean of those that it stands for."""
+    factor = min(longest / max(film.rows, film.columns), 1.0)
+    size = (max(1, round(film.columns * factor)), max(1, round(film.rows * factor)))
+    small = Image.fromarray(film.pixels).resize(size, Image.Resampling.BOX)
+    return replace(film, pixels=np.asarray(small))
 
 
 def png(pixels: np.ndarray) -> bytes:

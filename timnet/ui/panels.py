@@ -16,11 +16,10 @@ import pandas as pd
 import streamlit as st
 
 from timnet import config, plots
-from timnet.cohorts import films
 from timnet.cohorts.films import Film
 from timnet.cohorts.readers.demo import Truth
 from timnet.training import runs, worker
-from timnet.ui import loaders, notices
+from timnet.ui import loaders, notices, viewer
 from timnet.ui.checkpoints import Checkpoint
 
 if TYPE_CHECKING:
@@ -28,6 +27,8 @@ if TYPE_CHECKING:
 
 FAINT = 0.1
 """Share of a map's full strength below which the eye sees next to nothing."""
+MAP_SIDE = 256
+"""Longest side of a map on a page: the network's grid is far coarser."""
 WIDE = 0.6
 """Share of a map's cells above half strength from which on it points nowhere."""
 
@@ -80,47 +81,41 @@ def choose(checkpoints: list[Checkpoint], label: str, key: str) -> Checkpoint:
     return chosen
 
 
-def outlined(pixels: np.ndarray, truth: Truth) -> np.ndarray:
-    """Ask whether to show where the findings lie; return the film (H, W), with outlines (H, W, 3) if so."""
-    if not truth.findings or not st.toggle("Show where the findings are", key="explore_truth"):
-        return pixels
-    from scipy import ndimage
-
-    colours = np.repeat(films.to_uint8(pixels)[:, :, None], 3, axis=2)
-    for placed in truth.findings:
-        mask = placed.mask()
-        colours[mask & ~ndimage.binary_erosion(mask)] = (255, 140, 60)
-    told = [" ".join(filter(None, (placed.facts["side"], placed.kind))) for placed in truth.findings]
+def outlines(truths: Mapping[str, Truth]) -> dict[str, list[np.ndarray]]:
+    """Ask whether to show where the findings of simulated films lie; return each film's masks if so."""
+    if not any(truth.findings for truth in truths.values()):
+        return {}
+    if not st.toggle("Show where the findings are", key="explore_truth"):
+        return {}
+    placed = [each for truth in truths.values() for each in truth.findings]
+    told = dict.fromkeys(" ".join(filter(None, (each.facts["side"], each.kind))) for each in placed)
     st.caption("Outlined: " + notices.plain(", ".join(told).replace("_", " ")))
-    return colours
+    return {path: [each.mask() for each in truth.findings] for path, truth in truths.items()}
 
 
 def film_and_map(reading: Reading, names: Mapping[str, str], key: str) -> None:
-    """Show the film beside the film with a map, whose cover the reader sets.
+    """Show the film beside the film with a map; cover, threshold and colours are the browser's affair.
 
     Args:
         names: map -> what to call it.
         key: start of the widgets' keys.
     """
     options = list(names)
-    choice, cover = st.columns([3, 1], vertical_alignment="bottom")
-    name = choice.selectbox("Map of", options, format_func=lambda each: names[each], key=f"{key}_map")
-    opacity = cover.slider("Opacity of the map", 0, 100, 60, 5, format="%d %%", key=f"{key}_opacity") / 100
+    name = st.selectbox("Map of", options, format_func=lambda each: names[each], key=f"{key}_map")
     name = name if name in names else options[0]
-    strength = reading.maps[name] / reading.map_scale
-    small = replace(reading, film=loaders.shown(reading.film))
-    left, right = st.columns(2)
-    left.image(loaders.png(small.film.pixels), width="stretch", caption="Film", alt="The chest film")
-    right.image(
-        loaders.png(small.overlay(name, opacity)),
-        width="stretch",
-        caption="Film with map",
+    strength_hw = reading.maps[name] / reading.map_scale
+    small = replace(reading, film=loaders.shown(reading.film, MAP_SIDE))
+    painted = viewer.View(
+        reading.film,
         alt="The chest film with the chosen map over it",
+        title="Film with map",
+        strength_hw=small.heat(name) / reading.map_scale,
     )
-    st.image(_legend(), width=260, alt="Colour scale of the map from weak, dark, to strong, bright evidence")
+    viewer.show(viewer.View(reading.film, title="Film"), painted, key=f"{key}_viewer")
     st.caption(
         "From weak (dark) to strong (bright) evidence, on one scale for every film of this network: where "
-        f"evidence is weak, the film stays unpainted. {_extent(strength)}  \n:material/info: {notices.MAP}"
+        f"evidence is weak, the film stays unpainted. {_extent(strength_hw)}  \n"
+        f":material/info: {notices.MAP}"
     )
 
 
@@ -133,13 +128,6 @@ def _extent(strength_hw: np.ndarray) -> str:
     if float((strength_hw > 0.5).mean()) > WIDE:
         return f"{told} Most of the film is painted: this map singles out no place."
     return told
-
-
-def _legend() -> np.ndarray:
-    from timnet.evaluation import cam
-
-    ramp_HW = np.tile(np.linspace(0, 1, 260, dtype=np.float32), (12, 1))
-    return cam.paint(np.zeros_like(ramp_HW), ramp_HW, 1.0, 1.0)
 
 
 def film_facts(film: Film) -> None:

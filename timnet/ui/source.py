@@ -45,7 +45,8 @@ def choose(key: str) -> Chosen:
     if demo.simulated(cohort):
         demo.badge()
     study = cohort.study(cohort.films()["study"][row])
-    return Chosen(loaders.cohort_film(cohort, row), study, demo.simulated(cohort))
+    view = next((film.view for film in study.films if film.film == row), None)
+    return Chosen(loaders.cohort_film(cohort, row, view), study, demo.simulated(cohort))
 
 
 def _handed_over(key: str, cohorts: list[str]) -> None:

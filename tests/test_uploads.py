@@ -1,0 +1,91 @@
+"""Uploads become a folder and nothing beyond it, however the archive was made."""
+
+import io
+import stat
+import zipfile
+from pathlib import Path
+
+import pytest
+
+from timnet.cohorts import uploads
+from timnet.cohorts.records import CohortError
+
+
+@pytest.fixture(autouse=True)
+def home(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
+    """An empty TIMNET_HOME."""
+    monkeypatch.setenv("TIMNET_HOME", str(tmp_path / "home"))
+    return tmp_path / "home"
+
+
+def _zip(entries: dict[str, bytes], mode: int = 0o644) -> bytes:
+    file = io.BytesIO()
+    with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, data in entries.items():
+            entry = zipfile.ZipInfo(name)
+            entry.external_attr = mode << 16
+            entry.compress_type = zipfile.ZIP_DEFLATED
+            archive.writestr(entry, data)
+    return file.getvalue()
+
+
+def _files(folder: Path) -> dict[str, bytes]:
+    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def test_files_and_archives_become_one_folder() -> None:
+    archive = _zip({"films/a.png": b"a", "__MACOSX/films/._a.png": b"x", "films/.DS_Store": b"x"})
+    folder = uploads.keep([("films.csv", b"path\nfilms/a.png\n"), ("films.zip", archive)], "ours")
+    assert _files(folder) == {"films.csv": b"path\nfilms/a.png\n", "films/a.png": b"a"}
+
+
+def test_the_one_folder_of_an_archive_is_the_export() -> None:
+    folder = uploads.keep([("x", _zip({"export/films.csv": b"path\n", "export/a.png": b"a"}))], "ours")
+    assert _files(folder) == {"films.csv": b"path\n", "a.png": b"a"}
+
+
+def test_a_second_upload_of_a_name_replaces_the_first() -> None:
+    uploads.keep([("a.png", b"a")], "ours")
+    assert _files(uploads.keep([("b.png", b"b")], "ours")) == {"b.png": b"b"}
+
+
+@pytest.mark.parametrize(
+    ("files", "reason"),
+    [
+        ([], "got no file"),
+        ([("x.zip", _zip({"../out.png": b"a"}))], "leaves the folder"),
+        ([("x.zip", _zip({"a/../../out.png": b"a"}))], "leaves the folder"),
+        ([("x.zip", _zip({"/etc/out": b"a"}))], "leaves the folder"),
+        ([("x.zip", _zip({"C:\\out": b"a"}))], "URL or a drive"),
+        ([("x.zip", _zip({"link": b"/etc/passwd"}, stat.S_IFLNK | 0o777))], "got a link"),
+        ([("a.png", b"1"), ("a.png", b"2")], "got one twice"),
+        ([("x.zip", _zip({"a": b"1", "a/b": b"2"}))], "got one twice"),
+        ([("x.zip", _zip({"a": b"123"})[:40])], "can be unpacked"),
+        ([("bomb.zip", _zip({"a": bytes(33 * 2**20)}))], "got more"),
+    ],
+)
+def test_what_is_not_let_in_is_refused_and_leaves_nothing(
+    files: list[tuple[str, bytes]], reason: str, home: Path
+) -> None:
+    with pytest.raises(CohortError, match=reason):
+        uploads.keep(files, "ours")
+    assert _files(home) == {} and not (home.parent / "out.png").exists()
+
+
+def test_limits_count_what_is_unpacked(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(uploads, "MAX_TOTAL", 100)
+    with pytest.raises(CohortError, match="got more"):
+        uploads.keep([("x.zip", _zip({f"{i}": bytes(40) for i in range(3)}))], "ours")
+    monkeypatch.setattr(uploads, "MAX_FILES", 2)
+    with pytest.raises(CohortError, match="at most 2 files"):
+        uploads.keep([(f"{i}", b"x") for i in range(3)], "ours")
+
+
+@pytest.mark.parametrize("name", ["../x", "", "a/b"])
+def test_the_name_of_a_cohort_cannot_lead_elsewhere(name: str) -> None:
+    with pytest.raises(CohortError, match="cohort name"):
+        uploads.keep([("a.png", b"a")], name)
+
+
+def test_a_name_of_an_uploaded_file_counts_without_its_folders() -> None:
+    assert _files(uploads.keep([("../../a.png", b"a")], "ours")) == {"a.png": b"a"}

@@ -1,0 +1,107 @@
+"""Uploaded exports: films, tables and ZIP archives become one folder, which is imported like any other.
+
+Owns where they stay (`.uploads/NAME` beside the cohorts, because a cohort's films stay where they are) and
+what is let in. Refuses paths that leave the folder, links, encrypted archives, names that occur twice, and
+more files or bytes than the limits, counted while unpacking: what an archive says of itself is not believed.
+"""
+
+from __future__ import annotations
+
+import io
+import shutil
+import stat
+import tempfile
+import zipfile
+import zlib
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from timnet import config
+from timnet.cohorts.films import MAX_BYTES
+from timnet.cohorts.records import CohortError, PathError, check_name, film_path
+
+FOLDER = ".uploads"
+MAX_FILES = 2_000
+MAX_TOTAL = 512 * 2**20
+"""Bytes of all files together, unpacked."""
+_CHUNK = 2**20
+
+
+def keep(files: Sequence[tuple[str, bytes]], name: str) -> Path:
+    """Write uploaded files, archives unpacked, into the folder of an upload, in place of an earlier one.
+
+    Args:
+        files: name and content of each; what is an archive, its content says.
+        name: of the cohort to be.
+
+    Returns:
+        The folder to import from.
+
+    Raises:
+        CohortError: nothing was given, or something that is not let in.
+    """
+    if not files:
+        raise CohortError("upload: expected films and a table, or a ZIP archive of them; got no file")
+    place = config.home() / FOLDER / check_name(name)
+    place.parent.mkdir(parents=True, exist_ok=True)
+    draft = Path(tempfile.mkdtemp(prefix=".draft-", dir=place.parent))
+    try:
+        total = 0
+        for number, (path, content) in enumerate(_contents(files), 1):
+            if number > MAX_FILES:
+                raise CohortError(f"upload: expected at most {MAX_FILES:,} files, got more")
+            total += _written(draft, path, content, MAX_TOTAL - total)
+        shutil.rmtree(place, ignore_errors=True)
+        draft.rename(place)
+    finally:
+        shutil.rmtree(draft, ignore_errors=True)
+    folders = [each for each in place.iterdir() if not each.name.startswith(".")]
+    # An archive often holds one folder with everything in it.
+    return folders[0] if len(folders) == 1 and folders[0].is_dir() else place
+
+
+def _contents(files: Sequence[tuple[str, bytes]]) -> Iterator[tuple[str, io.IOBase]]:
+    """Yield the path and the opened content of every file, those of archives included."""
+    for name, data in files:
+        if not data.startswith(b"PK\x03\x04"):
+            yield Path(name.replace("\\", "/")).name, io.BytesIO(data)
+            continue
+        try:
+            with zipfile.ZipFile(io.BytesIO(data)) as archive:
+                for entry in archive.infolist():
+                    hidden = any(part.startswith((".", "__MACOSX")) for part in entry.filename.split("/"))
+                    if entry.is_dir() or (hidden and ".." not in entry.filename):
+                        continue
+                    if stat.S_ISLNK(entry.external_attr >> 16):
+                        raise CohortError("upload: expected files in the archive, got a link")
+                    with archive.open(entry) as content:
+                        yield entry.filename, content  # type: ignore[misc]
+        except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError) as error:
+            if isinstance(error, CohortError):
+                raise
+            raise CohortError(
+                f"upload: expected a ZIP archive that can be unpacked ({type(error).__name__})"
+            ) from None
+
+
+def _written(root: Path, path: str, content: io.IOBase, left: int) -> int:
+    """Write one file below a folder and return its size; never more than `left` bytes or one film's limit."""
+    try:
+        target = root / film_path(path)
+    except PathError as error:
+        raise CohortError(f"upload: {error}".replace("film path", "a path")) from None
+    limit, size = min(MAX_BYTES, left), 0
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with target.open("xb") as file:
+            while chunk := content.read(_CHUNK):
+                size += len(chunk)
+                if size > limit:
+                    raise CohortError(
+                        f"upload: expected files of at most {MAX_BYTES >> 20} MB and {MAX_TOTAL >> 20} MB in "
+                        "all, unpacked; got more"
+                    )
+                file.write(chunk)
+    except (FileExistsError, NotADirectoryError):
+        raise CohortError("upload: expected each file name once, got one twice") from None
+    return size

@@ -1,0 +1,63 @@
+"""Which studies of a cohort are wanted: the search box and the filters, kept in the page's address.
+
+Owns the widgets and their keys. A search may name a person: its words stay out of the address. A filter is
+offered only where the cohort has something to filter by.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import streamlit as st
+
+from timnet.cohorts.queries import Filters
+from timnet.cohorts.store import Cohort
+from timnet.ui import loaders
+
+ANY, NOT_STATED = "any", "not stated"
+VALUES = {"present": 1.0, "absent": 0.0, "uncertain": -1.0, "not known": math.nan}
+AGES = (0, 120)
+_SYNTAX = 'All words must occur. "A phrase", AND, OR, NOT, brackets; effus* finds any ending.'
+
+
+def choose(cohort: Cohort) -> Filters:
+    """Ask for a search and filters; call it in a horizontal container."""
+    summary, choices = cohort.summary(), loaders.choices(cohort)
+    query = st.text_input(
+        "Words in the report",
+        key="explore_query",
+        type="search",
+        placeholder='effusion NOT "pleural thickening"',
+        help=_SYNTAX,
+        disabled=not summary.with_findings,
+        persist_state="session",
+        width=260,
+    )
+    wanted: Filters = {"query": query or None}
+    wanted["label"] = _one("Label", summary.labels, "label", 165)
+    if wanted["label"]:
+        wanted["value"] = VALUES[
+            st.selectbox("is", list(VALUES), key="value", bind="query-params", width=115)
+        ]
+    wanted["split"] = _one("Split", summary.splits, "split", 95)
+    wanted["view"] = _one("View", choices.views, "view", 115)
+    wanted["sex"] = _one("Sex", choices.sexes, "sex", 95)
+    if choices.ages:
+        ages = st.slider("Age in years", *AGES, AGES, key="age", bind="query-params", width=170)
+        wanted["age"] = None if ages == AGES else ages
+    if 0 < summary.with_findings < summary.studies:
+        report = st.selectbox(
+            "Report", [ANY, "with", "without"], key="report", bind="query-params", width=110
+        )
+        wanted["has_report"] = {"with": True, "without": False}.get(report)
+    return wanted
+
+
+def _one(label: str, values: Sequence[str] | dict[str, int], key: str, width: int) -> str | None:
+    """Ask for one value or any; "" is called by its meaning. Not asked where there is but one."""
+    if (len(values) < 2 and key != "label") or not values:
+        return None
+    names = {value or NOT_STATED: value for value in values}
+    chosen = st.selectbox(label, [ANY, *names], key=key, bind="query-params", width=width)
+    return names.get(chosen)
