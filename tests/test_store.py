@@ -881,3 +881,20 @@ def test_an_import_may_admit_more_than_radiographs_and_the_cohort_still_opens_th
     summary = store.write(tmp_path / "some", **common, reading=reading)
     assert "films of 12 bits: 1" in summary.notes
     assert store.Cohort.open(tmp_path / "some").read_film(0).bits == 12
+
+
+@pytest.mark.parametrize(
+    ("query", "found"),
+    [("opacit*", {"1"}), ("opacity*", {"1"}), ("effus*", {"2"}), ("effusio*", {"2"}), ("atelectat*", set())],
+)
+def test_a_beginning_longer_than_its_words_stem_finds_them(tmp_path, export, query, found):
+    texts = {"1": "Patchy opacities.", "2": "Small effusions.", "3": "Opaque marker."}
+    write(
+        tmp_path / "c",
+        export,
+        [
+            study(key, f"{letter}.png", report=text)
+            for letter, (key, text) in zip("abc", texts.items(), strict=True)
+        ],
+    )
+    assert set(store.Cohort.open(tmp_path / "c").search(query)) == found

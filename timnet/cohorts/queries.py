@@ -21,6 +21,11 @@ from timnet.cohorts import labelling, schema
 from timnet.cohorts.records import UNCERTAIN, CohortError
 
 MAX_CHARACTERS = 500
+ENDINGS = (
+    "y", "ies", "ion", "ions", "n", "ns", "e", "es", "is", "ed", "ing", "s", "al", "ic", "a", "ity", "ness",
+    "ment", "ation",
+)  # fmt: skip
+"""Of English words, those that a stemmer takes off."""
 _JOINING = {"AND", "OR", "NOT", ")"}
 _SIGNS = _JOINING | {"("}
 _TOKEN = re.compile(r'"[^"]*"|[()"]|[^\s()"]+')
@@ -119,12 +124,22 @@ def expression(query: str) -> str:
             raise _error(query)
         if token not in _SIGNS and not token.startswith('"'):
             word = token.rstrip("*")
-            token = f'"{word}"' + ("*" if word != token else "")
+            token = f'"{word}"' if word == token else _beginning(word)
         # Spelled out: FTS5's own implicit AND does not go with brackets.
         if parts and token not in _JOINING and parts[-1] not in _SIGNS - {")"}:
             parts.append("AND")
         parts.append(token)
     return " ".join(parts)
+
+
+def _beginning(word: str) -> str:
+    """Return the expression of words that begin so.
+
+    The index holds stems, and a beginning may be longer than one: `opacit` against `opac`. So the words that
+    the usual endings make of it are searched for, too; the index takes their endings off itself.
+    """
+    whole = " OR ".join(f'"{word}{ending}"' for ending in ENDINGS) if word else ""
+    return f'("{word}"* OR {whole})' if whole else '""*'
 
 
 def checked(query: str) -> str:
