@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 import pydicom.data
 import pytest
+import radiographs
 from PIL import Image
 from streamlit.testing.v1 import AppTest
 
@@ -255,6 +256,41 @@ def test_an_uploaded_table_with_its_films_becomes_a_cohort(open_page: Open, tmp_
     assert not app.exception and not app.error
     assert app.selectbox(key="cohort").options == ["mine"]
     assert any("1 studies of 1 patients, 1 films" in text.value for text in app.text)
+
+
+def test_a_pacs_export_comes_in_from_the_page_with_its_table_of_reports(
+    open_page: Open, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root = tmp_path / "pacs"
+    root.mkdir()
+    made = radiographs.dataset(
+        radiographs.quantised(12),
+        12,
+        AccessionNumber="A77",
+        PatientID="MRN998877",
+        StudyInstanceUID="1.2.9",
+        **radiographs.full_window(12),
+    )
+    (root / "IM1").write_bytes(radiographs.written(made))
+    (root / "reports.csv").write_text("accession,report\nA77,Clear lungs of MRN998877.\n")
+    monkeypatch.setenv("TIMNET_IMPORTS", str(tmp_path))
+    monkeypatch.setenv("TIMNET_KEY", "k" * 32)
+    app = open_page(tmp_path / "home")
+    app.session_state["import_open"] = True
+    app.run()
+    app.selectbox(key="import_kind").set_value("dicom").run()
+    app.text_input(key="import_folder").set_value(str(root))
+    app.text_input(key="import_reports").set_value("reports.csv")
+    app.text_input(key="import_name").set_value("pacs")
+    app.button(key="import_go").click().run()
+    assert not app.exception and not app.error
+    deadline = time.monotonic() + 90
+    while jobs.jobs()[0].state == "running" and time.monotonic() < deadline:
+        time.sleep(0.2)
+    app.run()
+    assert not app.exception and not app.error
+    said = " ".join(text.value for text in app.text)
+    assert "1 studies of 1 patients, 1 films" in said and "[number]" in said and "998877" not in said
 
 
 def test_a_folder_outside_those_opened_is_refused_in_one_sentence(

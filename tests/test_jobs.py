@@ -52,6 +52,18 @@ def test_an_import_that_fails_says_why_in_one_sentence(tmp_path: Path) -> None:
     assert "Traceback" not in ended.told
 
 
+def test_a_file_of_the_export_is_named_by_its_path_inside(tmp_path: Path) -> None:
+    root = tmp_path / "export"
+    (root / "tables").mkdir(parents=True)
+    (root / "tables" / "reports.csv").write_text("x")
+    (tmp_path / "outside.csv").write_text("x")
+    (root / "link.csv").symlink_to(tmp_path / "outside.csv")
+    assert jobs.inside(root, "tables/reports.csv") == (root / "tables" / "reports.csv").resolve()
+    for name in ("../outside.csv", "/etc/passwd", "link.csv", "missing.csv", "tables", ""):
+        with pytest.raises(CohortError, match="expected a file inside the folder"):
+            jobs.inside(root, name)
+
+
 @pytest.mark.parametrize("name", ["../up", "", "a b", ".hidden"])
 def test_a_name_that_is_no_cohorts_is_refused(name: str, csv_root: Path) -> None:
     with pytest.raises(CohortError, match="cohort name"):

@@ -19,7 +19,7 @@ from typing import Literal
 
 from timnet import config
 from timnet.cohorts import schema, store
-from timnet.cohorts.records import CohortError
+from timnet.cohorts.records import CohortError, PathError, film_path
 
 FOLDER = ".imports"
 _LOCK, _TOLD, _LOG = ".lock", "summary.txt", "log.txt"
@@ -57,6 +57,17 @@ def allowed(folder: str) -> Path:
         # The same words for a folder that is missing and for one that is closed: a page tells of neither.
         listed = ", ".join(map(str, roots))
         raise CohortError(f"import: expected a folder inside {listed}; got {folder.strip()[:200]!r}")
+    return path
+
+
+def inside(root: Path, name: str) -> Path:
+    """Return a file of an export by its path inside it; CohortError if it leads out or is not there."""
+    try:
+        path = (root / film_path(name)).resolve()
+    except PathError:
+        path = root.parent
+    if not path.is_relative_to(root) or not path.is_file():
+        raise CohortError(f"import: expected a file inside the folder, got {name[:200]!r}")
     return path
 
 

@@ -16,14 +16,20 @@ FOLDER, UPLOAD = "A folder of this computer", "Upload"
 READERS = {
     "csv": ("A table and its films", "A CSV or TSV table, one row a film: path, report, patient, labels"),
     "mimic": ("MIMIC-CXR-JPG", "files/ and mimic-cxr-2.0.0-*.csv.gz, with the reports of MIMIC-CXR"),
+    "dicom": ("A PACS export (DICOM)", "Any folder of DICOM files; reports as structured reports or a table"),
     "nih": ("NIH ChestX-ray14", "images/ and Data_Entry_2017_v2020.csv"),
     "open_i": ("Open-i", "indiana_reports.csv and indiana_projections.csv, or ecgen-radiology/"),
     "mendeley": ("Mendeley-V2", "train, val or test / NORMAL or PNEUMONIA"),
     "demo": ("Simulated films", "What `python -m timnet simulate` wrote"),
 }
+_PLACE = "Films stay where they are; uploaded ones are kept beside the cohorts. "
 _FACTS = (
-    "Films stay where they are; uploaded ones are kept beside the cohorts. Report texts and identifiers of "
-    "the export go into the cohort as they are: take names out before."
+    f"{_PLACE}Report texts and identifiers of the export go into the cohort as they are: take names out "
+    "before."
+)
+_FACTS_DICOM = (
+    f"{_PLACE}Patients' and studies' numbers are replaced by keyed hashes; names, dates and long numbers "
+    "that are recognised in reports are replaced by marks. What is burned into a film's pixels stays."
 )
 
 
@@ -91,12 +97,22 @@ def _form() -> None:
         )
         listed = [label.strip() for label in labels.split(",") if label.strip()]
         options = {"labels": listed} if listed else {}
-    st.caption(_FACTS)
+    if kind == "dicom":
+        table = st.text_input(
+            "File name of the table of reports, if there is one in the folder",
+            key="import_reports",
+            placeholder="reports.csv",
+            help="A row a report: accession number or study UID, and the text.",
+        )
+        options = {"reports": [table.strip()]} if table.strip() else {}
+    st.caption(_FACTS_DICOM if kind == "dicom" else _FACTS)
     if st.button("Start the import", key="import_go", type="primary", icon=":material/play_arrow:"):
         with notices.sentences():
             if source == FOLDER:
                 root = jobs.allowed(folder)
             else:
                 root = uploads.keep([(file.name, file.getvalue()) for file in files], name)
+            if "reports" in options:
+                options = {"reports": [str(jobs.inside(root, options["reports"][0]))]}
             jobs.start(kind, root, name, options)
         st.rerun()
