@@ -144,14 +144,14 @@ def test_bad_input_ends_with_status_2_and_one_sentence(capsys, timnet, film, pla
 
 
 def test_the_paper_preset_sets_the_numbers_and_other_words_override_them():
-    settings, out, as_json = arguments.training(
+    settings, out, as_json, fresh = arguments.training(
         config.Pretrain, ["a", "b", "--preset", "paper", "--side", "224"]
     )
     assert settings == config.Pretrain(
         cohorts=("a", "b"), **{**config.numbers(config.Pretrain, "paper"), "side": 224}
     )
-    assert (out, as_json) == (None, False)
-    same, _, _ = arguments.training(config.Pretrain, ["a", "b", "--preset=paper", "--side", "224"])
+    assert (out, as_json, fresh) == (None, False, False)
+    same, *_ = arguments.training(config.Pretrain, ["a", "b", "--preset=paper", "--side", "224"])
     assert same == settings
 
 
@@ -164,7 +164,7 @@ def test_a_run_from_the_command_line_and_one_submitted_have_the_same_settings_fi
     from timnet.training import runs, worker
 
     words = ["synthetic", "--task", "Opacity", "--fraction", "0.1", *TINY]
-    settings, _, _ = arguments.training(config.Finetune, words)
+    settings, *_ = arguments.training(config.Finetune, words)
     assert main(["finetune", *words]) == 0
     capsys.readouterr()
     folder = config.checkpoints() / runs.folder_name(settings)

@@ -199,9 +199,9 @@ def _read(film: Path, checkpoint: str, cam: Path | None, as_json: bool, findings
 
 
 def _train(shape: type[config.Run], words: list[str]) -> None:
-    settings, out, as_json = arguments.training(shape, words)
+    settings, out, as_json, fresh = arguments.training(shape, words)
     folder = out or config.checkpoints() / runs.folder_name(settings)
-    worker.prepare(settings, folder)
+    worker.prepare(settings, folder, fresh)
     line = ProgressLine("")
     ended = worker.work(folder, _trainer(), line.event)
     line.end()
