@@ -101,10 +101,10 @@ def work(folder: Path, train: Train, listen: Callable[[Event], None] | None = No
     settings = runs.settings(folder)
     lock = FileLock(folder / LOCK)
     try:
-        lock.acquire(timeout=5)
+        held = lock.acquire(timeout=5)
     except Timeout:
         raise RunError(f"{folder.name}: another worker is at this run") from None
-    with lock:
+    with held:
         events = Events(folder, listen)
         events.rewind()
         try:
@@ -202,11 +202,11 @@ def _device(root: Path, events: Events) -> Iterator[None]:
     while True:
         events.check()
         try:
-            lock.acquire(timeout=1)
+            held = lock.acquire(timeout=1)
             break
         except Timeout:
             continue
-    with lock:
+    with held:
         events.append("started")
         yield
 
