@@ -115,7 +115,8 @@ def state(folder: Path) -> State:
     elif held:
         # A run that goes on has the events of its earlier starts before those of this one.
         turns = (e["event"] for e in reversed(recorded) if e["event"] in ("queued", "started"))
-        name = "running" if next(turns, "") == "started" else "queued"
+        working = next(turns, "") == "started" and not _untold(folder, created)
+        name = "running" if working else "queued"
     elif time.time() - created < STARTING_SECONDS and _untold(folder, created):
         name = "queued"
     else:
