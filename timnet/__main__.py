@@ -206,7 +206,8 @@ def _train(shape: type[config.Run], words: list[str]) -> None:
     ended = worker.work(folder, _trainer(), line.event)
     line.end()
     if ended.name != "done":
-        raise Refused(ended.reason)
+        goes_on = "; the same command goes on where it stopped" if ended.resumable else ""
+        raise Refused(ended.reason + goes_on)
     result = runs.result(folder)
     table = result.get("test") or result["held_out"]
     lines = [f"{row['label']}  {row['metric']:<7}{_number(row)}" for row in table]
