@@ -11,7 +11,7 @@ frame.require()
 st.title("Fine-tune a classifier")
 st.markdown(
     "Teach a network a task with a share of the labels. It trains in the background: you may close this tab, "
-    "come back, or stop it."
+    "come back, or stop it and resume it later."
 )
 names = demo.cohorts()
 if not names:
@@ -121,5 +121,6 @@ with notices.sentences():
                     st.page_link(
                         "pages/diagnose.py", label="Read a film with it", icon=":material/radiology:"
                     )
+        panels.run_keeping(state)
     st.subheader("All runs")
     panels.history(states)

@@ -181,14 +181,14 @@ def test_bad_input_ends_with_status_2_and_one_sentence(capsys, timnet, film, pla
 
 
 def test_the_paper_preset_sets_the_numbers_and_other_words_override_them():
-    settings, out, as_json = arguments.training(
+    settings, out, as_json, fresh = arguments.training(
         config.Pretrain, ["a", "b", "--preset", "paper", "--side", "224"]
     )
     assert settings == config.Pretrain(
         cohorts=("a", "b"), **{**config.numbers(config.Pretrain, "paper"), "side": 224}
     )
-    assert (out, as_json) == (None, False)
-    same, _, _ = arguments.training(config.Pretrain, ["a", "b", "--preset=paper", "--side", "224"])
+    assert (out, as_json, fresh) == (None, False, False)
+    same, *_ = arguments.training(config.Pretrain, ["a", "b", "--preset=paper", "--side", "224"])
     assert same == settings
 
 
@@ -208,7 +208,7 @@ def test_a_run_from_the_command_line_and_one_submitted_have_the_same_settings_fi
     from timnet.training import runs, worker
 
     words = ["synthetic", "--task", "Opacity", "--fraction", "0.1", *TINY]
-    settings, _, _ = arguments.training(config.Finetune, words)
+    settings, *_ = arguments.training(config.Finetune, words)
     assert main(["finetune", *words]) == 0
     capsys.readouterr()
     folder = config.checkpoints() / runs.folder_name(settings)
@@ -216,6 +216,36 @@ def test_a_run_from_the_command_line_and_one_submitted_have_the_same_settings_fi
     # The same settings submitted from a page are the same run: nothing starts anew.
     assert worker.submit(settings, config.checkpoints()) == folder
     assert runs.state(folder).name == "done"
+
+
+def test_the_same_command_resumes_a_stopped_run_and_fresh_starts_it_anew(places, capsys, monkeypatch):
+    from timnet.training import loop, runs, worker
+
+    monkeypatch.setenv("TIMNET_SNAPSHOT_SECONDS", "0")
+    monkeypatch.setattr(loop, "TELL_SECONDS", 0)
+    words = ["synthetic", "--task", "Opacity", "--fraction", "0.1", "--batch", "2", *TINY]
+    settings, *_ = arguments.training(config.Finetune, words)
+    folder = config.checkpoints() / runs.folder_name(settings)
+    write = loop._keep
+
+    def stopping(kept, parts, at, events):
+        write(kept, parts, at, events)
+        if at.step == 1:
+            worker.cancel(folder)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(loop, "_keep", stopping)
+        said = refused(capsys, "finetune", *words)
+        assert said == "timnet: stopped on request; the same command goes on where it stopped"
+        first = runs.events(folder)
+        assert first[first["event"] == "step"]["step"].tolist() == [1]
+        said = refused(capsys, "finetune", *words, "--fresh")
+        assert runs.events(folder)["event"].tolist().count("started") == 1
+    assert main(["finetune", *words]) == 0
+    steps = runs.events(folder)[runs.events(folder)["event"] == "step"]
+    assert steps["step"].tolist() == list(range(1, int(steps["steps"].iloc[0]) + 1))
+    assert runs.events(folder)["event"].tolist().count("started") == 2
+    assert not (folder / runs.SNAPSHOTS).exists()
 
 
 def test_the_module_runs_from_any_folder_and_help_ends_well(tmp_path):

@@ -2,6 +2,7 @@
 
 import io
 import json
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -293,6 +294,80 @@ def test_the_reason_of_a_failed_run_is_text(
     app = open_page("fine_tune")
     assert not app.exception
     assert HOSTILE in [element.value for element in app.text]
+
+
+def _stopped(root: Path, seed: int = 0) -> Path:
+    """Leave a run that was stopped and can go on."""
+    settings = config.Finetune(cohort="synthetic", task="Opacity", seed=seed)
+    folder = root / runs.folder_name(settings)
+    (folder / runs.SNAPSHOTS).mkdir(parents=True)
+    (folder / runs.SNAPSHOTS / "epoch00000-step000000000001.json").touch()
+    (folder / runs.CONFIG).write_text(config.to_json(settings))
+    (folder / runs.CANCELLED).write_text("{}")
+    return folder
+
+
+@pytest.mark.parametrize(("button", "kept"), [("ft_resume", True), ("ft_anew", False)])
+def test_a_stopped_run_is_resumed_or_started_anew(
+    button: str,
+    kept: bool,
+    open_page: Open,
+    workers: list[list[str]],
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+) -> None:
+    monkeypatch.setenv("TIMNET_CHECKPOINTS", str(tmp_path))
+    folder = _stopped(tmp_path)
+    app = open_page("fine_tune")
+    app.button(key=button).click().run()
+    assert not app.exception and not app.error
+    assert len(workers) == 1 and workers[0][-1] == str(folder)
+    assert (folder / runs.SNAPSHOTS).exists() == kept
+    assert app.button(key="ft_stop")
+
+
+def test_a_lost_run_without_a_snapshot_is_only_started_anew(
+    open_page: Open, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("TIMNET_CHECKPOINTS", str(tmp_path))
+    shutil.rmtree(_stopped(tmp_path) / runs.SNAPSHOTS)
+    app = open_page("fine_tune")
+    assert [button.key for button in app.button if button.key in ("ft_resume", "ft_anew")] == ["ft_anew"]
+
+
+def test_a_run_has_a_note_shown_as_text_a_command_and_is_deleted_when_sure(
+    open_page: Open, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("TIMNET_CHECKPOINTS", str(tmp_path))
+    folder = _stopped(tmp_path)
+    app = open_page("fine_tune")
+    assert app.code[0].value == runs.command_line(runs.state(folder))
+    app.text_area(key=f"ft_note_{folder.name}").set_value(HOSTILE)
+    app.button(key="ft_keep_note").click().run()
+    assert not app.exception and runs.note(folder) == HOSTILE
+    app = open_page("fine_tune")
+    assert app.text_area(key=f"ft_note_{folder.name}").value == HOSTILE
+    shown = [*app.markdown, *app.caption, *app.error, *app.info]
+    assert not any("evil.example" in str(element.value) for element in shown)
+    assert app.button(key="ft_delete").disabled
+    app.checkbox(key=f"ft_sure_{folder.name}").check().run()
+    app.button(key="ft_delete").click().run()
+    assert not app.exception and not folder.exists()
+    assert any("No run yet" in info.value for info in app.info)
+
+
+def test_the_history_is_filtered_by_state_and_cohort(
+    open_page: Open, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("TIMNET_CHECKPOINTS", str(tmp_path))
+    _finished(tmp_path, 1, 0.7)
+    _stopped(tmp_path, seed=2)
+    app = open_page("fine_tune")
+    assert set(app.dataframe[-1].value["State"]) == {"done", "stopped"}
+    app.multiselect(key="ft_filter_state").select("stopped").run()
+    assert set(app.dataframe[-1].value["State"]) == {"stopped"}
+    app.multiselect(key="ft_filter_cohort").select("synthetic").run()
+    assert not app.exception and len(app.dataframe[-1].value) == 1
 
 
 def test_csv_cells_are_never_formulas_and_numbers_stay_numbers() -> None:

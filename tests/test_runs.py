@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import os
+import shlex
 import subprocess
 import sys
 import threading
@@ -13,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from timnet import config
+from timnet import arguments, config
 from timnet.training import events, runs, worker
 from timnet.training.runs import RunError
 
@@ -168,6 +169,54 @@ def test_points_hold_every_metric_of_every_finished_run(tmp_path):
             "high": 0.8,
         }
     ]
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        SETTINGS,
+        config.Finetune(
+            cohort="a b; rm", task="Left opacity,$(x)", augment=False, learning_rate=3e-5, side=96
+        ),
+        config.Finetune(cohort="c", task="t", **config.numbers(config.Finetune, "paper")),
+        config.Finetune(
+            cohort="c", task="t", **{**config.numbers(config.Finetune, "paper"), "side": 224, "augment": True}
+        ),
+        config.Pretrain(cohorts=("a", "b"), shuffled=True, held_out=("test",), text_mode="full"),
+        config.Pretrain(cohorts=("a",), **config.numbers(config.Pretrain, "paper")),
+    ],
+)
+def test_the_command_of_a_run_means_the_same_settings_in_the_same_folder(tmp_path, settings):
+    for folder in (tmp_path / runs.folder_name(settings), tmp_path / "my own"):
+        worker.prepare(settings, folder)
+        line = runs.command_line(runs.state(folder))
+        python, m, module, command, *words = shlex.split(line)
+        assert (python, m, module, command) == ("python", "-m", "timnet", config.command(settings))
+        asked, out, _, fresh = arguments.training(type(settings), words)
+        assert (asked, fresh) == (settings, False)
+        assert (out or tmp_path / runs.folder_name(asked)) == folder
+
+
+def test_the_command_of_a_run_leaves_out_what_is_usual(folder):
+    line = runs.command_line(runs.state(folder)).split(" --out ")[0]
+    assert line == "python -m timnet finetune somewhere --task Opacity --fraction 0.005 --seed 3"
+
+
+def test_what_is_taken_back_and_told_again_is_read_once(folder):
+    log = events.Events(folder)
+    for epoch in (1, 2):
+        for step in (2 * epoch - 1, 2 * epoch):
+            log.append("step", epoch=epoch, step=step)
+        log.append("epoch", epoch=epoch, step=2 * epoch)
+    assert len(runs.events(folder)) == 6
+    log.rewind(epoch=1, step=3)
+    assert runs.events(folder)["event"].tolist() == ["step", "step", "epoch", "step"]
+    for _ in range(9):
+        log.append("snapshot", step=3)
+    assert runs.events(folder)["step"].tolist() == [1, 2, 2, 3, *[3] * 9]
+    # The end of an epoch is told again where a snapshot was taken after its last step, but before its end.
+    log.rewind(epoch=0, step=2)
+    assert runs.events(folder)["event"].tolist() == ["step", "step"]
 
 
 def test_runs_opens_without_torch():

@@ -12,6 +12,7 @@ import pytest
 
 from timnet import config
 from timnet.training import runs, worker
+from timnet.training.events import EVENTS, Cancelled
 from timnet.training.runs import RunError
 
 SETTINGS = config.Finetune(cohort="somewhere", task="Opacity", fraction=0.005, seed=3)
@@ -166,3 +167,102 @@ def test_a_folder_of_something_else_is_never_overwritten(tmp_path):
     with pytest.raises(RunError, match="found other files"):
         worker.prepare(SETTINGS, tmp_path)
     assert [path.name for path in tmp_path.iterdir()] == ["thesis.tex"]
+
+
+def stopped(folder, snapshot=True):
+    """Leave a run as one that was stopped, with or without a snapshot."""
+    worker.prepare(SETTINGS, folder)
+    worker.work(folder, lambda *given: (_ for _ in ()).throw(Cancelled))
+    if snapshot:
+        (folder / runs.SNAPSHOTS).mkdir()
+        (folder / runs.SNAPSHOTS / "epoch00000-step000000000001.json").touch()
+    return folder
+
+
+def test_the_same_settings_over_a_stopped_run_go_on_and_fresh_ones_start_anew(tmp_path, monkeypatch):
+    started = []
+    monkeypatch.setattr(worker.subprocess, "Popen", lambda command, **options: Started(command, started))
+    folder = stopped(tmp_path / runs.folder_name(SETTINGS))
+    assert runs.state(folder).resumable
+    told = (folder / EVENTS).read_text()
+    worker.submit(SETTINGS, tmp_path)
+    state = runs.state(folder)
+    assert (state.name, state.resumable, state.stopping) == ("queued", False, False)
+    assert (folder / EVENTS).read_text() == told
+    assert (folder / runs.SNAPSHOTS).exists()
+    (folder / runs.FAILED).write_text("{}")
+    worker.restart(folder, fresh=True)
+    assert not (folder / runs.SNAPSHOTS).exists() and not (folder / EVENTS).exists()
+    assert len(started) == 2
+
+
+def test_other_settings_in_a_folder_never_go_on_from_its_snapshots(tmp_path):
+    folder = stopped(tmp_path / "run")
+    worker.prepare(config.Finetune(cohort="somewhere", task="Opacity", seed=4), folder)
+    assert not (folder / runs.SNAPSHOTS).exists()
+
+
+def test_a_run_that_goes_on_is_queued_until_its_worker_has_the_device(tmp_path):
+    folder = stopped(tmp_path / "run")
+    worker.prepare(SETTINGS, folder)
+    seen = []
+    worker.work(folder, lambda *given: seen.append(runs.state(folder).name) or {"test": []})
+    assert seen == ["running"]
+    assert runs.events(folder)["event"].tolist() == ["queued", "started", "queued", "started", "done"]
+
+
+def test_snapshots_go_when_a_run_is_done(tmp_path):
+    folder = stopped(tmp_path / "run")
+    worker.prepare(SETTINGS, folder)
+    assert worker.work(folder, nothing).name == "done"
+    assert not (folder / runs.SNAPSHOTS).exists()
+
+
+def test_a_line_that_a_killed_worker_left_half_written_is_taken_back(tmp_path):
+    folder = stopped(tmp_path / "run")
+    with (folder / EVENTS).open("a") as file:
+        file.write('{"event": "st')
+    worker.prepare(SETTINGS, folder)
+    worker.work(folder, nothing)
+    assert runs.events(folder)["event"].tolist()[-3:] == ["queued", "started", "done"]
+
+
+def test_a_deleted_run_is_gone_and_one_at_work_is_not_deleted(tmp_path, folder, at_work):
+    with pytest.raises(RunError, match="still at work; stop it first"):
+        worker.delete(folder)
+    at_work.kill()
+    at_work.wait()
+    (tmp_path / "other.txt").touch()
+    worker.delete(folder)
+    assert not folder.exists()
+    assert (tmp_path / "other.txt").exists()
+    with pytest.raises(RunError, match="no run of that name"):
+        worker.delete(folder)
+
+
+def test_nothing_but_a_run_of_ones_own_is_deleted(tmp_path):
+    (tmp_path / "thesis").mkdir()
+    with pytest.raises(RunError, match="no run of that name"):
+        worker.delete(tmp_path / "thesis")
+    shipped = stopped(tmp_path / "shipped")
+    (shipped / "card.md").touch()
+    with pytest.raises(RunError, match="has a model card"):
+        worker.delete(shipped)
+    (tmp_path / "link").symlink_to(stopped(tmp_path / "run"))
+    with pytest.raises(RunError, match="is a link"):
+        worker.delete(tmp_path / "link")
+    assert (tmp_path / "thesis").exists() and runs.state(shipped) and runs.state(tmp_path / "run")
+
+
+def test_a_note_is_kept_whole_up_to_its_bound_and_a_blank_one_removed(folder):
+    assert runs.note(folder) == ""
+    text = "<b>bold</b> ünïcode\n" + "x" * (runs.NOTE_LENGTH - 20)
+    worker.annotate(folder, text)
+    assert runs.note(folder) == text
+    with pytest.raises(RunError, match=r"^note: expected at most 2,000 characters, got 2,001$"):
+        worker.annotate(folder, "x" * 2001)
+    assert runs.note(folder) == text
+    worker.annotate(folder, " \n")
+    assert not (folder / runs.NOTE).exists()
+    (folder / runs.NOTE).write_bytes(b"\xff" + b"y" * 10_000)
+    assert len(runs.note(folder)) == runs.NOTE_LENGTH

@@ -203,14 +203,15 @@ def _read(film: Path, checkpoint: str, cam: Path | None, as_json: bool, findings
 
 
 def _train(shape: type[config.Run], words: list[str]) -> None:
-    settings, out, as_json = arguments.training(shape, words)
+    settings, out, as_json, fresh = arguments.training(shape, words)
     folder = out or config.checkpoints() / runs.folder_name(settings)
-    worker.prepare(settings, folder)
+    worker.prepare(settings, folder, fresh)
     line = ProgressLine("")
     ended = worker.work(folder, _trainer(), line.event)
     line.end()
     if ended.name != "done":
-        raise Refused(ended.reason)
+        goes_on = "; the same command goes on where it stopped" if ended.resumable else ""
+        raise Refused(ended.reason + goes_on)
     result = runs.result(folder)
     table = result.get("test") or result["held_out"]
     lines = [f"{row['label']}  {row['metric']:<7}{_number(row)}" for row in table]

@@ -251,8 +251,8 @@ def parse(shape: type[Shape], command: str, words: list[str]) -> Shape:
         raise Unusable(f"{_finding(told.getvalue())}; see {program} --help") from None
 
 
-def training(shape: type[config.Run], words: list[str]) -> tuple[config.Run, Path | None, bool]:
-    """Parse the settings of a training command, its --out and its --json.
+def training(shape: type[config.Run], words: list[str]) -> tuple[config.Run, Path | None, bool, bool]:
+    """Parse the settings of a training command, its --out, its --json and its --fresh.
 
     The numbers of the preset that the words name become the defaults, which other words override.
     """
@@ -265,6 +265,8 @@ def training(shape: type[config.Run], words: list[str]) -> tuple[config.Run, Pat
     fields.append(("out", Annotated[Path | None, out], dataclasses.field(default=None)))
     as_json = tyro.conf.arg(help="Print one JSON object.")
     fields.append(("json", Annotated[bool, as_json], dataclasses.field(default=False)))
+    fresh = tyro.conf.arg(help="Start anew where the run was stopped; without it, the run goes on.")
+    fields.append(("fresh", Annotated[bool, fresh], dataclasses.field(default=False)))
     # Ranges are checked once, when the settings themselves are made below.
     made: Any = dataclasses.make_dataclass(
         shape.__name__,
@@ -277,7 +279,7 @@ def training(shape: type[config.Run], words: list[str]) -> tuple[config.Run, Pat
     made.__doc__ = shape.__doc__
     asked = parse(made, "pretrain" if shape is config.Pretrain else "finetune", words)
     settings = shape(**{field.name: getattr(asked, field.name) for field in dataclasses.fields(shape)})
-    return settings, asked.out, asked.json
+    return settings, asked.out, asked.json, asked.fresh
 
 
 def _preset(words: list[str]) -> str:

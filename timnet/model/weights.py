@@ -105,8 +105,8 @@ def save_checkpoint(
         }
     )
     description = {"format": 1, "weights_sha256": hashlib.sha256(weights).hexdigest(), **asdict(spec)}
-    _replace(folder / WEIGHTS, weights)
-    _replace(folder / DESCRIPTION, (json.dumps(description, indent=2, sort_keys=True) + "\n").encode())
+    write_whole(folder / WEIGHTS, weights)
+    write_whole(folder / DESCRIPTION, (json.dumps(description, indent=2, sort_keys=True) + "\n").encode())
 
 
 def is_checkpoint(folder: Path) -> bool:
@@ -185,6 +185,28 @@ def full(value: Tensor) -> Tensor:
     return value.float() if value.is_floating_point() else value
 
 
+def write_whole(path: Path, data: bytes) -> None:
+    """Write bytes so that a reader sees the old file or the new one, also after a power cut.
+
+    Raises:
+        OSError: the disk is full or read-only; the file that stood there before is still whole.
+    """
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        with temporary.open("wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+    directory = os.open(path.parent, os.O_RDONLY)
+    try:
+        os.fsync(directory)
+    finally:
+        os.close(directory)
+
+
 def _description(folder: Path) -> dict[str, Any]:
     try:
         description = json.loads((folder / DESCRIPTION).read_text(encoding="utf-8"))
@@ -239,21 +261,3 @@ def _encoder_of(folder: Path, spec: TimnetSpec) -> encoders.TextEncoder:
         f"{folder.name}: its text encoder {spec.text_encoder} with content {spec.text_encoder_sha256[:12]} "
         "is not on this machine; put its folder where it was, or pre-train with another"
     )
-
-
-def _replace(path: Path, data: bytes) -> None:
-    """Write bytes so that a reader sees the old file or the new one, also after a power cut."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        with temporary.open("wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
-    directory = os.open(path.parent, os.O_RDONLY)
-    try:
-        os.fsync(directory)
-    finally:
-        os.close(directory)

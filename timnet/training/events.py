@@ -6,6 +6,8 @@ Owns how often progress is told, and how a worker hears that somebody asked it t
 from __future__ import annotations
 
 import json
+import math
+import os
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -54,7 +56,40 @@ class Events:
 
         return progress
 
+    def stopping(self) -> bool:
+        """Say whether the run was asked to stop."""
+        return self.cancelled or (self._folder / CANCEL).exists()
+
     def check(self) -> None:
         """Raise Cancelled if the run was asked to stop."""
-        if self.cancelled or (self._folder / CANCEL).exists():
+        if self.stopping():
             raise Cancelled
+
+    def rewind(self, epoch: float = math.inf, step: float = math.inf) -> None:
+        """Take back what was told after a place, to be told again: later steps, and ends of later epochs.
+
+        A last line that a killed worker left half written goes as well.
+
+        Args:
+            epoch: epochs done at that place.
+            step: steps done at that place.
+        """
+        path = self._folder / EVENTS
+        if not path.exists():
+            return
+        told = path.read_bytes()
+        whole = told[: told.rfind(b"\n") + 1]
+        kept = b"".join(line for line in whole.splitlines(True) if not _after(json.loads(line), epoch, step))
+        if kept != told:
+            temporary = path.with_name(f".{EVENTS}.new")
+            with temporary.open("wb") as file:
+                file.write(kept)
+                file.flush()
+                os.fsync(file.fileno())
+            temporary.replace(path)
+
+
+def _after(event: Event, epoch: float, step: float) -> bool:
+    if event["event"] == "epoch":
+        return bool(event["epoch"] > epoch)
+    return bool(event.get("step", 0) > step)

@@ -1,7 +1,8 @@
 """Fine-tuning: a cohort's films and a share of its labels -> a classifier and its test metrics.
 
 Paper Sec. III-B, III-C and IV-B: Adam 1e-4, cross-entropy, 100 epochs, batch 16. No film of the test
-split is seen before the end, there is no early stopping, and the last epoch's weights are kept.
+split is seen before the end, there is no early stopping, and the last epoch's weights are kept. A run that
+was stopped goes on from its last good snapshot.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from timnet import config
 from timnet.cohorts import splits, store, tasks
 from timnet.evaluation import cam, metrics
 from timnet.model import initialisation, weights
-from timnet.training import augment, batches, devices, loop, objectives
+from timnet.training import augment, batches, devices, loop, objectives, snapshots
 from timnet.training.events import Events
 
 TRAIN, VAL, TEST = "train", "val", "test"
@@ -57,7 +58,9 @@ def train(settings: config.Finetune, folder: Path, events: Events) -> dict[str, 
     drawn = train_rows[splits.draw(targets.y_NL[train_rows], settings.fraction, settings.seed)]
 
     on = devices.device()
-    precision = devices.precision(settings.precision, on)
+    found = snapshots.newest(folder)
+    # Timed anew, a busy device could give another answer than the one the run was trained with.
+    precision = found.origin.precision if found else devices.precision(settings.precision, on)
     source = weights.checkpoint_folder(settings.initialisation)
     start = weights.describe(source) if source else None
     backbone = start.backbone if start else settings.backbone
@@ -77,16 +80,19 @@ def train(settings: config.Finetune, folder: Path, events: Events) -> dict[str, 
 
     y_NL = torch.from_numpy(targets.y_NL)
 
-    def epoch_batches(epoch: int) -> Iterator[loop.Batch]:
+    def epoch_batches(epoch: int, done: int) -> Iterator[loop.Batch]:
         chance = batches.generator(settings.seed, epoch)
-        for rows in batches.orders(drawn.tolist(), settings.batch, settings.seed, epoch, settings.drop_last):
-            films = batches.films(pixels, rows, on)
-            if settings.augment:
-                films = augment.apply(films, augment.draw(len(rows), chance))
-            yield {"films": films, "y": y_NL[rows].to(on), "rows": rows}
+        orders = batches.orders(drawn.tolist(), settings.batch, settings.seed, epoch, settings.drop_last)
+        for i, rows in enumerate(orders):
+            changes = augment.draw(len(rows), chance) if settings.augment else None
+            if i >= done:
+                films = batches.films(pixels, rows, on)
+                films = films if changes is None else augment.apply(films, changes)
+                yield {"films": films, "y": y_NL[rows].to(on), "rows": rows}
 
     events.append("phase", phase="training", films=len(drawn))
     accelerator = loop.accelerator(precision)
+    trained_on = snapshots.fingerprint(pixels, drawn, targets.y_NL[drawn])
     loop.fit(
         LabelObjective(classifier),
         epoch_batches,
@@ -95,6 +101,7 @@ def train(settings: config.Finetune, folder: Path, events: Events) -> dict[str, 
         events,
         epochs=settings.epochs,
         steps=batches.steps(len(drawn), settings.batch, settings.drop_last),
+        kept=snapshots.Snapshots(folder, snapshots.origin(settings, trained_on, precision), found),
     )
 
     events.append("phase", phase="testing", films=len(test_rows))

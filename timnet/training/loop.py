@@ -1,11 +1,13 @@
 """fit(): the one training loop, on Hugging Face accelerate.
 
-Owns the order of a step: loss, backward, refuse what is not finite, step, tell. Knows nothing of films or
+Owns the order of a step: loss, backward, refuse what is not finite, step, tell, keep. A run that goes on from
+a snapshot takes the steps that were left, and ends where it would have ended. Knows nothing of films or
 reports: an objective is a module whose forward takes a batch and returns its loss.
 """
 
 from __future__ import annotations
 
+import logging
 import math
 import time
 from collections.abc import Callable, Iterable
@@ -15,9 +17,16 @@ import torch
 from accelerate import Accelerator
 from torch import nn
 
-from timnet.training.events import TELL_SECONDS, Events
+from timnet.training.events import TELL_SECONDS, Cancelled, Events
+from timnet.training.place import Parts, Place
+from timnet.training.snapshots import Snapshots
 
 Batch = dict[str, Any]
+
+REFUSED = 3
+"""Batches refused in a row that end a run."""
+
+_log = logging.getLogger(__name__)
 
 
 class NonFinite(ValueError):
@@ -31,7 +40,7 @@ def accelerator(precision: str) -> Accelerator:
 
 def fit(
     objective: nn.Module,
-    batches: Callable[[int], Iterable[Batch]],
+    batches: Callable[[int, int], Iterable[Batch]],
     optimizer: torch.optim.Optimizer,
     on: Accelerator,
     events: Events,
@@ -39,51 +48,98 @@ def fit(
     epochs: int,
     steps: int,
     scheduler: torch.optim.lr_scheduler.LRScheduler | None = None,
+    kept: Snapshots | None = None,
 ) -> None:
-    """Train for `epochs` passes of `steps` batches.
+    """Train for `epochs` passes of `steps` batches, or for what is left of them.
 
     Args:
         objective: forward(batch) -> scalar loss.
-        batches: epoch -> its batches; each carries `rows`, the films' numbers, for the error's sake.
+        batches: epoch, batches to leave out at its start -> the others, as if those had been drawn; each
+            carries `rows`, the films' numbers, for the error's sake.
         scheduler: stepped after the optimiser, once a batch.
-        events: told of losses, with the seconds left; asked after each step whether to stop.
+        events: told of losses, with the seconds left; asked before each step whether to stop.
+        kept: where the run goes on from, and where it keeps what it needs to go on; None keeps nothing.
 
     Raises:
-        NonFinite: before the optimiser moves.
+        NonFinite: so many batches in a row were refused; the optimiser was moved by none of them.
         Cancelled: somebody asked the run to stop.
     """
-    objective, optimizer = on.prepare(objective, optimizer)
-    start, told, done, total = time.monotonic(), -math.inf, 0, epochs * steps
-    for epoch in range(epochs):
+    parts = Parts(objective, optimizer, scheduler, on)
+    at = kept.restore(parts) if kept else Place()
+    events.rewind(at.epoch, at.step)
+    objective, stepper = on.prepare(objective, optimizer)
+    start, told, begun, total = time.monotonic(), -math.inf, at.step, epochs * steps
+    while at.epoch < epochs:
         objective.train()
-        for batch in batches(epoch):
-            events.check()
-            optimizer.zero_grad(set_to_none=True)
-            loss = objective(batch)
-            _finite(loss, "loss", epoch, done, batch)
-            on.backward(loss)
-            # An infinite limit clips nothing: only the norm is wanted.
-            norm = nn.utils.clip_grad_norm_(objective.parameters(), math.inf)
-            _finite(norm, "gradient", epoch, done, batch)
+        for batch in batches(at.epoch, at.batch):
+            if events.stopping():
+                _keep(kept, parts, at, events)
+                raise Cancelled
+            try:
+                loss = _step(objective, batch, stepper, on, at)
+            except NonFinite as error:
+                at = at.after(None)
+                _refuse(error, at, events)
+            else:
+                at = at.after(loss)
+                if scheduler is not None:
+                    scheduler.step()
+                now = time.monotonic()
+                if now - told >= TELL_SECONDS or at.step == total:
+                    told, left = now, (now - start) / (at.step - begun) * (total - at.step)
+                    events.append(
+                        "step",
+                        epoch=at.epoch + 1,
+                        epochs=epochs,
+                        step=at.step,
+                        steps=total,
+                        loss=round(loss, 6),
+                        eta_seconds=round(left, 1),
+                    )
+            if kept and kept.due():
+                _keep(kept, parts, at, events)
+        events.append("epoch", epoch=at.epoch + 1, step=at.step, loss=at.mean())
+        at = at.next_epoch()
+        if kept and kept.due(epoch_end=True):
+            _keep(kept, parts, at, events)
+
+
+def _step(
+    objective: nn.Module, batch: Batch, optimizer: torch.optim.Optimizer, on: Accelerator, at: Place
+) -> float:
+    """Take one step and return its loss; a batch that is refused leaves everything as it was.
+
+    Raises:
+        NonFinite: the loss or a gradient is not a number.
+    """
+    # A forward pass moves the means of batch norm before anybody has seen its loss.
+    before = [(buffer, buffer.clone()) for buffer in objective.buffers()]
+    optimizer.zero_grad(set_to_none=True)
+    loss = objective(batch)
+    what, value = "loss", loss.item()
+    if math.isfinite(value):
+        on.backward(loss)
+        # An infinite limit clips nothing: only the norm is wanted.
+        norm = nn.utils.clip_grad_norm_(objective.parameters(), math.inf).item()
+        if math.isfinite(norm):
             optimizer.step()
-            if scheduler is not None:
-                scheduler.step()
-            done += 1
-            now = time.monotonic()
-            if now - told >= TELL_SECONDS or done == total:
-                told = now
-                events.append(
-                    "step",
-                    epoch=epoch + 1,
-                    epochs=epochs,
-                    step=done,
-                    steps=total,
-                    loss=round(loss.item(), 6),
-                    eta_seconds=round((now - start) / done * (total - done), 1),
-                )
+            return float(value)
+        what, value = "gradient", norm
+    for buffer, held in before:
+        buffer.copy_(held)
+    rows = ", ".join(str(int(row)) for row in batch["rows"])
+    raise NonFinite(f"{what} is {value} at epoch {at.epoch + 1}, step {at.step + 1}, films {rows}")
 
 
-def _finite(value: torch.Tensor, what: str, epoch: int, step: int, batch: Batch) -> None:
-    if not bool(torch.isfinite(value)):
-        rows = ", ".join(str(int(row)) for row in batch["rows"])
-        raise NonFinite(f"{what} is {value.item()} at epoch {epoch + 1}, step {step + 1}, films {rows}")
+def _refuse(error: NonFinite, at: Place, events: Events) -> None:
+    """Tell of a batch that was left out; raise when there were too many in a row."""
+    events.append("refused", epoch=at.epoch + 1, step=at.step, reason=str(error))
+    _log.warning("batch left out: %s", error)
+    if at.refused >= REFUSED:
+        raise NonFinite(f"{at.refused} batches in a row were refused, the last because {error}") from error
+
+
+def _keep(kept: Snapshots | None, parts: Parts, at: Place, events: Events) -> None:
+    seconds = kept.write(parts, at) if kept else 0.0
+    if seconds:
+        events.append("snapshot", step=at.step, write_seconds=round(seconds, 3))

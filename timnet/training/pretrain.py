@@ -3,7 +3,7 @@
 Paper Sec. III-A and IV-B. Two objectives over one network: the paper's literal pairs with negatives drawn
 anew each epoch, and every pair of a batch with false negatives left out. A frozen text encoder runs once and
 is cached as token states. Matching is measured on held-out patients; the last epoch's weights are kept, so
-nothing is chosen on them.
+nothing is chosen on them. A run that was stopped goes on from its last good snapshot.
 
 Shapes: B batch, P pairs, S side, T tokens, D joint width.
 """
@@ -25,7 +25,7 @@ from timnet.cohorts.pairs import Pairs, collect
 from timnet.evaluation import cam, matching, metrics
 from timnet.model import encoders, initialisation, weights
 from timnet.model.timnet import TIMNet
-from timnet.training import augment, batches, devices, loop, objectives
+from timnet.training import augment, batches, devices, loop, objectives, snapshots
 from timnet.training.events import Events
 
 MAPPED = 64
@@ -87,7 +87,9 @@ def train(settings: config.Pretrain, folder: Path, events: Events) -> dict[str, 
         ValueError: a cohort, encoder or initialisation cannot be used; the message says why.
     """
     on = devices.device()
-    precision = devices.precision(settings.precision, on)
+    found = snapshots.newest(folder)
+    # Timed anew, a busy device could give another answer than the one the run was trained with.
+    precision = found.origin.precision if found else devices.precision(settings.precision, on)
     events.append("phase", phase="reading films", device=devices.describe(on), precision=precision)
     pairs = collect(settings.cohorts, settings.held_out, settings.side, events.phase("reading films"))
     if settings.shuffled:
@@ -121,15 +123,18 @@ def train(settings: config.Pretrain, folder: Path, events: Events) -> dict[str, 
     events.append("phase", phase="training", films=len(train_pairs))
     steps = batches.steps(num_pairs, settings.batch)
     optimizer = torch.optim.Adam(timnet.parameters(), lr=settings.learning_rate, fused=True)
+    codes = (pairs.row, pairs.source, pairs.study, pairs.patient, pairs.text, pairs.normal, pairs.held_out)
+    trained_on = snapshots.fingerprint(*pairs.pixels, *codes, "\0".join(pairs.texts), str(encoder.sha256))
     loop.fit(
         MatchObjective(timnet),
-        lambda epoch: epoch_batches(settings, pairs, train_pairs, reports, on, epoch),
+        lambda epoch, done: epoch_batches(settings, pairs, train_pairs, reports, on, epoch, done),
         optimizer,
         loop.accelerator(precision),
         events,
         epochs=settings.epochs,
         steps=steps,
         scheduler=cosine(optimizer, settings.epochs * steps) if settings.schedule == "cosine" else None,
+        kept=snapshots.Snapshots(folder, snapshots.origin(settings, trained_on, precision), found),
     )
 
     events.append("phase", phase="testing", films=len(held_pairs))
@@ -177,26 +182,37 @@ def _rng(seed: int, epoch: int) -> np.random.Generator:
     return np.random.default_rng((seed, epoch))
 
 
-def _films(
-    settings: config.Pretrain, pairs: Pairs, chosen: Sequence[int], on: torch.device, chance: torch.Generator
-) -> Tensor:
+def _films(pairs: Pairs, chosen: Sequence[int], on: torch.device, changes: Tensor | None) -> Tensor:
     films = batches.films(pairs.films(chosen), range(len(chosen)), on)
-    return augment.apply(films, augment.draw(len(chosen), chance)) if settings.augment else films
+    return films if changes is None else augment.apply(films, changes)
+
+
+def _changes(settings: config.Pretrain, films: int, chance: torch.Generator) -> Tensor | None:
+    return augment.draw(films, chance) if settings.augment else None
 
 
 def _all_pairs(
-    settings: config.Pretrain, pairs: Pairs, train: list[int], reports: Reports, on: torch.device, epoch: int
+    settings: config.Pretrain,
+    pairs: Pairs,
+    train: list[int],
+    reports: Reports,
+    on: torch.device,
+    epoch: int,
+    done: int = 0,
 ) -> Iterator[loop.Batch]:
-    """Yield batches of true pairs; every film meets every report of its batch."""
+    """Yield batches of true pairs, but for the first `done`; every film meets every report of its batch."""
     chance = batches.generator(settings.seed, epoch)
-    for chosen in batches.orders(train, settings.batch, settings.seed, epoch):
+    for i, chosen in enumerate(batches.orders(train, settings.batch, settings.seed, epoch)):
+        changes = _changes(settings, len(chosen), chance)
+        if i < done:
+            continue
         index = np.array(chosen)
         own = np.eye(len(index), dtype=bool)
         false = pairs.false_negatives(index[:, None], index[None, :]) & ~own
         if settings.both_normal == "ignore":
             false |= pairs.normal[index][:, None] & pairs.normal[index][None, :] & ~own
         yield {
-            "films": _films(settings, pairs, chosen, on, chance),
+            "films": _films(pairs, chosen, on, changes),
             "text": reports.batch(chosen, on),
             "own": torch.from_numpy(own).to(on),
             "false_negative": torch.from_numpy(false).to(on),
@@ -205,15 +221,27 @@ def _all_pairs(
 
 
 def _literal_pairs(
-    settings: config.Pretrain, pairs: Pairs, train: list[int], reports: Reports, on: torch.device, epoch: int
+    settings: config.Pretrain,
+    pairs: Pairs,
+    train: list[int],
+    reports: Reports,
+    on: torch.device,
+    epoch: int,
+    done: int = 0,
 ) -> Iterator[loop.Batch]:
-    """Yield batches of single pairs: each film once with its report, once with another's, drawn anew."""
+    """Yield batches of single pairs, but for the first `done`.
+
+    Each film comes once with its report and once with another's, drawn anew each epoch.
+    """
     chance = batches.generator(settings.seed, epoch)
     both = [(i, i) for i in train] + pairs.mismatched(train, _rng(settings.seed, epoch))
-    for places in batches.orders(range(len(both)), settings.batch, settings.seed, epoch):
+    for i, places in enumerate(batches.orders(range(len(both)), settings.batch, settings.seed, epoch)):
+        changes = _changes(settings, len(places), chance)
+        if i < done:
+            continue
         chosen = [both[k][0] for k in places]
         yield {
-            "films": _films(settings, pairs, chosen, on, chance),
+            "films": _films(pairs, chosen, on, changes),
             "text": reports.batch([both[k][1] for k in places], on),
             "positive": torch.tensor([both[k][0] == both[k][1] for k in places], device=on),
             "rows": chosen,

@@ -2,8 +2,8 @@
 
 A run's folder holds `config.json`, `metrics.jsonl` (events), `log.txt` and at its end one of `done.json`,
 `failed.json`, `cancelled.json`, all written by its worker, which holds the lock while it lives. State is read
-off files and locks, never off a process id, so a closed tab or a restarted server loses nothing. The folder's
-name carries a hash of the settings.
+off files and locks, never off a process id, so a closed tab or a restarted server loses nothing. While it
+trains, `snapshots/` holds what it needs to go on. The folder's name carries a hash of the settings.
 """
 
 from __future__ import annotations
@@ -14,8 +14,9 @@ import json
 import logging
 import os
 import re
+import shlex
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any, Literal
 
@@ -26,6 +27,10 @@ from timnet.training.events import CANCEL, EVENTS, Event
 
 CONFIG, LOG, LOCK = "config.json", "log.txt", ".lock"
 DONE, FAILED, CANCELLED, RESULT = "done.json", "failed.json", "cancelled.json", "metrics.json"
+SNAPSHOTS, NOTE = "snapshots", "note.txt"
+
+NOTE_LENGTH = 2000
+"""Most characters of a note."""
 
 STARTING_SECONDS = 60
 """How long a worker may take from its start to its lock."""
@@ -54,6 +59,8 @@ class State:
     last: Event = field(default_factory=dict)
     stopping: bool = False
     """Whether somebody asked it to stop."""
+    resumable: bool = False
+    """Whether it was stopped, failed or was lost, and can go on from a snapshot."""
 
     @property
     def active(self) -> bool:
@@ -65,7 +72,7 @@ class State:
 class _Read:
     """What was read of a run's log: from which start of the run, up to which byte."""
 
-    start: tuple[int, int] = (0, 0)
+    start: tuple[int, int, int] = (0, 0, 0)
     end: int = 0
     records: tuple[Event, ...] = ()
 
@@ -106,12 +113,17 @@ def state(folder: Path) -> State:
     if ended:
         name, reason = ended
     elif held:
-        name = "running" if any(e["event"] == "started" for e in recorded) else "queued"
-    elif not recorded and time.time() - created < STARTING_SECONDS:
+        # A run that goes on has the events of its earlier starts before those of this one.
+        turns = (e["event"] for e in reversed(recorded) if e["event"] in ("queued", "started"))
+        working = next(turns, "") == "started" and not _untold(folder, created)
+        name = "running" if working else "queued"
+    elif time.time() - created < STARTING_SECONDS and _untold(folder, created):
         name = "queued"
     else:
         name, reason = "lost", "its worker ended without a word: killed, or the machine restarted"
-    return State(folder, asked, name, reason, created, last, (folder / CANCEL).exists())
+    stopping = (folder / CANCEL).exists()
+    resumable = name in ("failed", "cancelled", "lost") and any((folder / SNAPSHOTS).glob("*.json"))
+    return State(folder, asked, name, reason, created, last, stopping, resumable)
 
 
 def events(folder: Path) -> pd.DataFrame:
@@ -138,6 +150,35 @@ def log_tail(folder: Path, lines: int = 30) -> str:
     except FileNotFoundError:
         return ""
     return "\n".join(text.splitlines()[-lines:])
+
+
+def note(folder: Path) -> str:
+    """Return what somebody wrote about a run; empty where nobody did."""
+    try:
+        with (folder / NOTE).open(encoding="utf-8", errors="replace") as file:
+            return file.read(NOTE_LENGTH)
+    except FileNotFoundError:
+        return ""
+
+
+def command_line(state: State) -> str:
+    """Return the command that does the same run in a terminal: what differs from its preset is spelt out."""
+    asked = state.settings
+    usual = {**config.numbers(type(asked), asked.preset), "preset": "small"}
+    words: list[str] = []
+    for each in fields(asked):
+        value, option = getattr(asked, each.name), each.name.replace("_", "-")
+        if each.name in ("cohort", "cohorts"):
+            words += [value] if isinstance(value, str) else value
+        elif value == usual.get(each.name, each.default):
+            continue
+        elif isinstance(value, bool):
+            words.append(f"--{option}" if value else f"--no-{option}")
+        else:
+            words += [f"--{option}", *(value if isinstance(value, tuple) else (str(value),))]
+    if state.folder.name != folder_name(asked):
+        words += ["--out", str(state.folder)]
+    return shlex.join(["python", "-m", "timnet", config.command(asked), *words])
 
 
 def all_runs(root: Path) -> list[State]:
@@ -219,15 +260,24 @@ def _ended(folder: Path) -> tuple[Name, str] | None:
     return None
 
 
+def _untold(folder: Path, created: float) -> bool:
+    """Say whether a run has told nothing since it was last submitted."""
+    try:
+        return (folder / EVENTS).stat().st_mtime <= created
+    except FileNotFoundError:
+        return True
+
+
 def _records(folder: Path) -> tuple[Event, ...]:
     """Return a run's events so far; of a log read before, only what was appended is read."""
     try:
         asked = (folder / CONFIG).stat()
         with (folder / EVENTS).open("rb") as file:
-            # A run that is started anew has new settings on disk, and an empty log.
-            start = (asked.st_mtime_ns, asked.st_ino)
+            log = os.fstat(file.fileno())
+            # A run that starts anew or goes on has new settings on disk; what it takes back, a new log.
+            start = (asked.st_mtime_ns, asked.st_ino, log.st_ino)
             before = _read.get(folder, _Read())
-            if before.start != start or os.fstat(file.fileno()).st_size < before.end:
+            if before.start != start or log.st_size < before.end:
                 before = _Read(start)
             file.seek(before.end)
             appended = file.read()

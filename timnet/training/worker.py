@@ -1,13 +1,15 @@
 """The worker of a run: a process of its own that waits its turn, trains and leaves its end on disk; no torch.
 
 It holds the run's lock while it lives, and waits for the device's lock: the queue. Whoever starts it need not
-watch it, and may close or restart. The same settings submitted twice are one run.
+watch it, and may close or restart. The same settings submitted twice are one run, and a run that was stopped,
+failed or was lost goes on where its last good snapshot was taken.
 """
 
 from __future__ import annotations
 
 import json
 import logging
+import shutil
 import signal
 import subprocess
 import sys
@@ -24,52 +26,71 @@ from filelock import FileLock, Timeout
 from timnet import config
 from timnet.training import runs
 from timnet.training.events import CANCEL, EVENTS, Cancelled, Event, Events
-from timnet.training.runs import CANCELLED, CONFIG, DONE, FAILED, LOCK, LOG, RESULT, RunError, State
+from timnet.training.runs import (
+    CANCELLED,
+    CONFIG,
+    DONE,
+    FAILED,
+    LOCK,
+    LOG,
+    NOTE,
+    NOTE_LENGTH,
+    RESULT,
+    SNAPSHOTS,
+    RunError,
+    State,
+)
+
+SUBMITTING, CARD = ".submit.lock", "card.md"
 
 _log = logging.getLogger(__name__)
 
 Train = Callable[[config.Run, Path, Events], dict[str, Any]]
 
 
-def submit(settings: config.Run, root: Path) -> Path:
+def submit(settings: config.Run, root: Path, fresh: bool = False) -> Path:
     """Start a worker for the settings and return the run's folder at once.
 
     Settings whose run is queued, running or done are not started again: the folder that there is comes back.
+    One that was stopped, failed or was lost goes on from its last snapshot; `fresh` starts it anew.
     """
     root.mkdir(parents=True, exist_ok=True)
     folder = root / runs.folder_name(settings)
-    with FileLock(root / ".submit.lock"):
-        if (folder / CONFIG).exists() and runs.state(folder).name in ("queued", "running", "done"):
-            return folder
-        prepare(settings, folder)
-        with (folder / LOG).open("ab") as log:
-            worker = subprocess.Popen(
-                [sys.executable, "-m", "timnet", "run", str(folder)],
-                cwd=config.REPOSITORY,
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
-                start_new_session=True,
-            )
-        # Somebody has to take a finished child off the system's list; the run itself needs no watching.
-        threading.Thread(target=worker.wait, daemon=True).start()
+    _start(settings, folder, fresh)
     return folder
 
 
-def prepare(settings: config.Run, folder: Path) -> None:
-    """Lay out a run's folder for a fresh start.
+def restart(folder: Path, fresh: bool = False) -> None:
+    """Let a run that was stopped, failed or was lost go on; `fresh` starts it anew.
+
+    Raises:
+        RunError: no run there.
+    """
+    _start(runs.settings(folder), folder, fresh)
+
+
+def prepare(settings: config.Run, folder: Path, fresh: bool = False) -> None:
+    """Lay out a run's folder: to go on where a run of these settings can, else for a new start.
 
     Raises:
         RunError: the folder holds something else, or a run that is still at work.
     """
-    if folder.exists() and any(folder.iterdir()) and not (folder / CONFIG).exists():
+    text, goes_on = config.to_json(settings), False
+    if (folder / CONFIG).exists():
+        state = runs.state(folder)
+        if state.active:
+            raise RunError(f"{folder.name}: this run is still at work")
+        goes_on = state.resumable and not fresh and config.to_json(state.settings) == text
+    elif folder.exists() and any(folder.iterdir()):
         raise RunError(f"{folder.name}: expected a new, empty or run folder, found other files in it")
-    if (folder / CONFIG).exists() and runs.state(folder).active:
-        raise RunError(f"{folder.name}: this run is still at work")
     folder.mkdir(parents=True, exist_ok=True)
-    for name in (EVENTS, CANCEL, DONE, FAILED, CANCELLED, RESULT):
+    if not goes_on:
+        if (folder / SNAPSHOTS).exists():
+            shutil.rmtree(folder / SNAPSHOTS)
+        (folder / EVENTS).unlink(missing_ok=True)
+    for name in (CANCEL, DONE, FAILED, CANCELLED, RESULT):
         (folder / name).unlink(missing_ok=True)
-    _write(folder / CONFIG, config.to_json(settings))
+    _write(folder / CONFIG, text)
 
 
 def work(folder: Path, train: Train, listen: Callable[[Event], None] | None = None) -> State:
@@ -80,11 +101,12 @@ def work(folder: Path, train: Train, listen: Callable[[Event], None] | None = No
     settings = runs.settings(folder)
     lock = FileLock(folder / LOCK)
     try:
-        lock.acquire(timeout=5)
+        held = lock.acquire(timeout=5)
     except Timeout:
         raise RunError(f"{folder.name}: another worker is at this run") from None
-    with lock:
+    with held:
         events = Events(folder, listen)
+        events.rewind()
         try:
             with _stoppable(events), _device(folder.parent, events):
                 result = train(settings, folder, events)
@@ -103,14 +125,73 @@ def work(folder: Path, train: Train, listen: Callable[[Event], None] | None = No
         except Exception as error:
             _end(folder, FAILED, f"{type(error).__name__}: {' '.join(str(error).split())[:300]}")
             _log.exception("run failed")
+        else:
+            # The checkpoint stays; a snapshot that cannot be removed does no harm.
+            shutil.rmtree(folder / SNAPSHOTS, ignore_errors=True)
     return runs.state(folder)
 
 
 def cancel(folder: Path) -> None:
-    """Ask a run to stop; it does so after the step at hand."""
+    """Ask a run to stop; it takes a snapshot after the step at hand and ends."""
+    _known(folder)
+    (folder / CANCEL).touch()
+
+
+def delete(folder: Path) -> None:
+    """Remove a run with its checkpoint.
+
+    Raises:
+        RunError: no run there, one still at work, or one with a model card, as those that come with timnet.
+    """
+    _known(folder)
+    with FileLock(folder.parent / SUBMITTING):
+        if runs.state(folder).active:
+            raise RunError(f"{folder.name}: this run is still at work; stop it first")
+        if (folder / CARD).exists() or folder.is_symlink():
+            what = "is a link to another folder" if folder.is_symlink() else "has a model card"
+            raise RunError(f"{folder.name}: {what} and is kept; remove it by hand")
+        # Without its settings it is no run any more, should this be the last thing that happens here.
+        (folder / CONFIG).unlink()
+        shutil.rmtree(folder)
+
+
+def annotate(folder: Path, text: str) -> None:
+    """Keep a note on a run; a blank one removes it.
+
+    Raises:
+        RunError: no run there, or too long a note.
+    """
+    _known(folder)
+    if len(text) > NOTE_LENGTH:
+        raise RunError(f"note: expected at most {NOTE_LENGTH:,} characters, got {len(text):,}")
+    if text.strip():
+        _write(folder / NOTE, text)
+    else:
+        (folder / NOTE).unlink(missing_ok=True)
+
+
+def _known(folder: Path) -> None:
     if not (folder / CONFIG).exists():
         raise RunError(f"{folder.name}: no run of that name")
-    (folder / CANCEL).touch()
+
+
+def _start(settings: config.Run, folder: Path, fresh: bool) -> None:
+    """Start a worker at a folder, unless its run is waiting, at work or done."""
+    with FileLock(folder.parent / SUBMITTING):
+        if (folder / CONFIG).exists() and runs.state(folder).name in ("queued", "running", "done"):
+            return
+        prepare(settings, folder, fresh)
+        with (folder / LOG).open("ab") as log:
+            worker = subprocess.Popen(
+                [sys.executable, "-m", "timnet", "run", str(folder)],
+                cwd=config.REPOSITORY,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+            )
+        # Somebody has to take a finished child off the system's list; the run itself needs no watching.
+        threading.Thread(target=worker.wait, daemon=True).start()
 
 
 @contextmanager
@@ -121,31 +202,36 @@ def _device(root: Path, events: Events) -> Iterator[None]:
     while True:
         events.check()
         try:
-            lock.acquire(timeout=1)
+            held = lock.acquire(timeout=1)
             break
         except Timeout:
             continue
-    with lock:
+    with held:
         events.append("started")
         yield
 
 
 @contextmanager
 def _stoppable(events: Events) -> Iterator[None]:
-    """Turn SIGTERM into a request to stop, where this is the main thread's work."""
+    """Turn SIGTERM and the first Ctrl-C into a request to stop, where this is the main thread's work."""
+    before: dict[int, Any] = {}
 
     def stop(number: int, frame: FrameType | None) -> None:
         events.cancelled = True
+        if number == signal.SIGINT:
+            # Whoever presses it again will not wait for the snapshot.
+            signal.signal(number, before[number])
 
-    try:
-        before = signal.signal(signal.SIGTERM, stop)
-    except ValueError:
+    if threading.current_thread() is not threading.main_thread():
         yield
         return
+    for number in (signal.SIGTERM, signal.SIGINT):
+        before[number] = signal.signal(number, stop)
     try:
         yield
     finally:
-        signal.signal(signal.SIGTERM, before)
+        for each, handler in before.items():
+            signal.signal(each, handler)
 
 
 def _end(folder: Path, name: str, reason: str) -> None:

@@ -190,7 +190,7 @@ def run_progress(state: runs.State) -> None:
             key="ft_stop",
             icon=":material/stop_circle:",
             disabled=state.stopping,
-            help="Stops after the step at hand.",
+            help="Stops after the step at hand. You can resume it later where it stopped.",
             on_click=worker.cancel,
             args=(folder,),
         )
@@ -217,12 +217,52 @@ def run_end(state: runs.State) -> None:
         else:
             st.success("Done.", icon=":material/check_circle:")
     elif state.name == "cancelled":
-        st.info("This run was stopped on request. Start it again with the same settings.")
+        st.info("This run was stopped on request.", icon=":material/stop_circle:")
     else:
         st.error(f"This run {'failed' if state.name == 'failed' else 'was lost'}. The reason:")
         st.text(state.reason or "not known")
         with st.expander("End of its log", icon=":material/article:"):
             st.text(runs.log_tail(state.folder) or "empty")
+    if state.name != "done":
+        run_again(state)
+
+
+def run_again(state: runs.State) -> None:
+    """Offer to let a run that did not end well go on, where it can, and to start it anew."""
+    with st.container(horizontal=True):
+        goes_on = state.resumable and st.button(
+            "Resume",
+            key="ft_resume",
+            type="primary",
+            icon=":material/resume:",
+            help="Goes on where its last snapshot was taken; the result is that of a run never stopped.",
+        )
+        anew = st.button("Start anew", key="ft_anew", icon=":material/restart_alt:")
+    if goes_on or anew:
+        worker.restart(state.folder, fresh=anew)
+        st.rerun()
+
+
+def run_keeping(state: runs.State) -> None:
+    """Show a run's note and its command, and offer to delete it."""
+    folder = state.folder
+    with st.expander("Note, command, delete", icon=":material/edit_note:"):
+        note = st.text_area(
+            "Note", runs.note(folder), max_chars=runs.NOTE_LENGTH, key=f"ft_note_{folder.name}"
+        )
+        if st.button("Keep the note", key="ft_keep_note", icon=":material/save:"):
+            worker.annotate(folder, note)
+            st.toast("The note is kept.")
+        st.caption("The same run from a terminal, in the folder of this app:")
+        st.code(runs.command_line(state), language="bash", wrap_lines=True)
+        sure = st.checkbox(
+            "Delete this run with its checkpoint, for good",
+            key=f"ft_sure_{folder.name}",
+            disabled=state.active,
+        )
+        if st.button("Delete", key="ft_delete", icon=":material/delete:", disabled=not sure or state.active):
+            worker.delete(folder)
+            st.rerun()
 
 
 def results(rows: list[dict[str, Any]], key: str) -> None:
@@ -240,7 +280,7 @@ def results(rows: list[dict[str, Any]], key: str) -> None:
 
 
 def history(states: list[runs.State]) -> None:
-    """Show every run there is, newest first."""
+    """Show every run there is, newest first, or those of some states and cohorts."""
     rows = []
     for state in states:
         asked = state.settings
@@ -256,9 +296,16 @@ def history(states: list[runs.State]) -> None:
                 "Seed": asked.seed,
                 "Submitted": time.strftime("%Y-%m-%d %H:%M", time.localtime(state.created)),
                 "Reason": state.reason,
+                "Note": runs.note(state.folder),
             }
         )
-    st.dataframe(pd.DataFrame(rows), hide_index=True, key="ft_history", alt="All runs on this computer")
+    table = pd.DataFrame(rows)
+    for column, box in zip(("State", "Cohort"), st.columns(2), strict=True):
+        wanted = box.multiselect(
+            column, sorted(table[column].unique()), key=f"ft_filter_{column.lower()}", placeholder="all"
+        )
+        table = table[table[column].isin(wanted)] if wanted else table
+    st.dataframe(table, hide_index=True, key="ft_history", alt="All runs on this computer")
 
 
 def duration(seconds: float | None) -> str:
