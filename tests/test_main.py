@@ -193,7 +193,7 @@ def test_the_paper_preset_sets_the_numbers_and_other_words_override_them():
 
 
 def test_what_uncertain_labels_count_as_is_a_word_of_finetune():
-    settings, _, _ = arguments.training(config.Finetune, ["c", "--task", "t", "--uncertain", "per-label"])
+    settings, *_ = arguments.training(config.Finetune, ["c", "--task", "t", "--uncertain", "per-label"])
     assert (settings.uncertain, config.Finetune(cohort="c", task="t").uncertain) == ("per-label", "ignore")
     with pytest.raises(arguments.Unusable, match="twos"):
         arguments.training(config.Finetune, ["c", "--task", "t", "--uncertain", "twos"])
