@@ -1,5 +1,6 @@
 # make app    install what the app needs into .venv and start it on http://localhost:8501
 # make test   install what the tests need and run them
+# make proof  the tests that start and kill whole processes (CI runs them too)
 # make check  formatting, lint, types, import contracts
 # make ct     fetch the CT that simulated films are made from (34 MB, into build/)
 # make demo-cohort  make assets/demo anew from it
@@ -12,13 +13,16 @@ BIN := .venv/bin
 UV := $(shell command -v uv 2>/dev/null)
 INSTALL = $(if $(UV),$(UV) pip install --quiet --python $(BIN)/python,$(BIN)/python -m pip install --quiet)
 
-.PHONY: app test check ct demo-cohort pictures clean
+.PHONY: app test proof check ct demo-cohort pictures clean
 
 app: .venv/app
 	$(BIN)/streamlit run app.py
 
 test: .venv/dev
 	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile
+
+proof: .venv/dev
+	$(BIN)/python -m pytest -m whole
 
 check: .venv/dev
 	$(BIN)/ruff format --check .

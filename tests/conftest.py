@@ -35,7 +35,7 @@ BLOB = {"right": (40, 22), "left": (40, 58)}  # centre: row, column
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Skip what is opt-in unless its marker is asked for by name."""
     for item in items:
-        for marker in ("slow", "gpu"):
+        for marker in ("slow", "gpu", "whole"):
             if item.get_closest_marker(marker) and marker not in config.option.markexpr:
                 item.add_marker(pytest.mark.skip(reason=f"opt-in: pytest -m {marker}"))
 

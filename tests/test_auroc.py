@@ -57,9 +57,9 @@ def test_the_interval_covers_the_true_area_about_19_times_in_20():
 def test_the_interval_agrees_with_a_bootstrap_over_films():
     y, p = films(3, 300)
     rng = np.random.default_rng(4)
-    drawn = [roc_auc_score(y[rows], p[rows]) for rows in rng.integers(0, len(y), (2000, len(y)))]
+    drawn = [roc_auc_score(y[rows], p[rows]) for rows in rng.integers(0, len(y), (600, len(y)))]
     found = auroc.area(y, p)
-    assert [found.low, found.high] == pytest.approx(np.percentile(drawn, [2.5, 97.5]), abs=0.01)
+    assert [found.low, found.high] == pytest.approx(np.percentile(drawn, [2.5, 97.5]), abs=0.015)
 
 
 def test_the_same_classifier_twice_differs_by_nothing():

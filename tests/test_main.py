@@ -218,6 +218,7 @@ def test_a_run_from_the_command_line_and_one_submitted_have_the_same_settings_fi
     assert runs.state(folder).name == "done"
 
 
+@pytest.mark.whole
 def test_the_same_command_resumes_a_stopped_run_and_fresh_starts_it_anew(places, capsys, monkeypatch):
     from timnet.training import loop, runs, worker
 

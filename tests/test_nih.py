@@ -189,6 +189,7 @@ def test_nih_1k_has_the_counts_of_its_readme(real_data: Path) -> None:
     assert box.left == pytest.approx(337.898305084746 * 320 / 1024)
 
 
+@pytest.mark.whole
 def test_nih_1k_becomes_a_cohort(real_data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TIMNET_HOME", str(tmp_path))
     summary = nih.run(real_data / "nih_1k", "nih", tables_in=real_data / "nih_label_files")

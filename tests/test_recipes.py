@@ -39,7 +39,7 @@ def settings_finetune(cohort_folder, **changes) -> config.Finetune:
 def settings_pretrain(cohort_folder, **changes) -> config.Pretrain:
     values = {
         "cohorts": (str(cohort_folder),),
-        "side": 48,
+        "side": 32,
         "width": 32,
         "tokens": 48,
         "epochs": 14,

@@ -140,6 +140,7 @@ def killed_on_the_way(settings, folder, waits):
     return kills
 
 
+@pytest.mark.whole
 def test_a_fine_tuning_killed_again_and_again_ends_bit_for_bit_the_same(finetuning, tmp_path):
     expected = uninterrupted(finetuning, tmp_path / "whole")
     rng = random.Random(0)
@@ -163,6 +164,7 @@ def test_a_fine_tuning_killed_at_fifty_random_points_ends_bit_for_bit_the_same(f
         trial += 1
 
 
+@pytest.mark.whole
 def test_a_pre_training_killed_on_its_way_ends_bit_for_bit_the_same(pretraining, tmp_path):
     expected = uninterrupted(pretraining, tmp_path / "whole")
     assert killed_on_the_way(pretraining, tmp_path / "run", [(2, 0.1), (7, 0.2)]) == 2
@@ -181,6 +183,7 @@ def in_hand(folder, step, seconds="0"):
     return process
 
 
+@pytest.mark.whole
 def test_sigterm_takes_a_snapshot_and_the_same_command_goes_on(finetuning, tmp_path):
     settings = replace(finetuning, epochs=400)
     folder = tmp_path / "run"
@@ -211,6 +214,7 @@ def test_sigterm_takes_a_snapshot_and_the_same_command_goes_on(finetuning, tmp_p
     assert snapshots.newest(folder) is None and not (folder / EVENTS).exists()
 
 
+@pytest.mark.whole
 def test_a_disk_full_in_training_is_told_in_one_sentence_and_the_run_goes_on_later(
     finetuning, tmp_path, monkeypatch
 ):

@@ -172,6 +172,7 @@ def test_a_folder_of_films_becomes_a_cohort_with_its_truth(ct_folder, tmp_path, 
         assert all(placed.mask().shape == shape for placed in told.findings)
 
 
+@pytest.mark.whole
 def test_any_number_of_processes_and_an_interruption_give_the_same_bytes(ct_folder, tmp_path):
     plan = cohort.Plan(studies=5, side=80, seed=3)
     cohort.write(ct_folder, tmp_path / "one", plan, workers=1)
