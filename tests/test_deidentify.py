@@ -8,7 +8,7 @@ import time
 from datetime import date
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from pydicom.dataset import Dataset
 
@@ -262,6 +262,7 @@ def test_any_day_in_any_usual_form_is_marked(day: date, form: str) -> None:
 NUMBER = st.one_of(st.integers(1, 400).map(str), st.floats(0.1, 40).map(lambda value: f"{value:.1f}"))
 
 
+@example(["1", "1.0"], "/", "mm")
 @given(st.lists(NUMBER, min_size=1, max_size=3), st.sampled_from("x/-×"), st.sampled_from(("mm", "cm", "%")))
 def test_no_measurement_is_ever_marked(numbers: list[str], between: str, unit: str) -> None:
     for joined in (between.join(numbers), f" {between} ".join(numbers)):

@@ -179,7 +179,7 @@ _DATES = re.compile(
 )
 _SHORT_DATE = re.compile(
     rf"\b((?i:on|dated|date|since|from|comparison|compared to)[ \t]*:?[ \t]+)"
-    rf"(?:0?[1-9]|1[0-2])/{_DAY}(?![\d/]){_NO_UNIT}"
+    rf"(?:0?[1-9]|1[0-2])/{_DAY}(?![\d/])(?!\.\d){_NO_UNIT}"
 )
 _OLD = re.compile(r"\b(?:9\d|1[0-2]\d)(?=[- ]?(?:years?|yrs?|y/?o)\b)", re.IGNORECASE)
 _LABELLED_NUMBER = re.compile(
