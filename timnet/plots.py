@@ -129,19 +129,7 @@ def efficiency(points: pd.DataFrame, curve: pd.DataFrame, metric: str) -> go.Fig
     """
     figure = go.Figure()
     palette = colours(curve["initialisation"])
-    for name, line in curve.sort_values("fraction").groupby("initialisation", sort=False):
-        figure.add_scatter(
-            x=(line["fraction"] * 100).tolist(),
-            y=line["mean"].tolist(),
-            error_y=_error_bars(line),
-            mode="lines+markers",
-            name=_literal(NAMES.get(str(name), str(name))),
-            line={"color": palette[str(name)], "width": 2.5},
-            marker={"size": 9},
-            customdata=line[["films", "draws"]].to_numpy().tolist(),
-            hovertemplate="%{x:g} % of labels, %{customdata[0]} films<br>mean %{y:.3f} of %{customdata[1]} "
-            "draws<extra>%{fullData.name}</extra>",
-        )
+    _means(figure, curve, palette, "mean %{y:.3f} of")
     for name, drawn in points.dropna(subset=["value"]).groupby("initialisation", sort=False):
         figure.add_scatter(
             x=(drawn["fraction"] * 100).tolist(),
@@ -169,7 +157,16 @@ def differences(table: pd.DataFrame, metric: str, first: str) -> go.Figure:
         metric: its name; first: that of the start compared with, both for the axis.
     """
     figure = go.Figure()
-    palette = colours(table["initialisation"])
+    _means(figure, table, colours(table["initialisation"]), "%{y:+.3f} over")
+    figure.add_hline(y=0, line_dash="dot", line_color=KNOWN["base"])
+    figure.update_layout(height=320, margin=_MARGIN, legend=_LEGEND, showlegend=True)
+    figure.update_xaxes(**_SHARES)
+    figure.update_yaxes(title=_literal(f"{metric} minus that of {first}"))
+    return figure
+
+
+def _means(figure: go.Figure, table: pd.DataFrame, palette: Mapping[str, str], told: str) -> None:
+    """Add a line an initialisation: means over draws with their intervals; `told` stands before "draws"."""
     for name, line in table.sort_values("fraction").groupby("initialisation", sort=False):
         figure.add_scatter(
             x=(line["fraction"] * 100).tolist(),
@@ -180,14 +177,9 @@ def differences(table: pd.DataFrame, metric: str, first: str) -> go.Figure:
             line={"color": palette[str(name)], "width": 2.5},
             marker={"size": 9},
             customdata=line[["films", "draws"]].to_numpy().tolist(),
-            hovertemplate="%{x:g} % of labels, %{customdata[0]} films<br>%{y:+.3f} over %{customdata[1]} "
-            "draws<extra>%{fullData.name}</extra>",
+            hovertemplate=f"%{{x:g}} % of labels, %{{customdata[0]}} films<br>{told} %{{customdata[1]}} draws"
+            "<extra>%{fullData.name}</extra>",
         )
-    figure.add_hline(y=0, line_dash="dot", line_color=KNOWN["base"])
-    figure.update_layout(height=320, margin=_MARGIN, legend=_LEGEND, showlegend=True)
-    figure.update_xaxes(**_SHARES)
-    figure.update_yaxes(title=_literal(f"{metric} minus that of {first}"))
-    return figure
 
 
 def _error_bars(line: pd.DataFrame) -> dict[str, object]:
