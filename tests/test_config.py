@@ -29,7 +29,7 @@ def test_settings_come_back_equal_from_their_file(cohort, task, fraction, seed, 
 
 
 def test_pretraining_settings_come_back_equal_from_their_file():
-    settings = Pretrain(cohorts=("a", "b"), held_out=("test",), text_mode="full")
+    settings = Pretrain(cohorts=("a", "b"), repeats=(1, 8), held_out=("test",), text_mode="full")
     assert config.from_json(config.to_json(settings)) == settings
 
 
@@ -111,3 +111,10 @@ def test_cohorts_and_checkpoints_live_where_the_environment_says(monkeypatch, tm
     monkeypatch.delenv("TIMNET_CHECKPOINTS")
     assert config.home() == config.REPOSITORY / "data"
     assert config.checkpoints() == config.REPOSITORY / "checkpoints"
+
+
+@pytest.mark.parametrize("repeats", [(1,), (1, 2, 3), (1, 0), (1, 1001)])
+def test_repeats_are_one_number_a_cohort_in_bounds(repeats):
+    with pytest.raises(ConfigError, match=r"^repeats: expected .*, got "):
+        Pretrain(cohorts=("a", "b"), repeats=repeats)
+    assert Pretrain(cohorts=("a", "b"), repeats=(1, 16)).repeats == (1, 16)

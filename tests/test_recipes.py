@@ -149,7 +149,7 @@ def test_a_task_without_labelled_films_fails_with_a_sentence(cohort_folder, tmp_
     assert "Scoliosis" in state.reason
 
 
-@pytest.mark.parametrize("objective", ["all-pairs", "pairs"])
+@pytest.mark.parametrize("objective", ["all-pairs", pytest.param("pairs", marks=pytest.mark.whole)])
 def test_pre_training_learns_which_report_belongs_to_which_film(cohort_folder, tmp_path, objective):
     settings = settings_pretrain(
         cohort_folder, objective=objective, batch=28 if objective == "all-pairs" else 56
@@ -221,6 +221,7 @@ def test_shuffled_reports_stay_in_their_source_and_off_the_held_out(cohort_folde
     assert (pretrain.shuffled(pairs, seed=0).text == mixed.text).all()
 
 
+@pytest.mark.whole
 def test_shuffled_reports_teach_no_matching(cohort_folder, tmp_path):
     result = done(settings_pretrain(cohort_folder, shuffled=True), pretrain.train, tmp_path / "run")
     assert value(result["held_out"], "auROC", matching.MANY) < 0.7
@@ -243,6 +244,43 @@ def test_the_cosine_rises_falls_and_ends_at_nothing():
     assert rates[60] == pytest.approx(1 + math.cos(math.pi * 50 / 190))
 
 
+class Nothing:
+    """Stands for the texts where only the pairing is looked at."""
+
+    def batch(self, chosen, on):
+        return torch.zeros(1), torch.zeros(1)
+
+
+def test_reports_of_another_source_are_no_mismatch(cohort_folder):
+    """Otherwise the style of a text would give its source's films away."""
+    pairs = collect([str(cohort_folder)] * 2, ("val", "test"), side=32)
+    settings = settings_pretrain(cohort_folder, batch=64)
+    chosen = np.flatnonzero(~pairs.held_out).tolist()
+    for batch in pretrain._all_pairs(settings, pairs, chosen, Nothing(), torch.device("cpu"), 0):
+        source = pairs.source[batch["rows"]]
+        left_out = batch["false_negative"].numpy()
+        across = source[:, None] != source[None, :]
+        assert across.any() and left_out[across].all()
+        assert not left_out[~across].all()
+
+
+def test_an_epoch_sees_a_small_cohort_as_often_as_asked(cohort_folder, tmp_path):
+    once = settings_pretrain(cohort_folder, epochs=1)
+    twice = replace(once, cohorts=once.cohorts * 2, repeats=(1, 3))
+    results = [done(each, pretrain.train, tmp_path / str(len(each.cohorts))) for each in (once, twice)]
+    pairs = results[0]["pairs_train"]
+    assert results[1]["pairs_train"] == 2 * pairs
+    films = [
+        next(each["films"] for each in _events(tmp_path / name) if each.get("phase") == "training")
+        for name in ("1", "2")
+    ]
+    assert films == [pairs, 4 * pairs]
+
+
+def _events(folder):
+    return [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
+
+
 def test_normal_films_with_others_normal_reports_can_be_left_out(csv_root, tmp_path, monkeypatch):
     monkeypatch.setenv("TIMNET_HOME", str(tmp_path))
     csv_table.run(csv_root, "named", labels=("Opacity",))
@@ -252,10 +290,6 @@ def test_normal_films_with_others_normal_reports_can_be_left_out(csv_root, tmp_p
     normal = replace(pairs, normal=pairs.labels == pairs.labels.max())
     settings = settings_pretrain(folder, both_normal="ignore", batch=64)
     chosen = np.flatnonzero(~pairs.held_out).tolist()
-
-    class Nothing:
-        def batch(self, chosen, on):
-            return torch.zeros(1), torch.zeros(1)
 
     batch = next(pretrain._all_pairs(settings, normal, chosen, Nothing(), torch.device("cpu"), 0))
     rows = np.array(batch["rows"])

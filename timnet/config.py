@@ -70,6 +70,8 @@ class Pretrain:
 
     cohorts: tuple[str, ...]
     """Cohorts by name (a folder of TIMNET_HOME) or by path."""
+    repeats: tuple[int, ...] = ()
+    """How often an epoch sees each cohort's pairs, in the cohorts' order; once where nothing is said."""
     preset: Literal["small", "paper"] = "small"
     """`small` fits two CPU cores; `paper` holds every number of Liang et al., Sec. III-C and IV-B."""
     backbone: str = "resnet18"
@@ -115,6 +117,9 @@ class Pretrain:
 
     def __post_init__(self) -> None:
         _require(bool(self.cohorts), "cohorts", "at least one cohort", self.cohorts)
+        fits = not self.repeats or len(self.repeats) == len(self.cohorts)
+        _require(fits, "repeats", f"a number for each of {len(self.cohorts)} cohorts", self.repeats)
+        _require(all(1 <= n <= 1000 for n in self.repeats), "repeats", "1 to 1000", self.repeats)
         _require(32 <= self.side <= 1024, "side", "32 to 1024 pixels", self.side)
         _require(4 <= self.tokens <= 512, "tokens", "4 to 512", self.tokens)
         _require(8 <= self.width <= 4096, "width", "8 to 4096", self.width)

@@ -94,7 +94,8 @@ def train(settings: config.Pretrain, folder: Path, events: Events) -> dict[str, 
     pairs = collect(settings.cohorts, settings.held_out, settings.side, events.phase("reading films"))
     if settings.shuffled:
         pairs = shuffled(pairs, settings.seed)
-    train_pairs = np.flatnonzero(~pairs.held_out).tolist()
+    seen = np.array(settings.repeats or [1] * len(settings.cohorts))[pairs.source]
+    train_pairs = np.repeat(np.arange(len(seen)), seen * ~pairs.held_out).tolist()
     held_pairs = np.flatnonzero(pairs.held_out).tolist()
 
     encoder = encoders.load(settings.text_encoder)
@@ -145,7 +146,7 @@ def train(settings: config.Pretrain, folder: Path, events: Events) -> dict[str, 
     weights.save_checkpoint(folder, timnet, spec, encoder if own_encoder else None)
     return {
         "held_out": metrics.records(table),
-        "pairs_train": len(train_pairs),
+        "pairs_train": len(set(train_pairs)),
         "pairs_held_out": len(held_pairs),
         "patients_train": len(np.unique(pairs.patient[train_pairs])),
         "patients_held_out": len(np.unique(pairs.patient[held_pairs])),
@@ -209,6 +210,8 @@ def _all_pairs(
         index = np.array(chosen)
         own = np.eye(len(index), dtype=bool)
         false = pairs.false_negatives(index[:, None], index[None, :]) & ~own
+        # The style of a text alone would tell a source's films from another's.
+        false |= pairs.source[index][:, None] != pairs.source[index][None, :]
         if settings.both_normal == "ignore":
             false |= pairs.normal[index][:, None] & pairs.normal[index][None, :] & ~own
         yield {
