@@ -1,6 +1,6 @@
 # make app    install what the app needs into .venv and start it on http://localhost:8501
 # make test   install what the tests need and run them
-# make proof  the tests that start and kill whole processes (CI runs them too)
+# make proof  the tests that kill whole processes and train to the end (CI runs them too)
 # make check  formatting, lint, types, import contracts
 # make ct     fetch the CT that simulated films are made from (34 MB, into build/)
 # make demo-cohort  make assets/demo anew from it
@@ -19,7 +19,7 @@ app: .venv/app
 	$(BIN)/streamlit run app.py
 
 test: .venv/dev
-	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile
+	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder
 
 proof: .venv/dev
 	$(BIN)/python -m pytest -m whole

@@ -33,7 +33,9 @@ BLOB = {"right": (40, 22), "left": (40, 58)}  # centre: row, column
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Skip what is opt-in unless its marker is asked for by name."""
+    """Skip what is opt-in unless its marker is asked for by name; files that take minutes come first."""
+    # Last, one of them would keep a single worker busy while the others have nothing left to do.
+    items.sort(key=lambda item: item.path.parent.name != "e2e" and item.path.name != "test_recipes.py")
     for item in items:
         for marker in ("slow", "gpu", "whole"):
             if item.get_closest_marker(marker) and marker not in config.option.markexpr:
