@@ -120,31 +120,47 @@ def measure(size: int, place: Path) -> dict[str, Any]:
     """Return the figures of one size, in a folder that the caller removes."""
     os.environ["TIMNET_HOME"] = str(place / "home")
     began = time.monotonic()
+    say(size, "writing films and reports")
     write_export(place / "export", size)
     told: dict[str, Any] = {"studies": size, "layout_seconds": round(time.monotonic() - began, 1)}
-    began = time.monotonic()
+    say(size, "importing")
+    began, busy = time.monotonic(), processor_seconds()
     summary = mimic_cxr.run(place / "export", "scale")
     seconds = time.monotonic() - began
     told |= {
         "films": summary.films,
         "patients": summary.patients,
         "import_seconds": round(seconds, 1),
+        "import_processor_seconds": round(processor_seconds() - busy, 1),
         "import_films_a_second": round(summary.films / seconds),
         "index_seconds": summary.index_seconds,
         "import_peak_mib": peak_mib(),
     }
+    say(size, "importing again")
     began = time.monotonic()
     again = mimic_cxr.run(place / "export", "scale")
     told["second_import_seconds"] = round(time.monotonic() - began, 1)
     assert (again.films, again.studies) == (summary.films, size) == (summary.films, summary.studies)
     folder = store.place("scale")
     told["database_mib"] = round((folder / "cohort.sqlite").stat().st_size / 2**20, 1)
+    say(size, "searching and opening the page")
     cohort = store.Cohort.open(folder)
     told |= search(cohort) | facets(cohort)
     told |= explore()
     return told | {
         "load_average": round(os.getloadavg()[0], 1)
     }  # above the cores: figures of a shared machine
+
+
+def say(size: int, phase: str) -> None:
+    """Tell on standard error what is being done: the largest size takes most of an hour."""
+    print(f"{time.strftime('%H:%M:%S')}  {size:>7} studies: {phase}", file=sys.stderr, flush=True)
+
+
+def processor_seconds() -> float:
+    """Return the processor time of this process and of those it has waited for."""
+    used = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
+    return sum(each.ru_utime + each.ru_stime for each in used)
 
 
 def peak_mib() -> int:

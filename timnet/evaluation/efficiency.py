@@ -9,7 +9,6 @@ from __future__ import annotations
 import math
 
 import pandas as pd
-from scipy import special
 
 FRACTIONS = (0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.3, 0.5, 0.7, 0.9, 1.0)
 """The paper's shares of the labelled training films."""
@@ -49,4 +48,6 @@ def half_width(spread: float, draws: int) -> float:
     """Return half the t-interval of a mean from the sample's standard deviation."""
     if draws < 2:
         return math.nan
+    from scipy import special
+
     return float(special.stdtrit(draws - 1, (1 + LEVEL) / 2)) * spread / math.sqrt(draws)

@@ -11,7 +11,6 @@ import numpy as np
 import pandas as pd
 import streamlit as st
 
-from timnet.cohorts import tags
 from timnet.cohorts.films import MAX_BYTES
 from timnet.cohorts.records import UNCERTAIN, CohortError, PathError, Study, StudyFilm, read_inside
 from timnet.cohorts.store import Cohort
@@ -126,6 +125,9 @@ def _tags(cohort: Cohort, film: StudyFilm) -> None:
     )
     if not shown.open:
         return
+    # Brings pydicom, for which no first page should wait.
+    from timnet.cohorts import tags
+
     with shown:
         try:
             data = read_inside(cohort.root, film.path, MAX_BYTES)
