@@ -6,6 +6,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -15,10 +16,11 @@ from PIL import Image
 from streamlit.testing.v1 import AppTest
 
 from timnet import config
+from timnet.cohorts import edits
 from timnet.cohorts.films import read_film
-from timnet.reader import Reader
+from timnet.reader import Reader, Reading
 from timnet.training import events, runs, worker
-from timnet.ui import notices, spreadsheet
+from timnet.ui import changes, notices, spreadsheet
 
 PAGES = ("match", "diagnose", "explore", "fine_tune", "efficiency")
 TEXT = "There is an opacity in the left lung."
@@ -131,6 +133,43 @@ def test_choosing_another_map_does_not_ask_the_network_again(
     app.text_area(key="match_findings").set_value("The lungs are clear. " + TEXT).run()
     app.selectbox(key="match_map").select(TEXT).run()
     assert not app.exception and len(reads) == 1
+
+
+def test_the_match_page_says_what_each_edit_changes_and_shows_the_chosen_ones_map(
+    open_page: Open, networks: Path
+) -> None:
+    text = "The heart is normal. There is an opacity in the left lung. Both lungs are small."
+    app = open_page("match")
+    app.file_uploader(key="match_upload").upload("film.png", _png(2), "image/png")
+    app.text_area(key="match_findings").set_value(text).run()
+    reading = Reader.load(networks / "timnet").edited(read_film(_png(2)), text)
+    (table,) = [each for each in app.dataframe if (each.key or "").startswith("match_changes")]
+    shown = table.value.sort_index()
+    assert not app.exception and not app.error
+    assert shown["Probability"].tolist() == [probability for _, probability in reading.edits]
+    assert table.value["Change"].abs().is_monotonic_decreasing
+    assert table.value["Change"].tolist() == pytest.approx(
+        (table.value["Probability"] - reading.match).tolist()
+    )
+    (refused,) = [each for each in app.dataframe if "Why not" in each.value]
+    assert refused.value["Sentence"].tolist() == ["3. Both lungs are small."]
+    assert len(app.get("bidi_component")) == 1
+    app.session_state[table.key] = {"selection": {"rows": [0]}}
+    app.run()
+    edit = reading.edits[table.value.index[0]][0]
+    assert not app.exception and len(app.get("bidi_component")) == 2
+    assert edit.before in _texts(app)
+
+
+def test_the_sentence_that_carries_the_match_is_the_one_whose_loss_costs_most() -> None:
+    told = edits.every("First thing. Second thing. Third thing.")[0]
+    probabilities = {"remove 1": 0.5, "remove 2": 0.2, "remove 3": 0.9}
+    asked = tuple((edit, probabilities[edit.name]) for edit in told)
+    film = read_film(_png())
+    reading = Reading("x", film, 0.6, (), {}, 0.0, 64, 1.0, {}, edits=asked)
+    found = changes.carrier(reading)
+    assert found and found[0].name == "remove 2" and found[1] == pytest.approx(0.4)
+    assert changes.carrier(replace(reading, match=0.1)) is None
 
 
 def test_the_example_text_is_marked_as_one(open_page: Open) -> None:

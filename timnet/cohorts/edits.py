@@ -84,14 +84,14 @@ def swapped(text: str) -> str:
     return mirrored(text)
 
 
-def every(text: str) -> tuple[list[Edit], list[Refusal]]:
-    """Return the edits of a report's findings, and those that were refused.
+def every(findings: str) -> tuple[list[Edit], list[Refusal]]:
+    """Return the edits of findings (as of `reports.findings`), and those that were refused.
 
     Sentence by sentence, of the first MOST: left out, denied, its sides swapped; then the sides of the whole
     text, where more than one sentence names one. A swap where no side is named is no edit and not refused
     either; the only sentence is not left out.
     """
-    told = reports.sentences(reports.findings(text))
+    told = reports.sentences(findings)
     edits: list[Edit] = []
     refusals: list[Refusal] = []
 
