@@ -3,7 +3,7 @@
 import pandas as pd
 import streamlit as st
 
-from timnet.ui import changes, checkpoints, frame, loaders, notices, panels, source
+from timnet.ui import changes, checkpoints, frame, loaders, notices, panels, source, standing
 
 EXAMPLE = "The heart is enlarged. There is a small left pleural effusion. No pneumothorax."
 
@@ -87,5 +87,6 @@ st.dataframe(
 st.caption("Each sentence is matched alone; the whole is not their average. Choose one above to see its map.")
 with notices.sentences():
     changes.show(network, film, findings)
+    standing.show(network, film, reading, findings, chosen)
 panels.film_facts(film)
 panels.exports(reading, st.session_state["match_map"], "match")

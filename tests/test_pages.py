@@ -12,15 +12,17 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+import streamlit as st
 from PIL import Image
 from streamlit.testing.v1 import AppTest
 
 from timnet import config
-from timnet.cohorts import edits
+from timnet.cohorts import edits, strangers
 from timnet.cohorts.films import read_film
+from timnet.cohorts.store import Cohort
 from timnet.reader import Reader, Reading
 from timnet.training import events, runs, worker
-from timnet.ui import changes, notices, spreadsheet
+from timnet.ui import changes, notices, spreadsheet, standing
 
 PAGES = ("match", "diagnose", "explore", "fine_tune", "efficiency")
 TEXT = "There is an opacity in the left lung."
@@ -170,6 +172,34 @@ def test_the_sentence_that_carries_the_match_is_the_one_whose_loss_costs_most() 
     found = changes.carrier(reading)
     assert found and found[0].name == "remove 2" and found[1] == pytest.approx(0.4)
     assert changes.carrier(replace(reading, match=0.1)) is None
+
+
+@pytest.mark.parametrize("seconds", [0.0, 60.0])
+def test_a_match_stands_among_other_patients_reports_once_they_are_read(
+    seconds: float, open_page: Open, monkeypatch: pytest.MonkeyPatch, networks: Path, cohort_folder: Path
+) -> None:
+    st.cache_resource.clear()
+    monkeypatch.setattr(standing, "SECONDS", seconds)
+    monkeypatch.setattr(standing, "FEWEST", 3)
+    app = open_page("match")
+    app.segmented_control(key="match_source").set_value("From a cohort").run()
+    app.number_input(key="match_film").set_value(7).run()
+    assert not app.exception and not app.error
+    assert app.selectbox(key="match_against").value == "synthetic"
+    told = [metric for metric in app.metric if metric.label == "Beats"]
+    if not seconds:
+        assert not told and len(app.get("progress")) == 1
+        return
+    cohort = Cohort.open(cohort_folder)
+    study = cohort.study(cohort.films()["study"][7])
+    reader = Reader.load(networks / "timnet")
+    seen, own = reader.see(cohort.read_film(7)), reader.read(cohort.read_film(7), study.findings).match
+    others = [
+        reader.read(seen, report.findings).match
+        for report in strangers.draw(cohort, standing.NUMBER + 2)
+        if report.patient != study.patient and report.findings != study.findings
+    ]
+    assert told[0].value == f"{sum(other < own for other in others) / len(others):.0%}"
 
 
 def test_the_example_text_is_marked_as_one(open_page: Open) -> None:

@@ -167,3 +167,18 @@ def test_a_classifier_has_no_edits_and_empty_findings_neither(networks, film):
         Reader.load(networks / "classifier").edited(film, EDITED)
     with pytest.raises(ReadingError, match="findings: expected the text"):
         Reader.load(networks / "timnet").edited(film, "\n")
+
+
+def test_a_film_matches_texts_by_their_vectors_as_it_matches_the_texts(networks, film):
+    reader = Reader.load(networks / "timnet")
+    texts = ["The heart is enlarged.", "Clear lungs.", "There is a small left effusion."]
+    matches = reader.matches(reader.see(film), reader.text_vectors(texts))
+    assert matches.tolist() == pytest.approx([reader.read(film, text).match for text in texts], abs=1e-4)
+
+
+def test_a_classifier_has_no_vectors_of_texts(networks, film):
+    reader = Reader.load(networks / "classifier")
+    with pytest.raises(ReadingError, match="without text"):
+        reader.text_vectors(["Clear."])
+    with pytest.raises(ReadingError, match="without text"):
+        reader.matches(reader.see(film), torch.zeros(1, 512))

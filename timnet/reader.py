@@ -10,7 +10,7 @@ Shapes: h w the last grid, H W the film's own pixels.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -175,6 +175,28 @@ class Reader:
         reading, values = self._reading(start, film, head, names)
         return replace(reading, match=values[0], edits=tuple(zip(made, values[1:], strict=True)))
 
+    def text_vectors(self, texts: Sequence[str]) -> Tensor:
+        """Return the vectors v_t (M, D) of findings, as `matches` takes them.
+
+        Raises:
+            ReadingError: this is a classifier.
+        """
+        if not isinstance(self._network, TIMNet):
+            raise ReadingError(f"findings: {self.name} is a classifier, it reads films without text")
+        return self._text_vectors(self._network, texts)
+
+    def matches(self, seen: Seen, v_text_MD: Tensor) -> NDArray[np.float64]:
+        """Return the match probabilities (M,) of a film with findings by their vectors.
+
+        Raises:
+            ReadingError: this is a classifier.
+        """
+        if not isinstance(self._network, TIMNet):
+            raise ReadingError(f"findings: {self.name} is a classifier, it reads films without text")
+        with torch.no_grad():
+            v_image_1D = self._network.image.fc(seen.grid_1Chw.mean((2, 3)))
+            return self._network.match_all(v_image_1D, v_text_MD)[0].double().sigmoid().numpy()
+
     def _reading(
         self, start: float, film: Film | Seen, head: Callable[[Tensor], Tensor], names: list[str]
     ) -> tuple[Reading, list[float]]:
@@ -197,12 +219,14 @@ class Reader:
 
     def _match_head(self, timnet: TIMNet, texts: list[str]) -> Callable[[Tensor], Tensor]:
         """Return pooled grid (1, C) -> match logits (1, number of texts)."""
-        assert self._encoder is not None and isinstance(self.spec, weights.TimnetSpec)
-        literal = self.spec.padding == "literal"
-        states = self._encoder.states(texts, self.spec.tokens, literal)
-        with torch.no_grad():
-            v_text_LD = timnet.text.project(*states.batch(range(len(texts))))
+        v_text_LD = self._text_vectors(timnet, texts)
         return lambda pooled_1C: timnet.match(timnet.image.fc(pooled_1C), v_text_LD).unsqueeze(0)
+
+    def _text_vectors(self, timnet: TIMNet, texts: Sequence[str]) -> Tensor:
+        assert self._encoder is not None and isinstance(self.spec, weights.TimnetSpec)
+        states = self._encoder.states(texts, self.spec.tokens, self.spec.padding == "literal")
+        with torch.no_grad():
+            return timnet.text.project(*states.batch(range(len(texts))))
 
 
 def _asked(findings: str | None) -> str:

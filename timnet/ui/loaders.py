@@ -32,6 +32,8 @@ from timnet.training import runs
 from timnet.ui.checkpoints import Checkpoint
 
 if TYPE_CHECKING:
+    from torch import Tensor
+
     from timnet.reader import Reader, Reading, Seen
 
 THUMBNAIL = 112
@@ -138,6 +140,16 @@ def edited(checkpoint: Checkpoint, film: Film, findings: str) -> Reading:
 @st.cache_resource(max_entries=3, scope="session", show_spinner="Asking about each edit of the text …")
 def _edited(folder: str, stamp: int, sha256: str, findings: str, _film: Film) -> Reading:
     return reader(folder, stamp).edited(_seen(folder, stamp, sha256, _film), findings)
+
+
+def matches(checkpoint: Checkpoint, film: Film, texts: str, vectors: Tensor) -> np.ndarray:
+    """Return the match probabilities of a film with reports by their vectors; `texts` says which they are."""
+    return _matches(str(checkpoint.folder), checkpoint.stamp, film.sha256, texts, film, vectors)
+
+
+@st.cache_resource(max_entries=3, scope="session", show_spinner=False)
+def _matches(folder: str, stamp: int, sha256: str, texts: str, _film: Film, _vectors: Tensor) -> np.ndarray:
+    return reader(folder, stamp).matches(_seen(folder, stamp, sha256, _film), _vectors)
 
 
 @st.cache_resource(max_entries=3, scope="session", show_spinner=False)

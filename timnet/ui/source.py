@@ -11,6 +11,7 @@ import streamlit as st
 
 from timnet.cohorts.films import Film
 from timnet.cohorts.records import Study
+from timnet.cohorts.store import Cohort
 from timnet.ui import demo, loaders, panels
 
 UPLOAD, COHORT = "Upload", "From a cohort"
@@ -18,11 +19,12 @@ UPLOAD, COHORT = "Upload", "From a cohort"
 
 @dataclass(frozen=True)
 class Chosen:
-    """A film, its study where it is a cohort's, and whether it is simulated."""
+    """A film, its study and cohort where it is a cohort's, and whether it is simulated."""
 
     film: Film | None
     study: Study | None = None
     simulated: bool = False
+    cohort: Cohort | None = None
 
 
 def choose(key: str) -> Chosen:
@@ -46,7 +48,7 @@ def choose(key: str) -> Chosen:
         demo.badge()
     study = cohort.study(cohort.films()["study"][row])
     view = next((film.view for film in study.films if film.film == row), None)
-    return Chosen(loaders.cohort_film(cohort, row, view), study, demo.simulated(cohort))
+    return Chosen(loaders.cohort_film(cohort, row, view), study, demo.simulated(cohort), cohort)
 
 
 def _handed_over(key: str, cohorts: list[str]) -> None:
