@@ -95,7 +95,6 @@ def _table(reading: Reading, about: str) -> None:
         on_select="rerun",
         selection_mode="single-row",
         column_config=_COLUMNS,
-        row_height=52,  # two lines of a sentence
         alt="Edits of the findings, the match probability of each edited text, and the change",
     ).selection.rows
     st.caption(

@@ -121,12 +121,12 @@ def _told(reading: Reading, others: np.ndarray) -> None:
     assert reading.match is not None
     share = standing.beaten(reading.match, others)
     number, chart = st.columns([1, 2], gap="large", vertical_alignment="center")
-    number.metric("Beats", f"{share:.0%}", border=True, help="Of the other reports; a tie counts half.")
+    number.metric("Better than", f"{share:.0%} of {len(others)}", border=True, help="A tie counts half.")
     below = int((others < reading.match).sum())
     number.caption(
-        f"Of {len(others)} reports of other patients, {below} match this film less well than the text above. "
-        "A text that has nothing to do with the film stands at about 50 %. Some of the others may fit the film "
-        "as well: two healthy chests share their findings."
+        f"Of {len(others)} reports of other patients, {below} match this film less well than the text given. "
+        "A text that has nothing to do with the film stands at about 50 %. Some of the others may fit the "
+        "film as well: two healthy chests share their findings."
     )
     chart.plotly_chart(
         plots.standing(others.tolist(), reading.match),
