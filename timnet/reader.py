@@ -175,15 +175,21 @@ class Reader:
         reading, values = self._reading(start, film, head, names)
         return replace(reading, match=values[0], edits=tuple(zip(made, values[1:], strict=True)))
 
-    def text_vectors(self, texts: Sequence[str]) -> Tensor:
-        """Return the vectors v_t (M, D) of findings, as `matches` takes them.
-
-        Raises:
-            ReadingError: this is a classifier.
-        """
+    @property
+    def timnet(self) -> TIMNet:
+        """Return the matching network; ReadingError where this is a classifier."""
         if not isinstance(self._network, TIMNet):
             raise ReadingError(f"findings: {self.name} is a classifier, it reads films without text")
-        return self._text_vectors(self._network, texts)
+        return self._network
+
+    def film_vector(self, seen: Seen) -> NDArray[np.float32]:
+        """Return the film's vector v_i (1, D); ReadingError where this is a classifier."""
+        with torch.no_grad():
+            return self.timnet.image.fc(seen.grid_1Chw.mean((2, 3))).numpy()
+
+    def text_vectors(self, texts: Sequence[str]) -> Tensor:
+        """Return the vectors v_t (M, D) of findings; ReadingError where this is a classifier."""
+        return self._text_vectors(self.timnet, texts)
 
     def matches(self, seen: Seen, v_text_MD: Tensor) -> NDArray[np.float64]:
         """Return the match probabilities (M,) of a film with findings by their vectors.
@@ -191,11 +197,9 @@ class Reader:
         Raises:
             ReadingError: this is a classifier.
         """
-        if not isinstance(self._network, TIMNet):
-            raise ReadingError(f"findings: {self.name} is a classifier, it reads films without text")
         with torch.no_grad():
-            v_image_1D = self._network.image.fc(seen.grid_1Chw.mean((2, 3)))
-            return self._network.match_all(v_image_1D, v_text_MD)[0].double().sigmoid().numpy()
+            v_image_1D = torch.from_numpy(self.film_vector(seen))
+            return self.timnet.match_all(v_image_1D, v_text_MD)[0].double().sigmoid().numpy()
 
     def _reading(
         self, start: float, film: Film | Seen, head: Callable[[Tensor], Tensor], names: list[str]

@@ -129,7 +129,7 @@ def reading(checkpoint: Checkpoint, film: Film, findings: str | None = None) -> 
 
 @st.cache_resource(max_entries=3, scope="session", show_spinner="Reading the film with the network …")
 def _reading(folder: str, stamp: int, sha256: str, findings: str | None, _film: Film) -> Reading:
-    return reader(folder, stamp).read(_seen(folder, stamp, sha256, _film), findings)
+    return reader(folder, stamp).read(seen(folder, stamp, sha256, _film), findings)
 
 
 def edited(checkpoint: Checkpoint, film: Film, findings: str) -> Reading:
@@ -139,7 +139,7 @@ def edited(checkpoint: Checkpoint, film: Film, findings: str) -> Reading:
 
 @st.cache_resource(max_entries=3, scope="session", show_spinner="Asking about each edit of the text …")
 def _edited(folder: str, stamp: int, sha256: str, findings: str, _film: Film) -> Reading:
-    return reader(folder, stamp).edited(_seen(folder, stamp, sha256, _film), findings)
+    return reader(folder, stamp).edited(seen(folder, stamp, sha256, _film), findings)
 
 
 def matches(checkpoint: Checkpoint, film: Film, texts: str, vectors: Tensor) -> np.ndarray:
@@ -149,11 +149,11 @@ def matches(checkpoint: Checkpoint, film: Film, texts: str, vectors: Tensor) -> 
 
 @st.cache_resource(max_entries=3, scope="session", show_spinner=False)
 def _matches(folder: str, stamp: int, sha256: str, texts: str, _film: Film, _vectors: Tensor) -> np.ndarray:
-    return reader(folder, stamp).matches(_seen(folder, stamp, sha256, _film), _vectors)
+    return reader(folder, stamp).matches(seen(folder, stamp, sha256, _film), _vectors)
 
 
 @st.cache_resource(max_entries=3, scope="session", show_spinner=False)
-def _seen(folder: str, stamp: int, sha256: str, _film: Film) -> Seen:
+def seen(folder: str, stamp: int, sha256: str, _film: Film) -> Seen:
     """Take a film through the trunk once, whatever is asked about it afterwards."""
     return reader(folder, stamp).see(_film)
 

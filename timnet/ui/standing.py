@@ -17,7 +17,7 @@ import streamlit as st
 from timnet import plots
 from timnet.cohorts import reports, strangers
 from timnet.cohorts.store import Cohort
-from timnet.ui import demo, loaders, notices, source
+from timnet.ui import loaders, notices, source
 from timnet.ui.checkpoints import Checkpoint
 
 if TYPE_CHECKING:
@@ -71,27 +71,22 @@ class Sample:
         return torch.cat(self._parts)
 
 
-def show(network: Checkpoint, film: Film, reading: Reading, findings: str, chosen: source.Chosen) -> None:
+def show(
+    network: Checkpoint, film: Film, reading: Reading, findings: str, chosen: source.Chosen, cohort: Cohort
+) -> None:
     """Show where the match stands among those of other patients' reports with the same film."""
-    names = demo.cohorts()
-    if not names:
-        return
-    st.subheader("Among reports of other patients")
-    own = chosen.cohort.name if chosen.cohort else demo.NAME
-    first = names.index(own) if own in names else 0
-    name = st.selectbox("Reports of", names, first, key="match_against", width=300)
-    cohort = loaders.cohort(name)
     sample = _sample(str(cohort.folder), cohort.identity, str(network.folder), network.stamp, cohort)
     if len(sample.reports) <= FEWEST:
         st.caption(
-            f"{notices.plain(name)} has {len(sample.reports)} different reports of other patients: too few."
+            f"{notices.plain(cohort.name)} has {len(sample.reports)} different reports of other patients: "
+            "too few."
         )
         return
     sample.grow(loaders.reader(str(network.folder), network.stamp), SECONDS)
     if not sample.complete:
         _growing(network, sample)
         return
-    is_own = chosen.study is not None and chosen.cohort is not None and chosen.cohort.name == name
+    is_own = chosen.cohort is not None and chosen.cohort.folder == cohort.folder
     patient = chosen.study.patient if is_own and chosen.study else None
     places = strangers.others(sample.reports, patient, reports.findings(findings), NUMBER)
     others = loaders.matches(network, film, f"{cohort.folder} {cohort.identity}", sample.vectors())[places]

@@ -1,0 +1,110 @@
+"""How long does a search of 370,000 film vectors by the match head take, and what does its pre-filter miss?
+
+Vectors of two kinds, each searched with the same questions: random ones with the mean and covariance of the
+shipped checkpoint's own film vectors (of the demo films), and the same without the covariance, as independent
+numbers, where a line has the least to go by. Recall compares with the head's judgement of every vector.
+
+    .venv/bin/python benchmarks/retrieval_speed.py
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import platform
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+ROOT = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(ROOT))
+
+from timnet.cohorts import reports  # noqa: E402
+from timnet.cohorts.films import read_film  # noqa: E402
+from timnet.evaluation import retrieval  # noqa: E402
+from timnet.reader import Reader  # noqa: E402
+
+RESULT = ROOT / "benchmarks" / "results" / "retrieval_speed.json"
+DEMO = ROOT / "assets" / "demo"
+TOP = 50
+
+
+def main() -> None:
+    """Measure, print one line a case, and keep the figures with the machine they are of."""
+    asked = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    asked.add_argument("--checkpoint", default="open-cxr")
+    asked.add_argument("--films", type=int, default=370_000)
+    asked.add_argument("--questions", type=int, default=5)
+    asked.add_argument("--known", type=int, default=200, help="demo films whose vectors set the covariance")
+    words = asked.parse_args()
+    torch.set_num_threads(2)
+    import csv
+
+    with (DEMO / "studies.csv").open(newline="", encoding="utf-8") as file:
+        studies = [row for row in csv.DictReader(file) if row["split"] == "test"][: words.known]
+    reader = Reader.load(words.checkpoint)
+    texts = [reports.findings(row["report"]) for row in studies[: words.questions]]
+    queries = reader.text_vectors(texts)
+    known = np.concatenate([reader.film_vector(reader.see(read_film(DEMO / row["path"]))) for row in studies])
+    rows = []
+    for kind, vectors in cases(known, words.films):
+        rows.append(measured(reader, kind, vectors, queries))
+        print(json.dumps(rows[-1]))
+    machine = {"system": platform.platform(), "cores": os.cpu_count(), "threads": torch.get_num_threads()}
+    machine |= {"processor": processor(), "load": round(os.getloadavg()[0], 1)}
+    told = {"what": __doc__.splitlines()[0], "films": words.films, "top": TOP, "kept": retrieval.KEPT}
+    told |= {"checkpoint": words.checkpoint, "machine": machine, "rows": rows}
+    RESULT.write_text(json.dumps(told, indent=1) + "\n", encoding="utf-8")
+
+
+def cases(known: np.ndarray, number: int) -> list[tuple[str, np.ndarray]]:
+    """Return vectors (N, D) of each kind, drawn like the known ones."""
+    rng = np.random.default_rng(0)
+    mean, deviation = known.mean(0), known.std(0)
+    normal = rng.standard_normal((number, known.shape[1]), dtype=np.float32)
+    independent = (mean + deviation * normal).astype(np.float16)
+    # Draws within the span of the known vectors have their covariance.
+    centred = (known - mean) / np.sqrt(len(known))
+    weights = rng.standard_normal((number, len(known)), dtype=np.float32)
+    correlated = (mean + weights @ centred).astype(np.float16)
+    return [("covariance of the demo films", correlated), ("independent numbers", independent)]
+
+
+def measured(reader: Reader, kind: str, vectors: np.ndarray, queries: torch.Tensor) -> dict[str, Any]:
+    """Return the seconds of each search and the share of the true best that it finds."""
+    timnet = reader.timnet
+    wall, spent, recalls = [], [], []
+    retrieval.nearest(timnet, queries[0], vectors, TOP)
+    for query in queries:
+        begun, used = time.perf_counter(), time.process_time()
+        found, _ = retrieval.nearest(timnet, query, vectors, TOP)
+        wall.append(time.perf_counter() - begun)
+        spent.append(time.process_time() - used)
+        every, _ = retrieval.nearest(timnet, query, vectors, TOP, kept=len(vectors))
+        recalls.append(len(set(found) & set(every)) / TOP)
+    begun, used = time.perf_counter(), time.process_time()
+    retrieval.nearest(timnet, queries[0], vectors, TOP, kept=len(vectors))
+    return {
+        "vectors": kind,
+        "seconds_median": round(float(np.median(wall)), 3),
+        "processor_seconds_median": round(float(np.median(spent)), 3),
+        "recall_at_50": [round(recall, 3) for recall in recalls],
+        "seconds_without_filter": round(time.perf_counter() - begun, 3),
+        "processor_seconds_without_filter": round(time.process_time() - used, 3),
+    }
+
+
+def processor() -> str:
+    """Return the processor's name where the system tells it."""
+    told = Path("/proc/cpuinfo")
+    lines = told.read_text().splitlines() if told.is_file() else []
+    return next((line.split(":")[1].strip() for line in lines if line.startswith("model name")), "not known")
+
+
+if __name__ == "__main__":
+    main()
