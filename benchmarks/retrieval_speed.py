@@ -10,11 +10,13 @@ numbers, where a line has the least to go by. Recall compares with the head's ju
 from __future__ import annotations
 
 import argparse
+import csv
 import json
 import os
 import platform
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -43,8 +45,6 @@ def main() -> None:
     asked.add_argument("--known", type=int, default=200, help="demo films whose vectors set the covariance")
     words = asked.parse_args()
     torch.set_num_threads(2)
-    import csv
-
     with (DEMO / "studies.csv").open(newline="", encoding="utf-8") as file:
         studies = [row for row in csv.DictReader(file) if row["split"] == "test"][: words.known]
     reader = Reader.load(words.checkpoint)
@@ -62,17 +62,20 @@ def main() -> None:
     RESULT.write_text(json.dumps(told, indent=1) + "\n", encoding="utf-8")
 
 
-def cases(known: np.ndarray, number: int) -> list[tuple[str, np.ndarray]]:
-    """Return vectors (N, D) of each kind, drawn like the known ones."""
+def cases(known: np.ndarray, number: int) -> Iterator[tuple[str, np.ndarray]]:
+    """Yield vectors (N, D) of each kind, drawn like the known ones."""
     rng = np.random.default_rng(0)
     mean, deviation = known.mean(0), known.std(0)
-    normal = rng.standard_normal((number, known.shape[1]), dtype=np.float32)
-    independent = (mean + deviation * normal).astype(np.float16)
     # Draws within the span of the known vectors have their covariance.
     centred = (known - mean) / np.sqrt(len(known))
-    weights = rng.standard_normal((number, len(known)), dtype=np.float32)
-    correlated = (mean + weights @ centred).astype(np.float16)
-    return [("covariance of the demo films", correlated), ("independent numbers", independent)]
+    for kind, drawn_as in (("covariance of the demo films", centred), ("independent numbers", None)):
+        vectors = np.empty((number, len(mean)), np.float16)
+        for start in range(0, number, 10_000):
+            width = len(mean) if drawn_as is None else len(drawn_as)
+            drawn = rng.standard_normal((min(10_000, number - start), width), dtype=np.float32)
+            moved = drawn * deviation if drawn_as is None else drawn @ drawn_as
+            vectors[start : start + len(drawn)] = mean + moved
+        yield kind, vectors
 
 
 def measured(reader: Reader, kind: str, vectors: np.ndarray, queries: torch.Tensor) -> dict[str, Any]:

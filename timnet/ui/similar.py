@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from timnet.cohorts import reports, vectors
 from timnet.cohorts.store import Cohort
-from timnet.ui import loaders, notices, results, source
+from timnet.ui import demo, loaders, notices, results, source
 from timnet.ui.checkpoints import Checkpoint
 
 if TYPE_CHECKING:
@@ -52,6 +52,8 @@ def show(network: Checkpoint, film: Film, findings: str, chosen: source.Chosen, 
         st.markdown("**Reports that match this film best**")
         _reports(cohort, _answers(*asked, films=False))
         st.markdown("**Films that match this text best**")
+        if demo.simulated(cohort):
+            demo.badge()
         _films(cohort, network, _answers(*asked, films=True))
         st.caption(
             "Ordered by this network's own match probability; what it takes for alike need not be alike. The "
@@ -138,11 +140,11 @@ def _vectors(place: str) -> vectors.Vectors:
 
 
 def _reports(cohort: Cohort, found: list[Found]) -> None:
-    for place, each in enumerate(found):
+    for each in found:
         number, words = st.columns([1, 5], vertical_alignment="center")
         with number:
             st.markdown(f"**{each.probability:.3f}**")
-            _link(cohort, each, f"Study {place + 1}")
+            _link(cohort, each)
         with words:
             _mark(each)
             st.text(each.findings)
@@ -156,7 +158,7 @@ def _films(cohort: Cohort, network: Checkpoint, found: list[Found]) -> None:
             st.image(picture, width="stretch", alt=f"Film {place + 1} of those that match the text best")
             st.markdown(f"**{each.probability:.3f}**")
             _mark(each)
-            _link(cohort, each, f"Study {place + 1}")
+            _link(cohort, each)
             st.text(each.findings[:160] + ("…" if len(each.findings) > 160 else ""))
 
 
@@ -165,11 +167,11 @@ def _mark(each: Found) -> None:
         st.badge(each.mark, icon=":material/person:", color="orange")
 
 
-def _link(cohort: Cohort, each: Found, label: str) -> None:
+def _link(cohort: Cohort, each: Found) -> None:
     page = cohort.position(each.study) // results.PAGE + 1
     st.page_link(
         "pages/explore.py",
-        label=label,
+        label=f"Study {notices.plain(each.study)}",
         icon=":material/open_in_new:",
         query_params={"cohort": cohort.name, "page": str(page), "open": str(each.film)},
     )
