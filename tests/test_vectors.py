@@ -115,6 +115,15 @@ def test_a_build_counts_as_running_from_its_start_to_the_end_of_its_process(coho
     assert vectors.state(folder) == vectors.State("stopped", told="out of luck")
 
 
+def test_vectors_under_an_older_key_are_removed_and_those_of_others_stay(tmp_path):
+    keys = ["a" * 16, "b" * 16]
+    kept = [f"net-{keys[0]}", f"net-2-{keys[1]}", f"other-{keys[1]}", "net-notes"]
+    for name in [*kept, f"net-{keys[1]}"]:
+        (tmp_path / name).mkdir()
+    vectors.remove_older(tmp_path / kept[0])
+    assert sorted(path.name for path in tmp_path.iterdir()) == sorted(kept)
+
+
 def test_the_command_prepares_a_cohort_and_a_classifier_is_refused(cohort, networks, capsys):
     assert main(["embed", str(cohort.folder), "--checkpoint", str(networks / "timnet")]) == 0
     assert "ready for searches" in capsys.readouterr().out

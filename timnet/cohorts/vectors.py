@@ -11,8 +11,10 @@ Shapes: N films in the order of the pixel cache, M reports, D joint width.
 from __future__ import annotations
 
 import fcntl
+import glob
 import hashlib
 import json
+import shutil
 import subprocess
 import sys
 import threading
@@ -34,6 +36,7 @@ FOLDER = "vectors"
 _FILMS, _REPORTS, _DONE, _LOG = "films.npy", "reports.npy", "done.json", "log.txt"
 _LOCK, _STARTED = ".lock", ".started"
 _TYPE = np.float16
+_KEY = 16
 
 
 @dataclass(frozen=True)
@@ -67,7 +70,7 @@ def place(cohort: Cohort, checkpoint: Path) -> Path:
         raise CohortError(
             f"{checkpoint.name}: expected a checkpoint with a description, found none"
         ) from None
-    key = hashlib.sha256(f"{cohort.identity} {weights}".encode()).hexdigest()[:16]
+    key = hashlib.sha256(f"{cohort.identity} {weights}".encode()).hexdigest()[:_KEY]
     return cohort.folder / FOLDER / f"{checkpoint.name}-{key}"
 
 
@@ -96,6 +99,14 @@ def load(folder: Path) -> Vectors:
     if state(folder).name != "complete":
         raise CohortError(f"{folder.name}: expected the vectors of a cohort, found none or only a part")
     return Vectors(np.load(folder / _FILMS, mmap_mode="c"), np.load(folder / _REPORTS, mmap_mode="c"))
+
+
+def remove_older(folder: Path) -> None:
+    """Remove vectors of the same checkpoint's name under another key: no one will ask for them again."""
+    name = folder.name[:-_KEY]
+    for other in folder.parent.glob(f"{glob.escape(name)}{'[0-9a-f]' * _KEY}"):
+        if other != folder and not _held(other):
+            shutil.rmtree(other)
 
 
 def start(cohort: Cohort, checkpoint: Path) -> None:

@@ -33,7 +33,8 @@ def build(cohort: Cohort, checkpoint: Path, progress: Progress | None = None) ->
         raise CohortError(f"{cohort.name}: expected reports with findings, found none")
     films = len(cohort)
     literal = spec.padding == "literal"
-    with vectors.building(vectors.place(cohort, checkpoint), films, len(texts), JOINT) as build:
+    folder = vectors.place(cohort, checkpoint)
+    with vectors.building(folder, films, len(texts), JOINT) as build:
         pixels_NSS = cohort.pixels(spec.side) if build.done < films else None
         while build.done < films + len(texts):
             at = build.done - films
@@ -46,3 +47,4 @@ def build(cohort: Cohort, checkpoint: Path, progress: Progress | None = None) ->
             build.append(v_BD.float().numpy())
             if progress is not None:
                 progress(build.done, films + len(texts))
+    vectors.remove_older(folder)
