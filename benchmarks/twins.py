@@ -21,6 +21,7 @@ from scipy import ndimage
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
+from timnet.cohorts import edits  # noqa: E402
 from timnet.cohorts.films import Film, read_film  # noqa: E402
 from timnet.reader import MATCH, Reader  # noqa: E402
 from timnet.simulation import anatomy, facts, reports  # noqa: E402
@@ -75,7 +76,7 @@ def laterality(reader: Reader, chest: anatomy.Anatomy, kind: str, studies: int) 
             case = Case(60, "PA", (each,))
             text = report(case, number)
             seen = as_film(simulate(chest, case, PATIENTS + number, number, SIDE))
-            right.append(match(reader, seen, text) > match(reader, seen, reports.mirrored(text)))
+            right.append(match(reader, seen, text) > match(reader, seen, edits.mirrored(text)))
     return share(right)
 
 

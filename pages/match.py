@@ -3,7 +3,7 @@
 import pandas as pd
 import streamlit as st
 
-from timnet.ui import checkpoints, frame, loaders, notices, panels, source
+from timnet.ui import changes, checkpoints, demo, frame, loaders, notices, panels, similar, source, standing
 
 EXAMPLE = "The heart is enlarged. There is a small left pleural effusion. No pneumothorax."
 
@@ -85,5 +85,12 @@ st.dataframe(
     },
 )
 st.caption("Each sentence is matched alone; the whole is not their average. Choose one above to see its map.")
+with notices.sentences():
+    changes.show(network, film, findings)
+    if demo.cohorts():
+        st.subheader("Among other patients")
+        cohort = source.other(chosen, "match")
+        standing.show(network, film, reading, findings, chosen, cohort)
+        similar.show(network, film, findings, chosen, cohort)
 panels.film_facts(film)
 panels.exports(reading, st.session_state["match_map"], "match")

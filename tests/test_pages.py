@@ -2,23 +2,30 @@
 
 import io
 import json
+import re
 import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
+import streamlit as st
+import torch
 from PIL import Image
 from streamlit.testing.v1 import AppTest
 
 from timnet import config
+from timnet.cohorts import edits, strangers, vectors
 from timnet.cohorts.films import read_film
-from timnet.reader import Reader
+from timnet.cohorts.store import Cohort
+from timnet.evaluation import embedding
+from timnet.reader import Reader, Reading
 from timnet.training import events, runs, worker
-from timnet.ui import notices, spreadsheet
+from timnet.ui import changes, notices, similar, spreadsheet, standing
 
 PAGES = ("match", "diagnose", "explore", "fine_tune", "efficiency")
 TEXT = "There is an opacity in the left lung."
@@ -133,6 +140,136 @@ def test_choosing_another_map_does_not_ask_the_network_again(
     app.text_area(key="match_findings").set_value("The lungs are clear. " + TEXT).run()
     app.selectbox(key="match_map").select(TEXT).run()
     assert not app.exception and len(reads) == 1
+
+
+def test_the_match_page_says_what_each_edit_changes_and_shows_the_chosen_ones_map(
+    open_page: Open, networks: Path
+) -> None:
+    text = "The heart is normal. There is an opacity in the left lung. Both lungs are small."
+    app = open_page("match")
+    app.file_uploader(key="match_upload").upload("film.png", _png(2), "image/png")
+    app.text_area(key="match_findings").set_value(text).run()
+    reading = Reader.load(networks / "timnet").edited(read_film(_png(2)), text)
+    (table,) = [each for each in app.dataframe if (each.key or "").startswith("match_changes")]
+    shown = table.value.sort_index()
+    assert not app.exception and not app.error
+    assert shown["Probability"].tolist() == [probability for _, probability in reading.edits]
+    assert table.value["Change"].abs().is_monotonic_decreasing
+    assert table.value["Change"].tolist() == pytest.approx(
+        (table.value["Probability"] - reading.match).tolist()
+    )
+    (refused,) = [each for each in app.dataframe if "Why not" in each.value]
+    assert refused.value["Sentence"].tolist() == ["3. Both lungs are small."]
+    assert len(app.get("bidi_component")) == 1
+    app.session_state[table.key] = {"selection": {"rows": [0]}}
+    app.run()
+    edit = reading.edits[table.value.index[0]][0]
+    assert not app.exception and len(app.get("bidi_component")) == 2
+    assert edit.before in _texts(app)
+
+
+def test_the_sentence_that_carries_the_match_is_the_one_whose_loss_costs_most() -> None:
+    told = edits.every("First thing. Second thing. Third thing.")[0]
+    probabilities = {"remove 1": 0.5, "remove 2": 0.2, "remove 3": 0.9}
+    asked = tuple((edit, probabilities[edit.name]) for edit in told)
+    film = read_film(_png())
+    reading = Reading("x", film, 0.6, (), {}, 0.0, 64, 1.0, {}, edits=asked)
+    found = changes.carrier(reading)
+    assert found and found[0].name == "remove 2" and found[1] == pytest.approx(0.4)
+    assert changes.carrier(replace(reading, match=0.1)) is None
+
+
+@pytest.mark.parametrize("seconds", [0.0, 60.0])
+def test_a_match_stands_among_other_patients_reports_once_they_are_read(
+    seconds: float, open_page: Open, monkeypatch: pytest.MonkeyPatch, networks: Path, cohort_folder: Path
+) -> None:
+    st.cache_resource.clear()
+    monkeypatch.setattr(standing, "SECONDS", seconds)
+    monkeypatch.setattr(standing, "FEWEST", 3)
+    app = open_page("match")
+    app.segmented_control(key="match_source").set_value("From a cohort").run()
+    app.number_input(key="match_film").set_value(7).run()
+    assert not app.exception and not app.error
+    assert app.selectbox(key="match_against").value == "synthetic"
+    told = [metric for metric in app.metric if metric.label == "Better than"]
+    if not seconds:
+        assert not told and len(app.get("progress")) == 1
+        return
+    cohort = Cohort.open(cohort_folder)
+    study = cohort.study(cohort.films()["study"][7])
+    reader = Reader.load(networks / "timnet")
+    seen, own = reader.see(cohort.read_film(7)), reader.read(cohort.read_film(7), study.findings).match
+    others = [
+        reader.read(seen, report.findings).match
+        for report in strangers.draw(cohort, standing.NUMBER + 2)
+        if report.patient != study.patient and report.findings != study.findings
+    ]
+    assert told[0].value == f"{sum(other < own for other in others) / len(others):.0%} of {len(others)}"
+
+
+@pytest.fixture
+def searched(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, cohort_folder: Path, networks: Path) -> Cohort:
+    """A copy of the synthetic cohort, to write vectors beside; the only one that the app knows."""
+    shutil.copytree(cohort_folder, tmp_path / "synthetic")
+    monkeypatch.setenv("TIMNET_HOME", str(tmp_path))
+    monkeypatch.setenv("TIMNET_CHECKPOINTS", str(networks))
+    return Cohort.open(tmp_path / "synthetic")
+
+
+def _own_film(app: AppTest, film: int) -> AppTest:
+    app.segmented_control(key="match_source").set_value("From a cohort").run()
+    return app.number_input(key="match_film").set_value(film).run()
+
+
+def test_a_search_is_prepared_by_a_process_of_its_own(
+    searched: Cohort, networks: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    started: list[list[str]] = []
+
+    class Started:
+        def __init__(self, command: list[str], **options: object) -> None:
+            started.append(command)
+
+        def wait(self) -> int:
+            return 0
+
+    monkeypatch.setattr(vectors.subprocess, "Popen", Started)
+    app = _own_film(_open("match"), 7)
+    app.button(key="match_prepare").click().run()
+    assert not app.exception and not app.error
+    assert [command[3:] for command in started] == [
+        ["embed", str(searched.folder), "--checkpoint", str(networks / "timnet")]
+    ]
+
+
+def test_similar_cases_are_the_heads_best_and_never_the_films_own_study(
+    searched: Cohort, networks: Path
+) -> None:
+    embedding.build(searched, networks / "timnet")
+    app = _own_film(_open("match"), 7)
+    assert not app.exception and not app.error
+    reader, table = Reader.load(networks / "timnet"), searched.films()
+    own = table["study"][7]
+    v_text = reader.text_vectors([table["findings"][7]])
+    kept = vectors.load(vectors.place(searched, networks / "timnet"))
+    logits = reader.timnet.match_all(torch.from_numpy(np.array(kept.films_ND)).float(), v_text)[:, 0]
+    best = [row for row in logits.argsort(descending=True).tolist() if table["study"][row] != own]
+    shown = [element.value for element in app.markdown if re.fullmatch(r"\*\*\d\.\d{3}\*\*", element.value)]
+    expected = [f"**{logits[row].sigmoid():.3f}**" for row in best[: similar.SHOWN]]
+    assert len(shown) == 2 * similar.SHOWN and shown[similar.SHOWN :] == expected
+    links = [link.proto.query_string for link in app.get("page_link") if link.proto.label.startswith("Study")]
+    opened = [int(re.search(r"open=(\d+)", link)[1]) for link in links]
+    assert len(opened) == 2 * similar.SHOWN and all(table["study"][film] != own for film in opened)
+
+
+def test_a_link_to_a_study_opens_it_in_explore_whatever_was_open_before(open_page: Open) -> None:
+    app = AppTest.from_file(str(config.REPOSITORY / "app.py"), default_timeout=60).run()
+    app.session_state["explore_open"] = "study014"
+    app.query_params.update(cohort="synthetic", page="2", open="16")
+    app.switch_page("pages/explore.py").run()
+    assert not app.exception and not app.error
+    assert app.session_state["explore_open"] == "study016"
+    assert "open" not in app.query_params and app.query_params["film"] == "16"
 
 
 def test_the_example_text_is_marked_as_one(open_page: Open) -> None:

@@ -12,8 +12,10 @@ import torch
 from PIL import Image
 
 from timnet import config
+from timnet.cohorts import edits
 from timnet.cohorts.films import Letterbox, read_film
 from timnet.model import weights
+from timnet.model.branches import ImageBranch
 from timnet.reader import MATCH, Reader, ReadingError
 
 REPORT = "FINDINGS: There is an opacity in the left lung. The heart is normal in size.\nIMPRESSION: Opacity."
@@ -123,3 +125,60 @@ def test_a_classifier_refuses_text_and_unknown_maps_are_named(networks, film):
 def test_a_missing_checkpoint_is_refused_by_name(tmp_path):
     with pytest.raises(weights.CheckpointError, match=r"^nothing: no checkpoint"):
         Reader.load(tmp_path / "nothing")
+
+
+EDITED = "The heart is enlarged. There is a small left effusion. Right lung is clear."
+
+
+def test_every_edit_is_asked_as_the_edited_text_would_be(networks, film):
+    reader = Reader.load(networks / "timnet")
+    reading = reader.edited(film, EDITED)
+    assert reading.match == pytest.approx(reader.read(film, EDITED).match, abs=1e-4)
+    assert [edit.text for edit, _ in reading.edits] == [edit.text for edit in edits.every(EDITED)[0]]
+    assert list(reading.maps) == [MATCH, *(edit.name for edit, _ in reading.edits)]
+    for edit, probability in reading.edits:
+        alone = reader.read(film, edit.text)
+        assert probability == pytest.approx(alone.match, abs=1e-4)
+        np.testing.assert_allclose(reading.maps[edit.name], alone.maps[MATCH], atol=1e-4)
+
+
+def test_a_film_is_taken_through_the_trunk_once_for_all_questions(networks, film, monkeypatch):
+    forwards: list[int] = []
+    grid = ImageBranch.grid
+    monkeypatch.setattr(ImageBranch, "grid", lambda *asked: (forwards.append(1), grid(*asked))[1])
+    reader = Reader.load(networks / "timnet")
+    whole = reader.edited(film, EDITED)
+    assert len(forwards) == 1 and len(whole.edits) == 9
+    seen = reader.see(film)
+    again, read = reader.edited(seen, EDITED), reader.read(seen, EDITED)
+    assert len(forwards) == 2
+    assert again.edits == whole.edits and read.film is film
+    assert read.match == reader.read(film, EDITED).match
+
+
+def test_edits_are_told_as_json_without_their_texts(networks, film):
+    told = Reader.load(networks / "timnet").edited(film, EDITED).as_dict()
+    assert list(told["edits"])[:3] == ["remove 1", "negate 1", "remove 2"]
+    assert "effusion" not in json.dumps(told)
+
+
+def test_a_classifier_has_no_edits_and_empty_findings_neither(networks, film):
+    with pytest.raises(ReadingError, match="without text"):
+        Reader.load(networks / "classifier").edited(film, EDITED)
+    with pytest.raises(ReadingError, match="findings: expected the text"):
+        Reader.load(networks / "timnet").edited(film, "\n")
+
+
+def test_a_film_matches_texts_by_their_vectors_as_it_matches_the_texts(networks, film):
+    reader = Reader.load(networks / "timnet")
+    texts = ["The heart is enlarged.", "Clear lungs.", "There is a small left effusion."]
+    matches = reader.matches(reader.see(film), reader.text_vectors(texts))
+    assert matches.tolist() == pytest.approx([reader.read(film, text).match for text in texts], abs=1e-4)
+
+
+def test_a_classifier_has_no_vectors_of_texts(networks, film):
+    reader = Reader.load(networks / "classifier")
+    with pytest.raises(ReadingError, match="without text"):
+        reader.text_vectors(["Clear."])
+    with pytest.raises(ReadingError, match="without text"):
+        reader.matches(reader.see(film), torch.zeros(1, 512))

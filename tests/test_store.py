@@ -898,3 +898,8 @@ def test_a_beginning_longer_than_its_words_stem_finds_them(tmp_path, export, que
         ],
     )
     assert set(store.Cohort.open(tmp_path / "c").search(query)) == found
+
+
+def test_a_studys_position_is_its_place_in_the_list_of_all(cohort: store.Cohort) -> None:
+    names = cohort.studies(limit=None)["study"].tolist()
+    assert [cohort.position(name) for name in (names[0], names[37], names[-1])] == [0, 37, len(names) - 1]

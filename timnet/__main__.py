@@ -1,6 +1,6 @@
 """The command line: `python -m timnet COMMAND ...`, the same functions as the pages.
 
-match, diagnose, import SOURCE, pretrain, evaluate, finetune, simulate, runs, run. Exit status 0,
+match, diagnose, import SOURCE, embed, pretrain, evaluate, finetune, simulate, runs, run. Exit status 0,
 or 2 with one sentence on standard error for what cannot be done; never a traceback. `--json` prints one
 object on standard output.
 """
@@ -67,6 +67,25 @@ def import_cohort(words: list[str]) -> None:
     summary = reader.run(asked.root, asked.name, progress=line.done, **given)
     line.end()
     _show(summary.as_dict(), asked.json, _summed_up(summary))
+
+
+def embed(words: list[str]) -> None:
+    """Prepare a cohort for searches by a matching network."""
+    asked = arguments.parse(arguments.Embed, "embed", words)
+    from timnet.cohorts import store
+    from timnet.evaluation import embedding
+    from timnet.model import weights
+
+    folder = weights.checkpoint_folder(asked.checkpoint)
+    if folder is None:
+        raise Refused(f"{Path(asked.checkpoint).name}: no checkpoint of that name or path")
+    # Pages stay quick meanwhile.
+    os.nice(5)
+    line = ProgressLine("films and reports")
+    with store.Cohort.open(store.find(asked.cohort)) as cohort:
+        embedding.build(cohort, folder, line.done)
+        line.end()
+        print(f"{cohort.name}: ready for searches by {folder.name}")
 
 
 def pretrain(words: list[str]) -> None:
@@ -139,6 +158,7 @@ COMMANDS: dict[str, Command] = {
     "match": match,
     "diagnose": diagnose,
     "import": import_cohort,
+    "embed": embed,
     "pretrain": pretrain,
     "evaluate": evaluate,
     "finetune": finetune,

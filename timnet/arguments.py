@@ -64,6 +64,16 @@ class Evaluate:
 
 
 @dataclass(frozen=True)
+class Embed:
+    """Prepare a cohort for searches by a TIMNet: vectors of its films and reports, kept beside it."""
+
+    cohort: Annotated[str, tyro.conf.Positional]
+    """By name (a folder of TIMNET_HOME) or by path."""
+    checkpoint: str = config.SHIPPED
+    """A TIMNet checkpoint: folder, or name under checkpoints/."""
+
+
+@dataclass(frozen=True)
 class ImportCsv:
     """Make a cohort of a table: a row a film, with text, patient, split and label columns."""
 

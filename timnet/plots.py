@@ -6,7 +6,7 @@ Colour tells one thing: the initialisation. Words that come from data are shown 
 from __future__ import annotations
 
 import html
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 
 import pandas as pd
 import plotly.graph_objects as go
@@ -72,6 +72,26 @@ def probabilities(values: Mapping[str, float]) -> go.Figure:
     figure.update_layout(height=90 + 34 * len(values), margin={**_MARGIN, "r": 48}, bargap=0.35)
     figure.update_xaxes(range=[0, 1], title="Probability")
     figure.update_yaxes(autorange="reversed", automargin=True)
+    return figure
+
+
+def standing(others: Sequence[float], own: float) -> go.Figure:
+    """Draw how probabilities are spread from 0 to 1, and where one's own stands."""
+    figure = go.Figure(
+        go.Histogram(
+            x=list(others),
+            xbins={"start": 0, "end": 1, "size": 0.05},
+            marker_color=KNOWN["base"],
+            hovertemplate="%{y} reports at %{x}<extra></extra>",
+        )
+    )
+    figure.add_vline(
+        x=own, line_color=ACCENT, line_width=3, annotation_text=f"this text: {own:.3f}",
+        annotation_position="top right" if own < 0.7 else "top left",
+    )  # fmt: skip
+    figure.update_layout(height=230, margin={**_MARGIN, "t": 28}, bargap=0.08, showlegend=False)
+    figure.update_xaxes(range=[0, 1], title="Match probability with this film")
+    figure.update_yaxes(title="Reports of others")
     return figure
 
 

@@ -10,8 +10,8 @@ Shapes: h w the last grid, H W the film's own pixels.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +22,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from timnet import config
-from timnet.cohorts import reports
+from timnet.cohorts import edits, reports
+from timnet.cohorts.edits import Edit
 from timnet.cohorts.films import Film, Letterbox
 from timnet.evaluation import cam
 from timnet.model import weights
@@ -36,6 +37,14 @@ MATCH = "match"
 
 class ReadingError(ValueError):
     """A question that this checkpoint cannot answer; the message says what it can."""
+
+
+@dataclass(frozen=True)
+class Seen:
+    """A film after one forward of a checkpoint's trunk: every further question about it starts here."""
+
+    film: Film
+    grid_1Chw: Tensor
 
 
 @dataclass(frozen=True)
@@ -55,7 +64,9 @@ class Reading:
     map_scale: float
     """Evidence, in logits, at which a map is painted at full strength."""
     maps: Mapping[str, NDArray[np.float32]]
-    """Name -> signed evidence (h, w), in logits: `match`, the sentences, or the labels."""
+    """Name -> signed evidence (h, w), in logits: `match`, the sentences, the edits, or the labels."""
+    edits: tuple[tuple[Edit, float], ...] = ()
+    """Each edit of the findings with the edited text's match probability; of `Reader.edited` alone."""
 
     def heat(self, name: str) -> NDArray[np.float32]:
         """Return a map's evidence at the film's own pixels (H, W), in logits."""
@@ -85,6 +96,8 @@ class Reading:
         if self.match is not None:
             told["match_probability"] = self.match
             told["sentence_probabilities"] = [probability for _, probability in self.sentences]
+        if self.edits:
+            told["edits"] = {edit.name: probability for edit, probability in self.edits}
         if self.probabilities:
             told["probabilities"] = dict(self.probabilities)
         return told
@@ -115,7 +128,16 @@ class Reader:
         timnet, spec, encoder = weights.load_timnet(folder)
         return cls(folder.name, spec, timnet, encoder)
 
-    def read(self, film: Film, findings: str | None = None) -> Reading:
+    def see(self, film: Film) -> Seen:
+        """Take a film through the trunk, once for all that is asked about it."""
+        square = Letterbox(film.rows, film.columns, self.spec.side).apply(film.pixels)
+        # Training saw films through uint8 rows of the pixel cache.
+        films = torch.from_numpy(np.rint(square * 255).astype(np.float32) / 255)[None, None]
+        network = self._network.image if isinstance(self._network, TIMNet) else self._network
+        with torch.no_grad():
+            return Seen(film, network.grid(films))
+
+    def read(self, film: Film | Seen, findings: str | None = None) -> Reading:
         """Read one film; a TIMNet needs the findings, a classifier does without.
 
         Raises:
@@ -123,54 +145,96 @@ class Reader:
         """
         start = time.perf_counter()
         if isinstance(self._network, TIMNet):
-            text = reports.findings(findings or "")
-            if not text:
-                raise ReadingError("findings: expected the text that describes the film, got none")
+            text = _asked(findings)
             told = reports.sentences(text)
             # One sentence is the whole: no second question.
             questions = [text, *told] if len(told) > 1 else [text]
-            values, maps = self._evidence(film, self._match_head(self._network, questions))
             names = [MATCH, *told] if len(told) > 1 else [MATCH]
-            match: float | None = float(values[0])
-            sentences = tuple(zip(told, map(float, values[1:] if len(told) > 1 else values), strict=True))
-            probabilities: dict[str, float] = {}
-        else:
-            if findings:
-                raise ReadingError(f"findings: {self.name} is a classifier, it reads films without text")
-            values, maps = self._evidence(film, self._network.head)
-            names = list(self.spec.labels)  # type: ignore[union-attr]
-            match, sentences = None, ()
-            probabilities = dict(zip(names, map(float, values), strict=True))
-        return Reading(
+            reading, values = self._reading(start, film, self._match_head(self._network, questions), names)
+            singly = values[1:] if len(told) > 1 else values
+            return replace(reading, match=values[0], sentences=tuple(zip(told, singly, strict=True)))
+        if findings:
+            raise ReadingError(f"findings: {self.name} is a classifier, it reads films without text")
+        names = list(self.spec.labels)  # type: ignore[union-attr]
+        reading, values = self._reading(start, film, self._network.head, names)
+        return replace(reading, probabilities=dict(zip(names, values, strict=True)))
+
+    def edited(self, film: Film | Seen, findings: str) -> Reading:
+        """Read a film with its findings and with every edit of them (`cohorts.edits`), from one forward.
+
+        Raises:
+            ReadingError: findings are missing or empty, or this is a classifier.
+        """
+        start = time.perf_counter()
+        if not isinstance(self._network, TIMNet):
+            raise ReadingError(f"findings: {self.name} is a classifier, it reads films without text")
+        text = _asked(findings)
+        made, _ = edits.every(text)
+        head = self._match_head(self._network, [text, *(edit.text for edit in made)])
+        names = [MATCH, *(edit.name for edit in made)]
+        reading, values = self._reading(start, film, head, names)
+        return replace(reading, match=values[0], edits=tuple(zip(made, values[1:], strict=True)))
+
+    @property
+    def timnet(self) -> TIMNet:
+        """Return the matching network; ReadingError where this is a classifier."""
+        if not isinstance(self._network, TIMNet):
+            raise ReadingError(f"findings: {self.name} is a classifier, it reads films without text")
+        return self._network
+
+    def film_vector(self, seen: Seen) -> NDArray[np.float32]:
+        """Return the film's vector v_i (1, D); ReadingError where this is a classifier."""
+        with torch.no_grad():
+            return self.timnet.image.fc(seen.grid_1Chw.mean((2, 3))).numpy()
+
+    def text_vectors(self, texts: Sequence[str]) -> Tensor:
+        """Return the vectors v_t (M, D) of findings; ReadingError where this is a classifier."""
+        return self._text_vectors(self.timnet, texts)
+
+    def matches(self, seen: Seen, v_text_MD: Tensor) -> NDArray[np.float64]:
+        """Return the match probabilities (M,) of a film with findings by their vectors.
+
+        Raises:
+            ReadingError: this is a classifier.
+        """
+        with torch.no_grad():
+            v_image_1D = torch.from_numpy(self.film_vector(seen))
+            return self.timnet.match_all(v_image_1D, v_text_MD)[0].double().sigmoid().numpy()
+
+    def _reading(
+        self, start: float, film: Film | Seen, head: Callable[[Tensor], Tensor], names: list[str]
+    ) -> tuple[Reading, list[float]]:
+        """Return a Reading with its maps, and the probabilities in the order of the names."""
+        seen = film if isinstance(film, Seen) else self.see(film)
+        logits_1L, maps_1Lhw = cam.evidence(seen.grid_1Chw, head)
+        maps = maps_1Lhw[0].float().numpy()
+        reading = Reading(
             checkpoint=self.name,
-            film=film,
-            match=match,
-            sentences=sentences,
-            probabilities=probabilities,
+            film=seen.film,
+            match=None,
+            sentences=(),
+            probabilities={},
             seconds=time.perf_counter() - start,
             side=self.spec.side,
             map_scale=self.spec.map_scale,
             maps=dict(zip(names, maps, strict=True)),
         )
-
-    def _evidence(
-        self, film: Film, head: Callable[[Tensor], Tensor]
-    ) -> tuple[NDArray[np.float64], NDArray[np.float32]]:
-        """Return probabilities (L,) and evidence maps (L, h, w) from one forward of the trunk."""
-        square = Letterbox(film.rows, film.columns, self.spec.side).apply(film.pixels)
-        # Training saw films through uint8 rows of the pixel cache.
-        films = torch.from_numpy(np.rint(square * 255).astype(np.float32) / 255)[None, None]
-        network = self._network.image if isinstance(self._network, TIMNet) else self._network
-        with torch.no_grad():
-            grid_1Chw = network.grid(films)
-        logits_1L, maps_1Lhw = cam.evidence(grid_1Chw, head)
-        return logits_1L[0].double().sigmoid().numpy(), maps_1Lhw[0].float().numpy()
+        return reading, logits_1L[0].double().sigmoid().tolist()
 
     def _match_head(self, timnet: TIMNet, texts: list[str]) -> Callable[[Tensor], Tensor]:
         """Return pooled grid (1, C) -> match logits (1, number of texts)."""
-        assert self._encoder is not None and isinstance(self.spec, weights.TimnetSpec)
-        literal = self.spec.padding == "literal"
-        states = self._encoder.states(texts, self.spec.tokens, literal)
-        with torch.no_grad():
-            v_text_LD = timnet.text.project(*states.batch(range(len(texts))))
+        v_text_LD = self._text_vectors(timnet, texts)
         return lambda pooled_1C: timnet.match(timnet.image.fc(pooled_1C), v_text_LD).unsqueeze(0)
+
+    def _text_vectors(self, timnet: TIMNet, texts: Sequence[str]) -> Tensor:
+        assert self._encoder is not None and isinstance(self.spec, weights.TimnetSpec)
+        states = self._encoder.states(texts, self.spec.tokens, self.spec.padding == "literal")
+        with torch.no_grad():
+            return timnet.text.project(*states.batch(range(len(texts))))
+
+
+def _asked(findings: str | None) -> str:
+    text = reports.findings(findings or "")
+    if not text:
+        raise ReadingError("findings: expected the text that describes the film, got none")
+    return text

@@ -260,6 +260,12 @@ class Cohort:
             raise CohortError(f"{self.name}: expected one of its studies, got {study[:80]!r}")
         return found
 
+    def position(self, study: str) -> int:
+        """Return how many studies stand before one in import order."""
+        with self._connection() as connection:
+            sql = "SELECT count(*) FROM studies WHERE id < (SELECT id FROM studies WHERE study = ?)"
+            return int(connection.execute(sql, (study,)).fetchone()[0])
+
     def pixels(self, side: int = 224, progress: Progress | None = None) -> np.memmap:
         """Return every film letterboxed to a side, read-only; built at the first call for that side.
 

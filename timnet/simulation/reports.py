@@ -51,16 +51,6 @@ def normal(rng: np.random.Generator, phrasing: str = "train") -> str:
     return _sentence(_drawn(phrases.NORMALS["normal" if rng.random() < 0.35 else "nothing"], rng, phrasing))
 
 
-def mirrored(text: str) -> str:
-    """Swap left and right, case preserved: the report of the mirrored patient."""
-
-    def swapped(word: re.Match[str]) -> str:
-        new = "left" if word[0].lower() == "right" else "right"
-        return new.upper() if word[0].isupper() else new.title() if word[0][0].isupper() else new
-
-    return re.sub(r"\b(?:left|right)(?=ward|\b)", swapped, text, flags=re.IGNORECASE)
-
-
 def write(case: Case, rng: np.random.Generator, phrasing: str = "train") -> str:
     """Write the report of a case.
 

@@ -32,7 +32,9 @@ from timnet.training import runs
 from timnet.ui.checkpoints import Checkpoint
 
 if TYPE_CHECKING:
-    from timnet.reader import Reader, Reading
+    from torch import Tensor
+
+    from timnet.reader import Reader, Reading, Seen
 
 THUMBNAIL = 112
 SHOWN = 1024
@@ -127,7 +129,33 @@ def reading(checkpoint: Checkpoint, film: Film, findings: str | None = None) -> 
 
 @st.cache_resource(max_entries=3, scope="session", show_spinner="Reading the film with the network …")
 def _reading(folder: str, stamp: int, sha256: str, findings: str | None, _film: Film) -> Reading:
-    return reader(folder, stamp).read(_film, findings)
+    return reader(folder, stamp).read(seen(folder, stamp, sha256, _film), findings)
+
+
+def edited(checkpoint: Checkpoint, film: Film, findings: str) -> Reading:
+    """Return what a checkpoint says of a film and of every edit of its findings."""
+    return _edited(str(checkpoint.folder), checkpoint.stamp, film.sha256, findings, film)
+
+
+@st.cache_resource(max_entries=3, scope="session", show_spinner="Asking about each edit of the text …")
+def _edited(folder: str, stamp: int, sha256: str, findings: str, _film: Film) -> Reading:
+    return reader(folder, stamp).edited(seen(folder, stamp, sha256, _film), findings)
+
+
+def matches(checkpoint: Checkpoint, film: Film, texts: str, vectors: Tensor) -> np.ndarray:
+    """Return the match probabilities of a film with reports by their vectors; `texts` says which they are."""
+    return _matches(str(checkpoint.folder), checkpoint.stamp, film.sha256, texts, film, vectors)
+
+
+@st.cache_resource(max_entries=3, scope="session", show_spinner=False)
+def _matches(folder: str, stamp: int, sha256: str, texts: str, _film: Film, _vectors: Tensor) -> np.ndarray:
+    return reader(folder, stamp).matches(seen(folder, stamp, sha256, _film), _vectors)
+
+
+@st.cache_resource(max_entries=3, scope="session", show_spinner=False)
+def seen(folder: str, stamp: int, sha256: str, _film: Film) -> Seen:
+    """Take a film through the trunk once, whatever is asked about it afterwards."""
+    return reader(folder, stamp).see(_film)
 
 
 @st.cache_resource(max_entries=2, show_spinner="Loading the network …")

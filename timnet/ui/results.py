@@ -43,6 +43,12 @@ def choose(cohort: Cohort, wanted: Filters, found: int) -> str:
 def _open(studies: pd.DataFrame) -> int:
     """Return which row was opened last, in this session or by the address; else the first."""
     names, films = studies["study"].tolist(), studies["film"].tolist()
+    handed = st.query_params.get("open", "")
+    if handed:
+        # From another page's link: above what was opened here before, and once.
+        del st.query_params["open"]
+        if handed.isdecimal() and int(handed) in films:
+            st.session_state["explore_open"] = names[films.index(int(handed))]
     if st.session_state.get("explore_open") in names:
         return names.index(st.session_state["explore_open"])
     asked = st.query_params.get("film", "")

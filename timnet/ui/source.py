@@ -1,6 +1,6 @@
 """Where a film comes from: a file of the visitor's own, a cohort's study, or one of the demo films.
 
-Owns the choice and its keys in the session: KEY_source, KEY_cohort, KEY_film, KEY_demo.
+Owns the choice and its keys in the session: KEY_source, KEY_cohort, KEY_film, KEY_demo, KEY_against.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import streamlit as st
 
 from timnet.cohorts.films import Film
 from timnet.cohorts.records import Study
+from timnet.cohorts.store import Cohort
 from timnet.ui import demo, loaders, panels
 
 UPLOAD, COHORT = "Upload", "From a cohort"
@@ -18,11 +19,12 @@ UPLOAD, COHORT = "Upload", "From a cohort"
 
 @dataclass(frozen=True)
 class Chosen:
-    """A film, its study where it is a cohort's, and whether it is simulated."""
+    """A film, its study and cohort where it is a cohort's, and whether it is simulated."""
 
     film: Film | None
     study: Study | None = None
     simulated: bool = False
+    cohort: Cohort | None = None
 
 
 def choose(key: str) -> Chosen:
@@ -46,7 +48,17 @@ def choose(key: str) -> Chosen:
         demo.badge()
     study = cohort.study(cohort.films()["study"][row])
     view = next((film.view for film in study.films if film.film == row), None)
-    return Chosen(loaders.cohort_film(cohort, row, view), study, demo.simulated(cohort))
+    return Chosen(loaders.cohort_film(cohort, row, view), study, demo.simulated(cohort), cohort)
+
+
+def other(chosen: Chosen, key: str) -> Cohort:
+    """Ask for a cohort to compare with, the film's own or the demo's first; there must be one."""
+    cohorts = demo.cohorts()
+    own = chosen.cohort.name if chosen.cohort else demo.NAME
+    name = st.selectbox(
+        "Cohort", cohorts, cohorts.index(own) if own in cohorts else 0, key=f"{key}_against", width=300
+    )
+    return loaders.cohort(name)
 
 
 def _handed_over(key: str, cohorts: list[str]) -> None:

@@ -1,0 +1,209 @@
+"""Vectors of all films and reports of a cohort under one checkpoint: where they lie, how far they are.
+
+Owns the folder `vectors/CHECKPOINT-KEY` of a cohort, whose key is made of the cohort's identity and the
+checkpoint's weights, and the process that a page starts to fill it. What fills it is
+`evaluation.embedding`. Half precision; written in order, so that an interrupted build goes on. State is read
+off a lock and a file, never off a process id.
+
+Shapes: N films in the order of the pixel cache, M reports, D joint width.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import glob
+import hashlib
+import json
+import shutil
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from timnet import config
+from timnet.cohorts.records import CohortError
+from timnet.cohorts.store import Cohort
+
+FOLDER = "vectors"
+_FILMS, _REPORTS, _DONE, _LOG = "films.npy", "reports.npy", "done.json", "log.txt"
+_LOCK, _STARTED = ".lock", ".started"
+_TYPE = np.float16
+_KEY = 16
+
+
+@dataclass(frozen=True)
+class Vectors:
+    """Complete vectors, memory-mapped; what is written into them stays out of the files."""
+
+    films_ND: NDArray[np.float16]
+    reports_MD: NDArray[np.float16]
+
+
+@dataclass(frozen=True)
+class State:
+    """How far vectors are: films and reports done and in all."""
+
+    name: Literal["none", "building", "stopped", "complete"]
+    done: int = 0
+    total: int = 0
+    told: str = ""
+    """Why it stopped, in the builder's last line."""
+
+
+def place(cohort: Cohort, checkpoint: Path) -> Path:
+    """Return the folder of a cohort's vectors under a checkpoint.
+
+    Raises:
+        CohortError: the checkpoint's description cannot be read.
+    """
+    try:
+        weights = json.loads((checkpoint / "model.json").read_text(encoding="utf-8"))["weights_sha256"]
+    except (OSError, ValueError, KeyError, TypeError):
+        raise CohortError(
+            f"{checkpoint.name}: expected a checkpoint with a description, found none"
+        ) from None
+    key = hashlib.sha256(f"{cohort.identity} {weights}".encode()).hexdigest()[:_KEY]
+    return cohort.folder / FOLDER / f"{checkpoint.name}-{key}"
+
+
+def reports(cohort: Cohort) -> pd.DataFrame:
+    """Return one row a report, in the order of its vectors: study, patient, findings, film (its first)."""
+    table = cohort.films()[["study", "patient", "findings", "film"]]
+    return table[table["findings"].str.strip() != ""].drop_duplicates("study").reset_index(drop=True)
+
+
+def state(folder: Path) -> State:
+    """Return how far the vectors of a folder are."""
+    if not folder.is_dir():
+        return State("none")
+    held = _held(folder)
+    done, total = _progress(folder)
+    if total and done == total:
+        return State("complete", done, total)
+    if held:
+        return State("building", done, total)
+    lines = (folder / _LOG).read_text(errors="replace").splitlines() if (folder / _LOG).is_file() else []
+    return State("stopped", done, total, lines[-1].removeprefix("timnet: ") if lines else "")
+
+
+def load(folder: Path) -> Vectors:
+    """Open complete vectors; CohortError where they are not."""
+    if state(folder).name != "complete":
+        raise CohortError(f"{folder.name}: expected the vectors of a cohort, found none or only a part")
+    return Vectors(np.load(folder / _FILMS, mmap_mode="c"), np.load(folder / _REPORTS, mmap_mode="c"))
+
+
+def remove_older(folder: Path) -> None:
+    """Remove vectors of the same checkpoint's name under another key: no one will ask for them again."""
+    name = folder.name[:-_KEY]
+    for other in folder.parent.glob(f"{glob.escape(name)}{'[0-9a-f]' * _KEY}"):
+        if other != folder and not _held(other):
+            shutil.rmtree(other)
+
+
+def start(cohort: Cohort, checkpoint: Path) -> None:
+    """Start a process that builds a cohort's vectors, and return at once; one that runs goes on alone."""
+    folder = place(cohort, checkpoint)
+    folder.mkdir(parents=True, exist_ok=True)
+    if _held(folder):
+        return
+    command = [sys.executable, "-m", "timnet", "embed", str(cohort.folder), "--checkpoint", str(checkpoint)]
+    with (folder / _STARTED).open("wb") as lock, (folder / _LOG).open("wb") as log:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return
+        process = subprocess.Popen(
+            command,
+            cwd=config.REPOSITORY,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=log,
+            # The open lock goes along: it is held until the process has ended, also before it holds its own.
+            pass_fds=[lock.fileno()],
+            start_new_session=True,
+        )
+    threading.Thread(target=process.wait, daemon=True).start()
+
+
+@contextmanager
+def building(folder: Path, films: int, reports: int, width: int) -> Iterator[Build]:
+    """Hold a folder's lock and give what is written into it, as far as it is.
+
+    Raises:
+        CohortError: another process builds them now.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / _LOCK).open("wb") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise CohortError(f"{folder.name}: these vectors are being built now") from None
+        yield Build(folder, (films, reports), width)
+
+
+class Build:
+    """Vectors being written, first those of the films and then those of the reports, each in order."""
+
+    def __init__(self, folder: Path, sizes: tuple[int, int], width: int) -> None:
+        self._folder, self._sizes = folder, sizes
+        done, total = _progress(folder)
+        self.done = done if total == sum(sizes) else 0
+        self._arrays = [
+            _array(folder / name, (size, width), self.done > 0)
+            for name, size in zip((_FILMS, _REPORTS), sizes, strict=True)
+        ]
+
+    def append(self, vectors_BD: NDArray[np.float32]) -> None:
+        """Write the next vectors; what is told as done is on the disk."""
+        films = self._sizes[0]
+        array, row = (
+            (self._arrays[0], self.done) if self.done < films else (self._arrays[1], self.done - films)
+        )
+        array[row : row + len(vectors_BD)] = vectors_BD
+        array.flush()
+        self.done += len(vectors_BD)
+        told = self._folder / f"{_DONE}.new"
+        told.write_text(json.dumps({"done": self.done, "total": sum(self._sizes)}))
+        told.replace(self._folder / _DONE)
+
+
+def _array(path: Path, shape: tuple[int, int], goes_on: bool) -> np.memmap:
+    if goes_on:
+        array = np.lib.format.open_memmap(path, mode="r+")
+        if array.shape == shape and array.dtype == _TYPE:
+            return array
+        raise CohortError(f"{path.parent.name}: {path.name} is damaged: remove the folder")
+    # No memory map of nothing: a cohort without reports has no second file's rows.
+    return np.lib.format.open_memmap(path, mode="w+", dtype=_TYPE, shape=shape)
+
+
+def _progress(folder: Path) -> tuple[int, int]:
+    try:
+        told = json.loads((folder / _DONE).read_text())
+        return int(told["done"]), int(told["total"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return 0, 0
+
+
+def _held(folder: Path) -> bool:
+    return any(_locked(folder / name) for name in (_LOCK, _STARTED))
+
+
+def _locked(path: Path) -> bool:
+    try:
+        with path.open("rb") as lock:
+            fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except FileNotFoundError:
+        return False
+    except BlockingIOError:
+        return True
+    return False
