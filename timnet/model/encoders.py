@@ -1,7 +1,8 @@
 """BERT encoders: any hub id or local folder, their fingerprint, and the token states of texts.
 
-Owns tokenisation and the frozen encoder's cache. Refuses folders without a BERT; nothing is
-downloaded unless a hub id is asked for. Weights are read from safetensors only, never from a pickle.
+Owns tokenisation, and what a frozen encoder makes of texts (`states` keeps that on disk). Refuses folders
+without a BERT; nothing is downloaded unless a hub id is asked for. Weights are read from safetensors only,
+never from a pickle.
 
 Shapes: B batch, T tokens, H BERT's width.
 """
@@ -37,6 +38,15 @@ class TextEncoder:
         """Width H of the token states."""
         return int(self.bert.config.hidden_size)  # type: ignore[union-attr, arg-type]
 
+    def content(self) -> str:
+        """Return the sha256 of what the encoder is: of its folder, or of weights and tokenizer from a hub."""
+        if self.sha256 is not None:
+            return self.sha256
+        digest = hashlib.sha256(self.tokenizer.backend_tokenizer.to_str().encode())
+        for name, value in sorted(self.bert.state_dict().items()):
+            digest.update(name.encode() + value.cpu().contiguous().numpy().tobytes())
+        return digest.hexdigest()
+
     def tokenize(self, texts: Sequence[str], tokens: int, literal: bool = False) -> tuple[Tensor, Tensor]:
         """Return token ids and mask (B, T), T at most `tokens`.
 
@@ -57,6 +67,13 @@ class TextEncoder:
         lengths = [len(ids) for ids in self.tokenizer(list(texts), verbose=False)["input_ids"]]
         return sum(length > tokens for length in lengths) / max(len(lengths), 1)
 
+    def lengths(self, texts: Sequence[str], tokens: int, literal: bool = False) -> list[int]:
+        """Return how many tokens of each text `tokenize` keeps."""
+        if literal:
+            return [tokens] * len(texts)
+        fields = self.tokenizer(list(texts), truncation=True, max_length=tokens, verbose=False)
+        return [len(ids) for ids in fields["input_ids"]]
+
     @torch.inference_mode()
     def states(
         self,
@@ -65,16 +82,20 @@ class TextEncoder:
         literal: bool = False,
         progress: Callable[[int, int], None] | None = None,
         batch: int = 32,
+        upper: int = 0,
     ) -> TokenStates:
-        """Encode texts with the frozen encoder; texts of like length share a batch."""
+        """Encode texts with the frozen encoder, but for its `upper` layers; like lengths share a batch."""
         device = next(self.bert.parameters()).device
         order = sorted(range(len(texts)), key=lambda i: len(texts[i]))
         states: list[Tensor] = [torch.empty(0)] * len(texts)
         for start in range(0, len(order), batch):
             rows = order[start : start + batch]
             ids_BT, mask_BT = self.tokenize([texts[i] for i in rows], tokens, literal)
-            output = self.bert.eval()(input_ids=ids_BT.to(device), attention_mask=mask_BT.to(device))
-            for i, state_TH, length in zip(rows, output.last_hidden_state, mask_BT.sum(1), strict=True):
+            output = self.bert.eval()(
+                input_ids=ids_BT.to(device), attention_mask=mask_BT.to(device), output_hidden_states=upper > 0
+            )
+            states_BTH = output.hidden_states[-1 - upper] if upper else output.last_hidden_state
+            for i, state_TH, length in zip(rows, states_BTH, mask_BT.sum(1), strict=True):
                 states[i] = state_TH[: int(length)].half().cpu()
             if progress:
                 progress(min(start + batch, len(order)), len(order))
@@ -83,7 +104,7 @@ class TextEncoder:
 
 @dataclass(frozen=True)
 class TokenStates:
-    """Token states of texts at their true lengths, fp16: what a frozen encoder is cached as."""
+    """Token states of texts at their true lengths, fp16."""
 
     states: tuple[Tensor, ...]
 

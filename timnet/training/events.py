@@ -43,16 +43,24 @@ class Events:
             self._listen(record)
 
     def phase(self, name: str) -> Callable[[int, int | None], None]:
-        """Return a progress callback that tells of a phase's share done, at most twice a second."""
-        told = 0.0
+        """Return a progress callback that tells of a phase's share done, at most twice a second.
+
+        The seconds left are told from the second call on: what was done before a phase's first costs nothing.
+        """
+        told, first = 0.0, (0.0, -1)
 
         def progress(done: int, total: int | None) -> None:
-            nonlocal told
+            nonlocal told, first
             self.check()
             now = time.monotonic()
+            if first[1] < 0:
+                first = (now, done)
             if now - told >= TELL_SECONDS or done == total:
-                told = now
-                self.append("phase", phase=name, done=done, total=total)
+                told, left = now, {}
+                if total and done > first[1]:
+                    seconds = (now - first[0]) / (done - first[1]) * (total - done)
+                    left = {"eta_seconds": round(seconds, 1)}
+                self.append("phase", phase=name, done=done, total=total, **left)
 
         return progress
 

@@ -1,9 +1,9 @@
 """Pre-training: film-report pairs of one or more cohorts -> a TIMNet and its matching metrics.
 
 Paper Sec. III-A and IV-B. Two objectives over one network: the paper's literal pairs with negatives drawn
-anew each epoch, and every pair of a batch with false negatives left out. A frozen text encoder runs once and
-is cached as token states. Matching is measured on held-out patients; the last epoch's weights are kept, so
-nothing is chosen on them. A run that was stopped goes on from its last good snapshot.
+anew each epoch, and every pair of a batch with false negatives left out. A frozen text encoder reads each
+text once, and its token states are kept on disk. Matching is measured on held-out patients; the last epoch's
+weights are kept, so nothing is chosen on them. A run that was stopped goes on from its last good snapshot.
 
 Shapes: B batch, P pairs, S side, T tokens, D joint width.
 """
@@ -23,7 +23,7 @@ from torch import Tensor, nn
 from timnet import config
 from timnet.cohorts.pairs import Pairs, collect
 from timnet.evaluation import cam, matching, metrics
-from timnet.model import encoders, initialisation, weights
+from timnet.model import encoders, initialisation, states, weights
 from timnet.model.timnet import TIMNet
 from timnet.training import augment, batches, devices, loop, objectives, snapshots
 from timnet.training.events import Events
@@ -59,9 +59,8 @@ class Reports:
         self._literal = settings.padding == "literal"
         self._states = None
         if settings.text_mode == "frozen":
-            self._states = encoder.states(
-                pairs.texts, settings.tokens, self._literal, events.phase("reading reports")
-            )
+            kind = states.Kind(encoder, settings.tokens, self._literal)
+            self._states = states.cached(kind, pairs.texts, events.phase("reading reports"))
 
     def batch(self, chosen: Sequence[int], on: torch.device) -> tuple[Tensor, Tensor]:
         """Return states (B, T, H) or token ids (B, T), and their mask (B, T)."""
