@@ -149,11 +149,18 @@ def test_a_task_without_labelled_films_fails_with_a_sentence(cohort_folder, tmp_
     assert "Scoliosis" in state.reason
 
 
-@pytest.mark.parametrize("objective", ["all-pairs", pytest.param("pairs", marks=pytest.mark.whole)])
-def test_pre_training_learns_which_report_belongs_to_which_film(cohort_folder, tmp_path, objective):
-    settings = settings_pretrain(
-        cohort_folder, objective=objective, batch=28 if objective == "all-pairs" else 56
-    )
+@pytest.mark.parametrize(
+    ("objective", "changes"),
+    [
+        ("all-pairs", {}),
+        pytest.param("pairs", {"batch": 56}, marks=pytest.mark.whole),
+        pytest.param("sigmoid", {}, marks=pytest.mark.whole),
+        # It leaves out most of a batch of reports that are this much alike.
+        pytest.param("infonce", {"epochs": 28}, marks=pytest.mark.whole),
+    ],
+)
+def test_pre_training_learns_which_report_belongs_to_which_film(cohort_folder, tmp_path, objective, changes):
+    settings = settings_pretrain(cohort_folder, objective=objective, **changes)
     result = done(settings, pretrain.train, tmp_path / "run")
     low = next(
         row["low"] for row in result["held_out"] if row["metric"] == "auROC" and row["label"] == matching.MANY

@@ -82,8 +82,9 @@ class Pretrain:
     """BERT of the text branch: a local folder (also relative to the repository) or a hub id."""
     text_mode: Literal["frozen", "full"] = "frozen"
     """`frozen`: token states are computed once and cached; `full`: every layer is trained."""
-    objective: Literal["all-pairs", "pairs"] = "all-pairs"
-    """`pairs`: the paper's, one true and one mismatched report a film; `all-pairs`: every pair of a batch."""
+    objective: Literal["all-pairs", "pairs", "sigmoid", "infonce"] = "all-pairs"
+    """`pairs`: the paper's, one true and one mismatched report a film; `all-pairs`: every pair of a batch.
+    `sigmoid`, `infonce`: every pair too, by the cosine of the vectors rather than by the paper's head."""
     padding: Literal["masked", "literal"] = "masked"
     """`masked`: padding changes nothing; `literal`: zeros up to `tokens` take part, as in the paper."""
     side: int = 224

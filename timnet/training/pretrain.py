@@ -1,7 +1,7 @@
 """Pre-training: film-report pairs of one or more cohorts -> a TIMNet and its matching metrics.
 
-Paper Sec. III-A and IV-B. Two objectives over one network: the paper's literal pairs with negatives drawn
-anew each epoch, and every pair of a batch with false negatives left out. A frozen text encoder reads each
+Paper Sec. III-A and IV-B. The paper's literal pairs come with negatives drawn anew each epoch; the other
+objectives look at every pair of a batch, with false negatives left out. A frozen text encoder reads each
 text once, and its token states are kept on disk. Matching is measured on held-out patients; the last epoch's
 weights are kept, so nothing is chosen on them. A run that was stopped goes on from its last good snapshot.
 
@@ -18,65 +18,19 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from timnet import config
 from timnet.cohorts.pairs import Pairs, collect
 from timnet.evaluation import cam, matching, metrics
-from timnet.model import encoders, initialisation, states, weights
+from timnet.model import encoders, initialisation, weights
 from timnet.model.timnet import TIMNet
 from timnet.training import augment, batches, devices, loop, objectives, snapshots
 from timnet.training.events import Events
+from timnet.training.reports import Reports, text_vectors
 
 MAPPED = 64
 """Pairs whose maps set the checkpoint's scale."""
-
-
-class MatchObjective(nn.Module):
-    """Batch -> matching loss of a TIMNet, literal pairs or every pair of the batch."""
-
-    def __init__(self, timnet: TIMNet) -> None:
-        super().__init__()
-        self.timnet = timnet
-
-    def forward(self, batch: loop.Batch) -> Tensor:
-        """Return the loss of `films` (B, 1, S, S) against `text`; `positive` (B,) makes it literal."""
-        v_image = self.timnet.image(batch["films"])[1]
-        v_text = text_vectors(self.timnet, batch["text"])
-        if "positive" in batch:
-            return objectives.pair_loss(self.timnet.match(v_image, v_text), batch["positive"])
-        logit_BB = self.timnet.match_all(v_image, v_text)
-        return objectives.match_loss(logit_BB, batch["own"], batch["false_negative"])
-
-
-class Reports:
-    """The text side of the pairs: token states once for all where the encoder is frozen, else token ids."""
-
-    def __init__(
-        self, pairs: Pairs, encoder: encoders.TextEncoder, settings: config.Pretrain, events: Events
-    ):
-        self._pairs, self._encoder, self._tokens = pairs, encoder, settings.tokens
-        self._literal = settings.padding == "literal"
-        self._states = None
-        if settings.text_mode == "frozen":
-            kind = states.Kind(encoder, settings.tokens, self._literal)
-            self._states = states.cached(kind, pairs.texts, events.phase("reading reports"))
-
-    def batch(self, chosen: Sequence[int], on: torch.device) -> tuple[Tensor, Tensor]:
-        """Return states (B, T, H) or token ids (B, T), and their mask (B, T)."""
-        rows = self._pairs.text[list(chosen)]
-        if self._states is not None:
-            first, mask = self._states.batch(rows.tolist())
-        else:
-            texts = [self._pairs.texts[i] for i in rows]
-            first, mask = self._encoder.tokenize(texts, self._tokens, self._literal)
-        return first.to(on), mask.to(on)
-
-
-def text_vectors(timnet: TIMNet, text: tuple[Tensor, Tensor]) -> Tensor:
-    """Return v_t of token ids where the encoder is the branch's own, of token states where it is frozen."""
-    first, mask = text
-    return timnet.text.project(first, mask) if timnet.text.encoder is None else timnet.text(first, mask)
 
 
 def train(settings: config.Pretrain, folder: Path, events: Events) -> dict[str, Any]:
@@ -111,6 +65,7 @@ def train(settings: config.Pretrain, folder: Path, events: Events) -> dict[str, 
         text_encoder=settings.text_encoder,
         text_encoder_sha256=None if own_encoder else encoder.sha256,
         text_width=encoder.width,
+        head=objectives.HEADS[settings.objective],
     )
     timnet = weights.build_timnet(spec, settings.seed, encoder.bert if own_encoder else None)
     matched = initialisation.initialise(timnet.image.trunk, settings.image_weights, settings.backbone)
@@ -122,11 +77,12 @@ def train(settings: config.Pretrain, folder: Path, events: Events) -> dict[str, 
         num_pairs += len(pairs.mismatched(train_pairs, _rng(settings.seed, 0)))
     events.append("phase", phase="training", films=len(train_pairs))
     steps = batches.steps(num_pairs, settings.batch)
-    optimizer = torch.optim.Adam(timnet.parameters(), lr=settings.learning_rate, fused=True)
+    objective = objectives.MatchObjective(timnet, settings.objective).to(on)
+    optimizer = torch.optim.Adam(objective.parameters(), lr=settings.learning_rate, fused=True)
     codes = (pairs.row, pairs.source, pairs.study, pairs.patient, pairs.text, pairs.normal, pairs.held_out)
     trained_on = snapshots.fingerprint(*pairs.pixels, *codes, "\0".join(pairs.texts), str(encoder.sha256))
     loop.fit(
-        MatchObjective(timnet),
+        objective,
         lambda epoch, done: epoch_batches(settings, pairs, train_pairs, reports, on, epoch, done),
         optimizer,
         loop.accelerator(precision),
