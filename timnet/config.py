@@ -109,6 +109,8 @@ class Pretrain:
     """Small rotations, scalings, shifts and contrast changes; never a left-right flip."""
     held_out: tuple[str, ...] = ("val", "test")
     """Splits that are never trained on and on which the matching is measured."""
+    evaluate_every: int = 5
+    """Epochs from one look at held-out pairs to the next; 0 looks at the end alone. Changes no weight."""
     normalisation: Literal["film", "imagenet"] = "film"
     """`film`: each film by its own mean and deviation, exposure does not count; `imagenet`: all alike."""
     precision: Precision = "auto"
@@ -125,6 +127,7 @@ class Pretrain:
         _require(4 <= self.tokens <= 512, "tokens", "4 to 512", self.tokens)
         _require(8 <= self.width <= 4096, "width", "8 to 4096", self.width)
         _require(1 <= self.epochs <= 10_000, "epochs", "1 to 10000", self.epochs)
+        _require(self.evaluate_every >= 0, "evaluate_every", "0 or more epochs", self.evaluate_every)
         _require(2 <= self.batch <= 65_536, "batch", "2 to 65536", self.batch)
         _require(0 < self.learning_rate < 1, "learning_rate", "above 0 and below 1", self.learning_rate)
 
@@ -182,6 +185,10 @@ class Finetune:
 Run = Pretrain | Finetune
 _COMMANDS: dict[str, type[Pretrain] | type[Finetune]] = {"pretrain": Pretrain, "finetune": Finetune}
 
+_ADDED = {"evaluate_every": 5}
+"""Fields younger than runs that can still go on: with these values they are not written, so that a run keeps
+its name and its snapshots."""
+
 _PAPER: dict[type, dict[str, object]] = {
     Pretrain: {
         "preset": "paper",
@@ -221,7 +228,8 @@ def command(settings: Run) -> str:
 
 def to_json(settings: Run) -> str:
     """Write the settings as the text of a run's config.json: sorted keys, one trailing newline."""
-    return json.dumps({"command": command(settings), **asdict(settings)}, indent=2, sort_keys=True) + "\n"
+    told = {name: value for name, value in asdict(settings).items() if _ADDED.get(name) != value}
+    return json.dumps({"command": command(settings), **told}, indent=2, sort_keys=True) + "\n"
 
 
 def from_json(text: str, source: str = "config.json") -> Run:

@@ -14,6 +14,8 @@ from pathlib import Path
 from typing import Any
 
 EVENTS, CANCEL = "metrics.jsonl", "cancel"
+EVALUATION = "evaluation"
+"""The event that tells how well a network does at the end of an epoch."""
 
 TELL_SECONDS = 0.5
 """Least time between two progress events."""
@@ -98,6 +100,6 @@ class Events:
 
 
 def _after(event: Event, epoch: float, step: float) -> bool:
-    if event["event"] == "epoch":
+    if event["event"] in ("epoch", EVALUATION):
         return bool(event["epoch"] > epoch)
     return bool(event.get("step", 0) > step)

@@ -22,12 +22,13 @@ from torch import Tensor
 
 from timnet import config
 from timnet.cohorts.pairs import Pairs, collect
-from timnet.evaluation import cam, matching, metrics
+from timnet.evaluation import cam, held_out, matching, metrics, retrieval
 from timnet.model import encoders, initialisation, weights
 from timnet.model.timnet import TIMNet
-from timnet.training import augment, batches, devices, loop, objectives, snapshots
+from timnet.training import augment, batches, devices, loop, objectives, snapshots, watch
 from timnet.training.events import Events
 from timnet.training.reports import Reports, text_vectors
+from timnet.training.runs import BEST
 
 MAPPED = 64
 """Pairs whose maps set the checkpoint's scale."""
@@ -81,6 +82,24 @@ def train(settings: config.Pretrain, folder: Path, events: Events) -> dict[str, 
     optimizer = torch.optim.Adam(objective.parameters(), lr=settings.learning_rate, fused=True)
     codes = (pairs.row, pairs.source, pairs.study, pairs.patient, pairs.text, pairs.normal, pairs.held_out)
     trained_on = snapshots.fingerprint(*pairs.pixels, *codes, "\0".join(pairs.texts), str(encoder.sha256))
+    encoder_inside = encoder if own_encoder else None
+
+    def save(to: Path) -> None:
+        timnet.eval()
+        scale = _map_scale(timnet, pairs, train_pairs[:MAPPED], reports, on)
+        weights.save_checkpoint(to, timnet, replace(spec, map_scale=scale), encoder_inside)
+
+    def measure(chosen: list[int]) -> watch.Tables:
+        timnet.eval()
+        vectors = _vectors(timnet, pairs, chosen, reports, on, precision == "bf16", events)
+        tables = [
+            kind.evaluate(timnet, *vectors, pairs, chosen, settings.seed) for kind in (matching, retrieval)
+        ]
+        return tables[0], tables[1]
+
+    def masked(epoch: int) -> float | None:
+        return masked_share(settings, pairs, train_pairs, epoch)
+
     loop.fit(
         objective,
         lambda epoch, done: epoch_batches(settings, pairs, train_pairs, reports, on, epoch, done),
@@ -91,21 +110,22 @@ def train(settings: config.Pretrain, folder: Path, events: Events) -> dict[str, 
         steps=steps,
         scheduler=cosine(optimizer, settings.epochs * steps) if settings.schedule == "cosine" else None,
         kept=snapshots.Snapshots(folder, snapshots.origin(settings, trained_on, precision), found),
+        watch=watch.Watch(settings, folder, events, pairs, measure, masked, save),
     )
 
     events.append("phase", phase="testing", films=len(held_pairs))
-    timnet.eval()
-    v_image, v_text = _vectors(timnet, pairs, held_pairs, reports, on, precision == "bf16")
-    table = matching.evaluate(timnet, v_image, v_text, pairs, held_pairs, settings.seed)
-    spec = replace(spec, map_scale=_map_scale(timnet, pairs, train_pairs[:MAPPED], reports, on))
-    weights.save_checkpoint(folder, timnet, spec, encoder if own_encoder else None)
+    table, retrieved = measure(held_pairs)
+    save(folder)
     return {
         "held_out": metrics.records(table),
+        "retrieval": metrics.records(retrieved),
+        "best": _best(settings, folder, events),
         "pairs_train": len(set(train_pairs)),
         "pairs_held_out": len(held_pairs),
         "patients_train": len(np.unique(pairs.patient[train_pairs])),
         "patients_held_out": len(np.unique(pairs.patient[held_pairs])),
         "films_without_text": pairs.without_text,
+        "masked": masked(settings.epochs - 1),
         "truncated": encoder.truncated(pairs.texts, settings.tokens),
         "initialised": {"matched": len(matched.matched), "missing": len(matched.missing)},
         "device": devices.describe(on),
@@ -132,6 +152,38 @@ def cosine(optimizer: torch.optim.Optimizer, steps: int) -> torch.optim.lr_sched
         return 0.5 * (1 + math.cos(math.pi * min((step - warm) / max(steps - warm, 1), 1.0)))
 
     return torch.optim.lr_scheduler.LambdaLR(optimizer, share)
+
+
+def masked_share(settings: config.Pretrain, pairs: Pairs, train: list[int], epoch: int) -> float | None:
+    """Return the share of an epoch's mismatched pairs that are left out; None where they are drawn."""
+    if settings.objective == "pairs":
+        return None
+    left_out = counted = 0
+    for chosen in batches.orders(train, settings.batch, settings.seed, epoch):
+        left_out += int(_left_out(settings, pairs, np.array(chosen)).sum())
+        counted += len(chosen) * (len(chosen) - 1)
+    return left_out / max(counted, 1)
+
+
+def _left_out(settings: config.Pretrain, pairs: Pairs, index: np.ndarray) -> np.ndarray:
+    """Return True where a film of a batch with another's report is no mismatch to learn from."""
+    own = np.eye(len(index), dtype=bool)
+    left_out = pairs.false_negatives(index[:, None], index[None, :])
+    # The style of a text alone would tell a source's films from another's.
+    left_out |= pairs.source[index][:, None] != pairs.source[index][None, :]
+    if settings.both_normal == "ignore":
+        left_out |= pairs.normal[index][:, None] & pairs.normal[index][None, :]
+    return left_out & ~own
+
+
+def _best(settings: config.Pretrain, folder: Path, events: Events) -> dict[str, Any] | None:
+    """Return which network was chosen on `val` and how it does on `test`; None where none was."""
+    kept = watch.chosen(folder)
+    if not kept:
+        return None
+    progress = events.phase("testing the best")
+    table = held_out.measure(folder / BEST, settings.cohorts, (watch.TEST,), settings.seed, progress)
+    return {**kept, "test": metrics.records(table)}
 
 
 def _rng(seed: int, epoch: int) -> np.random.Generator:
@@ -162,18 +214,11 @@ def _all_pairs(
         changes = _changes(settings, len(chosen), chance)
         if i < done:
             continue
-        index = np.array(chosen)
-        own = np.eye(len(index), dtype=bool)
-        false = pairs.false_negatives(index[:, None], index[None, :]) & ~own
-        # The style of a text alone would tell a source's films from another's.
-        false |= pairs.source[index][:, None] != pairs.source[index][None, :]
-        if settings.both_normal == "ignore":
-            false |= pairs.normal[index][:, None] & pairs.normal[index][None, :] & ~own
         yield {
             "films": _films(pairs, chosen, on, changes),
             "text": reports.batch(chosen, on),
-            "own": torch.from_numpy(own).to(on),
-            "false_negative": torch.from_numpy(false).to(on),
+            "own": torch.eye(len(chosen), dtype=torch.bool, device=on),
+            "false_negative": torch.from_numpy(_left_out(settings, pairs, np.array(chosen))).to(on),
             "rows": chosen,
         }
 
@@ -208,11 +253,18 @@ def _literal_pairs(
 
 @torch.inference_mode()
 def _vectors(
-    timnet: TIMNet, pairs: Pairs, chosen: list[int], reports: Reports, on: torch.device, bf16: bool
+    timnet: TIMNet,
+    pairs: Pairs,
+    chosen: list[int],
+    reports: Reports,
+    on: torch.device,
+    bf16: bool,
+    events: Events,
 ) -> tuple[Tensor, Tensor]:
     """Return film and report vectors (P, D) of the pairs."""
     v_image, v_text = [], []
     for start in range(0, len(chosen), 32):
+        events.check()
         part = chosen[start : start + 32]
         films = batches.films(pairs.films(part), range(len(part)), on)
         with torch.autocast(on.type, torch.bfloat16, enabled=bf16):

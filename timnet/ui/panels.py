@@ -19,7 +19,7 @@ from timnet import config, plots
 from timnet.cohorts.films import Film
 from timnet.cohorts.readers.demo import Truth
 from timnet.training import runs, worker
-from timnet.ui import loaders, notices, viewer
+from timnet.ui import loaders, matching, notices, viewer
 from timnet.ui.checkpoints import Checkpoint
 
 if TYPE_CHECKING:
@@ -201,6 +201,7 @@ def run_progress(state: runs.State) -> None:
             alt="Training loss by training step",
             config={"displayModeBar": False},
         )
+    matching.follow(log)
 
 
 def run_end(state: runs.State) -> None:
@@ -215,7 +216,10 @@ def run_end(state: runs.State) -> None:
             )
             results(told["test"], key="ft_result")
         else:
-            st.success("Done.", icon=":material/check_circle:")
+            st.success(matching.told(told), icon=":material/check_circle:")
+            results(told["held_out"], key="ft_result")
+            if "retrieval" in told:
+                matching.retrieval(told["retrieval"], key="ft_retrieval")
     elif state.name == "cancelled":
         st.info("This run was stopped on request.", icon=":material/stop_circle:")
     else:
