@@ -80,8 +80,11 @@ class Pretrain:
     """Start of the image branch: base (random), imagenet, a checkpoint folder, or a state-dict file."""
     text_encoder: str = "assets/text-encoder"
     """BERT of the text branch: a local folder (also relative to the repository) or a hub id."""
-    text_mode: Literal["frozen", "full"] = "frozen"
-    """`frozen`: token states are computed once and cached; `full`: every layer is trained."""
+    text_mode: Literal["frozen", "partial", "full"] = "frozen"
+    """`frozen`: token states are computed once and kept; `partial`: the last `text_layers` layers are trained
+    on the kept states below them; `full`: every layer is trained."""
+    text_layers: int = 3
+    """Layers of the text encoder that `partial` trains: half of the shipped one's six."""
     objective: Literal["all-pairs", "pairs", "sigmoid", "infonce"] = "all-pairs"
     """`pairs`: the paper's, one true and one mismatched report a film; `all-pairs`: every pair of a batch.
     `sigmoid`, `infonce`: every pair too, by the cosine of the vectors rather than by the paper's head."""
@@ -124,6 +127,7 @@ class Pretrain:
         _require(fits, "repeats", f"a number for each of {len(self.cohorts)} cohorts", self.repeats)
         _require(all(1 <= n <= 1000 for n in self.repeats), "repeats", "1 to 1000", self.repeats)
         _require(32 <= self.side <= 1024, "side", "32 to 1024 pixels", self.side)
+        _require(1 <= self.text_layers <= 96, "text_layers", "1 to 96", self.text_layers)
         _require(4 <= self.tokens <= 512, "tokens", "4 to 512", self.tokens)
         _require(8 <= self.width <= 4096, "width", "8 to 4096", self.width)
         _require(1 <= self.epochs <= 10_000, "epochs", "1 to 10000", self.epochs)
@@ -185,7 +189,7 @@ class Finetune:
 Run = Pretrain | Finetune
 _COMMANDS: dict[str, type[Pretrain] | type[Finetune]] = {"pretrain": Pretrain, "finetune": Finetune}
 
-_ADDED = {"evaluate_every": 5}
+_ADDED = {"evaluate_every": 5, "text_layers": 3}
 """Fields younger than runs that can still go on: with these values they are not written, so that a run keeps
 its name and its snapshots."""
 

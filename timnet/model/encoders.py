@@ -9,6 +9,7 @@ Shapes: B batch, T tokens, H BERT's width.
 
 from __future__ import annotations
 
+import copy
 import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -100,6 +101,44 @@ class TextEncoder:
             if progress:
                 progress(min(start + batch, len(order)), len(order))
         return TokenStates(tuple(states))
+
+
+class Upper(nn.Module):
+    """The last layers of a BERT, shared with it: states below them in, what the whole BERT makes of them out.
+
+    A model of the BERT's own class around those layers alone: its masks and attention are the library's.
+    """
+
+    def __init__(self, bert: nn.Module, layers: int) -> None:
+        """Take the last `layers` of a BERT.
+
+        Raises:
+            ModelError: it has fewer, or keeps its layers elsewhere than a BERT does.
+        """
+        super().__init__()
+        held: Any = bert
+        whole = getattr(getattr(held, "encoder", None), "layer", None)
+        if not isinstance(whole, nn.ModuleList) or not 1 <= layers <= len(whole):
+            had = len(whole) if isinstance(whole, nn.ModuleList) else "none where a BERT has them"
+            raise ModelError(f"text encoder: expected a BERT of {layers} layers or more, got {had}")
+        shape = copy.deepcopy(held.config)
+        shape.num_hidden_layers = layers
+        # On no device: nothing of its own is kept.
+        with torch.device("meta"), torch.random.fork_rng(devices=[]):
+            self.top = type(held)(shape, add_pooling_layer=False)
+        self.top.embeddings = _Given()
+        self.top.encoder.layer = nn.ModuleList(whole[-layers:])
+
+    def forward(self, states_BTH: Tensor, mask_BT: Tensor) -> Any:
+        """Return the output whose `last_hidden_state` (B, T, H) is the whole BERT's."""
+        return self.top(inputs_embeds=states_BTH, attention_mask=mask_BT)
+
+
+class _Given(nn.Module):
+    """Stands where a BERT embeds its tokens, for states that are given."""
+
+    def forward(self, inputs_embeds: Tensor, **others: Any) -> Tensor:
+        return inputs_embeds
 
 
 @dataclass(frozen=True)

@@ -114,7 +114,7 @@ def disk(settings: config.Pretrain, counted: Pairs, root: Path) -> Disk:
     for folder, films in counted.films:
         if not list(folder.glob(f"pixels-{settings.side}-*.npy")):
             needed += films * settings.side**2
-    if settings.text_mode == "frozen":
+    if settings.text_mode != "full":
         tokens = counted.words * TOKENS_A_WORD
         if settings.padding == "literal":
             tokens = counted.reports * settings.tokens
@@ -127,7 +127,7 @@ def disk(settings: config.Pretrain, counted: Pairs, root: Path) -> Disk:
 
 
 def _alike(one: config.Pretrain, other: config.Pretrain) -> bool:
-    names = ("backbone", "text_mode", "text_encoder", "objective", "width")
+    names = ("backbone", "text_mode", "text_layers", "text_encoder", "objective", "width")
     return all(getattr(one, name) == getattr(other, name) for name in names)
 
 

@@ -18,7 +18,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from timnet import config
 from timnet.cohorts.pairs import Pairs, collect
@@ -55,7 +55,7 @@ def train(settings: config.Pretrain, folder: Path, events: Events) -> dict[str, 
     encoder = encoders.load(settings.text_encoder)
     encoder.bert.to(on)
     reports = Reports(pairs, encoder, settings, events)
-    own_encoder = settings.text_mode == "full"
+    trained = _trained(encoder, settings)
     spec = weights.TimnetSpec(
         backbone=settings.backbone,
         side=settings.side,
@@ -64,11 +64,11 @@ def train(settings: config.Pretrain, folder: Path, events: Events) -> dict[str, 
         width=settings.width,
         normalisation=settings.normalisation,
         text_encoder=settings.text_encoder,
-        text_encoder_sha256=None if own_encoder else encoder.sha256,
+        text_encoder_sha256=encoder.sha256 if trained is None else None,
         text_width=encoder.width,
         head=objectives.HEADS[settings.objective],
     )
-    timnet = weights.build_timnet(spec, settings.seed, encoder.bert if own_encoder else None)
+    timnet = weights.build_timnet(spec, settings.seed, trained)
     matched = initialisation.initialise(timnet.image.trunk, settings.image_weights, settings.backbone)
     batches.channels_last(timnet, on)
 
@@ -82,12 +82,12 @@ def train(settings: config.Pretrain, folder: Path, events: Events) -> dict[str, 
     optimizer = torch.optim.Adam(objective.parameters(), lr=settings.learning_rate, fused=True)
     codes = (pairs.row, pairs.source, pairs.study, pairs.patient, pairs.text, pairs.normal, pairs.held_out)
     trained_on = snapshots.fingerprint(*pairs.pixels, *codes, "\0".join(pairs.texts), str(encoder.sha256))
-    encoder_inside = encoder if own_encoder else None
+    own_encoder = encoder if trained is not None else None
 
     def save(to: Path) -> None:
         timnet.eval()
         scale = _map_scale(timnet, pairs, train_pairs[:MAPPED], reports, on)
-        weights.save_checkpoint(to, timnet, replace(spec, map_scale=scale), encoder_inside)
+        weights.save_checkpoint(to, timnet, replace(spec, map_scale=scale), own_encoder)
 
     def measure(chosen: list[int]) -> watch.Tables:
         timnet.eval()
@@ -152,6 +152,13 @@ def cosine(optimizer: torch.optim.Optimizer, steps: int) -> torch.optim.lr_sched
         return 0.5 * (1 + math.cos(math.pi * min((step - warm) / max(steps - warm, 1), 1.0)))
 
     return torch.optim.lr_scheduler.LambdaLR(optimizer, share)
+
+
+def _trained(encoder: encoders.TextEncoder, settings: config.Pretrain) -> nn.Module | None:
+    """Return the layers of the text encoder that are trained; None where it is frozen."""
+    if settings.text_mode == "partial":
+        return encoders.Upper(encoder.bert, settings.text_layers)
+    return encoder.bert if settings.text_mode == "full" else None
 
 
 def masked_share(settings: config.Pretrain, pairs: Pairs, train: list[int], epoch: int) -> float | None:

@@ -1,6 +1,6 @@
 """The text side of a pre-training: a batch of pairs -> what its text branch takes.
 
-Token states, read once for all, where the encoder is frozen; token ids where it is trained.
+Token states, read once for all, where the encoder or its lower layers are frozen; else token ids.
 
 Shapes: B batch, T tokens, H BERT's width.
 """
@@ -28,8 +28,9 @@ class Reports:
         self._pairs, self._encoder, self._tokens = pairs, encoder, settings.tokens
         self._literal = settings.padding == "literal"
         self._states = None
-        if settings.text_mode == "frozen":
-            kind = states.Kind(encoder, settings.tokens, self._literal)
+        if settings.text_mode != "full":
+            upper = settings.text_layers if settings.text_mode == "partial" else 0
+            kind = states.Kind(encoder, settings.tokens, self._literal, upper)
             self._states = states.cached(kind, pairs.texts, events.phase("reading reports"))
 
     def batch(self, chosen: Sequence[int], on: torch.device) -> tuple[Tensor, Tensor]:
@@ -44,6 +45,6 @@ class Reports:
 
 
 def text_vectors(timnet: TIMNet, text: tuple[Tensor, Tensor]) -> Tensor:
-    """Return v_t of token ids where the encoder is the branch's own, of token states where it is frozen."""
+    """Return v_t through the layers that the branch trains, if any, of what comes from below them."""
     first, mask = text
     return timnet.text.project(first, mask) if timnet.text.encoder is None else timnet.text(first, mask)

@@ -13,6 +13,7 @@ from timnet.ui import loaders, notices, panels
 
 MODES = {
     "frozen": "Text network as it is (fast)",
+    "partial": "Last layers of the text network trained too (slower)",
     "full": "Text network trained too (slow without a GPU)",
 }
 
