@@ -254,7 +254,8 @@ def test_a_finished_pre_training_shows_matching_retrieval_and_how_its_best_was_c
     assert not app.exception
     (done,) = [element.value for element in app.success]
     assert "90 films" in done and "12.5% of the reports" in done
-    assert "epoch 5, chosen on the split val alone" in done and "0.700 (0.600 to 0.800)" in done
+    assert "best on the split val alone, that of epoch 5" in done and "0.700 (0.600 to 0.800)" in done
+    assert "50 films of 40 other patients" in done
     assert any("25.0% of the mismatched pairs" in element.value for element in app.caption)
     assert len(app.get("plotly_chart")) == 2
     # A run from before held-out pairs were looked at on the way shows what it has.

@@ -44,6 +44,9 @@ def follow(log: pd.DataFrame) -> None:
         f"After epoch {int(last['epoch'])}, on held-out films ({notices.plain(last['split'])}) that the "
         "network does not learn from: how often a film's own report scores above another's. 0.5 is chance."
     )
+    low, high = rows[-1]["low"], rows[-1]["high"]
+    if low is not None and high is not None and low <= 0.5 <= high:
+        told += " The interval holds 0.5: it may be no better than chance so far."
     if pd.notna(last.get("masked")):
         told += f" {last['masked']:.1%} of the mismatched pairs may fit after all and are not learned from."
     st.caption(told)
@@ -68,15 +71,15 @@ def told(result: Mapping[str, Any]) -> str:
     """Return what a finished pre-training learned from and was measured on, in a sentence or two."""
     words = (
         f"Done: learned from {result['pairs_train']:,} films with reports of {result['patients_train']:,} "
-        f"patients, measured on {result['pairs_held_out']:,} of {result['patients_held_out']:,} others. "
-        f"{result['truncated']:.1%} of the reports were longer than the network reads and were cut."
+        f"patients, measured on {result['pairs_held_out']:,} films of {result['patients_held_out']:,} other "
+        f"patients. {result['truncated']:.1%} of the reports were longer than the network reads and were cut."
     )
     best = result.get("best")
     if best:
         area = _area(best["test"])
         words += (
-            " The network kept is that of the last epoch. In the folder best/ lies that of epoch "
-            f"{best['epoch']}, chosen on the split val alone; on the split test its {AREA} is "
+            " The network kept is that of the last epoch. The one that did best on the split val alone, that "
+            f"of epoch {best['epoch']}, lies beside it in best/; on the split test its {AREA} is "
             f"{_number(area['value'])} ({_number(area['low'])} to {_number(area['high'])})."
         )
     return words
