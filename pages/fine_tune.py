@@ -1,18 +1,20 @@
-"""Fine-tune a classifier on a share of a cohort's labels, in a process of its own, and follow it live."""
+"""Train on a share of a cohort's labels, or on reports alone, in a process of its own, and follow it live."""
 
 import streamlit as st
 
 from timnet import config, plots
 from timnet.evaluation.efficiency import FRACTIONS
 from timnet.training import runs, worker
-from timnet.ui import checkpoints, demo, frame, loaders, notices, panels
+from timnet.ui import checkpoints, demo, frame, loaders, notices, panels, pretraining
 
 frame.require()
 st.title("Fine-tune a classifier")
 st.markdown(
-    "Teach a network a task with a share of the labels. It trains in the background: you may close this tab, "
-    "come back, or stop it and resume it later."
+    "Teach a network a task with a share of the labels; before that, if you like, let it learn from reports, "
+    "which needs no label. It trains in the background: you may close this tab, come back, or stop it and "
+    "resume it later."
 )
+LEARN = {"labels": "Fine-tune on labels", "reports": "Pre-train on reports"}
 names = demo.cohorts()
 if not names:
     notices.no_cohort()
@@ -20,7 +22,9 @@ if not names:
 root = config.checkpoints()
 with notices.sentences():
     form, live = st.columns([2, 3], gap="large")
-    with form:
+
+    def fine_tune() -> None:
+        """Ask for a task and a share of its labels, and start the run."""
         # Cohorts with labels first: the others cannot teach a task.
         names.sort(key=lambda each: not loaders.cohort(each).summary().labels)
         left, right = st.columns(2)
@@ -87,6 +91,22 @@ with notices.sentences():
                 cohort=name, task=task, initialisation=start, fraction=fraction, seed=seed, **numbers
             )
             st.session_state["ft_run"] = worker.submit(settings, root).name
+
+    with form:
+        learn = st.segmented_control(
+            "Learn from",
+            list(LEARN),
+            default="labels",
+            required=True,
+            format_func=lambda each: LEARN[each],
+            label_visibility="collapsed",
+            key="ft_learn",
+            persist_state="session",
+        )
+        if learn == "reports":
+            pretraining.form(names, root)
+        else:
+            fine_tune()
     states = runs.all_runs(root)
     with live:
         if not states:

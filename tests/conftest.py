@@ -11,6 +11,7 @@ import gzip
 import json
 import os
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -40,6 +41,14 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         for marker in ("slow", "gpu", "whole"):
             if item.get_closest_marker(marker) and marker not in config.option.markexpr:
                 item.add_marker(pytest.mark.skip(reason=f"opt-in: pytest -m {marker}"))
+
+
+@pytest.fixture(scope="session", autouse=True)
+def no_ones_home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Keep what tests cache out of the cohorts of this computer."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("TIMNET_HOME", str(tmp_path_factory.mktemp("cohorts")))
+        yield
 
 
 @pytest.fixture(scope="session")

@@ -68,6 +68,33 @@ def test_states_equal_the_library_models_output(tiny_bert):
     )
 
 
+@pytest.mark.parametrize("layers", [1, 2])
+def test_the_last_layers_on_the_states_below_them_are_the_whole_encoder(tiny_bert, layers):
+    encoder = encoders.load(str(tiny_bert))
+    ids, mask = encoder.tokenize(TEXTS, tokens=64)
+    with torch.inference_mode():
+        whole = encoder.bert(input_ids=ids, attention_mask=mask, output_hidden_states=True)
+        upper = encoders.Upper(encoder.bert, layers).eval()
+        found = upper(whole.hidden_states[-1 - layers], mask).last_hidden_state
+    torch.testing.assert_close(found[mask.bool()], whole.last_hidden_state[mask.bool()], rtol=0, atol=1e-6)
+    shared = {id(p) for p in encoder.bert.encoder.layer[-layers:].parameters()}
+    assert {id(p) for p in upper.parameters()} == shared
+    below = encoder.states(TEXTS, tokens=64, upper=layers)
+    for states, row, kept in zip(below.states, whole.hidden_states[-1 - layers], mask.bool(), strict=True):
+        torch.testing.assert_close(states.float(), row[kept], atol=5e-3, rtol=2e-3)
+
+
+@pytest.mark.parametrize("layers", [0, 3])
+def test_more_layers_than_an_encoder_has_are_refused(tiny_bert, layers):
+    encoder = encoders.load(str(tiny_bert))
+    with pytest.raises(
+        ModelError, match=rf"^text encoder: expected a BERT of {layers} layers or more, got 2$"
+    ):
+        encoders.Upper(encoder.bert, layers)
+    with pytest.raises(ModelError, match="none where a BERT has them"):
+        encoders.Upper(torch.nn.Linear(2, 2), 1)
+
+
 def test_batches_are_padded_to_their_longest_and_masked(tiny_bert):
     states = encoders.load(str(tiny_bert)).states(TEXTS, tokens=64)
     lengths = [len(state) for state in states.states]

@@ -8,6 +8,9 @@ import pytest
 import torch
 from sklearn.metrics import log_loss
 
+from timnet.model import timnet as timnet_module
+from timnet.model.branches import ImageBranch, TextBranch
+from timnet.model.timnet import TIMNet, cosines
 from timnet.training import objectives
 
 
@@ -68,6 +71,125 @@ def test_a_batch_of_false_negatives_alone_still_learns_from_its_true_pairs():
     logits = torch.zeros(2, 2, requires_grad=True)
     loss = objectives.match_loss(logits, eye(2), ~eye(2))
     assert loss.item() == pytest.approx(math.log(2))
+
+
+def test_infonce_of_a_network_that_knows_nothing_is_log_b_and_less_where_pairs_are_left_out():
+    scores, ignore = torch.zeros(6, 6), torch.zeros(6, 6, dtype=torch.bool)
+    assert objectives.nce_loss(scores, eye(6), ignore).item() == pytest.approx(math.log(6))
+    ignore[0, 1:3] = ignore[1:3, 0] = True
+    expected = (math.log(4) + 2 * math.log(5) + 3 * math.log(6)) / 6
+    assert objectives.nce_loss(scores, eye(6), ignore).item() == pytest.approx(expected)
+
+
+def test_infonce_equals_a_naive_loop_with_its_gradient_in_float64():
+    generator = torch.Generator().manual_seed(0)
+    scores = torch.randn(6, 6, dtype=torch.float64, generator=generator, requires_grad=True)
+    # What is left out may hold true pairs: those count all the same.
+    ignore = torch.rand(6, 6, generator=generator) < 0.4
+    naive = 0
+    for i in range(6):
+        others = [j for j in range(6) if j != i]
+        row = sum(torch.exp(scores[i, j]) for j in others if not ignore[i, j]) + torch.exp(scores[i, i])
+        column = sum(torch.exp(scores[j, i]) for j in others if not ignore[j, i]) + torch.exp(scores[i, i])
+        naive = (
+            naive
+            - (torch.log(torch.exp(scores[i, i]) / row) + torch.log(torch.exp(scores[i, i]) / column)) / 12
+        )
+    loss = objectives.nce_loss(scores, eye(6), ignore)
+    assert loss.item() == pytest.approx(naive.item(), abs=1e-12)
+    gradient = torch.autograd.grad(loss, scores, retain_graph=True)[0]
+    torch.testing.assert_close(gradient, torch.autograd.grad(naive, scores)[0])
+    assert (gradient[ignore & ~eye(6)] == 0).all()
+    assert torch.autograd.gradcheck(lambda x: objectives.nce_loss(x, eye(6), ignore), scores)
+    torch.testing.assert_close(objectives.nce_loss(scores.T, eye(6), ignore.T), loss)
+
+
+class Vectors(torch.nn.Module):
+    """A branch that gives the vectors it holds."""
+
+    def __init__(self, vectors):
+        super().__init__()
+        self.vectors, self.encoder = torch.nn.Parameter(vectors), None
+
+    def forward(self, films):
+        return None, self.vectors
+
+    def project(self, states, mask):
+        return self.vectors
+
+
+def network(objective, size=6):
+    torch.manual_seed(0)
+    timnet = TIMNet(
+        ImageBranch("resnet18", width=8), TextBranch(24, width=8), head=objectives.HEADS[objective]
+    )
+    timnet.image, timnet.text = Vectors(torch.randn(size, 512)), Vectors(torch.randn(size, 512))
+    return objectives.MatchObjective(timnet, objective).double()
+
+
+def batch(size=6):
+    ignore = torch.rand(size, size, generator=torch.Generator().manual_seed(1)) < 0.3
+    return {
+        "films": None, "text": (None, None), "own": eye(size), "false_negative": ignore & ~eye(size),
+        "positive": torch.arange(size) % 2 == 0,
+    }  # fmt: skip
+
+
+def pair_by_pair(objective, given):
+    """The loss of a batch in plain loops, one pair after the other."""
+    timnet = objective.timnet
+    films, reports = timnet.image.vectors, timnet.text.vectors
+    size, ignore = len(films), given["false_negative"]
+
+    def logit(i, j):
+        if objective.name in ("pairs", "all-pairs"):
+            return timnet.out(torch.relu(timnet.hidden((reports[j] - films[i]).abs())))[0]
+        return timnet.log_scale.exp() * cosine(i, j) + timnet.bias
+
+    def cosine(i, j):
+        return films[i] @ reports[j] / (films[i].norm() * reports[j].norm())
+
+    def cross(value, true):
+        return -torch.log(torch.sigmoid(value if true else -value))
+
+    if objective.name == "pairs":
+        return sum(cross(logit(i, i), bool(true)) for i, true in enumerate(given["positive"])) / size
+    false = [(i, j) for i in range(size) for j in range(size) if i != j and not ignore[i, j]]
+    loss = (
+        sum(cross(logit(i, i), True) for i in range(size)) / size
+        + sum(cross(logit(i, j), False) for i, j in false) / len(false)
+    ) / 2
+    return loss
+
+
+@pytest.mark.parametrize("name", ["pairs", "all-pairs", "sigmoid"])
+def test_each_objective_equals_its_naive_loop_with_every_gradient_in_float64(name, monkeypatch):
+    # Two films at a time: the blocks are part of what is checked.
+    monkeypatch.setattr(timnet_module, "PAIRS", 12)
+    objective, given = network(name), batch()
+    wanted = dict(objective.named_parameters())
+    losses = [objective(given), pair_by_pair(objective, given)]
+    torch.testing.assert_close(*losses, rtol=1e-12, atol=1e-12)
+    ours, naive = (torch.autograd.grad(loss, list(wanted.values())) for loss in losses)
+    for key, one, other in zip(wanted, ours, naive, strict=True):
+        torch.testing.assert_close(one, other, rtol=1e-9, atol=1e-12, msg=key)
+
+
+def test_infonce_moves_the_vectors_and_its_head_only_follows():
+    objective, given = network("infonce"), batch()
+    timnet = objective.timnet
+    vectors = [timnet.image.vectors, timnet.text.vectors, objective.log_scale]
+    scores = objective.log_scale.exp() * cosines(*vectors[:2])
+    nce = objectives.nce_loss(scores, given["own"], given["false_negative"])
+    loss = objective(given)
+    for one, other in zip(
+        torch.autograd.grad(loss, vectors, retain_graph=True), torch.autograd.grad(nce, vectors), strict=True
+    ):
+        torch.testing.assert_close(one, other)
+    with torch.no_grad():
+        head = objectives.match_loss(timnet.match_all(*vectors[:2]), given["own"], given["false_negative"])
+    assert loss.item() == pytest.approx(nce.item() + head.item())
+    assert all(value != 0 for value in torch.autograd.grad(loss, [timnet.log_scale, timnet.bias]))
 
 
 def test_the_label_loss_equals_scikit_learns_on_the_known_entries():

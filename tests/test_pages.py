@@ -345,6 +345,66 @@ def test_starting_a_run_writes_the_settings_byte_for_byte(
     assert app.button(key="ft_stop")
 
 
+def test_a_pre_training_is_the_one_of_the_command_line_and_says_what_it_takes(
+    open_page: Open, workers: list[list[str]], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("TIMNET_CHECKPOINTS", str(tmp_path))
+    app = open_page("fine_tune")
+    app.button_group(key="ft_learn").set_value("reports").run()
+    assert not app.exception and not app.error
+    said = " ".join(element.value for element in app.text)
+    assert "films with reports to learn from" in said and "not known yet" in said and "Disk: up to" in said
+    app.number_input(key="pt_epochs_small").set_value(3)
+    app.number_input(key="pt_side_small").set_value(32).run()
+    for _ in range(2):
+        app.button(key="pt_start").click().run()
+        assert not app.exception and not app.error
+    settings = config.Pretrain(cohorts=("synthetic",), epochs=3, side=32)
+    (folder,) = [path.parent for path in tmp_path.glob("*/config.json")]
+    assert folder.name == runs.folder_name(settings)
+    assert (folder / "config.json").read_bytes() == config.to_json(settings).encode()
+    assert len(workers) == 1 and app.selectbox(key="ft_run").value == folder.name
+
+
+def test_a_finished_pre_training_shows_matching_retrieval_and_how_its_best_was_chosen(
+    open_page: Open, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("TIMNET_CHECKPOINTS", str(tmp_path))
+    folder = tmp_path / "run"
+    folder.mkdir()
+    area = {"label": "up to 20 mismatched reports a film", "metric": "auROC", "value": 0.7, "low": 0.6,
+            "high": 0.8, "n": 50, "positives": 5}  # fmt: skip
+    found = {"label": "report for a film", "metric": "R@5", "value": 0.4, "low": 0.3, "high": 0.5,
+             "chance": 0.1, "n": 50, "candidates": 50.0}  # fmt: skip
+    look = {"event": "evaluation", "epoch": 5, "step": 9, "split": "val", "masked": 0.25}
+    (folder / events.EVENTS).write_text(
+        json.dumps({"event": "step", "step": 1, "epoch": 1, "loss": 0.7}) + "\n"
+        + json.dumps({**look, "held_out": [area], "retrieval": [found]}) + "\n"
+    )  # fmt: skip
+    told = {
+        "held_out": [area], "retrieval": [found], "pairs_train": 90, "pairs_held_out": 50,
+        "patients_train": 80, "patients_held_out": 40, "truncated": 0.125, "masked": 0.25,
+        "best": {"epoch": 5, "auROC": 0.75, "split": "val", "pairs": 20, "test": [area]},
+    }  # fmt: skip
+    (folder / runs.CONFIG).write_text(config.to_json(config.Pretrain(cohorts=("synthetic",))))
+    (folder / runs.RESULT).write_text(json.dumps(told))
+    (folder / runs.DONE).write_text("{}")
+    app = open_page("fine_tune")
+    assert not app.exception
+    (done,) = [element.value for element in app.success]
+    assert "90 films" in done and "12.5% of the reports" in done
+    assert "best on the split val alone, that of epoch 5" in done and "0.700 (0.600 to 0.800)" in done
+    assert "50 films of 40 other patients" in done
+    assert any("25.0% of the mismatched pairs" in element.value for element in app.caption)
+    assert len(app.get("plotly_chart")) == 2
+    # A run from before held-out pairs were looked at on the way shows what it has.
+    (folder / runs.RESULT).write_text(
+        json.dumps({name: told[name] for name in told if name not in ("retrieval", "best", "masked")})
+    )
+    (folder / events.EVENTS).unlink()
+    assert not open_page("fine_tune").exception
+
+
 def test_each_share_of_the_labels_tells_its_films_and_outlives_another_task(open_page: Open) -> None:
     app = open_page("fine_tune")
     app.selectbox(key="ft_task").select("Opacity")

@@ -24,6 +24,7 @@ def made(source, study, patient, text, labels=None) -> pairs.Pairs:
         labels=labels,
         normal=labels == 0,
         texts=tuple(map(str, range(max(text) + 1))),
+        split=np.full(number, "train"),
         held_out=np.zeros(number, bool),
         without_text=0,
     )

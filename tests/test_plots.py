@@ -26,6 +26,18 @@ def test_a_run_without_steps_gives_an_empty_loss_curve():
     assert not plots.loss_curve(pd.DataFrame([{"event": "queued"}])).data
 
 
+def test_the_matching_curve_holds_each_look_with_its_interval_and_leaves_out_what_is_undefined():
+    looks = pd.DataFrame(
+        [(5, 0.6, 0.5, 0.75), (10, None, None, None), (15, 0.8, 0.7, 0.85)],
+        columns=["epoch", "value", "low", "high"],
+    )
+    (line,) = plots.matching_curve(looks).data
+    assert list(line.x) == [5, 15] and list(line.y) == [0.6, 0.8]
+    assert list(line.error_y.array) == pytest.approx([0.15, 0.05])
+    assert list(line.error_y.arrayminus) == pytest.approx([0.1, 0.1])
+    assert not plots.matching_curve(looks.iloc[1:2]).data[0].x
+
+
 def test_bars_show_each_probability_and_labels_literally():
     figure = plots.probabilities({"Effusion": 0.25, "<b>Mass</b>": 0.75})
     (bars,) = figure.data

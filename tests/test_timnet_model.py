@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import pytest
 import torch
 import torch.nn.functional as F
 
-from timnet.model.branches import ImageBranch, TextBranch, Trunk
+from timnet.model.branches import ImageBranch, ModelError, TextBranch, Trunk
 from timnet.model.classifier import Classifier
-from timnet.model.timnet import TIMNet
+from timnet.model.timnet import COSINE, TIMNet
 
 
 def tiny() -> TIMNet:
@@ -44,6 +45,71 @@ def test_every_pair_at_once_equals_pair_by_pair_for_any_block():
     )
     for block in (1, 2, 5, 64):
         torch.testing.assert_close(timnet.match_all(v_image, v_text, block), expected)
+
+
+@pytest.mark.parametrize("block", [1, 3, 7])
+def test_blocks_give_the_logits_and_gradients_of_every_pair_at_once_in_float64(block):
+    timnet = tiny().double()
+    generator = torch.Generator().manual_seed(0)
+    push = torch.randn(7, 5, dtype=torch.float64, generator=generator)
+    answers = []
+    for size in (7, block):
+        sides = [
+            torch.randn(n, 512, dtype=torch.float64, generator=torch.Generator().manual_seed(n))
+            for n in (7, 5)
+        ]
+        wanted = [
+            *(side.requires_grad_() for side in sides),
+            *timnet.hidden.parameters(),
+            *timnet.out.parameters(),
+        ]
+        logits = timnet.match_all(*sides, size)
+        answers.append([logits, *torch.autograd.grad((logits * push).sum(), wanted)])
+    for dense, blockwise in zip(*answers, strict=True):
+        torch.testing.assert_close(blockwise, dense, rtol=1e-12, atol=1e-12)
+
+
+def kept_bytes(timnet, size, block):
+    """Return the bytes that one call of match_all keeps for its gradients."""
+    kept: dict[int, int] = {}
+
+    def pack(tensor):
+        kept[tensor.data_ptr()] = tensor.numel() * tensor.element_size()
+        return tensor
+
+    v_image, v_text = (torch.randn(size, 512, requires_grad=True) for _ in range(2))
+    with torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor):
+        logits = timnet.match_all(v_image, v_text, block)
+    del logits
+    return sum(kept.values())
+
+
+def test_memory_for_gradients_grows_with_the_batch_and_not_with_its_square():
+    timnet = tiny()
+    assert kept_bytes(timnet, 128, 128) > 128 * 128 * 512 * 4
+    few, many = (kept_bytes(timnet, size, 16) for size in (128, 512))
+    # Four times the batch: the vectors, no more. Single logits are the result and not kept here.
+    assert few <= 4 * 128 * 512 * 4
+    assert many <= 4 * few
+
+
+def test_the_cosine_head_scales_the_cosine_of_the_vectors():
+    torch.manual_seed(0)
+    timnet = TIMNet(ImageBranch("resnet18", width=16), TextBranch(24, width=16), head=COSINE).eval()
+    with torch.no_grad():
+        timnet.bias.fill_(-0.5)
+    v_image, v_text = torch.randn(5, 512), torch.randn(4, 512)
+    by_hand = torch.stack(
+        [torch.stack([10 * (i @ t) / (i.norm() * t.norm()) - 0.5 for t in v_text]) for i in v_image]
+    )
+    torch.testing.assert_close(timnet.match_all(v_image, v_text), by_hand)
+    torch.testing.assert_close(timnet.match(v_image[:4], v_text), by_hand.diagonal())
+    assert count(timnet) == count(tiny()) - 263_169 + 2
+
+
+def test_a_head_of_another_name_is_refused():
+    with pytest.raises(ModelError, match=r"^head: expected difference or cosine, got 'dot'"):
+        TIMNet(ImageBranch("resnet18", width=16), TextBranch(24, width=16), head="dot")
 
 
 def test_the_matching_head_has_the_parameters_counted_by_hand():

@@ -80,10 +80,14 @@ class Pretrain:
     """Start of the image branch: base (random), imagenet, a checkpoint folder, or a state-dict file."""
     text_encoder: str = "assets/text-encoder"
     """BERT of the text branch: a local folder (also relative to the repository) or a hub id."""
-    text_mode: Literal["frozen", "full"] = "frozen"
-    """`frozen`: token states are computed once and cached; `full`: every layer is trained."""
-    objective: Literal["all-pairs", "pairs"] = "all-pairs"
-    """`pairs`: the paper's, one true and one mismatched report a film; `all-pairs`: every pair of a batch."""
+    text_mode: Literal["frozen", "partial", "full"] = "frozen"
+    """`frozen`: token states are computed once and kept; `partial`: the last `text_layers` layers are trained
+    on the kept states below them; `full`: every layer is trained."""
+    text_layers: int = 3
+    """Layers of the text encoder that `partial` trains: half of the shipped one's six."""
+    objective: Literal["all-pairs", "pairs", "sigmoid", "infonce"] = "all-pairs"
+    """`pairs`: the paper's, one true and one mismatched report a film; `all-pairs`: every pair of a batch.
+    `sigmoid`, `infonce`: every pair too, by the cosine of the vectors rather than by the paper's head."""
     padding: Literal["masked", "literal"] = "masked"
     """`masked`: padding changes nothing; `literal`: zeros up to `tokens` take part, as in the paper."""
     side: int = 224
@@ -108,6 +112,8 @@ class Pretrain:
     """Small rotations, scalings, shifts and contrast changes; never a left-right flip."""
     held_out: tuple[str, ...] = ("val", "test")
     """Splits that are never trained on and on which the matching is measured."""
+    evaluate_every: int = 5
+    """Epochs from one look at held-out pairs to the next; 0 looks at the end alone. Changes no weight."""
     normalisation: Literal["film", "imagenet"] = "film"
     """`film`: each film by its own mean and deviation, exposure does not count; `imagenet`: all alike."""
     precision: Precision = "auto"
@@ -121,9 +127,11 @@ class Pretrain:
         _require(fits, "repeats", f"a number for each of {len(self.cohorts)} cohorts", self.repeats)
         _require(all(1 <= n <= 1000 for n in self.repeats), "repeats", "1 to 1000", self.repeats)
         _require(32 <= self.side <= 1024, "side", "32 to 1024 pixels", self.side)
+        _require(1 <= self.text_layers <= 96, "text_layers", "1 to 96", self.text_layers)
         _require(4 <= self.tokens <= 512, "tokens", "4 to 512", self.tokens)
         _require(8 <= self.width <= 4096, "width", "8 to 4096", self.width)
         _require(1 <= self.epochs <= 10_000, "epochs", "1 to 10000", self.epochs)
+        _require(self.evaluate_every >= 0, "evaluate_every", "0 or more epochs", self.evaluate_every)
         _require(2 <= self.batch <= 65_536, "batch", "2 to 65536", self.batch)
         _require(0 < self.learning_rate < 1, "learning_rate", "above 0 and below 1", self.learning_rate)
 
@@ -181,6 +189,10 @@ class Finetune:
 Run = Pretrain | Finetune
 _COMMANDS: dict[str, type[Pretrain] | type[Finetune]] = {"pretrain": Pretrain, "finetune": Finetune}
 
+_ADDED = {"evaluate_every": 5, "text_layers": 3}
+"""Fields younger than runs that can still go on: with these values they are not written, so that a run keeps
+its name and its snapshots."""
+
 _PAPER: dict[type, dict[str, object]] = {
     Pretrain: {
         "preset": "paper",
@@ -220,7 +232,8 @@ def command(settings: Run) -> str:
 
 def to_json(settings: Run) -> str:
     """Write the settings as the text of a run's config.json: sorted keys, one trailing newline."""
-    return json.dumps({"command": command(settings), **asdict(settings)}, indent=2, sort_keys=True) + "\n"
+    told = {name: value for name, value in asdict(settings).items() if _ADDED.get(name) != value}
+    return json.dumps({"command": command(settings), **told}, indent=2, sort_keys=True) + "\n"
 
 
 def from_json(text: str, source: str = "config.json") -> Run:

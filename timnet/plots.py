@@ -54,6 +54,30 @@ def loss_curve(events: pd.DataFrame) -> go.Figure:
     return figure
 
 
+def matching_curve(looks: pd.DataFrame) -> go.Figure:
+    """Draw how well a pre-training tells true reports from mismatched ones, by epoch, with its intervals.
+
+    Args:
+        looks: epoch, value (auROC) and its 95 % interval low and high; nothing where undefined.
+    """
+    figure = go.Figure()
+    drawn = looks.dropna(subset=["value"])
+    figure.add_scatter(
+        x=drawn["epoch"].tolist(),
+        y=drawn["value"].tolist(),
+        error_y=_error_bars(drawn.rename(columns={"value": "mean"})),
+        mode="lines+markers",
+        line={"color": ACCENT, "width": 2},
+        marker={"size": 7},
+        hovertemplate="epoch %{x}<br>auROC %{y:.3f}<extra></extra>",
+    )
+    figure.add_hline(y=0.5, line_dash="dot", line_color=KNOWN["base"])
+    figure.update_layout(height=240, margin=_MARGIN, xaxis_title="Epoch", yaxis_title="Matching, auROC")
+    figure.update_xaxes(rangemode="tozero", tickformat=",d")
+    figure.update_yaxes(range=[min(0.4, *drawn["low"].fillna(0.4)) if len(drawn) else 0.4, 1.0])
+    return figure
+
+
 def probabilities(values: Mapping[str, float]) -> go.Figure:
     """Draw one bar a label, the first on top, on the full scale from 0 to 1."""
     figure = go.Figure(

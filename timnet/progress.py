@@ -34,7 +34,8 @@ class ProgressLine:
             )
         elif event["event"] == "phase":
             share = f": {event['done']} of {event['total']}" if event.get("total") else ""
-            self._tell(f"{event['phase']}{share}")
+            left = f", {event['eta_seconds']:.0f} s left" if event.get("eta_seconds") else ""
+            self._tell(f"{event['phase']}{share}{left}")
         elif event["event"] == "queued":
             self._tell("waiting for the device")
 

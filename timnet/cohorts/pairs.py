@@ -39,6 +39,7 @@ class Pairs:
     """True where the label `no_finding` is 1."""
     texts: tuple[str, ...]
     """Distinct findings, numbered by `text`."""
+    split: NDArray[np.str_]
     held_out: NDArray[np.bool_]
     without_text: int
 
@@ -112,7 +113,7 @@ def collect(
         pixels.append(cohort.pixels(side, progress=progress))
         rows.append(kept.index.to_numpy(np.int64))
         sources.append(np.full(len(kept), source, np.int64))
-        splits.append(kept["split"].isin(held_out).to_numpy(bool))
+        splits.append(kept["split"].to_numpy(str))
         studies += [f"{source}/{study}" for study in kept["study"]]
         patients += [f"{source}/{patient}" for patient in kept["patient"]]
         findings += kept["findings"].tolist()
@@ -121,7 +122,8 @@ def collect(
         rows_of = zip(known, labels.to_numpy(), strict=True)
         labelled += [f"{source}/{values.tolist()}" if is_known else "" for is_known, values in rows_of]
         normal += (labels[NORMAL] == 1).tolist() if NORMAL in labels else [False] * len(labels)
-    held = np.concatenate(splits)
+    split = np.concatenate(splits)
+    held = np.isin(split, held_out)
     told = f"{int((~held).sum())} and {int(held.sum())}"
     if (~held).sum() < 4 or held.sum() < 2:
         raise store.CohortError(
@@ -142,6 +144,7 @@ def collect(
         labels=same,
         normal=np.array(normal, bool),
         texts=texts,
+        split=split,
         held_out=held,
         without_text=without,
     )

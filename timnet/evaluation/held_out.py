@@ -17,7 +17,8 @@ import torch
 
 from timnet.cohorts.pairs import Progress, collect
 from timnet.evaluation import matching
-from timnet.model import weights
+from timnet.model import states, weights
+from timnet.model.encoders import TextEncoder, TokenStates
 
 _BATCH = 32
 
@@ -41,14 +42,23 @@ def measure(
     pairs = collect(cohorts, held_out, spec.side)
     chosen = np.flatnonzero(pairs.held_out).tolist()
     texts = [pairs.texts[number] for number in pairs.text[chosen]]
-    literal = spec.padding == "literal"
+    encoded = _states(encoder, spec, texts, progress)
     v_image, v_text = [], []
     for start in range(0, len(chosen), _BATCH):
-        part = slice(start, start + _BATCH)
-        films = torch.from_numpy(pairs.films(chosen[part])).unsqueeze(1).float() / 255
+        part = range(start, min(start + _BATCH, len(chosen)))
+        films = torch.from_numpy(pairs.films([chosen[i] for i in part])).unsqueeze(1).float() / 255
         v_image.append(timnet.image(films)[1])
-        states = encoder.states(texts[part], spec.tokens, literal)
-        v_text.append(timnet.text.project(*states.batch(range(len(texts[part])))))
+        v_text.append(timnet.text.project(*encoded.batch(part)))
         if progress is not None:
-            progress(min(start + _BATCH, len(chosen)), len(chosen))
+            progress(part.stop, len(chosen))
     return matching.evaluate(timnet, torch.cat(v_image), torch.cat(v_text), pairs, chosen, seed)
+
+
+def _states(
+    encoder: TextEncoder, spec: weights.TimnetSpec, texts: list[str], progress: Progress | None
+) -> TokenStates:
+    literal = spec.padding == "literal"
+    if spec.text_encoder_sha256 is None:
+        # A checkpoint's own encoder is asked this once: nothing is kept of it.
+        return encoder.states(texts, spec.tokens, literal, progress)
+    return states.cached(states.Kind(encoder, spec.tokens, literal), texts, progress)

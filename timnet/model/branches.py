@@ -120,12 +120,12 @@ class TextBranch(nn.Module):
         return self.fc(tokens_BTC.sum(1) / keep_BT.sum(1, keepdim=True).clamp(min=1))
 
     def forward(self, tokens_BT: Tensor, mask_BT: Tensor) -> Tensor:
-        """Return v_t (B, D) of token ids (B, T) through the branch's own encoder."""
+        """Return v_t (B, D) of what the branch's own encoder takes: token ids (B, T), or states below it."""
         if self.encoder is None:
             raise ModelError(
                 "text branch: a frozen encoder lives outside, give its token states to project()"
             )
-        states_BTH = self.encoder(input_ids=tokens_BT, attention_mask=mask_BT).last_hidden_state
+        states_BTH = self.encoder(tokens_BT, mask_BT).last_hidden_state
         return self.project(states_BTH, mask_BT)
 
 

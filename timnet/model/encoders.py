@@ -1,13 +1,15 @@
 """BERT encoders: any hub id or local folder, their fingerprint, and the token states of texts.
 
-Owns tokenisation and the frozen encoder's cache. Refuses folders without a BERT; nothing is
-downloaded unless a hub id is asked for. Weights are read from safetensors only, never from a pickle.
+Owns tokenisation, and what a frozen encoder makes of texts (`states` keeps that on disk). Refuses folders
+without a BERT; nothing is downloaded unless a hub id is asked for. Weights are read from safetensors only,
+never from a pickle.
 
 Shapes: B batch, T tokens, H BERT's width.
 """
 
 from __future__ import annotations
 
+import copy
 import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -37,6 +39,15 @@ class TextEncoder:
         """Width H of the token states."""
         return int(self.bert.config.hidden_size)  # type: ignore[union-attr, arg-type]
 
+    def content(self) -> str:
+        """Return the sha256 of what the encoder is: of its folder, or of weights and tokenizer from a hub."""
+        if self.sha256 is not None:
+            return self.sha256
+        digest = hashlib.sha256(self.tokenizer.backend_tokenizer.to_str().encode())
+        for name, value in sorted(self.bert.state_dict().items()):
+            digest.update(name.encode() + value.cpu().contiguous().numpy().tobytes())
+        return digest.hexdigest()
+
     def tokenize(self, texts: Sequence[str], tokens: int, literal: bool = False) -> tuple[Tensor, Tensor]:
         """Return token ids and mask (B, T), T at most `tokens`.
 
@@ -57,6 +68,13 @@ class TextEncoder:
         lengths = [len(ids) for ids in self.tokenizer(list(texts), verbose=False)["input_ids"]]
         return sum(length > tokens for length in lengths) / max(len(lengths), 1)
 
+    def lengths(self, texts: Sequence[str], tokens: int, literal: bool = False) -> list[int]:
+        """Return how many tokens of each text `tokenize` keeps."""
+        if literal:
+            return [tokens] * len(texts)
+        fields = self.tokenizer(list(texts), truncation=True, max_length=tokens, verbose=False)
+        return [len(ids) for ids in fields["input_ids"]]
+
     @torch.inference_mode()
     def states(
         self,
@@ -65,25 +83,67 @@ class TextEncoder:
         literal: bool = False,
         progress: Callable[[int, int], None] | None = None,
         batch: int = 32,
+        upper: int = 0,
     ) -> TokenStates:
-        """Encode texts with the frozen encoder; texts of like length share a batch."""
+        """Encode texts with the frozen encoder, but for its `upper` layers; like lengths share a batch."""
         device = next(self.bert.parameters()).device
         order = sorted(range(len(texts)), key=lambda i: len(texts[i]))
         states: list[Tensor] = [torch.empty(0)] * len(texts)
         for start in range(0, len(order), batch):
             rows = order[start : start + batch]
             ids_BT, mask_BT = self.tokenize([texts[i] for i in rows], tokens, literal)
-            output = self.bert.eval()(input_ids=ids_BT.to(device), attention_mask=mask_BT.to(device))
-            for i, state_TH, length in zip(rows, output.last_hidden_state, mask_BT.sum(1), strict=True):
+            output = self.bert.eval()(
+                input_ids=ids_BT.to(device), attention_mask=mask_BT.to(device), output_hidden_states=upper > 0
+            )
+            states_BTH = output.hidden_states[-1 - upper] if upper else output.last_hidden_state
+            for i, state_TH, length in zip(rows, states_BTH, mask_BT.sum(1), strict=True):
                 states[i] = state_TH[: int(length)].half().cpu()
             if progress:
                 progress(min(start + batch, len(order)), len(order))
         return TokenStates(tuple(states))
 
 
+class Upper(nn.Module):
+    """The last layers of a BERT, shared with it: states below them in, what the whole BERT makes of them out.
+
+    A model of the BERT's own class around those layers alone: its masks and attention are the library's.
+    """
+
+    def __init__(self, bert: nn.Module, layers: int) -> None:
+        """Take the last `layers` of a BERT.
+
+        Raises:
+            ModelError: it has fewer, or keeps its layers elsewhere than a BERT does.
+        """
+        super().__init__()
+        held: Any = bert
+        whole = getattr(getattr(held, "encoder", None), "layer", None)
+        if not isinstance(whole, nn.ModuleList) or not 1 <= layers <= len(whole):
+            had = len(whole) if isinstance(whole, nn.ModuleList) else "none where a BERT has them"
+            raise ModelError(f"text encoder: expected a BERT of {layers} layers or more, got {had}")
+        shape = copy.deepcopy(held.config)
+        shape.num_hidden_layers = layers
+        # On no device: nothing of its own is kept.
+        with torch.device("meta"), torch.random.fork_rng(devices=[]):
+            self.top = type(held)(shape, add_pooling_layer=False)
+        self.top.embeddings = _Given()
+        self.top.encoder.layer = nn.ModuleList(whole[-layers:])
+
+    def forward(self, states_BTH: Tensor, mask_BT: Tensor) -> Any:
+        """Return the output whose `last_hidden_state` (B, T, H) is the whole BERT's."""
+        return self.top(inputs_embeds=states_BTH, attention_mask=mask_BT)
+
+
+class _Given(nn.Module):
+    """Stands where a BERT embeds its tokens, for states that are given."""
+
+    def forward(self, inputs_embeds: Tensor, **others: Any) -> Tensor:
+        return inputs_embeds
+
+
 @dataclass(frozen=True)
 class TokenStates:
-    """Token states of texts at their true lengths, fp16: what a frozen encoder is cached as."""
+    """Token states of texts at their true lengths, fp16."""
 
     states: tuple[Tensor, ...]
 

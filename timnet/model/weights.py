@@ -22,7 +22,7 @@ from timnet import config
 from timnet.model import encoders
 from timnet.model.branches import ImageBranch, TextBranch, Trunk, seeded
 from timnet.model.classifier import Classifier
-from timnet.model.timnet import TIMNet
+from timnet.model.timnet import DIFFERENCE, TIMNet
 
 WEIGHTS, DESCRIPTION, OWN_ENCODER = "model.safetensors", "model.json", "text-encoder"
 
@@ -46,6 +46,8 @@ class TimnetSpec:
     text_encoder_sha256: str | None
     """Content of a frozen encoder (`encoders.fingerprint`); None where the checkpoint holds its own."""
     text_width: int
+    head: str = DIFFERENCE
+    """How the two vectors are compared (`timnet.DIFFERENCE`, `timnet.COSINE`)."""
     map_scale: float = 1.0
     """Evidence, in logits, at which a map is painted at full strength."""
     kind: str = "timnet"
@@ -73,7 +75,7 @@ def build_timnet(spec: TimnetSpec, seed: int, bert: nn.Module | None = None) -> 
     """Return a new TIMNet; `bert` is held inside where it is trained."""
     with seeded(seed):
         image = ImageBranch(spec.backbone, spec.width, normalisation=spec.normalisation)
-        return TIMNet(image, TextBranch(spec.text_width, spec.width, encoder=bert))
+        return TIMNet(image, TextBranch(spec.text_width, spec.width, encoder=bert), head=spec.head)
 
 
 def build_classifier(spec: ClassifierSpec, seed: int) -> Classifier:

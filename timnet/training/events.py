@@ -14,6 +14,8 @@ from pathlib import Path
 from typing import Any
 
 EVENTS, CANCEL = "metrics.jsonl", "cancel"
+EVALUATION = "evaluation"
+"""The event that tells how well a network does at the end of an epoch."""
 
 TELL_SECONDS = 0.5
 """Least time between two progress events."""
@@ -43,16 +45,24 @@ class Events:
             self._listen(record)
 
     def phase(self, name: str) -> Callable[[int, int | None], None]:
-        """Return a progress callback that tells of a phase's share done, at most twice a second."""
-        told = 0.0
+        """Return a progress callback that tells of a phase's share done, at most twice a second.
+
+        The seconds left are told from the second call on: what was done before a phase's first costs nothing.
+        """
+        told, first = 0.0, (0.0, -1)
 
         def progress(done: int, total: int | None) -> None:
-            nonlocal told
+            nonlocal told, first
             self.check()
             now = time.monotonic()
+            if first[1] < 0:
+                first = (now, done)
             if now - told >= TELL_SECONDS or done == total:
-                told = now
-                self.append("phase", phase=name, done=done, total=total)
+                told, left = now, {}
+                if total and done > first[1]:
+                    seconds = (now - first[0]) / (done - first[1]) * (total - done)
+                    left = {"eta_seconds": round(seconds, 1)}
+                self.append("phase", phase=name, done=done, total=total, **left)
 
         return progress
 
@@ -90,6 +100,6 @@ class Events:
 
 
 def _after(event: Event, epoch: float, step: float) -> bool:
-    if event["event"] == "epoch":
+    if event["event"] in ("epoch", EVALUATION):
         return bool(event["epoch"] > epoch)
     return bool(event.get("step", 0) > step)

@@ -49,6 +49,7 @@ def fit(
     steps: int,
     scheduler: torch.optim.lr_scheduler.LRScheduler | None = None,
     kept: Snapshots | None = None,
+    watch: Callable[[int, int], None] | None = None,
 ) -> None:
     """Train for `epochs` passes of `steps` batches, or for what is left of them.
 
@@ -59,6 +60,7 @@ def fit(
         scheduler: stepped after the optimiser, once a batch.
         events: told of losses, with the seconds left; asked before each step whether to stop.
         kept: where the run goes on from, and where it keeps what it needs to go on; None keeps nothing.
+        watch: called with epochs and steps done at the end of each epoch; leaves what is trained as it is.
 
     Raises:
         NonFinite: so many batches in a row were refused; the optimiser was moved by none of them.
@@ -99,6 +101,12 @@ def fit(
             if kept and kept.due():
                 _keep(kept, parts, at, events)
         events.append("epoch", epoch=at.epoch + 1, step=at.step, loss=at.mean())
+        if watch:
+            try:
+                watch(at.epoch + 1, at.step)
+            except Cancelled:
+                _keep(kept, parts, at, events)
+                raise
         at = at.next_epoch()
         if kept and kept.due(epoch_end=True):
             _keep(kept, parts, at, events)

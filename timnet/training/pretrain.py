@@ -1,9 +1,9 @@
 """Pre-training: film-report pairs of one or more cohorts -> a TIMNet and its matching metrics.
 
-Paper Sec. III-A and IV-B. Two objectives over one network: the paper's literal pairs with negatives drawn
-anew each epoch, and every pair of a batch with false negatives left out. A frozen text encoder runs once and
-is cached as token states. Matching is measured on held-out patients; the last epoch's weights are kept, so
-nothing is chosen on them. A run that was stopped goes on from its last good snapshot.
+Paper Sec. III-A and IV-B. The paper's literal pairs come with negatives drawn anew each epoch; the other
+objectives look at every pair of a batch, with false negatives left out. A frozen text encoder reads each
+text once, and its token states are kept on disk. Matching is measured on held-out patients; the last epoch's
+weights are kept, so nothing is chosen on them. A run that was stopped goes on from its last good snapshot.
 
 Shapes: B batch, P pairs, S side, T tokens, D joint width.
 """
@@ -22,62 +22,16 @@ from torch import Tensor, nn
 
 from timnet import config
 from timnet.cohorts.pairs import Pairs, collect
-from timnet.evaluation import cam, matching, metrics
+from timnet.evaluation import cam, held_out, matching, metrics, recall
 from timnet.model import encoders, initialisation, weights
 from timnet.model.timnet import TIMNet
-from timnet.training import augment, batches, devices, loop, objectives, snapshots
+from timnet.training import augment, batches, devices, loop, objectives, snapshots, watch
 from timnet.training.events import Events
+from timnet.training.reports import Reports, text_vectors
+from timnet.training.runs import BEST
 
 MAPPED = 64
 """Pairs whose maps set the checkpoint's scale."""
-
-
-class MatchObjective(nn.Module):
-    """Batch -> matching loss of a TIMNet, literal pairs or every pair of the batch."""
-
-    def __init__(self, timnet: TIMNet) -> None:
-        super().__init__()
-        self.timnet = timnet
-
-    def forward(self, batch: loop.Batch) -> Tensor:
-        """Return the loss of `films` (B, 1, S, S) against `text`; `positive` (B,) makes it literal."""
-        v_image = self.timnet.image(batch["films"])[1]
-        v_text = text_vectors(self.timnet, batch["text"])
-        if "positive" in batch:
-            return objectives.pair_loss(self.timnet.match(v_image, v_text), batch["positive"])
-        logit_BB = self.timnet.match_all(v_image, v_text)
-        return objectives.match_loss(logit_BB, batch["own"], batch["false_negative"])
-
-
-class Reports:
-    """The text side of the pairs: token states once for all where the encoder is frozen, else token ids."""
-
-    def __init__(
-        self, pairs: Pairs, encoder: encoders.TextEncoder, settings: config.Pretrain, events: Events
-    ):
-        self._pairs, self._encoder, self._tokens = pairs, encoder, settings.tokens
-        self._literal = settings.padding == "literal"
-        self._states = None
-        if settings.text_mode == "frozen":
-            self._states = encoder.states(
-                pairs.texts, settings.tokens, self._literal, events.phase("reading reports")
-            )
-
-    def batch(self, chosen: Sequence[int], on: torch.device) -> tuple[Tensor, Tensor]:
-        """Return states (B, T, H) or token ids (B, T), and their mask (B, T)."""
-        rows = self._pairs.text[list(chosen)]
-        if self._states is not None:
-            first, mask = self._states.batch(rows.tolist())
-        else:
-            texts = [self._pairs.texts[i] for i in rows]
-            first, mask = self._encoder.tokenize(texts, self._tokens, self._literal)
-        return first.to(on), mask.to(on)
-
-
-def text_vectors(timnet: TIMNet, text: tuple[Tensor, Tensor]) -> Tensor:
-    """Return v_t of token ids where the encoder is the branch's own, of token states where it is frozen."""
-    first, mask = text
-    return timnet.text.project(first, mask) if timnet.text.encoder is None else timnet.text(first, mask)
 
 
 def train(settings: config.Pretrain, folder: Path, events: Events) -> dict[str, Any]:
@@ -101,7 +55,7 @@ def train(settings: config.Pretrain, folder: Path, events: Events) -> dict[str, 
     encoder = encoders.load(settings.text_encoder)
     encoder.bert.to(on)
     reports = Reports(pairs, encoder, settings, events)
-    own_encoder = settings.text_mode == "full"
+    trained = _trained(encoder, settings)
     spec = weights.TimnetSpec(
         backbone=settings.backbone,
         side=settings.side,
@@ -110,10 +64,11 @@ def train(settings: config.Pretrain, folder: Path, events: Events) -> dict[str, 
         width=settings.width,
         normalisation=settings.normalisation,
         text_encoder=settings.text_encoder,
-        text_encoder_sha256=None if own_encoder else encoder.sha256,
+        text_encoder_sha256=encoder.sha256 if trained is None else None,
         text_width=encoder.width,
+        head=objectives.HEADS[settings.objective],
     )
-    timnet = weights.build_timnet(spec, settings.seed, encoder.bert if own_encoder else None)
+    timnet = weights.build_timnet(spec, settings.seed, trained)
     matched = initialisation.initialise(timnet.image.trunk, settings.image_weights, settings.backbone)
     batches.channels_last(timnet, on)
 
@@ -123,11 +78,30 @@ def train(settings: config.Pretrain, folder: Path, events: Events) -> dict[str, 
         num_pairs += len(pairs.mismatched(train_pairs, _rng(settings.seed, 0)))
     events.append("phase", phase="training", films=len(train_pairs))
     steps = batches.steps(num_pairs, settings.batch)
-    optimizer = torch.optim.Adam(timnet.parameters(), lr=settings.learning_rate, fused=True)
+    objective = objectives.MatchObjective(timnet, settings.objective).to(on)
+    optimizer = torch.optim.Adam(objective.parameters(), lr=settings.learning_rate, fused=True)
     codes = (pairs.row, pairs.source, pairs.study, pairs.patient, pairs.text, pairs.normal, pairs.held_out)
     trained_on = snapshots.fingerprint(*pairs.pixels, *codes, "\0".join(pairs.texts), str(encoder.sha256))
+    own_encoder = encoder if trained is not None else None
+
+    def save(to: Path) -> None:
+        timnet.eval()
+        scale = _map_scale(timnet, pairs, train_pairs[:MAPPED], reports, on)
+        weights.save_checkpoint(to, timnet, replace(spec, map_scale=scale), own_encoder)
+
+    def measure(chosen: list[int]) -> watch.Tables:
+        timnet.eval()
+        vectors = _vectors(timnet, pairs, chosen, reports, on, precision == "bf16", events)
+        tables = [
+            kind.evaluate(timnet, *vectors, pairs, chosen, settings.seed) for kind in (matching, recall)
+        ]
+        return tables[0], tables[1]
+
+    def masked(epoch: int) -> float | None:
+        return masked_share(settings, pairs, train_pairs, epoch)
+
     loop.fit(
-        MatchObjective(timnet),
+        objective,
         lambda epoch, done: epoch_batches(settings, pairs, train_pairs, reports, on, epoch, done),
         optimizer,
         loop.accelerator(precision),
@@ -136,21 +110,22 @@ def train(settings: config.Pretrain, folder: Path, events: Events) -> dict[str, 
         steps=steps,
         scheduler=cosine(optimizer, settings.epochs * steps) if settings.schedule == "cosine" else None,
         kept=snapshots.Snapshots(folder, snapshots.origin(settings, trained_on, precision), found),
+        watch=watch.Watch(settings, folder, events, pairs, measure, masked, save),
     )
 
     events.append("phase", phase="testing", films=len(held_pairs))
-    timnet.eval()
-    v_image, v_text = _vectors(timnet, pairs, held_pairs, reports, on, precision == "bf16")
-    table = matching.evaluate(timnet, v_image, v_text, pairs, held_pairs, settings.seed)
-    spec = replace(spec, map_scale=_map_scale(timnet, pairs, train_pairs[:MAPPED], reports, on))
-    weights.save_checkpoint(folder, timnet, spec, encoder if own_encoder else None)
+    table, retrieved = measure(held_pairs)
+    save(folder)
     return {
         "held_out": metrics.records(table),
+        "retrieval": metrics.records(retrieved),
+        "best": _best(settings, folder, events),
         "pairs_train": len(set(train_pairs)),
         "pairs_held_out": len(held_pairs),
         "patients_train": len(np.unique(pairs.patient[train_pairs])),
         "patients_held_out": len(np.unique(pairs.patient[held_pairs])),
         "films_without_text": pairs.without_text,
+        "masked": masked(settings.epochs - 1),
         "truncated": encoder.truncated(pairs.texts, settings.tokens),
         "initialised": {"matched": len(matched.matched), "missing": len(matched.missing)},
         "device": devices.describe(on),
@@ -177,6 +152,45 @@ def cosine(optimizer: torch.optim.Optimizer, steps: int) -> torch.optim.lr_sched
         return 0.5 * (1 + math.cos(math.pi * min((step - warm) / max(steps - warm, 1), 1.0)))
 
     return torch.optim.lr_scheduler.LambdaLR(optimizer, share)
+
+
+def _trained(encoder: encoders.TextEncoder, settings: config.Pretrain) -> nn.Module | None:
+    """Return the layers of the text encoder that are trained; None where it is frozen."""
+    if settings.text_mode == "partial":
+        return encoders.Upper(encoder.bert, settings.text_layers)
+    return encoder.bert if settings.text_mode == "full" else None
+
+
+def masked_share(settings: config.Pretrain, pairs: Pairs, train: list[int], epoch: int) -> float | None:
+    """Return the share of an epoch's mismatched pairs that are left out; None where they are drawn."""
+    if settings.objective == "pairs":
+        return None
+    left_out = counted = 0
+    for chosen in batches.orders(train, settings.batch, settings.seed, epoch):
+        left_out += int(_left_out(settings, pairs, np.array(chosen)).sum())
+        counted += len(chosen) * (len(chosen) - 1)
+    return left_out / max(counted, 1)
+
+
+def _left_out(settings: config.Pretrain, pairs: Pairs, index: np.ndarray) -> np.ndarray:
+    """Return True where a film of a batch with another's report is no mismatch to learn from."""
+    own = np.eye(len(index), dtype=bool)
+    left_out = pairs.false_negatives(index[:, None], index[None, :])
+    # The style of a text alone would tell a source's films from another's.
+    left_out |= pairs.source[index][:, None] != pairs.source[index][None, :]
+    if settings.both_normal == "ignore":
+        left_out |= pairs.normal[index][:, None] & pairs.normal[index][None, :]
+    return left_out & ~own
+
+
+def _best(settings: config.Pretrain, folder: Path, events: Events) -> dict[str, Any] | None:
+    """Return which network was chosen on `val` and how it does on `test`; None where none was."""
+    kept = watch.chosen(folder)
+    if not kept:
+        return None
+    progress = events.phase("testing the best")
+    table = held_out.measure(folder / BEST, settings.cohorts, (watch.TEST,), settings.seed, progress)
+    return {**kept, "test": metrics.records(table)}
 
 
 def _rng(seed: int, epoch: int) -> np.random.Generator:
@@ -207,18 +221,11 @@ def _all_pairs(
         changes = _changes(settings, len(chosen), chance)
         if i < done:
             continue
-        index = np.array(chosen)
-        own = np.eye(len(index), dtype=bool)
-        false = pairs.false_negatives(index[:, None], index[None, :]) & ~own
-        # The style of a text alone would tell a source's films from another's.
-        false |= pairs.source[index][:, None] != pairs.source[index][None, :]
-        if settings.both_normal == "ignore":
-            false |= pairs.normal[index][:, None] & pairs.normal[index][None, :] & ~own
         yield {
             "films": _films(pairs, chosen, on, changes),
             "text": reports.batch(chosen, on),
-            "own": torch.from_numpy(own).to(on),
-            "false_negative": torch.from_numpy(false).to(on),
+            "own": torch.eye(len(chosen), dtype=torch.bool, device=on),
+            "false_negative": torch.from_numpy(_left_out(settings, pairs, np.array(chosen))).to(on),
             "rows": chosen,
         }
 
@@ -253,11 +260,18 @@ def _literal_pairs(
 
 @torch.inference_mode()
 def _vectors(
-    timnet: TIMNet, pairs: Pairs, chosen: list[int], reports: Reports, on: torch.device, bf16: bool
+    timnet: TIMNet,
+    pairs: Pairs,
+    chosen: list[int],
+    reports: Reports,
+    on: torch.device,
+    bf16: bool,
+    events: Events,
 ) -> tuple[Tensor, Tensor]:
     """Return film and report vectors (P, D) of the pairs."""
     v_image, v_text = [], []
     for start in range(0, len(chosen), 32):
+        events.check()
         part = chosen[start : start + 32]
         films = batches.films(pairs.films(part), range(len(part)), on)
         with torch.autocast(on.type, torch.bfloat16, enabled=bf16):

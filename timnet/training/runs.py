@@ -27,7 +27,7 @@ from timnet.training.events import CANCEL, EVENTS, Event
 
 CONFIG, LOG, LOCK = "config.json", "log.txt", ".lock"
 DONE, FAILED, CANCELLED, RESULT = "done.json", "failed.json", "cancelled.json", "metrics.json"
-SNAPSHOTS, NOTE = "snapshots", "note.txt"
+SNAPSHOTS, BEST, NOTE = "snapshots", "best", "note.txt"
 
 NOTE_LENGTH = 2000
 """Most characters of a note."""

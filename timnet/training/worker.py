@@ -27,6 +27,7 @@ from timnet import config
 from timnet.training import runs
 from timnet.training.events import CANCEL, EVENTS, Cancelled, Event, Events
 from timnet.training.runs import (
+    BEST,
     CANCELLED,
     CONFIG,
     DONE,
@@ -85,8 +86,9 @@ def prepare(settings: config.Run, folder: Path, fresh: bool = False) -> None:
         raise RunError(f"{folder.name}: expected a new, empty or run folder, found other files in it")
     folder.mkdir(parents=True, exist_ok=True)
     if not goes_on:
-        if (folder / SNAPSHOTS).exists():
-            shutil.rmtree(folder / SNAPSHOTS)
+        for name in (SNAPSHOTS, BEST):
+            if (folder / name).exists():
+                shutil.rmtree(folder / name)
         (folder / EVENTS).unlink(missing_ok=True)
     for name in (CANCEL, DONE, FAILED, CANCELLED, RESULT):
         (folder / name).unlink(missing_ok=True)

@@ -19,7 +19,7 @@ from timnet import config, plots
 from timnet.cohorts.films import Film
 from timnet.cohorts.readers.demo import Truth
 from timnet.training import runs, worker
-from timnet.ui import loaders, notices, viewer
+from timnet.ui import loaders, matching, notices, viewer
 from timnet.ui.checkpoints import Checkpoint
 
 if TYPE_CHECKING:
@@ -46,7 +46,7 @@ _TABLE: dict[str, Any] = {
     "high": st.column_config.NumberColumn("95 % high", format="%.3f"),
     "label": "Label",
     "metric": "Metric",
-    "n": "Test films",
+    "n": "",
     "positives": "Positive",
 }
 
@@ -202,6 +202,7 @@ def run_progress(state: runs.State) -> None:
             alt="Training loss by training step",
             config={"displayModeBar": False},
         )
+    matching.follow(log)
 
 
 def run_end(state: runs.State) -> None:
@@ -216,7 +217,10 @@ def run_end(state: runs.State) -> None:
             )
             results(told["test"], key="ft_result")
         else:
-            st.success("Done.", icon=":material/check_circle:")
+            st.success(matching.told(told), icon=":material/check_circle:")
+            results(told["held_out"], key="ft_result", counted="Pairs")
+            if "retrieval" in told:
+                matching.retrieval(told["retrieval"], key="ft_retrieval")
     elif state.name == "cancelled":
         st.info("This run was stopped on request.", icon=":material/stop_circle:")
     else:
@@ -266,12 +270,12 @@ def run_keeping(state: runs.State) -> None:
             st.rerun()
 
 
-def results(rows: list[dict[str, Any]], key: str) -> None:
-    """Show test metrics with their intervals."""
+def results(rows: list[dict[str, Any]], key: str, counted: str = "Test films") -> None:
+    """Show test metrics with their intervals; `counted` says what they are of."""
     table = pd.DataFrame(rows)
     st.dataframe(
         table,
-        column_config=_TABLE,
+        column_config=_TABLE | {"n": counted},
         column_order=[name for name in _TABLE if name in table] if table["label"].nunique() > 1 else None,
         hide_index=True,
         placeholder="undefined",

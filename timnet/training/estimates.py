@@ -1,0 +1,174 @@
+"""What a pre-training will take on this computer, before it starts: pairs, time, disk; no torch.
+
+Time comes from what earlier runs here took a film and a report, of any state. Where the nearest read films of
+another size, it is scaled by their area and says so; where there is none, the time is not known and nothing
+is made up.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+
+import pandas as pd
+
+from timnet import config
+from timnet.cohorts import store
+from timnet.training import runs
+from timnet.training.runs import State
+
+TOKENS_A_WORD = 1.6
+"""Pieces that a tokenizer makes of a word of a report, with its full stop: at most about so many."""
+NETWORK_BYTES = 200e6
+"""A ResNet-18 with its branches in training, as a snapshot holds it: weights and two moments."""
+SNAPSHOTS_AT_ONCE = 4
+"""Three kept, and one that is being written."""
+WIDTH = 768
+"""Width of token states, where the encoder is not on this computer yet: that of BERT-base."""
+
+
+@dataclass(frozen=True)
+class Pairs:
+    """What cohorts hold for a pre-training."""
+
+    train: int
+    """Films with findings to learn from."""
+    seen: int
+    """Films an epoch, repeats counted."""
+    held_out: int
+    without_text: int
+    films: tuple[tuple[Path, int], ...]
+    """Folder and number of films of each cohort."""
+    reports: int
+    """Distinct findings."""
+    words: int
+    """Of all of them together, none counted beyond the longest text that is read."""
+
+
+@dataclass(frozen=True)
+class Time:
+    """How long, by which earlier run."""
+
+    seconds: float
+    run: str
+    side: int
+    """Film side of that run, in pixels."""
+
+
+@dataclass(frozen=True)
+class Disk:
+    """Bytes needed at most, and free."""
+
+    needed: int
+    free: int
+
+
+def pairs(settings: config.Pretrain) -> Pairs:
+    """Count the pairs of a pre-training's cohorts.
+
+    Raises:
+        CohortError: no such cohort.
+    """
+    train = seen = held_out = without = 0
+    films, findings = [], []
+    for name, repeat in zip(settings.cohorts, settings.repeats or (1,) * len(settings.cohorts), strict=True):
+        cohort = store.Cohort.open(store.find(name))
+        table = cohort.films()
+        kept = table[table["findings"].str.strip() != ""]
+        held = int(kept["split"].isin(settings.held_out).sum())
+        train, held_out = train + len(kept) - held, held_out + held
+        seen += repeat * (len(kept) - held)
+        without += len(table) - len(kept)
+        films.append((cohort.folder, len(table)))
+        findings.append(kept["findings"])
+    distinct = pd.concat(findings).drop_duplicates()
+    words = distinct.str.count(r"\w+|[^\w\s]").clip(upper=settings.tokens / TOKENS_A_WORD)
+    return Pairs(train, seen, held_out, without, tuple(films), len(distinct), int(words.sum()))
+
+
+def time(settings: config.Pretrain, counted: Pairs, root: Path) -> Time | None:
+    """Return how long training and reading reports may take, by the nearest earlier run; None if unknown."""
+    near: list[tuple[int, float, State]] = []
+    reading = 0.0
+    # Newest first: of equally near runs the latest counts.
+    for run in runs.all_runs(root):
+        asked = run.settings
+        if isinstance(asked, config.Pretrain) and _alike(asked, settings):
+            log = runs.events(run.folder)
+            reading = reading or _seconds_a_report(log)
+            each = _seconds_a_film(log, asked.batch)
+            if each is not None:
+                near.append((abs(asked.side - settings.side), each * (settings.side / asked.side) ** 2, run))
+    if not near:
+        return None
+    _, each, run = min(near, key=lambda one: one[0])
+    films = counted.seen * settings.epochs * (2 if settings.objective == "pairs" else 1)
+    return Time(films * each + counted.reports * reading, run.folder.name, run.settings.side)
+
+
+def disk(settings: config.Pretrain, counted: Pairs, root: Path) -> Disk:
+    """Return the room that films, token states and snapshots need at most, and what is free for them."""
+    needed = 0.0
+    for folder, films in counted.films:
+        if not list(folder.glob(f"pixels-{settings.side}-*.npy")):
+            needed += films * settings.side**2
+    if settings.text_mode != "full":
+        tokens = counted.words * TOKENS_A_WORD
+        if settings.padding == "literal":
+            tokens = counted.reports * settings.tokens
+        needed += 2 * tokens * _width(settings.text_encoder)
+    needed += SNAPSHOTS_AT_ONCE * NETWORK_BYTES
+    if settings.text_mode != "frozen":
+        needed += SNAPSHOTS_AT_ONCE * 3 * _encoder_bytes(settings.text_encoder)
+    there = [each for each in (config.home(), root) if each.is_dir()] or [Path.home()]
+    return Disk(int(needed), min(shutil.disk_usage(each).free for each in there))
+
+
+def _alike(one: config.Pretrain, other: config.Pretrain) -> bool:
+    names = ("backbone", "text_mode", "text_layers", "text_encoder", "objective", "width")
+    return all(getattr(one, name) == getattr(other, name) for name in names)
+
+
+def _seconds_a_film(log: pd.DataFrame, batch: int) -> float | None:
+    """Return what a film of a step took, over the longest stretch without a restart; None if too short."""
+    if "step" not in log:
+        return None
+    steps = log[log["event"] == "step"]
+    # The clock of a run that goes on begins anew.
+    start = (log["event"] == "started").cumsum()
+    best = None
+    for _, part in steps.groupby(start.loc[steps.index]):
+        taken, seconds = (part[name].iloc[-1] - part[name].iloc[0] for name in ("step", "seconds"))
+        if taken >= 3 and (best is None or taken > best[0]):
+            best = (taken, seconds / taken / batch)
+    return best[1] if best else None
+
+
+def _seconds_a_report(log: pd.DataFrame) -> float:
+    """Return what reading one report took; 0 where the reports of that run had been read before."""
+    if "done" not in log:
+        return 0.0
+    told = log[(log["phase"] == "reading reports") & log["done"].notna()]
+    done = told["done"].iloc[-1] - told["done"].iloc[0] if len(told) else 0
+    return float((told["seconds"].iloc[-1] - told["seconds"].iloc[0]) / done) if done else 0.0
+
+
+def _folder(source: str) -> Path | None:
+    folders = (Path(source).expanduser(), config.REPOSITORY / source)
+    return next((folder for folder in folders if folder.is_dir()), None)
+
+
+def _width(source: str) -> int:
+    folder = _folder(source)
+    try:
+        return int(json.loads((folder / "config.json").read_text())["hidden_size"]) if folder else WIDTH
+    except (OSError, ValueError, KeyError):
+        return WIDTH
+
+
+def _encoder_bytes(source: str) -> float:
+    folder = _folder(source)
+    weights = folder / "model.safetensors" if folder else None
+    return float(weights.stat().st_size) if weights and weights.is_file() else 440e6

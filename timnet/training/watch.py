@@ -1,0 +1,107 @@
+"""Looks at held-out pairs while a pre-training runs, and keeps the best network beside the last.
+
+Owns the `evaluation` events and a run's `best/`. Looked at on the way are the pairs of the split `val` alone
+where there are pairs of `test` too, and the best is chosen on them: no test pair takes part in a choice. The
+run's own checkpoint stays the last epoch's, as in the paper. Where only one split is held out, nothing is
+chosen.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from timnet import config
+from timnet.cohorts.pairs import Pairs
+from timnet.evaluation import matching, metrics
+from timnet.model import weights
+from timnet.training.events import EVALUATION, Events
+from timnet.training.runs import BEST
+
+CHOSEN, CARD = "chosen.json", "card.md"
+VAL, TEST = "val", "test"
+BY = "auROC"
+"""The metric that chooses, with up to twenty mismatched reports a film."""
+
+Tables = tuple[pd.DataFrame, pd.DataFrame]
+
+
+@dataclass(frozen=True)
+class Watch:
+    """What is looked at at the end of an epoch, and what is kept then."""
+
+    settings: config.Pretrain
+    folder: Path
+    events: Events
+    pairs: Pairs
+    measure: Callable[[list[int]], Tables]
+    """Pairs -> their matching and retrieval tables, by the network as it is."""
+    masked: Callable[[int], float | None]
+    """Epoch -> share of its mismatched pairs that are left out as false negatives."""
+    save: Callable[[Path], None]
+    """Write the network as it is as a checkpoint."""
+
+    def __call__(self, epoch: int, step: int) -> None:
+        """Look at the held-out pairs if it is time, and keep the network if it is the best so far."""
+        every = self.settings.evaluate_every
+        if not every or (epoch % every and epoch != self.settings.epochs):
+            return
+        table, found = self.measure(watched(self.pairs))
+        self.events.append(
+            EVALUATION,
+            epoch=epoch,
+            step=step,
+            split=VAL if chooses(self.pairs) else " and ".join(self.settings.held_out),
+            held_out=metrics.records(table),
+            retrieval=metrics.records(found),
+            masked=self.masked(epoch - 1),
+        )
+        score = _score(table)
+        if chooses(self.pairs) and score > chosen(self.folder).get(BY, -1.0):
+            self._keep(epoch, score)
+
+    def _keep(self, epoch: int, score: float) -> None:
+        self.save(self.folder / BEST)
+        kept = {"epoch": epoch, BY: score, "split": VAL, "pairs": len(watched(self.pairs))}
+        card = (
+            f"The network of epoch {epoch} of {self.settings.epochs} of the run {self.folder.name}, chosen "
+            f"by its {BY} on the {kept['pairs']:,} pairs of the split val alone, looked at every "
+            f"{self.settings.evaluate_every} epochs. No pair of the split test took part in the choice.\n\n"
+            f"{config.RESEARCH_USE}\n"
+        )
+        weights.write_whole(self.folder / BEST / CARD, card.encode())
+        # Last: what it tells of is whole then.
+        weights.write_whole(self.folder / BEST / CHOSEN, (json.dumps(kept) + "\n").encode())
+
+
+def chooses(pairs: Pairs) -> bool:
+    """Say whether a best network can be chosen on `val` and still be tested on `test`."""
+    rng = np.random.default_rng(0)
+    parts = [np.flatnonzero(pairs.held_out & (pairs.split == name)).tolist() for name in (VAL, TEST)]
+    return all(pairs.mismatched(part, rng) for part in parts)
+
+
+def watched(pairs: Pairs) -> list[int]:
+    """Return the pairs that are looked at while training."""
+    kept = pairs.held_out & (pairs.split == VAL) if chooses(pairs) else pairs.held_out
+    return np.flatnonzero(kept).tolist()
+
+
+def chosen(folder: Path) -> dict[str, Any]:
+    """Return which network a run holds as its best, and by what; empty where it holds none."""
+    try:
+        told = json.loads((folder / BEST / CHOSEN).read_text(encoding="utf-8"))
+    except (FileNotFoundError, ValueError):
+        return {}
+    return told if isinstance(told, dict) else {}
+
+
+def _score(table: pd.DataFrame) -> float:
+    chosen = table[(table["label"] == matching.MANY) & (table["metric"] == BY)]
+    return float(chosen["value"].iloc[0])

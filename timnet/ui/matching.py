@@ -1,0 +1,97 @@
+"""How well a pre-training matches held-out films and reports, while it runs and when it is done."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import pandas as pd
+import streamlit as st
+
+from timnet import plots
+from timnet.training.events import EVALUATION
+from timnet.ui import notices
+
+MANY = "up to 20 mismatched reports a film"
+AREA = "auROC"
+_RETRIEVAL: dict[str, Any] = {
+    "label": "Looked for",
+    "metric": "Among the first",
+    "value": st.column_config.NumberColumn("Found", format="%.3f"),
+    "low": st.column_config.NumberColumn("95 % low", format="%.3f"),
+    "high": st.column_config.NumberColumn("95 % high", format="%.3f"),
+    "chance": st.column_config.NumberColumn("By chance", format="%.3f"),
+    "n": "Asked for",
+    "candidates": st.column_config.NumberColumn("Looked through", format="%.0f"),
+}
+_FIRST = {"R@1": "1", "R@5": "5", "R@10": "10"}
+
+
+def follow(log: pd.DataFrame) -> None:
+    """Show how well held-out pairs were matched so far; nothing before they were first looked at."""
+    if EVALUATION not in set(log.get("event", ())):
+        return
+    looks = log[log["event"] == EVALUATION]
+    rows = [{**_area(look["held_out"]), "epoch": look["epoch"]} for _, look in looks.iterrows()]
+    st.plotly_chart(
+        plots.matching_curve(pd.DataFrame(rows)),
+        key="ft_matching",
+        alt="How well true reports are told from mismatched ones, by epoch",
+        config={"displayModeBar": False},
+    )
+    last = looks.iloc[-1]
+    told = (
+        f"After epoch {int(last['epoch'])}, on held-out films ({notices.plain(last['split'])}) that the "
+        "network does not learn from: how often a film's own report scores above another's. 0.5 is chance."
+    )
+    low, high = rows[-1]["low"], rows[-1]["high"]
+    if low is not None and high is not None and low <= 0.5 <= high:
+        told += " The interval holds 0.5: it may be no better than chance so far."
+    if pd.notna(last.get("masked")):
+        told += f" {last['masked']:.1%} of the mismatched pairs may fit after all and are not learned from."
+    st.caption(told)
+    retrieval(last["retrieval"], key="ft_follow_retrieval")
+
+
+def retrieval(rows: Sequence[Mapping[str, Any]], key: str) -> None:
+    """Show how often the right report or film is among the first found, beside chance."""
+    table = pd.DataFrame(rows)
+    table["metric"] = table["metric"].map(_FIRST)
+    st.dataframe(
+        table,
+        column_config=_RETRIEVAL,
+        column_order=list(_RETRIEVAL),
+        hide_index=True,
+        key=key,
+        alt="How often the right report or film is among the first found, with chance",
+    )
+
+
+def told(result: Mapping[str, Any]) -> str:
+    """Return what a finished pre-training learned from and was measured on, in a sentence or two."""
+    words = (
+        f"Done: learned from {result['pairs_train']:,} films with reports of {result['patients_train']:,} "
+        f"patients, measured on {result['pairs_held_out']:,} films of {result['patients_held_out']:,} other "
+        f"patients. {result['truncated']:.1%} of the reports were longer than the network reads and were cut."
+    )
+    best = result.get("best")
+    if best:
+        area = _area(best["test"])
+        words += (
+            " The network kept is that of the last epoch. The one that did best on the split val alone, that "
+            f"of epoch {best['epoch']}, lies beside it in best/; on the split test its {AREA} is "
+            f"{_number(area['value'])} ({_number(area['low'])} to {_number(area['high'])})."
+        )
+    return words
+
+
+def _number(value: float | None) -> str:
+    return "undefined" if value is None else f"{value:.3f}"
+
+
+def _area(rows: Sequence[Mapping[str, Any]]) -> dict[str, float | None]:
+    return next(
+        {name: row[name] for name in ("value", "low", "high")}
+        for row in rows
+        if (row["label"], row["metric"]) == (MANY, AREA)
+    )

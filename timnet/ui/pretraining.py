@@ -1,0 +1,113 @@
+"""The form that starts a pre-training on reports, with what it will take before the click."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import streamlit as st
+
+from timnet import config
+from timnet.training import estimates, worker
+from timnet.ui import loaders, notices, panels
+
+MODES = {
+    "frozen": "Text network as it is (fast)",
+    "partial": "Last layers of the text network trained too (slower)",
+    "full": "Text network trained too (slow without a GPU)",
+}
+
+
+def form(names: list[str], root: Path) -> None:
+    """Ask what to learn from, say what it takes, and start the run."""
+    cohorts = st.multiselect(
+        "Cohorts with reports",
+        names,
+        default=names[:1],
+        key="pt_cohorts",
+        persist_state="session",
+        help="Films with their reports; no label is needed. Films of val and test are never learned from.",
+    )
+    if not cohorts:
+        st.info("Choose at least one cohort.", icon=":material/arrow_upward:")
+        return
+    repeats: tuple[int, ...] = ()
+    if len(cohorts) > 1:
+        st.caption("How often a pass sees each cohort: a small one beside a large one may count more.")
+        boxes = st.columns(min(len(cohorts), 4))
+        repeats = tuple(
+            int(boxes[i % len(boxes)].number_input(name, 1, 1000, 1, key=f"pt_repeats_{name}"))
+            for i, name in enumerate(cohorts)
+        )
+    paper = st.toggle("The paper's numbers (slow without a GPU)", key="pt_paper")
+    numbers = config.numbers(config.Pretrain, "paper" if paper else "small")
+    preset = numbers.get("preset", "small")
+    modes = list(MODES)
+    mode = st.selectbox(
+        "Reports",
+        modes,
+        index=modes.index(str(numbers.get("text_mode", "frozen"))),
+        format_func=lambda each: MODES[each],
+        key=f"pt_mode_{preset}",
+        help="A text network left as it is reads each report once; what it makes of it is kept on disk.",
+    )
+    left, middle, right = st.columns(3)
+    side = left.number_input(
+        "Film side, pixels", 32, 1024, int(_number(numbers, "side", 224)), key=f"pt_side_{preset}"
+    )
+    epochs = middle.number_input(
+        "Passes (epochs)", 1, 10_000, int(_number(numbers, "epochs", 40)), key=f"pt_epochs_{preset}"
+    )
+    seed = right.number_input("Draw (seed)", 0, 2**31 - 1, 0, key="pt_seed")
+    asked: dict[str, Any] = {**numbers, "text_mode": mode, "side": side, "epochs": epochs, "seed": seed}
+    settings = config.Pretrain(
+        cohorts=tuple(cohorts), repeats=repeats if any(n > 1 for n in repeats) else (), **asked
+    )
+    _told(settings, root)
+    if st.button("Start", key="pt_start", type="primary", icon=":material/play_arrow:", width="stretch"):
+        st.session_state["ft_run"] = worker.submit(settings, root).name
+
+
+def _told(settings: config.Pretrain, root: Path) -> None:
+    """Say what the run learns from, how long it takes and what it needs on the disk."""
+    of = tuple(loaders.cohort(name).identity for name in settings.cohorts)
+    counted = _pairs(of, settings.cohorts, settings.repeats, settings.held_out, settings.tokens, settings)
+    st.text(
+        f"{counted.train:,} films with reports to learn from, {counted.held_out:,} held out to measure on"
+        + (
+            f"; {counted.without_text:,} films without findings are left out."
+            if counted.without_text
+            else "."
+        )
+    )
+    time, disk = estimates.time(settings, counted, root), estimates.disk(settings, counted, root)
+    if time is None:
+        st.text(
+            "Time: not known yet, since no run of this kind has trained on this computer. Its first minute "
+            "will tell, and you can stop it and resume it later."
+        )
+    else:
+        scaled = f", scaled from films of {time.side} pixels" if time.side != settings.side else ""
+        st.text(f"Time: about {panels.duration(time.seconds)}, by an earlier run on this computer{scaled}.")
+    room = f"Disk: up to {disk.needed / 1e9:.1f} GB while it trains; {disk.free / 1e9:.0f} GB are free."
+    if disk.needed > disk.free:
+        st.warning(notices.plain(room), icon=":material/hard_drive:")
+    else:
+        st.text(room)
+
+
+@st.cache_data(max_entries=64, show_spinner="Counting …")
+def _pairs(
+    identities: tuple[str, ...],
+    cohorts: tuple[str, ...],
+    repeats: tuple[int, ...],
+    held_out: tuple[str, ...],
+    tokens: int,
+    _settings: config.Pretrain,
+) -> estimates.Pairs:
+    return estimates.pairs(_settings)
+
+
+def _number(numbers: dict[str, object], name: str, usual: int) -> int:
+    found = numbers.get(name, usual)
+    return found if isinstance(found, int) else usual
