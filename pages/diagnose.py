@@ -18,7 +18,8 @@ if not classifiers:
 
 with notices.sentences():
     network = panels.choose(classifiers, "Classifier", "diagnose_network")
-    film = source.choose("diagnose").film
+    chosen = source.choose("diagnose")
+    film = chosen.film
     if film is None:
         st.info("Next: give a film.", icon=":material/arrow_upward:")
         st.stop()
@@ -51,4 +52,4 @@ likeliest = sorted(reading.probabilities, key=lambda label: -reading.probabiliti
 names = {label: f"{label}: probability {reading.probabilities[label]:.3f}" for label in likeliest}
 panels.film_and_map(reading, names, "diagnose")
 panels.film_facts(film)
-panels.exports(reading, st.session_state["diagnose_map"], "diagnose")
+panels.exports(reading, st.session_state["diagnose_map"], "diagnose", network.card(), chosen.simulated)

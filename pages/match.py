@@ -86,4 +86,4 @@ st.dataframe(
 )
 st.caption("Each sentence is matched alone; the whole is not their average. Choose one above to see its map.")
 panels.film_facts(film)
-panels.exports(reading, st.session_state["match_map"], "match")
+panels.exports(reading, st.session_state["match_map"], "match", network.card(), chosen.simulated)

@@ -43,6 +43,7 @@ class Reading:
     """What a checkpoint says of one film."""
 
     checkpoint: str
+    weights_sha256: str
     film: Film
     match: float | None
     """Probability that the findings belong to the film; None of a classifier."""
@@ -79,6 +80,7 @@ class Reading:
                 "sha256": self.film.sha256,
             },
             "checkpoint": self.checkpoint,
+            "weights_sha256": self.weights_sha256,
             "seconds": round(self.seconds, 3),
             "research_use": config.RESEARCH_USE,
         }
@@ -95,6 +97,7 @@ class Reader:
     """A loaded checkpoint; make one with `Reader.load`."""
 
     name: str
+    weights_sha256: str
     spec: weights.Spec
     _network: TIMNet | Classifier
     _encoder: TextEncoder | None
@@ -109,11 +112,11 @@ class Reader:
         folder = weights.checkpoint_folder(str(checkpoint))
         if folder is None:
             raise weights.CheckpointError(f"{Path(checkpoint).name}: no checkpoint of that name or path")
-        spec = weights.describe(folder)
+        spec, sha256 = weights.describe(folder), weights.weights_sha256(folder)
         if isinstance(spec, weights.ClassifierSpec):
-            return cls(folder.name, spec, weights.load_classifier(folder)[0], None)
+            return cls(folder.name, sha256, spec, weights.load_classifier(folder)[0], None)
         timnet, spec, encoder = weights.load_timnet(folder)
-        return cls(folder.name, spec, timnet, encoder)
+        return cls(folder.name, sha256, spec, timnet, encoder)
 
     def read(self, film: Film, findings: str | None = None) -> Reading:
         """Read one film; a TIMNet needs the findings, a classifier does without.
@@ -143,6 +146,7 @@ class Reader:
             probabilities = dict(zip(names, map(float, values), strict=True))
         return Reading(
             checkpoint=self.name,
+            weights_sha256=self.weights_sha256,
             film=film,
             match=match,
             sentences=sentences,

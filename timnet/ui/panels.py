@@ -145,8 +145,8 @@ def film_facts(film: Film) -> None:
         st.text("\n".join(f"{name}: {value}" for name, value in facts.items()))
 
 
-def exports(reading: Reading, name: str, key: str) -> None:
-    """Offer the numbers and the painted film at full size."""
+def exports(reading: Reading, name: str, key: str, card: str | None = None, simulated: bool = False) -> None:
+    """Offer the numbers, the painted film at full size, and both on one page to print."""
     told = json.dumps(reading.as_dict(), indent=2) + "\n"
     stem = f"timnet-{reading.film.sha256[:12]}"
     with st.container(horizontal=True):
@@ -167,6 +167,24 @@ def exports(reading: Reading, name: str, key: str) -> None:
             key=f"{key}_png",
             on_click="ignore",
             icon=":material/download:",
+        )
+
+        def page() -> bytes:
+            from timnet import sheet  # its fonts take a second to import
+
+            return sheet.page(reading, name, card=card, simulated=simulated)
+
+        st.download_button(
+            "One page (PDF)",
+            page,
+            f"{stem}.pdf",
+            "application/pdf",
+            key=f"{key}_pdf",
+            on_click="ignore",
+            icon=":material/picture_as_pdf:",
+            help="Film, map, numbers, fingerprints and the findings' words; no file name and no DICOM tag. "
+            "Names, dates and numbers in the words are marked only where their form is known: read it "
+            "before you pass it on.",
         )
 
 
