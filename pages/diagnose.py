@@ -4,7 +4,7 @@ import pandas as pd
 import streamlit as st
 
 from timnet import plots
-from timnet.ui import checkpoints, frame, loaders, notices, panels, source
+from timnet.ui import checkpoints, frame, loaders, notices, panels, several, source
 
 frame.require()
 st.title("Read a film with a classifier")
@@ -18,10 +18,13 @@ if not classifiers:
 
 with notices.sentences():
     network = panels.choose(classifiers, "Classifier", "diagnose_network")
-    chosen = source.choose("diagnose")
+    one, many = "One film", "Several films"
+    how = st.segmented_control("Read", [one, many], default=one, required=True, key="diagnose_how")
+    chosen = several.choose(network, "diagnose") if how == many else source.choose("diagnose")
     film = chosen.film
     if film is None:
-        st.info("Next: give a film.", icon=":material/arrow_upward:")
+        if how == one:
+            st.info("Next: give a film.", icon=":material/arrow_upward:")
         st.stop()
     reading = loaders.reading(network, film)
 
