@@ -4,7 +4,7 @@ import pandas as pd
 import streamlit as st
 
 from timnet import plots
-from timnet.ui import checkpoints, frame, loaders, notices, panels, several, source
+from timnet.ui import checkpoints, comparison, frame, loaders, notices, panels, several, source
 
 frame.require()
 st.title("Read a film with a classifier")
@@ -17,7 +17,11 @@ if not classifiers:
     notices.no_classifier()
 
 with notices.sentences():
-    network = panels.choose(classifiers, "Classifier", "diagnose_network")
+    first, second = st.columns(2, gap="large")
+    with first:
+        network = panels.choose(classifiers, "Classifier", "diagnose_network")
+    with second:
+        beside = comparison.choose(classifiers, network, "diagnose_beside")
     one, many = "One film", "Several films"
     how = st.segmented_control("Read", [one, many], default=one, required=True, key="diagnose_how")
     chosen = several.choose(network, "diagnose") if how == many else source.choose("diagnose")
@@ -29,6 +33,16 @@ with notices.sentences():
     reading = loaders.reading(network, film)
 
 st.divider()
+if beside:
+    with notices.sentences():
+        comparison.show(reading, loaders.reading(beside, film), "diagnose")
+    panels.film_facts(film)
+    panels.exports(reading, st.session_state["diagnose_map"], "diagnose", network.card(), chosen.simulated)
+    st.caption(
+        "The downloads are the first classifier's; choose the other one as classifier to have its own."
+    )
+    st.stop()
+
 table = pd.DataFrame(reading.probabilities.items(), columns=["label", "probability"])
 chart, numbers = st.columns([3, 2], gap="large")
 chart.plotly_chart(

@@ -104,18 +104,23 @@ def film_and_map(reading: Reading, names: Mapping[str, str], key: str) -> None:
     name = st.selectbox("Map of", options, format_func=lambda each: names[each], key=f"{key}_map")
     name = name if name in names else options[0]
     strength_hw = reading.maps[name] / reading.map_scale
-    small = replace(reading, film=loaders.shown(reading.film, MAP_SIDE))
-    painted = viewer.View(
-        reading.film,
-        alt="The chest film with the chosen map over it",
-        title="Film with map",
-        strength_hw=small.heat(name) / reading.map_scale,
-    )
+    painted = mapped(reading, name, "Film with map")
     viewer.show(viewer.View(reading.film, title="Film"), painted, key=f"{key}_viewer")
     st.caption(
         "From weak (dark) to strong (bright) evidence, on one scale for every film of this network: where "
         f"evidence is weak, the film stays unpainted. {_extent(strength_hw)}  \n"
         f":material/info: {notices.MAP}"
+    )
+
+
+def mapped(reading: Reading, name: str, title: str) -> viewer.View:
+    """Return the film with a map over it, for the viewer."""
+    small = replace(reading, film=loaders.shown(reading.film, MAP_SIDE))
+    return viewer.View(
+        reading.film,
+        alt="The chest film with the chosen map over it",
+        title=title,
+        strength_hw=small.heat(name) / reading.map_scale,
     )
 
 
