@@ -159,9 +159,10 @@ def _onnx(graph: Graph, told: Mapping[str, str], checkpoint: str) -> bytes:
                 verbose=False,
             )
     except torch.onnx.errors.OnnxExporterError as error:
-        first = str(error).strip().partition("\n")[0]
+        # torch's own message is a page with colours; the class of its cause says what was met.
+        cause = type(error.__cause__ or error).__name__
         raise ExchangeError(
-            f"{checkpoint}: its {graph.name} graph cannot be written as ONNX ({first})"
+            f"{checkpoint}: its {graph.name} graph cannot be written as ONNX ({cause})"
         ) from None
     assert made is not None
     made.model.metadata_props.update(told)
