@@ -4,7 +4,7 @@ import pandas as pd
 import streamlit as st
 
 from timnet import plots
-from timnet.ui import checkpoints, frame, loaders, notices, panels, source
+from timnet.ui import checkpoints, comparison, frame, loaders, notices, panels, several, source
 
 frame.require()
 st.title("Read a film with a classifier")
@@ -17,14 +17,32 @@ if not classifiers:
     notices.no_classifier()
 
 with notices.sentences():
-    network = panels.choose(classifiers, "Classifier", "diagnose_network")
-    film = source.choose("diagnose").film
+    first, second = st.columns(2, gap="large")
+    with first:
+        network = panels.choose(classifiers, "Classifier", "diagnose_network")
+    with second:
+        beside = comparison.choose(classifiers, network, "diagnose_beside")
+    one, many = "One film", "Several films"
+    how = st.segmented_control("Read", [one, many], default=one, required=True, key="diagnose_how")
+    chosen = several.choose(network, "diagnose") if how == many else source.choose("diagnose")
+    film = chosen.film
     if film is None:
-        st.info("Next: give a film.", icon=":material/arrow_upward:")
+        if how == one:
+            st.info("Next: give a film.", icon=":material/arrow_upward:")
         st.stop()
     reading = loaders.reading(network, film)
 
 st.divider()
+if beside:
+    with notices.sentences():
+        comparison.show(reading, loaders.reading(beside, film), "diagnose")
+    panels.film_facts(film)
+    panels.exports(reading, st.session_state["diagnose_map"], "diagnose", network.card(), chosen.simulated)
+    st.caption(
+        "The downloads are the first classifier's; choose the other one as classifier to have its own."
+    )
+    st.stop()
+
 table = pd.DataFrame(reading.probabilities.items(), columns=["label", "probability"])
 chart, numbers = st.columns([3, 2], gap="large")
 chart.plotly_chart(
@@ -51,4 +69,4 @@ likeliest = sorted(reading.probabilities, key=lambda label: -reading.probabiliti
 names = {label: f"{label}: probability {reading.probabilities[label]:.3f}" for label in likeliest}
 panels.film_and_map(reading, names, "diagnose")
 panels.film_facts(film)
-panels.exports(reading, st.session_state["diagnose_map"], "diagnose")
+panels.exports(reading, st.session_state["diagnose_map"], "diagnose", network.card(), chosen.simulated)

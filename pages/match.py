@@ -93,4 +93,4 @@ with notices.sentences():
         standing.show(network, film, reading, findings, chosen, cohort)
         similar.show(network, film, findings, chosen, cohort)
 panels.film_facts(film)
-panels.exports(reading, st.session_state["match_map"], "match")
+panels.exports(reading, st.session_state["match_map"], "match", network.card(), chosen.simulated)

@@ -45,6 +45,15 @@ def test_bars_show_each_probability_and_labels_literally():
     assert list(bars.y) == ["Effusion", "&lt;b&gt;Mass&lt;/b&gt;"]
 
 
+def test_two_networks_bars_stand_beside_each_other_and_a_label_not_asked_for_has_none():
+    table = pd.DataFrame({"label": ["<b>A</b>", "B"], "One": [0.25, math.nan], "Two": [0.5, 1.0]})
+    figure = plots.compared(table)
+    assert [bar.name for bar in figure.data] == ["One", "Two"]
+    assert [list(bar.x) for bar in figure.data] == [[0.25, None], [0.5, 1.0]]
+    assert list(figure.data[0].y) == ["&lt;b&gt;A&lt;/b&gt;", "B"]
+    assert list(figure.data[0].text) == ["0.250", ""]
+
+
 def test_the_efficiency_figure_holds_means_intervals_and_draws():
     points = pd.DataFrame(
         [

@@ -40,9 +40,7 @@ class Scores(torch.nn.Module):
 def evaluate(scores, pairs, seed=0):
     chosen = list(range(len(pairs.row)))
     numbers = torch.arange(len(chosen)).float().unsqueeze(1)
-    table = recall.evaluate(
-        Scores(), torch.tensor(scores, dtype=torch.float), numbers, pairs, chosen, seed
-    )
+    table = recall.evaluate(Scores(), torch.tensor(scores, dtype=torch.float), numbers, pairs, chosen, seed)
     return {(row["label"], row["metric"]): row for row in table.to_dict("records")}
 
 

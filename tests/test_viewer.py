@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from timnet.cohorts import films
 from timnet.cohorts.films import Film, to_uint8
 from timnet.cohorts.records import Box
 from timnet.ui import loaders, viewer
@@ -23,7 +24,7 @@ def _film(rows: int = 40, columns: int = 30, seed: int = 0, **fields: Any) -> Fi
 
 
 def _sent(*views: View, longest: int = loaders.SHOWN) -> tuple[dict[str, Any], bytes]:
-    data = viewer.message(views, [loaders.smaller(view.film, longest) for view in views], None)
+    data = viewer.message(views, [films.smaller(view.film, longest) for view in views], None)
     start = 4 + int.from_bytes(data[:4], "little")
     return json.loads(data[4:start]), data[start:]
 

@@ -1,7 +1,7 @@
 """The command line: `python -m timnet COMMAND ...`, the same functions as the pages.
 
-match, diagnose, import SOURCE, embed, pretrain, evaluate, finetune, simulate, runs, run. Exit status 0,
-or 2 with one sentence on standard error for what cannot be done; never a traceback. `--json` prints one
+match, diagnose, import SOURCE, embed, pretrain, evaluate, finetune, export, simulate, runs, run. Exit
+status 0, or 2 with one sentence on standard error for what cannot be done; never a traceback. `--json` prints one
 object on standard output.
 """
 
@@ -115,6 +115,19 @@ def finetune(words: list[str]) -> None:
     _train(config.Finetune, words)
 
 
+def export(words: list[str]) -> None:
+    """Write a checkpoint as ONNX files for other software."""
+    asked = arguments.parse(arguments.Export, "export", words)
+    from timnet.model import exchange, weights
+
+    folder = weights.checkpoint_folder(asked.checkpoint)
+    if folder is None:
+        raise Refused(f"{Path(asked.checkpoint).name}: no checkpoint of that name or path")
+    differences = exchange.export(folder, asked.onnx)
+    lines = [f"{name}  differs from the network by {worst:.1g}" for name, worst in differences.items()]
+    _show({"checkpoint": folder.name, "differences": differences}, asked.json, [*lines, config.RESEARCH_USE])
+
+
 def simulate(words: list[str]) -> None:
     """Make simulated radiographs with findings and reports from one CT."""
     asked = arguments.parse(arguments.Simulate, "simulate", words)
@@ -162,6 +175,7 @@ COMMANDS: dict[str, Command] = {
     "pretrain": pretrain,
     "evaluate": evaluate,
     "finetune": finetune,
+    "export": export,
     "simulate": simulate,
     "runs": show_runs,
     "run": run,

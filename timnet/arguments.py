@@ -233,6 +233,18 @@ class Simulate:
 
 
 @dataclass(frozen=True)
+class Export:
+    """Write a checkpoint for other software."""
+
+    checkpoint: Annotated[str, tyro.conf.Positional]
+    """A checkpoint: folder, or name under checkpoints/."""
+    onnx: Path
+    """Folder for the ONNX files: classifier, or image, text and match."""
+    json: bool = False
+    """Print one JSON object."""
+
+
+@dataclass(frozen=True)
 class Runs:
     """List the runs under checkpoints/, newest first."""
 

@@ -20,6 +20,10 @@ SHIPPED = "open-cxr"
 """The matching checkpoint that comes with timnet, by its name under checkpoints/."""
 
 RESEARCH_USE = "Research use only. Not a medical device, never a diagnosis."
+MAP_LIMITS = (
+    "The map shows what moved the score. It is not a localisation of disease and falls short of a "
+    "radiologist's eye."
+)
 
 Precision = Literal["auto", "fp32", "bf16"]
 _STRICT = ConfigDict(extra="forbid")

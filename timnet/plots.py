@@ -119,6 +119,38 @@ def standing(others: Sequence[float], own: float) -> go.Figure:
     return figure
 
 
+def compared(table: pd.DataFrame) -> go.Figure:
+    """Draw two bars a label, one a network; a label that a network was not asked for has none.
+
+    Args:
+        table: its columns are label, then one of probabilities a network, named as the legend names it.
+    """
+    figure = go.Figure()
+    for name, colour in zip(table.columns[1:3], (ACCENT, KNOWN["imagenet"]), strict=True):
+        values = [None if pd.isna(value) else value for value in table[name]]
+        figure.add_bar(
+            x=values,
+            y=[_literal(label) for label in table["label"]],
+            name=_literal(name),
+            orientation="h",
+            marker_color=colour,
+            text=["" if value is None else f"{value:.3f}" for value in values],
+            textposition="outside",
+            cliponaxis=False,
+            hovertemplate="%{y}: %{x:.3f}<extra>%{fullData.name}</extra>",
+        )
+    figure.add_vline(x=0.5, line_dash="dot", line_color=KNOWN["base"])
+    figure.update_layout(
+        height=120 + 46 * len(table),
+        margin={**_MARGIN, "r": 48},
+        bargap=0.3,
+        legend={"orientation": "h", "y": 1.02, "yanchor": "bottom", "x": 0, "traceorder": "normal"},
+    )
+    figure.update_xaxes(range=[0, 1], title="Probability")
+    figure.update_yaxes(autorange="reversed", automargin=True)
+    return figure
+
+
 def prevalence(labels: Mapping[str, LabelCount]) -> go.Figure:
     """Draw one bar a label: the share of studies in which it is present, of those where it is known."""
     known = {label: count.present + count.absent + count.uncertain for label, count in labels.items()}

@@ -52,6 +52,7 @@ class Reading:
     """What a checkpoint says of one film."""
 
     checkpoint: str
+    weights_sha256: str
     film: Film
     match: float | None
     """Probability that the findings belong to the film; None of a classifier."""
@@ -90,6 +91,7 @@ class Reading:
                 "sha256": self.film.sha256,
             },
             "checkpoint": self.checkpoint,
+            "weights_sha256": self.weights_sha256,
             "seconds": round(self.seconds, 3),
             "research_use": config.RESEARCH_USE,
         }
@@ -108,6 +110,7 @@ class Reader:
     """A loaded checkpoint; make one with `Reader.load`."""
 
     name: str
+    weights_sha256: str
     spec: weights.Spec
     _network: TIMNet | Classifier
     _encoder: TextEncoder | None
@@ -122,11 +125,11 @@ class Reader:
         folder = weights.checkpoint_folder(str(checkpoint))
         if folder is None:
             raise weights.CheckpointError(f"{Path(checkpoint).name}: no checkpoint of that name or path")
-        spec = weights.describe(folder)
+        spec, sha256 = weights.describe(folder), weights.weights_sha256(folder)
         if isinstance(spec, weights.ClassifierSpec):
-            return cls(folder.name, spec, weights.load_classifier(folder)[0], None)
+            return cls(folder.name, sha256, spec, weights.load_classifier(folder)[0], None)
         timnet, spec, encoder = weights.load_timnet(folder)
-        return cls(folder.name, spec, timnet, encoder)
+        return cls(folder.name, sha256, spec, timnet, encoder)
 
     def see(self, film: Film) -> Seen:
         """Take a film through the trunk, once for all that is asked about it."""
@@ -210,6 +213,7 @@ class Reader:
         maps = maps_1Lhw[0].float().numpy()
         reading = Reading(
             checkpoint=self.name,
+            weights_sha256=self.weights_sha256,
             film=seen.film,
             match=None,
             sentences=(),

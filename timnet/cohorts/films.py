@@ -15,7 +15,7 @@ import threading
 import warnings
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
@@ -182,6 +182,14 @@ def sniff(data: bytes) -> Kind | None:
 def to_uint8(px: np.ndarray) -> np.ndarray:
     """Round greys in [0, 1] to uint8 in 0..255; values outside are clipped."""
     return np.rint(np.clip(px, 0.0, 1.0) * 255.0).astype(np.uint8)
+
+
+def smaller(film: Film, longest: int) -> Film:
+    """Return a film at most so many pixels long, each the mean of those that it stands for."""
+    factor = min(longest / max(film.rows, film.columns), 1.0)
+    size = (max(1, round(film.columns * factor)), max(1, round(film.rows * factor)))
+    small = Image.fromarray(film.pixels).resize(size, Image.Resampling.BOX)
+    return replace(film, pixels=np.asarray(small))
 
 
 @dataclass(frozen=True)

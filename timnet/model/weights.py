@@ -125,6 +125,15 @@ def describe(folder: Path) -> Spec:
     return _spec(_description(folder), folder)
 
 
+def weights_sha256(folder: Path) -> str:
+    """Return the sha256 that a checkpoint's weights must have: what loading them proves.
+
+    Raises:
+        CheckpointError: no checkpoint there, or a description that is not one of ours.
+    """
+    return str(_description(folder).get("weights_sha256"))
+
+
 def load_timnet(folder: Path) -> tuple[TIMNet, TimnetSpec, encoders.TextEncoder]:
     """Load a TIMNet with the text encoder that it was trained with.
 

@@ -175,15 +175,7 @@ def shown(film: Film, longest: int = SHOWN) -> Film:
 
 @st.cache_resource(max_entries=8, scope="session", show_spinner=False)
 def _shown(sha256: str, longest: int, _film: Film) -> Film:
-    return smaller(_film, longest)
-
-
-def smaller(film: Film, longest: int) -> Film:
-    """Return a film at most so many pixels long, each the mean of those that it stands for."""
-    factor = min(longest / max(film.rows, film.columns), 1.0)
-    size = (max(1, round(film.columns * factor)), max(1, round(film.rows * factor)))
-    small = Image.fromarray(film.pixels).resize(size, Image.Resampling.BOX)
-    return replace(film, pixels=np.asarray(small))
+    return films.smaller(_film, longest)
 
 
 def png(pixels: np.ndarray) -> bytes:

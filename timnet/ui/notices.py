@@ -14,10 +14,7 @@ from timnet.cohorts.films import FilmError
 from timnet.cohorts.records import CohortError
 from timnet.training.runs import RunError
 
-MAP = (
-    "The map shows what moved the score. It is not a localisation of disease and falls short of a "
-    "radiologist's eye."
-)
+MAP = config.MAP_LIMITS
 
 _PUNCTUATION = re.compile(r"([!-/:-@\[-`{-~])")
 _OURS = (config.ConfigError, FilmError, CohortError, RunError)

@@ -104,7 +104,7 @@ def film_and_map(reading: Reading, names: Mapping[str, str], key: str) -> None:
     name = st.selectbox("Map of", options, format_func=lambda each: names[each], key=f"{key}_map")
     name = name if name in names else options[0]
     strength_hw = reading.maps[name] / reading.map_scale
-    view = painted(reading, name, "Film with map", "The chest film with the chosen map over it")
+    view = painted(reading, name, "Film with map")
     viewer.show(viewer.View(reading.film, title="Film"), view, key=f"{key}_viewer")
     st.caption(
         "From weak (dark) to strong (bright) evidence, on one scale for every film of this network: where "
@@ -113,7 +113,9 @@ def film_and_map(reading: Reading, names: Mapping[str, str], key: str) -> None:
     )
 
 
-def painted(reading: Reading, name: str, title: str, alt: str) -> viewer.View:
+def painted(
+    reading: Reading, name: str, title: str, alt: str = "The chest film with the chosen map over it"
+) -> viewer.View:
     """Return the film with one of a reading's maps over it."""
     small = replace(reading, film=loaders.shown(reading.film, MAP_SIDE))
     strength_hw = small.heat(name) / reading.map_scale
@@ -146,8 +148,8 @@ def film_facts(film: Film) -> None:
         st.text("\n".join(f"{name}: {value}" for name, value in facts.items()))
 
 
-def exports(reading: Reading, name: str, key: str) -> None:
-    """Offer the numbers and the painted film at full size."""
+def exports(reading: Reading, name: str, key: str, card: str | None = None, simulated: bool = False) -> None:
+    """Offer the numbers, the painted film at full size, and both on one page to print."""
     told = json.dumps(reading.as_dict(), indent=2) + "\n"
     stem = f"timnet-{reading.film.sha256[:12]}"
     with st.container(horizontal=True):
@@ -168,6 +170,24 @@ def exports(reading: Reading, name: str, key: str) -> None:
             key=f"{key}_png",
             on_click="ignore",
             icon=":material/download:",
+        )
+
+        def page() -> bytes:
+            from timnet import sheet  # its fonts take a second to import
+
+            return sheet.page(reading, name, card=card, simulated=simulated)
+
+        st.download_button(
+            "One page (PDF)",
+            page,
+            f"{stem}.pdf",
+            "application/pdf",
+            key=f"{key}_pdf",
+            on_click="ignore",
+            icon=":material/picture_as_pdf:",
+            help="Film, map, numbers, fingerprints and the findings' words; no file name and no DICOM tag. "
+            "Names, dates and numbers in the words are marked only where their form is known: read it "
+            "before you pass it on.",
         )
 
 

@@ -1,0 +1,230 @@
+"""Several films read by one classifier: which they are, how far it has come, their table, and the one opened.
+
+Owns the choice (many uploads, or what filters leave of a cohort), the answers of this visitor's session, and
+the table. A file that cannot be read is named in one sentence and the others go on. Answers hold no pixels:
+the film that is opened is read again.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+import pandas as pd
+import streamlit as st
+
+from timnet import config
+from timnet.cohorts.films import Film, FilmError
+from timnet.cohorts.queries import Filters
+from timnet.cohorts.records import CohortError
+from timnet.cohorts.store import Cohort
+from timnet.ui import demo, filters, loaders, notices, spreadsheet
+from timnet.ui.checkpoints import Checkpoint
+from timnet.ui.source import COHORT, UPLOAD, Chosen
+
+MOST = 500
+"""Films of a cohort at a time."""
+MOST_UPLOADS, MOST_MB = 50, 200
+_KEPT = 5000
+_NAMED = 8
+
+
+@dataclass(frozen=True)
+class Asked:
+    """A film that is to be read; `load` fetches it."""
+
+    key: str
+    """The same for the same film in one session."""
+    name: str
+    """What a reader knows it by: its file's name, or its study and number."""
+    load: Callable[[], Film]
+    simulated: bool = False
+
+
+@dataclass(frozen=True)
+class Told:
+    """What came of a film: probabilities and fingerprints, or why it was refused."""
+
+    sha256: str = ""
+    weights_sha256: str = ""
+    probabilities: Mapping[str, float] | None = None
+    refused: str = ""
+
+
+def choose(network: Checkpoint, key: str) -> Chosen:
+    """Ask for films, read them when told to, show their table; the film is the opened row's, or None."""
+    asked = _asked(key)
+    if not asked:
+        return Chosen(None)
+    answers = _answers(str(network.folder), network.stamp)
+    waiting = [each for each in asked if each.key not in answers]
+    if waiting:
+        words = f"Read {len(waiting)} film{'s' * (len(waiting) > 1)}"
+        place = st.empty()
+        if not place.button(words, key=f"{key}_read_all", type="primary", icon=":material/play_arrow:"):
+            return Chosen(None)
+        if len(answers) > _KEPT:
+            for key_gone in set(answers) - {each.key for each in asked}:
+                del answers[key_gone]
+        with place:
+            _read(network, waiting, answers)
+    told = [answers[each.key] for each in asked]
+    refused = [each.refused for each in told if each.refused]
+    for sentence in refused[:_NAMED]:
+        st.warning(notices.plain(sentence), icon=":material/block:")
+    if len(refused) > _NAMED:
+        st.caption(f"{len(refused) - _NAMED} more could not be read: the table's last column names each.")
+    opened = _table(asked, told, network, key)
+    if opened is None:
+        return Chosen(None)
+    st.text(f"Opened: {opened.name}")
+    return Chosen(opened.load(), simulated=opened.simulated)
+
+
+def table(asked: Sequence[Asked], told: Sequence[Told], labels: Sequence[str], network: str) -> pd.DataFrame:
+    """Return one row a film: its name, a probability a label, why it was refused, and all fingerprints."""
+    first: dict[str, list[object]] = {"film": [each.name for each in asked]}
+    last: dict[str, list[object]] = {
+        "refused": [each.refused for each in told],
+        "film sha256": [each.sha256 for each in told],
+        "network": [network] * len(told),
+        "weights sha256": [each.weights_sha256 for each in told],
+        "note": [config.RESEARCH_USE] * len(told),
+    }
+    # A label of the name of another column keeps both.
+    names = {label: f"label {label}" if label in first | last else label for label in labels}
+    columns = {
+        name: [(each.probabilities or {}).get(label, math.nan) for each in told]
+        for label, name in names.items()
+    }
+    return pd.DataFrame(first | columns | last)
+
+
+@st.cache_resource(max_entries=2, scope="session", show_spinner=False)
+def _answers(folder: str, stamp: int) -> dict[str, Told]:
+    """Return what a classifier has said of films in this session; what was broken off goes on from it."""
+    return {}
+
+
+def _asked(key: str) -> list[Asked]:
+    names = demo.cohorts()
+    source = UPLOAD
+    if names:
+        source = st.segmented_control(
+            "Films", [UPLOAD, COHORT], default=UPLOAD, required=True, key=f"{key}_from"
+        )
+    if source == UPLOAD:
+        return _uploads(key)
+    with st.container(horizontal=True, vertical_alignment="bottom"):
+        name = st.selectbox("Cohort", names, key=f"{key}_films_cohort", width=150)
+        cohort = loaders.cohort(name)
+        wanted = filters.choose(cohort)
+    return _of_cohort(cohort, wanted)
+
+
+def _uploads(key: str) -> list[Asked]:
+    files = st.file_uploader(
+        "Chest films",
+        key=f"{key}_uploads",
+        accept_multiple_files=True,
+        help=f"PNG, JPEG or DICOM, up to {MOST_UPLOADS} files and {MOST_MB} MB together. They stay in this "
+        "computer's memory and are not saved.",
+    )
+    if len(files) > MOST_UPLOADS or sum(file.size for file in files) > MOST_MB * 2**20:
+        size = sum(file.size for file in files) / 2**20
+        notices.refused(
+            f"uploads: expected at most {MOST_UPLOADS} files of {MOST_MB} MB together, got {len(files)} "
+            f"of {size:.0f} MB; films on this computer's disk are better imported as a cohort"
+        )
+    if not files:
+        st.info("Next: give films.", icon=":material/arrow_upward:")
+    return [
+        Asked(file.file_id, file.name, lambda file=file: loaders.uploaded(file.getvalue(), file.name))  # type: ignore[misc]
+        for file in files
+    ]
+
+
+def _of_cohort(cohort: Cohort, wanted: Filters) -> list[Asked]:
+    found = loaders.count(cohort, wanted)
+    studies = cohort.studies(**wanted, limit=MOST)["study"]
+    films = cohort.films()
+    films = films[films["study"].isin(studies)]
+    frontal = films[films["view"].fillna("").str.upper() != "LATERAL"]
+    first = frontal[:MOST]
+    told = f"{found:,} studies; {len(first):,} films of them are read here, lateral ones left out."
+    if found > MOST or len(frontal) > MOST:
+        told += f" At most {MOST} at a time: narrow down by the filters."
+    st.caption(told)
+    if not len(first):
+        st.info("No film fits. Use fewer words or another filter.", icon=":material/search_off:")
+    simulated = demo.simulated(cohort)
+    if simulated:
+        demo.badge()
+    return [
+        Asked(
+            f"{cohort.folder} {cohort.identity} {film}",
+            f"{study}, film {film}",
+            lambda film=film, view=view: loaders.cohort_film(cohort, film, view),  # type: ignore[misc]
+            simulated,
+        )
+        for film, study, view in zip(
+            first["film"].tolist(), first["study"], first["view"].fillna(""), strict=True
+        )
+    ]
+
+
+def _read(network: Checkpoint, waiting: Sequence[Asked], answers: dict[str, Told]) -> None:
+    """Read films one by one; what is done stays done when the page is left meanwhile."""
+    bar = st.progress(0.0, "Loading the network …")
+    reader = loaders.reader(str(network.folder), network.stamp)
+    for done, each in enumerate(waiting):
+        bar.progress(done / len(waiting), f"Film {done + 1} of {len(waiting)} …")
+        try:
+            reading = reader.read(each.load())
+        except (FilmError, CohortError) as error:
+            answers[each.key] = Told(refused=str(error))
+        else:
+            answers[each.key] = Told(reading.film.sha256, reading.weights_sha256, reading.probabilities)
+    bar.empty()
+
+
+def _table(asked: Sequence[Asked], told: Sequence[Told], network: Checkpoint, key: str) -> Asked | None:
+    """Show the table and return the film whose row is open: at first the first that could be read."""
+    whole = table(asked, told, network.labels, network.name)
+    readable = [row for row, each in enumerate(told) if each.probabilities is not None]
+    labels = [name for name in whole.columns if pd.api.types.is_float_dtype(whole[name])]
+    rows = st.dataframe(
+        whole,
+        hide_index=True,
+        column_order=["film", *(["refused"] if len(readable) < len(told) else []), *labels],
+        key=f"{key}_films",
+        on_select="rerun",
+        selection_mode="single-row-required",
+        selection_default={"selection": {"rows": readable[:1] or [0]}},
+        alt="Films that were read, one row a film, with the probability of each label",
+        column_config={
+            "film": st.column_config.TextColumn("Film", pinned=True),
+            "refused": st.column_config.TextColumn("Why it was not read"),
+            **{name: st.column_config.NumberColumn(format="%.3f") for name in labels},
+        },
+    ).selection.rows
+    with st.container(horizontal=True, vertical_alignment="center"):
+        st.download_button(
+            "Table (CSV)",
+            lambda: spreadsheet.safe_csv(whole),
+            "timnet-diagnose.csv",
+            "text/csv",
+            key=f"{key}_films_csv",
+            on_click="ignore",
+            icon=":material/download:",
+        )
+        st.caption(
+            f"{len(readable)} of {len(told)} films read. Choose a row to see its film and maps below; click "
+            "a heading to sort. The CSV names each film as its file was named."
+        )
+    row = rows[0] if rows and rows[0] < len(asked) else (readable or [0])[0]
+    if row not in readable:
+        st.info("This film could not be read: choose another row.", icon=":material/block:")
+        return None
+    return asked[row]
