@@ -5,7 +5,7 @@ import streamlit as st
 from timnet import config, plots
 from timnet.evaluation.efficiency import FRACTIONS
 from timnet.training import runs, worker
-from timnet.ui import checkpoints, demo, frame, loaders, notices, panels
+from timnet.ui import appraisals, checkpoints, demo, frame, loaders, notices, panels
 
 frame.require()
 st.title("Fine-tune a classifier")
@@ -112,6 +112,7 @@ with notices.sentences():
             panels.run_end(state)
             # A classifier has a point on a curve; a matching network has not.
             if state.name == "done" and isinstance(state.settings, config.Finetune):
+                appraisals.show(state.folder, runs.result(state.folder))
                 with st.container(horizontal=True):
                     st.page_link(
                         "pages/efficiency.py",

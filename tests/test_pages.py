@@ -15,7 +15,11 @@ from PIL import Image
 from streamlit.testing.v1 import AppTest
 
 from timnet import config
+from timnet.cohorts import tasks
 from timnet.cohorts.films import read_film
+from timnet.cohorts.store import Cohort
+from timnet.evaluation import appraisal, predictions
+from timnet.evaluation.predictions import Predictions
 from timnet.reader import Reader
 from timnet.training import events, runs, worker
 from timnet.ui import notices, spreadsheet
@@ -261,6 +265,63 @@ def test_finished_runs_are_points_of_a_curve(
     assert app.get("plotly_chart")
     page = open_page("fine_tune")
     assert not page.exception and page.success
+
+
+def _keep(folder: Path, cohort: Cohort, validation: bool = True, label: str = "Opacity") -> Predictions:
+    """Leave a run's predictions of a cohort's films, right more often than not."""
+    films = cohort.films()
+    heldout = np.flatnonzero(films["split"].isin(["test", "val"] if validation else ["test"]))
+    truth = tasks.targets(cohort, label).y_NL[heldout].astype(float)
+    noise = np.random.default_rng(len(folder.name)).normal(size=truth.shape)
+    kept = Predictions(
+        cohort.fingerprint,
+        (label,),
+        heldout,
+        (films["split"] == "val").to_numpy()[heldout],
+        truth,
+        2 * truth - 1 + noise,
+    )
+    (folder / predictions.FILE).write_bytes(kept.to_bytes())
+    return kept
+
+
+def test_a_finished_run_is_judged_from_what_it_kept(
+    open_page: Open, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, cohort_folder: Path
+) -> None:
+    monkeypatch.setenv("TIMNET_CHECKPOINTS", str(tmp_path))
+    _finished(tmp_path, 0, 0.8)
+    (folder,) = tmp_path.iterdir()
+    kept = _keep(folder, Cohort.open(cohort_folder))
+    judged = appraisal.of(kept, "Opacity")
+    app = open_page("fine_tune")
+    assert not app.exception and not app.error
+    tabs = [tab.label for tab in app.tabs]
+    assert tabs == ["How good", "Yes or no", "Curves", "Can its numbers be trusted?"]
+    said = " ".join(element.value for element in app.markdown)
+    assert judged.chosen and f"**Yes from {judged.chosen.threshold:.3g} on.**" in said
+    for decision in (judged.chosen, judged.half):
+        assert f"finds {decision.hits} and misses **{decision.misses}**" in said
+    counts = app.dataframe[2].value
+    assert counts["Called positive"].tolist()[:2] == [judged.chosen.hits, judged.chosen.alarms]
+    assert f"{judged.area.low:.3f} to {judged.area.high:.3f}" in " ".join(c.value for c in app.caption)
+    assert f"temperature {judged.temperature:.2f}" in said
+    assert len(app.get("plotly_chart")) >= 3
+
+
+def test_without_validation_films_the_page_says_so_and_shows_the_usual_threshold(
+    open_page: Open, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, cohort_folder: Path
+) -> None:
+    monkeypatch.setenv("TIMNET_CHECKPOINTS", str(tmp_path))
+    _finished(tmp_path, 0, 0.8)
+    (folder,) = tmp_path.iterdir()
+    _keep(folder, Cohort.open(cohort_folder), validation=False)
+    app = open_page("fine_tune")
+    assert not app.exception and len(app.dataframe[1].value) == 1
+    assert sum("no validation films" in info.value for info in app.info) == 2
+    (folder / predictions.FILE).write_bytes(b"damaged")
+    app = open_page("fine_tune")
+    assert not app.exception and "cannot be read" in app.warning[0].value
+    assert app.dataframe[0].value["value"].tolist() == [0.8]
 
 
 def test_two_starts_with_the_same_draws_say_what_is_saved_and_how_many_labels_a_goal_needs(

@@ -19,7 +19,7 @@ from torch import Tensor, nn
 
 from timnet import config
 from timnet.cohorts import splits, store, tasks
-from timnet.evaluation import cam, metrics, predictions
+from timnet.evaluation import appraisal, cam, metrics, predictions
 from timnet.model import initialisation, weights
 from timnet.training import augment, batches, devices, loop, objectives, snapshots
 from timnet.training.events import Events
@@ -131,6 +131,7 @@ def train(settings: config.Finetune, folder: Path, events: Events) -> dict[str, 
     weights.save_checkpoint(folder, classifier, spec)
     return {
         "test": metrics.records(tested),
+        "appraisal": [appraisal.of(kept, label).as_dict() for label in targets.labels],
         "films": len(drawn),
         "positives": {
             label: int((targets.y_NL[drawn, i] == 1).sum()) for i, label in enumerate(targets.labels)

@@ -213,7 +213,6 @@ def run_end(state: runs.State) -> None:
                 f"tested on {told['films_test']} films never trained on.",
                 icon=":material/check_circle:",
             )
-            results(told["test"], key="ft_result")
         else:
             st.success("Done.", icon=":material/check_circle:")
     elif state.name == "cancelled":
