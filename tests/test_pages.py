@@ -18,7 +18,7 @@ from timnet import config
 from timnet.cohorts import tasks
 from timnet.cohorts.films import read_film
 from timnet.cohorts.store import Cohort
-from timnet.evaluation import appraisal, predictions
+from timnet.evaluation import appraisal, draws, predictions
 from timnet.evaluation.predictions import Predictions
 from timnet.reader import Reader
 from timnet.training import events, runs, worker
@@ -342,6 +342,32 @@ def test_two_starts_with_the_same_draws_say_what_is_saved_and_how_many_labels_a_
     assert "**random start**: about **" in said and "timnet**: the curve does not rise" in said
     films = int(said.split("about **")[1].split(" films")[0].replace(",", ""))
     assert 135 < films < 150
+
+
+def test_intervals_cover_the_test_patients_where_runs_keep_predictions_and_the_page_says_which(
+    open_page: Open, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, cohort_folder: Path
+) -> None:
+    monkeypatch.setenv("TIMNET_CHECKPOINTS", str(tmp_path))
+    cohort = Cohort.open(cohort_folder)
+    for seed in (0, 1, 2):
+        _finished(tmp_path, seed, 0.8)
+        _finished(tmp_path, seed, 0.8, start="timnet")
+    alone = open_page("efficiency")
+    assert any("Student's over the draws alone" in caption.value for caption in alone.caption)
+    assert set(alone.dataframe[0].value["interval"]) == {"draws"}
+    kept = {folder: _keep(folder, cohort, label="Opacity") for folder in tmp_path.iterdir()}
+    app = open_page("efficiency")
+    assert not app.exception and not app.error
+    said = [caption.value for caption in app.caption if "hierarchical bootstrap" in caption.value]
+    assert len(said) == 2
+    table = app.dataframe[0].value.set_index("initialisation")
+    for start, shown in (("base", "random start"), ("timnet", "timnet")):
+        runs_of = [kept[folder].part("test") for folder in sorted(kept) if f"-{start}-" in folder.name]
+        found = draws.of_runs(runs_of, runs_of[0].patients(cohort), "Opacity", "auROC")
+        # Three draws of 0.8 have no spread: all of the interval is the patients'.
+        assert table.loc[shown, "low"] == pytest.approx(min(0.8, found.low))
+        assert table.loc[shown, "high"] == pytest.approx(max(0.8, found.high))
+        assert table.loc[shown, "interval"] == "draws and patients"
 
 
 def test_the_reason_of_a_failed_run_is_text(
