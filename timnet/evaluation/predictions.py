@@ -14,13 +14,15 @@ import zipfile
 import zlib
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import special
 
 from timnet.cohorts.records import CohortError
-from timnet.cohorts.store import Cohort
+
+if TYPE_CHECKING:
+    from timnet.cohorts.store import Cohort
 
 FILE = "predictions.npz"
 VALIDATION, TEST = "validation", "test"
@@ -55,6 +57,9 @@ class Predictions:
     @property
     def p_NL(self) -> NDArray[np.float64]:
         """Return the probabilities, as the run's own metrics took them."""
+        # SciPy takes longer to import than the command line needs to start.
+        from scipy import special
+
         return np.asarray(special.expit(self.logit_NL), float)
 
     def part(self, name: str) -> Predictions:
