@@ -4,7 +4,7 @@ import streamlit as st
 
 from timnet import plots
 from timnet.evaluation import efficiency
-from timnet.ui import answers, bands, frame, loaders, notices, spreadsheet
+from timnet.ui import answers, bands, frame, loaders, missing, notices, spreadsheet
 
 frame.require()
 st.title("Label efficiency")
@@ -91,6 +91,8 @@ st.download_button(
     on_click="ignore",
     icon=":material/download:",
 )
+
+missing.ask(points)
 
 st.subheader("What does a start save?")
 answers.saved(points, cohort, label, metric)

@@ -14,14 +14,14 @@ import pytest
 from PIL import Image
 from streamlit.testing.v1 import AppTest
 
-from timnet import config
+from timnet import arguments, config
 from timnet.cohorts import tasks
 from timnet.cohorts.films import read_film
 from timnet.cohorts.store import Cohort
 from timnet.evaluation import appraisal, draws, predictions
 from timnet.evaluation.predictions import Predictions
 from timnet.reader import Reader
-from timnet.training import events, runs, worker
+from timnet.training import curve, events, runs, worker
 from timnet.ui import notices, spreadsheet
 
 PAGES = ("match", "diagnose", "explore", "fine_tune", "efficiency")
@@ -223,6 +223,23 @@ def test_each_share_of_the_labels_tells_its_films_and_outlives_another_task(open
     assert box.value == 0.2 and f"20 % · {fewer}" in box.options
 
 
+def test_what_uncertain_labels_count_as_is_asked_only_where_there_are_any(
+    open_page: Open, workers: list[list[str]], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("TIMNET_CHECKPOINTS", str(tmp_path))
+    app = open_page("fine_tune")
+    app.selectbox(key="ft_task").select("Opacity").run()
+    assert not any(box.key == "ft_uncertain" for box in app.selectbox)
+    app.selectbox(key="ft_task").select("Left opacity").run()
+    fewer = int(_texts(app).split(" of ", 1)[1].split(" ")[0])
+    app.selectbox(key="ft_uncertain").select("ones").run()
+    assert int(_texts(app).split(" of ", 1)[1].split(" ")[0]) > fewer
+    app.button(key="ft_start").click().run()
+    (folder,) = [path.parent for path in tmp_path.glob("*/config.json")]
+    started = runs.settings(folder)
+    assert not app.exception and isinstance(started, config.Finetune) and started.uncertain == "ones"
+
+
 def test_stop_asks_the_run_to_stop(
     open_page: Open, workers: list[list[str]], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
@@ -368,6 +385,42 @@ def test_intervals_cover_the_test_patients_where_runs_keep_predictions_and_the_p
         assert table.loc[shown, "low"] == pytest.approx(min(0.8, found.low))
         assert table.loc[shown, "high"] == pytest.approx(max(0.8, found.high))
         assert table.loc[shown, "interval"] == "draws and patients"
+
+
+def test_the_missing_points_of_a_curve_are_counted_timed_and_started_once(
+    open_page: Open, workers: list[list[str]], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("TIMNET_CHECKPOINTS", str(tmp_path))
+    for seed, fraction in ((0, 0.1), (1, 0.1), (0, 0.2)):
+        _finished(tmp_path, seed, 0.7, fraction)
+    app = open_page("efficiency")
+    said = " ".join(element.value for element in app.markdown)
+    assert not app.exception and "**1 of 4 points are missing.**" in said and "not known" in said
+    # A run of the same kind that says how long it took: 2 s a step, 10 s around its 21 steps.
+    timed = next(tmp_path.glob("*10pct-s1-*"))
+    told: list[dict[str, object]] = [{"event": "started", "seconds": 0}]
+    told += [{"event": "step", "step": step, "seconds": 5 + 2 * step} for step in range(1, 22)]
+    told += [{"event": "done", "seconds": 50}]
+    (timed / events.EVENTS).write_text("".join(json.dumps(event) + "\n" for event in told))
+    app = open_page("efficiency")
+    said = " ".join(element.value for element in app.markdown)
+    # 20 % of 84 films are 17, one whole batch of 16: 100 steps.
+    assert "They take about **4 min**, at the pace of the last run" in said
+    app.number_input(key="eff_draws").set_value(3).run()
+    assert "**3 of 6 points are missing.**" in " ".join(element.value for element in app.markdown)
+    app.button(key="eff_start").click().run()
+    assert not app.exception and not app.error
+    (command,) = workers
+    words = command[command.index("curve") + 1 :]
+    grid, *_ = arguments.grid(words)
+    assert (grid.fractions, grid.seeds, grid.initialisations) == ((0.1, 0.2), 3, ("base",))
+    assert grid.shared == config.Finetune(cohort="synthetic", task="Opacity")
+    # Another tab finds it at work, and whoever asks once more starts nothing.
+    app = open_page("efficiency")
+    app.number_input(key="eff_draws").set_value(3).run()
+    assert not any(button.key == "eff_start" for button in app.button) and app.button(key="eff_stop")
+    curve.start(grid, tmp_path)
+    assert len(workers) == 1
 
 
 def test_the_reason_of_a_failed_run_is_text(

@@ -47,7 +47,7 @@ def test_a_run_just_submitted_is_queued_and_one_never_started_is_lost(folder):
 
 
 def test_a_worker_that_starts_while_somebody_asks_is_not_taken_for_lost(folder, monkeypatch):
-    real = runs._held
+    real = runs.is_held
 
     def starts_just_after(lock):
         held = real(lock)
@@ -57,7 +57,7 @@ def test_a_worker_that_starts_while_somebody_asks_is_not_taken_for_lost(folder, 
         os.utime(folder / events.EVENTS, (later, later))
         return held
 
-    monkeypatch.setattr(runs, "_held", starts_just_after)
+    monkeypatch.setattr(runs, "is_held", starts_just_after)
     assert runs.state(folder).name == "queued"
 
 

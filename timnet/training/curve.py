@@ -11,6 +11,9 @@ import hashlib
 import io
 import json
 import os
+import subprocess
+import sys
+import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -153,6 +156,46 @@ def alone(grid: Grid, root: Path) -> Iterator[None]:
         yield
 
 
+def start(grid: Grid, root: Path) -> None:
+    """Start a grid in a process of its own, unless it is at work."""
+    (root / GRIDS).mkdir(parents=True, exist_ok=True)
+    with FileLock(root / worker.SUBMITTING):
+        if at_work(grid, root):
+            return
+        with _log(grid, root).open("wb") as log:
+            # Pages stay quick while it works.
+            process = subprocess.Popen(
+                ["nice", "-n", "5", sys.executable, "-m", "timnet", *grid.words()],
+                cwd=config.REPOSITORY,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+            )
+    # Somebody has to take a finished child off the system's list; the grid itself needs no watching.
+    threading.Thread(target=process.wait, daemon=True).start()
+
+
+def at_work(grid: Grid, root: Path) -> bool:
+    """Say whether a process is at a grid, or was started a moment ago and has said nothing yet."""
+    if runs.is_held(root / GRIDS / f"{grid.name}.lock"):
+        return True
+    try:
+        told = _log(grid, root).stat()
+    except FileNotFoundError:
+        return False
+    return not told.st_size and time.time() - told.st_mtime < runs.STARTING_SECONDS
+
+
+def last_words(grid: Grid, root: Path) -> str:
+    """Return the last line that a started grid has printed; empty where there is none."""
+    try:
+        lines = _log(grid, root).read_text(encoding="utf-8", errors="replace").splitlines()
+    except FileNotFoundError:
+        return ""
+    return lines[-1] if lines else ""
+
+
 def missing(asked: Sequence[config.Finetune], root: Path) -> list[config.Finetune]:
     """Return the settings whose run is not done."""
     return [each for each in asked if not _done(root / runs.folder_name(each))]
@@ -246,6 +289,10 @@ class _Listener:
         if at_step:
             mine = event["eta_seconds"]
         return float(mine + sum(known.seconds(steps) for steps in self._ahead))
+
+
+def _log(grid: Grid, root: Path) -> Path:
+    return root / GRIDS / f"{grid.name}.log"
 
 
 def _claim(waiting: list[config.Finetune], root: Path) -> config.Finetune | None:

@@ -110,7 +110,7 @@ def state(folder: Path) -> State:
     if not ended:
         # In this order: a worker has its lock before its first event, and writes its end before it lets go.
         recorded, untold = _records(folder), _untold(folder, created)
-        held, ended = _held(folder / LOCK), _ended(folder)
+        held, ended = is_held(folder / LOCK), _ended(folder)
     last: Event = next((e for e in reversed(recorded) if e["event"] in ("step", "phase")), {})
     if ended:
         name, reason = ended
@@ -306,7 +306,7 @@ def _records(folder: Path) -> tuple[Event, ...]:
     return records
 
 
-def _held(lock: Path) -> bool:
+def is_held(lock: Path) -> bool:
     """Say whether a worker holds the lock; askers share it among themselves."""
     try:
         with lock.open("rb") as file:
