@@ -50,8 +50,9 @@ def main() -> None:
         if failed:
             raise SystemExit(f"{failed[0].folder.name}: {failed[0].reason}")
         found: dict[str, list[dict[str, float]]] = {start: [] for start in words.starts}
+        folders = curve.finished(asked, config.checkpoints())
         for settings in asked:
-            found[settings.initialisation].append(measured(settings))
+            found[settings.initialisation].append(measured(folders[settings]))
         for told in compared(words.starts, found, fraction):
             print(told, flush=True)
 
@@ -64,9 +65,9 @@ def trained(settings: config.Run, folder: Path, events: Events) -> dict[str, Any
     return finetune.train(settings, folder, events)
 
 
-def measured(settings: config.Finetune) -> dict[str, float]:
+def measured(folder: Path) -> dict[str, float]:
     """Return the test metrics of a run that is done."""
-    rows: list[dict[str, Any]] = runs.result(config.checkpoints() / runs.folder_name(settings))["test"]
+    rows: list[dict[str, Any]] = runs.result(folder)["test"]
     return {row["metric"]: row["value"] for row in rows if row["metric"] in METRICS}
 
 

@@ -66,6 +66,15 @@ def test_a_grid_does_what_is_missing_and_nothing_twice(grid, tmp_path):
     assert len(done) == 8 and not curve.missing(grid.settings(), tmp_path)
 
 
+def test_a_run_with_a_name_of_its_own_counts_as_done(grid, tmp_path):
+    done: list[config.Finetune] = []
+    worker.prepare(grid.settings()[0], tmp_path / "mine")
+    worker.work(tmp_path / "mine", trainer(done))
+    curve.complete(grid.settings(), tmp_path, trainer(done))
+    assert done == grid.settings()
+    assert "mine" in set(curve.table(grid.settings(), tmp_path)["run"])
+
+
 def test_a_stopped_run_stops_the_grid_which_goes_on_later(grid, tmp_path):
     done: list[config.Finetune] = []
     left = iter([None, None, Cancelled()])

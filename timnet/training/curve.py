@@ -197,8 +197,21 @@ def last_words(grid: Grid, root: Path) -> str:
 
 
 def missing(asked: Sequence[config.Finetune], root: Path) -> list[config.Finetune]:
-    """Return the settings whose run is not done."""
-    return [each for each in asked if not _done(root / runs.folder_name(each))]
+    """Return the settings of which no run is done."""
+    done = finished(asked, root)
+    return [each for each in asked if each not in done]
+
+
+def finished(asked: Sequence[config.Finetune], root: Path) -> dict[config.Finetune, Path]:
+    """Return the folders of the runs that are done, also of those that were given a name of their own."""
+    wanted = set(asked)
+    done = {
+        state.settings: state.folder
+        for state in runs.all_runs(root)
+        if isinstance(state.settings, config.Finetune) and state.settings in wanted and state.name == "done"
+    }
+    own = {each: root / runs.folder_name(each) for each in done}
+    return {each: own[each] if _done(own[each]) else folder for each, folder in done.items()}
 
 
 def seconds(asked: Sequence[config.Finetune], root: Path) -> tuple[float, int] | None:
@@ -216,7 +229,7 @@ def seconds(asked: Sequence[config.Finetune], root: Path) -> tuple[float, int] |
 
 def table(asked: Sequence[config.Finetune], root: Path) -> pd.DataFrame:
     """Return what the runs that are done have measured: COLUMNS, one row a run, label and metric."""
-    names = {runs.folder_name(each) for each in asked}
+    names = {folder.name for folder in finished(asked, root).values()}
     points = runs.points(root)
     if points.empty:
         return pd.DataFrame(columns=list(COLUMNS))

@@ -33,9 +33,8 @@ def ask(points: pd.DataFrame) -> None:
         grid = _grid(points, root)
         if grid is None:
             return
-        states = {state.settings: state for state in runs.all_runs(root)}
         asked = grid.settings()
-        left = [each for each in asked if each not in states or states[each].name != "done"]
+        left = curve.missing(asked, root)
         if curve.at_work(grid, root):
             _follow(grid, root, len(asked) - len(left))
             return
@@ -109,7 +108,7 @@ def _follow(grid: Grid, root: Path, done: int) -> None:
     @st.fragment(run_every=2.0)
     def follow() -> None:
         states = [state for state in runs.all_runs(root) if state.settings in asked]
-        now = sum(state.name == "done" for state in states)
+        now = len({state.settings for state in states if state.name == "done"})
         working: State | None = next((state for state in states if state.name == "running"), None)
         if now != done or not curve.at_work(grid, root):
             st.rerun()
