@@ -22,7 +22,8 @@ sys.path.insert(0, str(ROOT))
 
 from timnet import config  # noqa: E402
 from timnet.progress import ProgressLine  # noqa: E402
-from timnet.training import runs, worker  # noqa: E402
+from timnet.training import curve, runs  # noqa: E402
+from timnet.training.events import Events  # noqa: E402
 
 METRICS = ("auROC", "ACC", "AP")
 
@@ -39,37 +40,33 @@ def main() -> None:
     asked.add_argument("--epochs", nargs="+", type=int, default=[100], help="one, or one a fraction")
     words = asked.parse_args()
     epochs = words.epochs * len(words.fractions) if len(words.epochs) == 1 else words.epochs
+    line = ProgressLine("")
     for fraction, passes in zip(words.fractions, epochs, strict=True):
-        found: dict[str, list[dict[str, float]]] = {start: [] for start in words.starts}
+        shared = config.Finetune(cohort=words.cohort, task=words.task, side=words.side, epochs=passes)
         # Draw by draw, so that a run that is cut short has compared all starts.
-        for seed in range(words.draws):
-            for start in words.starts:
-                settings = config.Finetune(
-                    cohort=words.cohort,
-                    task=words.task,
-                    initialisation=start,
-                    fraction=fraction,
-                    seed=seed,
-                    side=words.side,
-                    epochs=passes,
-                )
-                found[start].append(measured(settings))
-        for line in compared(words.starts, found, fraction):
-            print(line, flush=True)
-
-
-def measured(settings: config.Finetune) -> dict[str, float]:
-    """Return the test metrics of a run, which is made if it is not there."""
-    folder = config.checkpoints() / runs.folder_name(settings)
-    if not (folder.is_dir() and runs.state(folder).name == "done"):
-        from timnet.training import finetune
-
-        line = ProgressLine("")
-        worker.prepare(settings, folder)
-        ended = worker.work(folder, finetune.train, line.event)  # type: ignore[arg-type]
+        asked = curve.Grid(shared, tuple(words.starts), (fraction,), words.draws).settings()
+        failed = curve.complete(asked, config.checkpoints(), trained, line.grid)
         line.end()
-        if ended.name != "done":
-            raise SystemExit(f"{folder.name}: {ended.reason}")
+        if failed:
+            raise SystemExit(f"{failed[0].folder.name}: {failed[0].reason}")
+        found: dict[str, list[dict[str, float]]] = {start: [] for start in words.starts}
+        folders = curve.finished(asked, config.checkpoints())
+        for settings in asked:
+            found[settings.initialisation].append(measured(folders[settings]))
+        for told in compared(words.starts, found, fraction):
+            print(told, flush=True)
+
+
+def trained(settings: config.Run, folder: Path, events: Events) -> dict[str, Any]:
+    """Fine-tune; torch is imported when the first run starts."""
+    from timnet.training import finetune
+
+    assert isinstance(settings, config.Finetune)
+    return finetune.train(settings, folder, events)
+
+
+def measured(folder: Path) -> dict[str, float]:
+    """Return the test metrics of a run that is done."""
     rows: list[dict[str, Any]] = runs.result(folder)["test"]
     return {row["metric"]: row["value"] for row in rows if row["metric"] in METRICS}
 

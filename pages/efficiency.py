@@ -4,7 +4,7 @@ import streamlit as st
 
 from timnet import plots
 from timnet.evaluation import efficiency
-from timnet.ui import answers, frame, loaders, notices, spreadsheet
+from timnet.ui import answers, bands, frame, loaders, missing, notices, spreadsheet
 
 frame.require()
 st.title("Label efficiency")
@@ -48,7 +48,7 @@ recipe = st.selectbox(
 )
 points = points[points["recipe"] == recipe]
 
-table = efficiency.curve(points)
+table, told = bands.means(efficiency.curve(points), points, cohort, label, metric)
 if table.empty:
     st.info(
         f"{metric} is undefined for every run here, for example because the test films are all of one class."
@@ -60,8 +60,8 @@ st.plotly_chart(
     alt=f"{metric} against the share of labels, one line an initialisation",
 )
 st.caption(
-    "Filled points are means over draws with their 95 % t-interval, which needs two draws or more; "
-    "open circles are single runs."
+    "Filled points are means over draws with their 95 % interval, which needs two draws or more; open "
+    f"circles are single runs. {told}"
 )
 st.dataframe(
     table.replace({"initialisation": plots.NAMES}),
@@ -79,6 +79,7 @@ st.dataframe(
             for key, title in {"mean": "Mean", "low": "95 % low", "high": "95 % high"}.items()
         },
         "draws": "Draws",
+        "interval": "Interval over",
     },
 )
 st.download_button(
@@ -91,7 +92,9 @@ st.download_button(
     icon=":material/download:",
 )
 
+missing.ask(points)
+
 st.subheader("What does a start save?")
-answers.saved(points, metric)
+answers.saved(points, cohort, label, metric)
 st.subheader("How many labels for a goal?")
 answers.labels_needed(points, metric)

@@ -3,9 +3,17 @@
 import streamlit as st
 
 from timnet import config, plots
+from timnet.cohorts import tasks
 from timnet.evaluation.efficiency import FRACTIONS
 from timnet.training import runs, worker
-from timnet.ui import checkpoints, demo, frame, loaders, notices, panels, pretraining
+from timnet.ui import appraisals, checkpoints, demo, frame, loaders, notices, panels, pretraining
+
+POLICIES: dict[tasks.Policy, str] = {
+    "ignore": "leave them out",
+    "zeros": "count them as absent",
+    "ones": "count them as present",
+    "per-label": "by label, as is usual for CheXpert",
+}
 
 frame.require()
 st.title("Fine-tune a classifier")
@@ -30,10 +38,10 @@ with notices.sentences():
         left, right = st.columns(2)
         name = left.selectbox("Cohort", names, key="ft_cohort", persist_state="session")
         cohort = loaders.cohort(name)
-        tasks = loaders.available_tasks(str(cohort.folder), cohort.identity, cohort)
-        if not tasks:
+        learnable = loaders.available_tasks(str(cohort.folder), cohort.identity, cohort)
+        if not learnable:
             notices.refused(f"{name} has no label with both present and absent films: nothing to learn from.")
-        task = right.selectbox("Task", tasks, key="ft_task", persist_state="session")
+        task = right.selectbox("Task", learnable, key="ft_task", persist_state="session")
         networks = [network.name for network in checkpoints.listed("timnet")]
         start = st.selectbox(
             "Start from",
@@ -43,7 +51,18 @@ with notices.sentences():
             persist_state="session",
             help="What the network knows before it sees a label.",
         )
-        sizes = loaders.sizes(str(cohort.folder), cohort.identity, task, cohort)
+        policy: tasks.Policy = "ignore"
+        doubtful = loaders.uncertain(str(cohort.folder), cohort.identity, task, cohort)
+        if doubtful:
+            policy = st.selectbox(
+                f"Labels that are called uncertain ({doubtful:,} training films)",
+                list(POLICIES),
+                format_func=POLICIES.get,
+                key="ft_uncertain",
+                persist_state="session",
+                help="For training alone: the test is always on the labels that are known.",
+            )
+        sizes = loaders.sizes(str(cohort.folder), cohort.identity, task, policy, cohort)
         fraction = st.pills(
             "Share of the labels, and how many films that is",
             FRACTIONS,
@@ -62,7 +81,7 @@ with notices.sentences():
             key="ft_seed",
             help="Which labels are drawn; repeat with other numbers.",
         )
-        share = loaders.share(str(cohort.folder), cohort.identity, task, fraction, seed, cohort)
+        share = loaders.share(str(cohort.folder), cohort.identity, task, fraction, seed, policy, cohort)
         st.text(
             f"{share.films:,} of {share.films_train:,} labelled training films are used; positive: "
             + ", ".join(f"{label} {count:,}" for label, count in share.positives.items())
@@ -88,7 +107,13 @@ with notices.sentences():
         numbers |= {"side": side, "epochs": epochs, "batch": batch}
         if st.button("Start", key="ft_start", type="primary", icon=":material/play_arrow:", width="stretch"):
             settings = config.Finetune(
-                cohort=name, task=task, initialisation=start, fraction=fraction, seed=seed, **numbers
+                cohort=name,
+                task=task,
+                uncertain=policy,
+                initialisation=start,
+                fraction=fraction,
+                seed=seed,
+                **numbers,
             )
             st.session_state["ft_run"] = worker.submit(settings, root).name
 
@@ -132,6 +157,7 @@ with notices.sentences():
             panels.run_end(state)
             # A classifier has a point on a curve; a matching network has not.
             if state.name == "done" and isinstance(state.settings, config.Finetune):
+                appraisals.show(state.folder, runs.result(state.folder))
                 with st.container(horizontal=True):
                     st.page_link(
                         "pages/efficiency.py",

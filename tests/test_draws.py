@@ -7,6 +7,9 @@ import pytest
 from sklearn.metrics import roc_auc_score
 
 from timnet.evaluation import draws, metrics
+from timnet.evaluation.auroc import Estimate
+from timnet.evaluation.efficiency import half_width
+from timnet.evaluation.predictions import Predictions
 
 
 def made(seed, number=80, runs=5, between=0.3, apart=1.2):
@@ -71,3 +74,69 @@ def test_other_numbers_of_draws_are_refused():
 def test_one_class_is_undefined():
     found = draws.over_draws(np.ones(6), np.full((2, 6), 0.7), list("abcdef"), "auROC")
     assert np.isnan(found.value) and np.isnan(found.low)
+
+
+def kept(truth, p_RNL, labels):
+    films = np.arange(len(truth))
+    return [Predictions("f", labels, films, films < 0, truth, np.log(p / (1 - p))) for p in p_RNL]
+
+
+@pytest.mark.parametrize("label", ["b", metrics.MACRO, metrics.MICRO])
+@pytest.mark.parametrize("metric", ["auROC", "AP", "F1"])
+def test_what_runs_kept_gives_the_numbers_of_the_runs_tables(label, metric):
+    made_of = [made(seed) for seed in (3, 4)]
+    truth = np.stack([y for y, *_ in made_of], 1)
+    truth[::7, 0] = np.nan
+    runs = kept(truth, np.stack([p for _, p, _ in made_of], 2), ("a", "b"))
+    patients = made_of[0][2]
+    found = draws.of_runs(runs, patients, label, metric, seed=5)
+    tables = [metrics.evaluate(truth, run.p_NL, patients, ("a", "b"), seed=5) for run in runs]
+    rows = [table[(table["label"] == label) & (table["metric"] == metric)].iloc[0] for table in tables]
+    assert found.value == pytest.approx(np.mean([row["value"] for row in rows]))
+    # Of one run alone the patients are all that varies: the run's own interval.
+    alone = draws.of_runs(runs[:1], patients, label, metric, seed=5)
+    assert (alone.low, alone.high) == pytest.approx((rows[0]["low"], rows[0]["high"]))
+
+
+def test_pairs_of_runs_are_those_of_their_probabilities():
+    y, p, patients = made(2)
+    _, other, _ = made(2, apart=1.6)
+    runs = [kept(y[:, None], each[:, :, None], ("x",)) for each in (p, other)]
+    found = draws.difference_of_runs(*runs, patients, "x", "auROC")
+    expected = draws.difference(y, p, other, patients, "auROC")
+    assert (found.value, found.low, found.high) == pytest.approx(
+        (expected.value, expected.low, expected.high)
+    )
+    with pytest.raises(draws.DrawsError, match="same draws"):
+        draws.difference_of_runs(runs[0], runs[1][:2], patients, "x", "auROC")
+
+
+def test_runs_tested_on_other_films_or_truth_are_no_draws_of_one_test():
+    y, p, patients = made(0)
+    for other in (kept(1 - y[:, None], p[:, :, None], ("x",)), kept(y[:, None], p[:, :, None], ("z",))):
+        runs = [kept(y[:, None], p[:, :, None], ("x",))[0], other[1]]
+        with pytest.raises(draws.DrawsError, match="same films and labels"):
+            draws.of_runs(runs, patients, "x", "auROC")
+
+
+@pytest.mark.parametrize("number", [2, 5])
+@pytest.mark.parametrize(("between", "within"), [(1, 0), (1, 0.3), (1, 1), (0.3, 1)])
+def test_the_wider_of_both_intervals_covers_the_truth_where_either_alone_does_not(number, between, within):
+    """Means of draws and of patients drawn from normal laws around 0: how often does an interval hold 0?"""
+    rng = np.random.default_rng(0)
+    held = []
+    for _ in range(600):
+        values = rng.normal(0, between, number) + rng.normal(0, within)
+        shifts = rng.normal(0, within, 400)
+        drawn = values[:, None] + shifts
+        found = draws._estimate(values, drawn, seed=int(rng.integers(2**31)))
+        half = half_width(float(values.std(ddof=1)), number)
+        low, high = draws.wider(found.value - half, found.value + half, found)
+        held.append(low <= 0 <= high)
+    assert np.mean(held) > 0.9
+
+
+def test_an_undefined_side_leaves_the_other_interval():
+    nan = float("nan")
+    assert draws.wider(0.2, 0.4, Estimate(0.3, nan, nan)) == (0.2, 0.4)
+    assert draws.wider(nan, nan, Estimate(0.3, 0.1, 0.5)) == (0.1, 0.5)

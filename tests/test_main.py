@@ -8,6 +8,7 @@ import subprocess
 import sys
 
 import numpy as np
+import pandas as pd
 import pytest
 from PIL import Image
 
@@ -15,6 +16,7 @@ from timnet import arguments, config
 from timnet.__main__ import main
 from timnet.cohorts.films import read_film
 from timnet.reader import Reader
+from timnet.training import runs
 
 TINY = ["--side", "48", "--width", "16", "--epochs", "1", "--precision", "fp32"]
 
@@ -216,6 +218,31 @@ def test_a_run_from_the_command_line_and_one_submitted_have_the_same_settings_fi
     # The same settings submitted from a page are the same run: nothing starts anew.
     assert worker.submit(settings, config.checkpoints()) == folder
     assert runs.state(folder).name == "done"
+
+
+def test_a_curve_is_done_once_and_leaves_one_table(places, capsys):
+    words = ["curve", "synthetic", "--task", "Opacity", "--fractions", "0.2", "0.1", "--seeds", "1", *TINY]
+    assert main([*words, "--json"]) == 0
+    made = told(capsys)
+    table = pd.read_parquet(made["table"])
+    assert table["fraction"].unique().tolist() == [0.1, 0.2]
+    assert sorted(table["run"].unique()) == made["runs"] and len(made["runs"]) == 2
+    settings, *_ = arguments.training(
+        config.Finetune, ["synthetic", "--task", "Opacity", "--fraction", "0.1", *TINY]
+    )
+    folder = config.checkpoints() / runs.folder_name(settings)
+    measured = {row["metric"]: row["value"] for row in runs.result(folder)["test"]}
+    row = next(row for row in made["curve"] if row["fraction"] == 0.1 and row["metric"] == "auROC")
+    assert (row["value"], row["draws"], row["low"]) == (measured["auROC"], 1, None)
+    ends = [path.stat().st_mtime_ns for path in config.checkpoints().glob("*/done.json")]
+    assert main(words) == 0
+    assert "base  10.0%" in capsys.readouterr().out
+    assert [path.stat().st_mtime_ns for path in config.checkpoints().glob("*/done.json")] == ends
+
+
+def test_a_curve_of_no_such_task_ends_before_its_first_run(places, capsys):
+    assert "Scoliosis" in refused(capsys, "curve", "synthetic", "--task", "Scoliosis")
+    assert not list(config.checkpoints().glob("*/config.json"))
 
 
 @pytest.mark.whole

@@ -18,13 +18,14 @@ import torch
 from PIL import Image
 from streamlit.testing.v1 import AppTest
 
-from timnet import config
-from timnet.cohorts import edits, strangers, vectors
+from timnet import arguments, config
+from timnet.cohorts import edits, strangers, tasks, vectors
 from timnet.cohorts.films import read_film
 from timnet.cohorts.store import Cohort
-from timnet.evaluation import embedding
+from timnet.evaluation import appraisal, draws, embedding, predictions
+from timnet.evaluation.predictions import Predictions
 from timnet.reader import Reader, Reading
-from timnet.training import events, runs, worker
+from timnet.training import curve, events, runs, worker
 from timnet.ui import changes, notices, similar, spreadsheet, standing
 
 PAGES = ("match", "diagnose", "explore", "fine_tune", "efficiency")
@@ -418,6 +419,23 @@ def test_each_share_of_the_labels_tells_its_films_and_outlives_another_task(open
     assert box.value == 0.2 and f"20 % · {fewer}" in box.options
 
 
+def test_what_uncertain_labels_count_as_is_asked_only_where_there_are_any(
+    open_page: Open, workers: list[list[str]], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("TIMNET_CHECKPOINTS", str(tmp_path))
+    app = open_page("fine_tune")
+    app.selectbox(key="ft_task").select("Opacity").run()
+    assert not any(box.key == "ft_uncertain" for box in app.selectbox)
+    app.selectbox(key="ft_task").select("Left opacity").run()
+    fewer = int(_texts(app).split(" of ", 1)[1].split(" ")[0])
+    app.selectbox(key="ft_uncertain").select("ones").run()
+    assert int(_texts(app).split(" of ", 1)[1].split(" ")[0]) > fewer
+    app.button(key="ft_start").click().run()
+    (folder,) = [path.parent for path in tmp_path.glob("*/config.json")]
+    started = runs.settings(folder)
+    assert not app.exception and isinstance(started, config.Finetune) and started.uncertain == "ones"
+
+
 def test_stop_asks_the_run_to_stop(
     open_page: Open, workers: list[list[str]], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
@@ -462,6 +480,63 @@ def test_finished_runs_are_points_of_a_curve(
     assert not page.exception and page.success
 
 
+def _keep(folder: Path, cohort: Cohort, validation: bool = True, label: str = "Opacity") -> Predictions:
+    """Leave a run's predictions of a cohort's films, right more often than not."""
+    films = cohort.films()
+    heldout = np.flatnonzero(films["split"].isin(["test", "val"] if validation else ["test"]))
+    truth = tasks.targets(cohort, label).y_NL[heldout].astype(float)
+    noise = np.random.default_rng(len(folder.name)).normal(size=truth.shape)
+    kept = Predictions(
+        cohort.fingerprint,
+        (label,),
+        heldout,
+        (films["split"] == "val").to_numpy()[heldout],
+        truth,
+        2 * truth - 1 + noise,
+    )
+    (folder / predictions.FILE).write_bytes(kept.to_bytes())
+    return kept
+
+
+def test_a_finished_run_is_judged_from_what_it_kept(
+    open_page: Open, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, cohort_folder: Path
+) -> None:
+    monkeypatch.setenv("TIMNET_CHECKPOINTS", str(tmp_path))
+    _finished(tmp_path, 0, 0.8)
+    (folder,) = tmp_path.iterdir()
+    kept = _keep(folder, Cohort.open(cohort_folder))
+    judged = appraisal.of(kept, "Opacity")
+    app = open_page("fine_tune")
+    assert not app.exception and not app.error
+    tabs = [tab.label for tab in app.tabs]
+    assert tabs == ["How good", "Yes or no", "Curves", "Can its numbers be trusted?"]
+    said = " ".join(element.value for element in app.markdown)
+    assert judged.chosen and f"**Yes from {judged.chosen.threshold:.3g} on.**" in said
+    for decision in (judged.chosen, judged.half):
+        assert f"finds {decision.hits} and misses **{decision.misses}**" in said
+    counts = app.dataframe[2].value
+    assert counts["Called positive"].tolist()[:2] == [judged.chosen.hits, judged.chosen.alarms]
+    assert f"{judged.area.low:.3f} to {judged.area.high:.3f}" in " ".join(c.value for c in app.caption)
+    assert f"temperature {judged.temperature:.2f}" in said
+    assert len(app.get("plotly_chart")) >= 3
+
+
+def test_without_validation_films_the_page_says_so_and_shows_the_usual_threshold(
+    open_page: Open, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, cohort_folder: Path
+) -> None:
+    monkeypatch.setenv("TIMNET_CHECKPOINTS", str(tmp_path))
+    _finished(tmp_path, 0, 0.8)
+    (folder,) = tmp_path.iterdir()
+    _keep(folder, Cohort.open(cohort_folder), validation=False)
+    app = open_page("fine_tune")
+    assert not app.exception and len(app.dataframe[1].value) == 1
+    assert sum("no validation films" in info.value for info in app.info) == 2
+    (folder / predictions.FILE).write_bytes(b"damaged")
+    app = open_page("fine_tune")
+    assert not app.exception and "cannot be read" in app.warning[0].value
+    assert app.dataframe[0].value["value"].tolist() == [0.8]
+
+
 def test_two_starts_with_the_same_draws_say_what_is_saved_and_how_many_labels_a_goal_needs(
     open_page: Open, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
@@ -480,6 +555,68 @@ def test_two_starts_with_the_same_draws_say_what_is_saved_and_how_many_labels_a_
     assert "**random start**: about **" in said and "timnet**: the curve does not rise" in said
     films = int(said.split("about **")[1].split(" films")[0].replace(",", ""))
     assert 135 < films < 150
+
+
+def test_intervals_cover_the_test_patients_where_runs_keep_predictions_and_the_page_says_which(
+    open_page: Open, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, cohort_folder: Path
+) -> None:
+    monkeypatch.setenv("TIMNET_CHECKPOINTS", str(tmp_path))
+    cohort = Cohort.open(cohort_folder)
+    for seed in (0, 1, 2):
+        _finished(tmp_path, seed, 0.8)
+        _finished(tmp_path, seed, 0.8, start="timnet")
+    alone = open_page("efficiency")
+    assert any("Student's over the draws alone" in caption.value for caption in alone.caption)
+    assert set(alone.dataframe[0].value["interval"]) == {"draws"}
+    kept = {folder: _keep(folder, cohort, label="Opacity") for folder in tmp_path.iterdir()}
+    app = open_page("efficiency")
+    assert not app.exception and not app.error
+    said = [caption.value for caption in app.caption if "hierarchical bootstrap" in caption.value]
+    assert len(said) == 2
+    table = app.dataframe[0].value.set_index("initialisation")
+    for start, shown in (("base", "random start"), ("timnet", "timnet")):
+        runs_of = [kept[folder].part("test") for folder in sorted(kept) if f"-{start}-" in folder.name]
+        found = draws.of_runs(runs_of, runs_of[0].patients(cohort), "Opacity", "auROC")
+        # Three draws of 0.8 have no spread: all of the interval is the patients'.
+        assert table.loc[shown, "low"] == pytest.approx(min(0.8, found.low))
+        assert table.loc[shown, "high"] == pytest.approx(max(0.8, found.high))
+        assert table.loc[shown, "interval"] == "draws and patients"
+
+
+def test_the_missing_points_of_a_curve_are_counted_timed_and_started_once(
+    open_page: Open, workers: list[list[str]], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("TIMNET_CHECKPOINTS", str(tmp_path))
+    for seed, fraction in ((0, 0.1), (1, 0.1), (0, 0.2)):
+        _finished(tmp_path, seed, 0.7, fraction)
+    app = open_page("efficiency")
+    said = " ".join(element.value for element in app.markdown)
+    assert not app.exception and "**1 of 4 points are missing.**" in said and "not known" in said
+    # A run of the same kind that says how long it took: 2 s a step, 10 s around its 21 steps.
+    timed = next(tmp_path.glob("*10pct-s1-*"))
+    told: list[dict[str, object]] = [{"event": "started", "seconds": 0}]
+    told += [{"event": "step", "step": step, "seconds": 5 + 2 * step} for step in range(1, 22)]
+    told += [{"event": "done", "seconds": 50}]
+    (timed / events.EVENTS).write_text("".join(json.dumps(event) + "\n" for event in told))
+    app = open_page("efficiency")
+    said = " ".join(element.value for element in app.markdown)
+    # 20 % of 84 films are 17, one whole batch of 16: 100 steps.
+    assert "They take about **4 min**, at the pace of the last run" in said
+    app.number_input(key="eff_draws").set_value(3).run()
+    assert "**3 of 6 points are missing.**" in " ".join(element.value for element in app.markdown)
+    app.button(key="eff_start").click().run()
+    assert not app.exception and not app.error
+    (command,) = workers
+    words = command[command.index("curve") + 1 :]
+    grid, *_ = arguments.grid(words)
+    assert (grid.fractions, grid.seeds, grid.initialisations) == ((0.1, 0.2), 3, ("base",))
+    assert grid.shared == config.Finetune(cohort="synthetic", task="Opacity")
+    # Another tab finds it at work, and whoever asks once more starts nothing.
+    app = open_page("efficiency")
+    app.number_input(key="eff_draws").set_value(3).run()
+    assert not any(button.key == "eff_start" for button in app.button) and app.button(key="eff_stop")
+    curve.start(grid, tmp_path)
+    assert len(workers) == 1
 
 
 def test_the_reason_of_a_failed_run_is_text(

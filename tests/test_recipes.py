@@ -16,7 +16,7 @@ from timnet import config
 from timnet.cohorts import splits, store, tasks
 from timnet.cohorts.pairs import collect
 from timnet.cohorts.readers import csv_table
-from timnet.evaluation import held_out, matching, metrics
+from timnet.evaluation import held_out, matching, metrics, predictions
 from timnet.model import weights
 from timnet.reader import Reader
 from timnet.training import finetune, pretrain, runs, worker
@@ -75,6 +75,25 @@ def test_fine_tuning_finds_the_planted_blob_and_leaves_a_working_checkpoint(coho
     test = np.flatnonzero(films["split"] == "test")
     said = [reader.read(cohort.read_film(int(i))).probabilities["Opacity"] for i in test]
     assert np.mean((np.array(said) >= 0.5) == truth[test]) == pytest.approx(value(result["test"], "ACC"))
+
+
+def test_a_run_keeps_what_it_says_of_the_films_it_was_not_trained_on(cohort_folder, tmp_path):
+    settings = settings_finetune(cohort_folder, task="Opacity,Left opacity", epochs=1, fraction=0.3)
+    result = done(settings, finetune.train, tmp_path / "run")
+    cohort = store.Cohort.open(cohort_folder)
+    films, targets = cohort.films(), tasks.targets(cohort, "Opacity,Left opacity")
+    kept = predictions.of_run(tmp_path / "run")
+    assert (kept.cohort, kept.labels) == (cohort.fingerprint, targets.labels)
+    for part, split in ((predictions.TEST, "test"), (predictions.VALIDATION, "val")):
+        rows = np.flatnonzero(films["split"] == split)
+        assert kept.part(part).film_N.tolist() == rows.tolist()
+        np.testing.assert_equal(kept.part(part).truth_NL, targets.y_NL[rows].astype(float))
+    test = kept.part(predictions.TEST)
+    again = metrics.evaluate(test.truth_NL, test.p_NL, test.patients(cohort), kept.labels, settings.seed)
+    assert metrics.records(again) == result["test"]
+    # Started anew, the old numbers go before there are new ones.
+    worker.prepare(settings, tmp_path / "run", fresh=True)
+    assert predictions.of_run(tmp_path / "run") is None
 
 
 def test_shuffled_labels_teach_nothing_about_the_test_films(cohort_folder, tmp_path, monkeypatch):

@@ -46,6 +46,21 @@ def test_a_run_just_submitted_is_queued_and_one_never_started_is_lost(folder):
     assert runs.state(folder).name == "lost"
 
 
+def test_a_worker_that_starts_while_somebody_asks_is_not_taken_for_lost(folder, monkeypatch):
+    real = runs.is_held
+
+    def starts_just_after(lock):
+        held = real(lock)
+        lock.touch()
+        events.Events(folder).append("queued")
+        later = (folder / runs.CONFIG).stat().st_mtime + 1
+        os.utime(folder / events.EVENTS, (later, later))
+        return held
+
+    monkeypatch.setattr(runs, "is_held", starts_just_after)
+    assert runs.state(folder).name == "queued"
+
+
 def test_many_askers_at_once_do_not_take_each_other_for_a_worker(folder):
     worker.work(folder, nothing)
     (folder / runs.DONE).unlink()
@@ -149,7 +164,7 @@ def test_points_hold_every_metric_of_every_finished_run(tmp_path):
     ]
     for name in ("a", "b"):
         worker.prepare(SETTINGS, tmp_path / name)
-    worker.work(tmp_path / "a", lambda *given: {"test": rows, "films": 26})
+    worker.work(tmp_path / "a", lambda *given: {"test": rows, "films": 26, "positives": {"Opacity": 19}})
     table = runs.points(tmp_path)
     assert table.to_dict("records") == [
         {
@@ -159,6 +174,7 @@ def test_points_hold_every_metric_of_every_finished_run(tmp_path):
             "initialisation": "base",
             "fraction": 0.005,
             "films": 26,
+            "positives": 19,
             "seed": 3,
             "recipe": "224 px, 100 epochs, batch 16, learning rate 0.0001, augmented, full batches, "
             "resnet18, normalised by film, width 512",

@@ -1,8 +1,8 @@
 """The command line: `python -m timnet COMMAND ...`, the same functions as the pages.
 
-match, diagnose, import SOURCE, embed, pretrain, evaluate, finetune, export, simulate, runs, run. Exit
-status 0, or 2 with one sentence on standard error for what cannot be done; never a traceback. `--json` prints one
-object on standard output.
+match, diagnose, import SOURCE, embed, pretrain, evaluate, finetune, curve, export, simulate, runs, run.
+Exit status 0, or 2 with one sentence on standard error for what cannot be done; never a traceback. `--json`
+prints one object on standard output.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from typing import Any
 from timnet import arguments, config
 from timnet.cohorts.records import Summary
 from timnet.progress import ProgressLine
+from timnet.training import curve as grids
 from timnet.training import runs, worker
 from timnet.training.events import Events
 
@@ -128,6 +129,37 @@ def export(words: list[str]) -> None:
     _show({"checkpoint": folder.name, "differences": differences}, asked.json, [*lines, config.RESEARCH_USE])
 
 
+def curve(words: list[str]) -> None:
+    """Fine-tune from several starts on several shares of the labels: what is missing of a curve."""
+    from timnet.evaluation import efficiency, metrics
+
+    grid, out, as_json = arguments.grid(words)
+    root, asked, line = config.checkpoints(), grid.settings(), ProgressLine("")
+    path = out or root / f"{grid.name}.parquet"
+    root.mkdir(parents=True, exist_ok=True)
+    with grids.alone(grid, root):
+        try:
+            failed = grids.complete(asked, root, _trainer(), line.grid)
+        finally:
+            line.end()
+            measured = grids.table(asked, root)
+            if len(measured):
+                grids.write(measured, path)
+    if failed:
+        raise Refused(f"{len(failed)} of {len(asked)} runs failed, the first because {failed[0].reason}")
+    # Of several labels, the first alone: the table has them all.
+    means = efficiency.curve(measured[measured["label"] == measured["label"].iloc[0]])
+    rows = metrics.records(means.rename(columns={"mean": "value"}))
+    lines = [
+        f"{row['initialisation']}  {row['fraction']:.1%}  {row['films']} films  {row['draws']} draws  "
+        f"{row['metric']:<7}{_number(row)}"
+        for row in rows
+    ]
+    done = sorted(measured["run"].unique())
+    told = {"table": str(path), "runs": done, "label": str(measured["label"].iloc[0]), "curve": rows}
+    _show(told, as_json, [*lines, f"{len(done)} runs in {path.name}"])
+
+
 def simulate(words: list[str]) -> None:
     """Make simulated radiographs with findings and reports from one CT."""
     asked = arguments.parse(arguments.Simulate, "simulate", words)
@@ -176,6 +208,7 @@ COMMANDS: dict[str, Command] = {
     "evaluate": evaluate,
     "finetune": finetune,
     "export": export,
+    "curve": curve,
     "simulate": simulate,
     "runs": show_runs,
     "run": run,

@@ -13,6 +13,7 @@ from typing import Annotated, Any, Literal, TypeVar, get_type_hints
 import tyro
 
 from timnet import config
+from timnet.training.curve import GRIDDED, Grid
 
 Shape = TypeVar("Shape")
 
@@ -289,7 +290,51 @@ def training(shape: type[config.Run], words: list[str]) -> tuple[config.Run, Pat
     fields.append(("json", Annotated[bool, as_json], dataclasses.field(default=False)))
     fresh = tyro.conf.arg(help="Start anew where the run was stopped; without it, the run goes on.")
     fields.append(("fresh", Annotated[bool, fresh], dataclasses.field(default=False)))
-    # Ranges are checked once, when the settings themselves are made below.
+    asked = parse(_shaped(shape, fields), "pretrain" if shape is config.Pretrain else "finetune", words)
+    settings = shape(**{field.name: getattr(asked, field.name) for field in dataclasses.fields(shape)})
+    return settings, asked.out, asked.json, asked.fresh
+
+
+def grid(words: list[str]) -> tuple[Grid, Path | None, bool]:
+    """Parse the grid of the curve command, its --out and its --json.
+
+    It takes what fine-tuning takes, but several starts and shares, and a number of draws.
+    """
+    # With it comes SciPy, which takes longer to import than the other commands need to start.
+    from timnet.evaluation.efficiency import FRACTIONS
+
+    hints = get_type_hints(config.Finetune)
+    fields: list[Any] = [("cohort", Annotated[str, tyro.conf.Positional])]
+    for name, number in config.numbers(config.Finetune, _preset(words)).items():
+        fields.append((name, hints[name], dataclasses.field(default=number)))
+    for name in GRIDDED:
+        # What a grid has several of cannot be said once.
+        default = dataclasses.field(default=getattr(config.Finetune, name))
+        fields.append((name, Annotated[hints[name], tyro.conf.Fixed, tyro.conf.Suppress], default))
+    starts = tyro.conf.arg(help="Starts, each as of finetune's --initialisation.")
+    fields.append(
+        ("initialisations", Annotated[tuple[str, ...], starts], dataclasses.field(default=("base",)))
+    )
+    some = tyro.conf.arg(help="Shares of the labelled training films.")
+    fields.append(("fractions", Annotated[tuple[float, ...], some], dataclasses.field(default=FRACTIONS)))
+    draws = tyro.conf.arg(help="Draws of labels at each share: the seeds from 0 on.")
+    fields.append(("seeds", Annotated[int, draws], dataclasses.field(default=5)))
+    out = tyro.conf.arg(help="Parquet file; by default one named after the grid, in checkpoints/.")
+    fields.append(("out", Annotated[Path | None, out], dataclasses.field(default=None)))
+    as_json = tyro.conf.arg(help="Print one JSON object.")
+    fields.append(("json", Annotated[bool, as_json], dataclasses.field(default=False)))
+    shaped = _shaped(config.Finetune, fields)
+    shaped.__doc__ = "Fine-tune from several starts on several shares of the labels and draws of them."
+    asked = parse(shaped, "curve", words)
+    shared = config.Finetune(
+        **{field.name: getattr(asked, field.name) for field in dataclasses.fields(config.Finetune)}
+    )
+    return Grid(shared, asked.initialisations, asked.fractions, asked.seeds), asked.out, asked.json
+
+
+def _shaped(shape: type[config.Run], fields: list[Any]) -> Any:
+    """Return settings with more fields, or others, as a dataclass to parse."""
+    # Ranges are checked once, when the settings themselves are made.
     made: Any = dataclasses.make_dataclass(
         shape.__name__,
         fields,
@@ -299,9 +344,7 @@ def training(shape: type[config.Run], words: list[str]) -> tuple[config.Run, Pat
         kw_only=True,
     )
     made.__doc__ = shape.__doc__
-    asked = parse(made, "pretrain" if shape is config.Pretrain else "finetune", words)
-    settings = shape(**{field.name: getattr(asked, field.name) for field in dataclasses.fields(shape)})
-    return settings, asked.out, asked.json, asked.fresh
+    return made
 
 
 def _preset(words: list[str]) -> str:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import sys
 import time
+from pathlib import Path
 
+from timnet.training.curve import Progress
 from timnet.training.events import TELL_SECONDS, Event
 
 
@@ -39,6 +41,19 @@ class ProgressLine:
         elif event["event"] == "queued":
             self._tell("waiting for the device")
 
+    def grid(self, progress: Progress) -> None:
+        """Tell of a grid of runs: how many are done, which is at work, how long all will take."""
+        event, asked = progress.event, progress.at_work
+        if event["event"] not in ("step", "phase", "queued", "done"):
+            return
+        doing = f"epoch {event['epoch']} of {event['epochs']}" if "epoch" in event else event["event"]
+        doing = str(event.get("phase", doing))
+        left = "" if progress.seconds_left is None else f", {_duration(progress.seconds_left)} left"
+        self._tell(
+            f"{progress.done} of {progress.total} runs done; {Path(asked.initialisation).name}, "
+            f"{asked.fraction:.1%}, seed {asked.seed}: {doing}{left}"
+        )
+
     def end(self) -> None:
         """Leave the line as it stands."""
         if sys.stderr.isatty():
@@ -49,3 +64,9 @@ class ProgressLine:
             print(f"\r\x1b[K{text}", end="", file=sys.stderr, flush=True)
         else:
             print(text, file=sys.stderr, flush=True)
+
+
+def _duration(seconds: float) -> str:
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"

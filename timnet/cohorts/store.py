@@ -115,6 +115,11 @@ class Cohort:
         """New with every import and with every label added: a key for whatever is cached about the cohort."""
         return self._imported if self._revision == "0" else f"{self._imported}-{self._revision}"
 
+    @property
+    def fingerprint(self) -> str:
+        """Name the films and their order: a film's row means the same film while this is the same."""
+        return self._fingerprint
+
     def __len__(self) -> int:
         """Return the number of films."""
         return self._num_films

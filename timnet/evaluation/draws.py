@@ -17,8 +17,13 @@ from numpy.typing import NDArray
 
 from timnet.evaluation import metrics
 from timnet.evaluation.auroc import LEVEL, Estimate
+from timnet.evaluation.predictions import Predictions
 
 REPLICATES = 1000
+
+
+class DrawsError(ValueError):
+    """Runs that are no draws of one test; the message says why."""
 
 
 def over_draws(
@@ -62,6 +67,84 @@ def difference(
     return _estimate(second - first, second_drawn - first_drawn, seed)
 
 
+def of_runs(
+    kept: Sequence[Predictions],
+    patients_N: Sequence[str],
+    label: str,
+    metric: str,
+    seed: int = 0,
+    replicates: int = REPLICATES,
+) -> Estimate:
+    """Return `over_draws` of what runs kept of their test films, one run a draw.
+
+    Args:
+        patients_N: whose these test films are.
+        label: one of the runs', or `metrics.MACRO` or `metrics.MICRO`.
+
+    Raises:
+        DrawsError: the runs were tested on different films, labels or truth.
+    """
+    return _estimate(*_run_scores(kept, patients_N, label, metric, seed, replicates), seed)
+
+
+def difference_of_runs(
+    first: Sequence[Predictions],
+    second: Sequence[Predictions],
+    patients_N: Sequence[str],
+    label: str,
+    metric: str,
+    seed: int = 0,
+    replicates: int = REPLICATES,
+) -> Estimate:
+    """Return `difference` of what runs kept; run r of both is of the same draw. Errors as for `of_runs`."""
+    if len(first) != len(second):
+        raise DrawsError(f"difference: expected the same draws of both, got {len(first)} and {len(second)}")
+    both = [*first, *second]
+    whole, drawn = _run_scores(both, patients_N, label, metric, seed, replicates)
+    half = len(first)
+    return _estimate(whole[half:] - whole[:half], drawn[half:] - drawn[:half], seed)
+
+
+def wider(low: float, high: float, estimate: Estimate) -> tuple[float, float]:
+    """Return the ends of Student's interval over draws, pushed out to those of the bootstrap.
+
+    The one knows nothing of the test patients, the other takes few draws for all there are. Of 5 draws,
+    Student's holds the truth in 68 % instead of 95 % where both sources vary alike, and the bootstrap in 86 %
+    where the draws do most, of 2 draws in 51 %. The wider holds it in 93 % or more (tests/test_draws.py).
+    """
+    return float(np.fmin(low, estimate.low)), float(np.fmax(high, estimate.high))
+
+
+def _run_scores(
+    kept: Sequence[Predictions],
+    patients_N: Sequence[str],
+    label: str,
+    metric: str,
+    seed: int,
+    replicates: int,
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    first = kept[0]
+    for other in kept[1:]:
+        if (
+            other.labels != first.labels
+            or not np.array_equal(other.film_N, first.film_N)
+            or not np.array_equal(other.truth_NL, first.truth_NL, equal_nan=True)
+        ):
+            raise DrawsError("draws: expected runs that were tested on the same films and labels, got others")
+    truth_NL, p_RNL = first.truth_NL, np.stack([each.p_NL for each in kept])
+    if label == metrics.MICRO:
+        repeated = np.repeat(np.asarray(patients_N), len(first.labels)).tolist()
+        return _scores(truth_NL.ravel(), p_RNL.reshape(len(kept), -1), repeated, metric, seed, replicates)
+    columns = range(len(first.labels)) if label == metrics.MACRO else [first.labels.index(label)]
+    each = [
+        _scores(truth_NL[:, column], p_RNL[:, :, column], patients_N, metric, seed, replicates)
+        for column in columns
+    ]
+    whole, drawn = (np.ma.masked_invalid(np.stack(part)) for part in zip(*each, strict=True))
+    # A label that is undefined in a draw is left out of its average, as in `metrics`.
+    return whole.mean(0).filled(np.nan), drawn.mean(0).filled(np.nan)
+
+
 def _scores(
     y_N: NDArray[np.float64],
     p_RN: NDArray[np.float64],
@@ -72,9 +155,13 @@ def _scores(
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Return each draw's score (R,), and its scores under the same resampled patients (R, B)."""
     place, y_N, p_RN = metrics.METRICS.index(metric), np.asarray(y_N, float), np.asarray(p_RN, float)
-    weights = np.concatenate(list(metrics.resamples(patients_N, seed, replicates)))
     whole = [metrics.score(y_N, p_N)[place] for p_N in p_RN]
-    return np.array(whole), np.stack([metrics.weighted_scores(y_N, p_N, weights)[:, place] for p_N in p_RN])
+    # Part by part: of many films, the weights of all replicates would fill the memory.
+    drawn = [
+        np.stack([metrics.weighted_scores(y_N, p_N, weights)[:, place] for p_N in p_RN])
+        for weights in metrics.resamples(patients_N, seed, replicates)
+    ]
+    return np.array(whole), np.concatenate(drawn, 1)
 
 
 def _estimate(whole_R: NDArray[np.float64], drawn_RB: NDArray[np.float64], seed: int) -> Estimate:

@@ -12,6 +12,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from timnet.training.pace import steps as steps
+
 
 def films(pixels_NSS: NDArray[np.uint8], rows: Sequence[int], device: torch.device) -> Tensor:
     """Return films (B, 1, S, S) float32 in [0, 1], channels last."""
@@ -40,12 +42,6 @@ def orders(
         starts.pop()
     for start, end in zip(starts, [*starts[1:], len(shuffled)], strict=True):
         yield shuffled[start:end]
-
-
-def steps(films: int, batch: int, drop_last: bool = False) -> int:
-    """Return how many batches `orders` makes of an epoch."""
-    whole, rest = divmod(films, batch)
-    return max(whole + (rest > 1 and not drop_last), 1)
 
 
 @torch.inference_mode()

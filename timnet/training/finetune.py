@@ -1,8 +1,8 @@
 """Fine-tuning: a cohort's films and a share of its labels -> a classifier and its test metrics.
 
-Paper Sec. III-B, III-C and IV-B: Adam 1e-4, cross-entropy, 100 epochs, batch 16. No film of the test
-split is seen before the end, there is no early stopping, and the last epoch's weights are kept. A run that
-was stopped goes on from its last good snapshot.
+Paper Sec. III-B, III-C and IV-B: Adam 1e-4, cross-entropy, 100 epochs, batch 16. No film of the validation or
+test split is seen before the end, there is no early stopping, and the last epoch's weights are kept, with
+what they say of both. A run that was stopped goes on from its last good snapshot.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from torch import Tensor, nn
 
 from timnet import config
 from timnet.cohorts import splits, store, tasks
-from timnet.evaluation import cam, metrics
+from timnet.evaluation import appraisal, cam, metrics, predictions
 from timnet.model import initialisation, weights
 from timnet.training import augment, batches, devices, loop, objectives, snapshots
 from timnet.training.events import Events
@@ -54,7 +54,7 @@ def train(settings: config.Finetune, folder: Path, events: Events) -> dict[str, 
     train_N1 = (table["split"] == TRAIN).to_numpy()[:, None]
     known_NL = tasks.targets(cohort, settings.task).y_NL
     targets = replace(targets, y_NL=np.where(train_N1, targets.y_NL, known_NL))
-    train_rows, test_rows = _rows(table, targets.y_NL, cohort.name)
+    train_rows, val_rows, test_rows = _rows(table, targets.y_NL, cohort.name)
     drawn = train_rows[splits.draw(targets.y_NL[train_rows], settings.fraction, settings.seed)]
 
     on = devices.device()
@@ -104,22 +104,34 @@ def train(settings: config.Finetune, folder: Path, events: Events) -> dict[str, 
         kept=snapshots.Snapshots(folder, snapshots.origin(settings, trained_on, precision), found),
     )
 
-    events.append("phase", phase="testing", films=len(test_rows))
     classifier.eval()
-    logits_NL = batches.forward(
-        classifier, pixels, test_rows.tolist(), on, precision == "bf16", events.phase("testing")
+
+    def said(rows: np.ndarray, phase: str) -> np.ndarray:
+        if not len(rows):
+            return np.empty((0, len(targets.labels)))
+        tell = events.phase(phase)
+        tell(0, len(rows))
+        return batches.forward(classifier, pixels, rows.tolist(), on, precision == "bf16", tell).numpy()
+
+    heldout = np.concatenate([test_rows, val_rows])
+    kept = predictions.Predictions(
+        cohort=cohort.fingerprint,
+        labels=targets.labels,
+        film_N=heldout,
+        validation_N=np.arange(len(heldout)) >= len(test_rows),
+        truth_NL=targets.y_NL[heldout].astype(float),
+        logit_NL=np.concatenate([said(test_rows, "testing"), said(val_rows, "validating")]).astype(float),
     )
+    test = kept.part(predictions.TEST)
     tested = metrics.evaluate(
-        targets.y_NL[test_rows].astype(float),
-        logits_NL.double().sigmoid().numpy(),
-        table["patient"].iloc[test_rows].tolist(),
-        targets.labels,
-        settings.seed,
+        test.truth_NL, test.p_NL, table["patient"].iloc[test_rows].tolist(), targets.labels, settings.seed
     )
+    weights.write_whole(folder / predictions.FILE, kept.to_bytes())
     spec = replace(spec, map_scale=_map_scale(classifier, pixels, drawn, on))
     weights.save_checkpoint(folder, classifier, spec)
     return {
         "test": metrics.records(tested),
+        "appraisal": [appraisal.of(kept, label).as_dict() for label in targets.labels],
         "films": len(drawn),
         "positives": {
             label: int((targets.y_NL[drawn, i] == 1).sum()) for i, label in enumerate(targets.labels)
@@ -127,6 +139,7 @@ def train(settings: config.Finetune, folder: Path, events: Events) -> dict[str, 
         "patients": int(table["patient"].iloc[drawn].nunique()),
         "films_train": len(train_rows),
         "films_test": len(test_rows),
+        "films_validation": len(val_rows),
         "initialised": {
             "matched": len(matched.matched),
             "missing": len(matched.missing),
@@ -137,18 +150,21 @@ def train(settings: config.Finetune, folder: Path, events: Events) -> dict[str, 
     }
 
 
-def _rows(table: pd.DataFrame, y_NL: np.ndarray, cohort: str) -> tuple[np.ndarray, np.ndarray]:
-    """Return the labelled rows of the training and of the test split (validation where there is no test)."""
+def _rows(table: pd.DataFrame, y_NL: np.ndarray, cohort: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return the labelled rows to train on, to validate on and to test on.
+
+    Where there is no test split, its validation split is the test, and nothing is left to validate on.
+    """
     known_N = ~np.isnan(y_NL).all(1)
     split_N = table["split"].to_numpy()
     parts = {name: np.flatnonzero(known_N & (split_N == name)) for name in (TRAIN, VAL, TEST)}
-    test_rows = parts[TEST] if len(parts[TEST]) else parts[VAL]
+    test_rows, val_rows = (parts[TEST], parts[VAL]) if len(parts[TEST]) else (parts[VAL], parts[TEST])
     for name, rows in (("training", parts[TRAIN]), ("test or validation", test_rows)):
         if len(rows) < 2:
             raise store.CohortError(
                 f"{cohort}: expected at least 2 labelled films in its {name} split, got {len(rows)}"
             )
-    return parts[TRAIN], test_rows
+    return parts[TRAIN], val_rows, test_rows
 
 
 def _map_scale(classifier: Any, pixels: Any, rows: np.ndarray, on: torch.device) -> float:

@@ -16,6 +16,7 @@ import os
 import re
 import shlex
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any, Literal
@@ -103,21 +104,22 @@ def state(folder: Path) -> State:
     asked = settings(folder)
     created = (folder / CONFIG).stat().st_mtime
     name: Name
-    reason, held = "", False
+    reason, held, untold = "", False, False
     recorded: tuple[Event, ...] = ()
     ended = _ended(folder)
     if not ended:
         # In this order: a worker has its lock before its first event, and writes its end before it lets go.
-        recorded, held, ended = _records(folder), _held(folder / LOCK), _ended(folder)
+        recorded, untold = _records(folder), _untold(folder, created)
+        held, ended = is_held(folder / LOCK), _ended(folder)
     last: Event = next((e for e in reversed(recorded) if e["event"] in ("step", "phase")), {})
     if ended:
         name, reason = ended
     elif held:
         # A run that goes on has the events of its earlier starts before those of this one.
         turns = (e["event"] for e in reversed(recorded) if e["event"] in ("queued", "started"))
-        working = next(turns, "") == "started" and not _untold(folder, created)
+        working = next(turns, "") == "started" and not untold
         name = "running" if working else "queued"
-    elif time.time() - created < STARTING_SECONDS and _untold(folder, created):
+    elif time.time() - created < STARTING_SECONDS and untold:
         name = "queued"
     else:
         name, reason = "lost", "its worker ended without a word: killed, or the machine restarted"
@@ -164,21 +166,27 @@ def note(folder: Path) -> str:
 def command_line(state: State) -> str:
     """Return the command that does the same run in a terminal: what differs from its preset is spelt out."""
     asked = state.settings
+    told = words(asked)
+    if state.folder.name != folder_name(asked):
+        told += ["--out", str(state.folder)]
+    return shlex.join(["python", "-m", "timnet", config.command(asked), *told])
+
+
+def words(asked: config.Run, leaving_out: Sequence[str] = ()) -> list[str]:
+    """Return settings as words of the command line: the cohorts, and what differs from the preset."""
     usual = {**config.numbers(type(asked), asked.preset), "preset": "small"}
-    words: list[str] = []
+    told: list[str] = []
     for each in fields(asked):
         value, option = getattr(asked, each.name), each.name.replace("_", "-")
         if each.name in ("cohort", "cohorts"):
-            words += [value] if isinstance(value, str) else value
-        elif value == usual.get(each.name, each.default):
+            told += [value] if isinstance(value, str) else value
+        elif each.name in leaving_out or value == usual.get(each.name, each.default):
             continue
         elif isinstance(value, bool):
-            words.append(f"--{option}" if value else f"--no-{option}")
+            told.append(f"--{option}" if value else f"--no-{option}")
         else:
-            words += [f"--{option}", *(value if isinstance(value, tuple) else (str(value),))]
-    if state.folder.name != folder_name(asked):
-        words += ["--out", str(state.folder)]
-    return shlex.join(["python", "-m", "timnet", config.command(asked), *words])
+            told += [f"--{option}", *(value if isinstance(value, tuple) else (str(value),))]
+    return told
 
 
 def all_runs(root: Path) -> list[State]:
@@ -195,15 +203,16 @@ def all_runs(root: Path) -> list[State]:
 def points(root: Path) -> pd.DataFrame:
     """Return the results of finished fine-tuning runs as one tidy table.
 
-    Columns: run, cohort, task, initialisation, fraction, films, seed, recipe, label, metric, value, low,
-    high. The recipe, in words, is what must be equal for two runs to lie on one curve.
+    Columns: run, cohort, task, initialisation, fraction, films, positives, seed, recipe, label, metric,
+    value, low, high. Positives are those of the label among the films, of an average those of all labels. The
+    recipe, in words, is what must be equal for two runs to lie on one curve.
     """
     rows = []
     for run in all_runs(root):
         if run.name != "done" or not isinstance(run.settings, config.Finetune):
             continue
         measured = result(run.folder)
-        settings = run.settings
+        settings, positives = run.settings, measured.get("positives", {})
         for row in measured["test"]:
             rows.append(
                 {
@@ -213,6 +222,7 @@ def points(root: Path) -> pd.DataFrame:
                     "initialisation": Path(settings.initialisation).name,
                     "fraction": settings.fraction,
                     "films": measured["films"],
+                    "positives": positives.get(row["label"], sum(positives.values()) if positives else None),
                     "seed": settings.seed,
                     "recipe": _recipe(settings),
                     **{name: row[name] for name in ("label", "metric", "value", "low", "high")},
@@ -224,7 +234,7 @@ def points(root: Path) -> pd.DataFrame:
 def folder_name(settings: config.Run) -> str:
     """Return the run's folder name: readable, safe as a path, one a settings."""
     if isinstance(settings, config.Finetune):
-        words = [
+        told = [
             Path(settings.cohort).name,
             settings.task,
             Path(settings.initialisation).name,
@@ -232,9 +242,13 @@ def folder_name(settings: config.Run) -> str:
             f"s{settings.seed}",
         ]
     else:
-        words = ["timnet", *(Path(cohort).name for cohort in settings.cohorts), f"s{settings.seed}"]
-    readable = re.sub(r"[^a-z0-9.]+|\.\.+", "-", "-".join(words).lower()).strip("-.")[:80]
-    return f"{readable}-{hashlib.sha256(config.to_json(settings).encode()).hexdigest()[:8]}"
+        told = ["timnet", *(Path(cohort).name for cohort in settings.cohorts), f"s{settings.seed}"]
+    return f"{readable(*told)}-{hashlib.sha256(config.to_json(settings).encode()).hexdigest()[:8]}"
+
+
+def readable(*words: str) -> str:
+    """Return words as the beginning of a folder's or file's name: short, and safe as a path."""
+    return re.sub(r"[^a-z0-9.]+|\.\.+", "-", "-".join(words).lower()).strip("-.")[:80]
 
 
 def _recipe(settings: config.Finetune) -> str:
@@ -292,7 +306,7 @@ def _records(folder: Path) -> tuple[Event, ...]:
     return records
 
 
-def _held(lock: Path) -> bool:
+def is_held(lock: Path) -> bool:
     """Say whether a worker holds the lock; askers share it among themselves."""
     try:
         with lock.open("rb") as file:

@@ -24,6 +24,7 @@ from typing import Any
 from filelock import FileLock, Timeout
 
 from timnet import config
+from timnet.evaluation import predictions
 from timnet.training import runs
 from timnet.training.events import CANCEL, EVENTS, Cancelled, Event, Events
 from timnet.training.runs import (
@@ -90,7 +91,7 @@ def prepare(settings: config.Run, folder: Path, fresh: bool = False) -> None:
             if (folder / name).exists():
                 shutil.rmtree(folder / name)
         (folder / EVENTS).unlink(missing_ok=True)
-    for name in (CANCEL, DONE, FAILED, CANCELLED, RESULT):
+    for name in (CANCEL, DONE, FAILED, CANCELLED, RESULT, predictions.FILE):
         (folder / name).unlink(missing_ok=True)
     _write(folder / CONFIG, text)
 

@@ -13,6 +13,7 @@ import streamlit as st
 
 from timnet import plots
 from timnet.evaluation import forecast, savings
+from timnet.ui import bands
 from timnet.ui.notices import plain
 
 _COLUMNS: dict[str, Any] = {
@@ -23,14 +24,15 @@ _COLUMNS: dict[str, Any] = {
     "low": st.column_config.NumberColumn("95 % low", format="%+.3f"),
     "high": st.column_config.NumberColumn("95 % high", format="%+.3f"),
     "draws": "Draws",
+    "interval": "Interval over",
 }
 
 
-def saved(points: pd.DataFrame, metric: str) -> None:
+def saved(points: pd.DataFrame, cohort: str, label: str, metric: str) -> None:
     """Show how every other start compares with the one chosen, and what it saves in labels.
 
     Args:
-        points: runs of one metric, as for `savings.differences`.
+        points: runs of one label and metric, as for `savings.differences`, each with its `run`.
     """
     starts = sorted(points["initialisation"].unique(), key=lambda name: (name not in plots.NAMES, name))
     if len(starts) < 2:
@@ -40,7 +42,7 @@ def saved(points: pd.DataFrame, metric: str) -> None:
         )
         return
     first = st.selectbox("Compared with", starts, format_func=_name, key="eff_first", width=260)
-    table = savings.differences(points, first)
+    table, told = bands.differences(savings.differences(points, first), points, first, cohort, label, metric)
     if table.empty:
         st.info("These starts have no draw (seed) in common: nothing can be compared pair by pair.")
         return
@@ -60,8 +62,8 @@ def saved(points: pd.DataFrame, metric: str) -> None:
         alt="Mean difference and its 95 % interval for each start and share of labels",
     )
     st.caption(
-        "Differences are taken between runs of the same draw of labels; the interval is Student's over the "
-        "draws. An interval that holds 0 shows no difference."
+        "Differences are taken between runs of the same draw of labels. An interval that holds 0 shows no "
+        f"difference. {told}"
     )
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import io
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -20,12 +20,13 @@ import streamlit as st
 from PIL import Image
 
 from timnet import config
-from timnet.cohorts import decoding, films, schema, splits, store, tasks
+from timnet.cohorts import decoding, films, schema, shares, store, tasks
 from timnet.cohorts.choices import Choices
 from timnet.cohorts.choices import of as choices_of
 from timnet.cohorts.facets import Facets
 from timnet.cohorts.films import Film, View
 from timnet.cohorts.queries import Filters
+from timnet.cohorts.shares import Share
 from timnet.cohorts.store import Cohort
 from timnet.evaluation.efficiency import FRACTIONS
 from timnet.training import runs
@@ -39,16 +40,6 @@ if TYPE_CHECKING:
 THUMBNAIL = 112
 SHOWN = 1024
 """Longest side of a film on a page, in pixels; readings are made from all pixels."""
-
-
-@dataclass(frozen=True)
-class Share:
-    """What a fraction of a cohort's labels means in films."""
-
-    films: int
-    films_train: int
-    films_test: int
-    positives: dict[str, int]
 
 
 def cohort(name: str) -> Cohort:
@@ -204,36 +195,23 @@ def available_tasks(folder: str, identity: str, _of: Cohort) -> list[str]:
 
 
 @st.cache_data(max_entries=32, show_spinner=False)
-def sizes(folder: str, identity: str, task: str, _of: Cohort) -> dict[float, int]:
-    """Return how many films each of the paper's fractions of a task's labels is, whatever the seed.
-
-    Raises:
-        CohortError: no such task, or no labelled film to train on.
-    """
-    targets = tasks.targets(_of, task)
-    y_NL = targets.y_NL[_labelled(_of, targets, "train")]
-    return {fraction: len(splits.draw(y_NL, fraction, seed=0)) for fraction in FRACTIONS}
+def sizes(folder: str, identity: str, task: str, uncertain: tasks.Policy, _of: Cohort) -> dict[float, int]:
+    """Return how many films each of the paper's fractions of a task's labels is (`shares.sizes`)."""
+    return shares.sizes(_of, task, FRACTIONS, uncertain)
 
 
 @st.cache_data(max_entries=64, show_spinner=False)
-def share(folder: str, identity: str, task: str, fraction: float, seed: int, _of: Cohort) -> Share:
-    """Return what a fraction of the labels means in films: those that fine-tuning would draw.
-
-    Raises:
-        CohortError: no such task, or no labelled film to train on.
-    """
-    targets = tasks.targets(_of, task)
-    train_rows = _labelled(_of, targets, "train")
-    tested = len(_labelled(_of, targets, "test")) or len(_labelled(_of, targets, "val"))
-    drawn = train_rows[splits.draw(targets.y_NL[train_rows], fraction, seed)]
-    positives = {label: int((targets.y_NL[drawn, i] == 1).sum()) for i, label in enumerate(targets.labels)}
-    return Share(len(drawn), len(train_rows), tested, positives)
+def share(
+    folder: str, identity: str, task: str, fraction: float, seed: int, uncertain: tasks.Policy, _of: Cohort
+) -> Share:
+    """Return what a fraction of the labels means in films (`shares.of`)."""
+    return shares.of(_of, task, fraction, seed, uncertain)
 
 
-def _labelled(of: Cohort, targets: tasks.Targets, split: str) -> np.ndarray:
-    """Return the rows of a split's films with at least one known label."""
-    known_N = ~np.isnan(targets.y_NL).all(1)
-    return np.flatnonzero(known_N & (of.films()["split"].to_numpy() == split))
+@st.cache_data(max_entries=64, show_spinner=False)
+def uncertain(folder: str, identity: str, task: str, _of: Cohort) -> int:
+    """Return how many training films of a task have an uncertain label (`shares.uncertain`)."""
+    return shares.uncertain(_of, task)
 
 
 def points() -> pd.DataFrame:

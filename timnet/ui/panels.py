@@ -235,7 +235,6 @@ def run_end(state: runs.State) -> None:
                 f"tested on {told['films_test']} films never trained on.",
                 icon=":material/check_circle:",
             )
-            results(told["test"], key="ft_result")
         else:
             st.success(matching.told(told), icon=":material/check_circle:")
             results(told["held_out"], key="ft_result", counted="Pairs")

@@ -1,0 +1,206 @@
+"""One label of a classifier judged from its kept predictions: yes or no, curves, whether its numbers hold.
+
+Owns what is chosen where: operating point and temperature on validation films, everything else measured on
+test films. Refuses to choose on test films: where validation cannot serve, a sentence says so. Source: Youden
+1950, Guo et al. 2017, DeLong et al. 1988 (`calibration`, `auroc`); Wilson, JASA 22 (1927), 209-212.
+
+Shapes: N films of one label.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from scipy import special, stats
+
+from timnet.evaluation import auroc, calibration
+from timnet.evaluation.auroc import LEVEL, Estimate
+from timnet.evaluation.predictions import TEST, VALIDATION, Predictions
+
+HALF = 0.5
+
+
+@dataclass(frozen=True)
+class Decision:
+    """Test films called positive from a threshold on: how many are right and wrong, each way."""
+
+    threshold: float
+    hits: int
+    misses: int
+    alarms: int
+    """Films without the finding that are called positive."""
+    clears: int
+
+    @property
+    def sensitivity(self) -> Estimate:
+        """Return the share of films with the finding that are called positive."""
+        return _share(self.hits, self.hits + self.misses)
+
+    @property
+    def specificity(self) -> Estimate:
+        """Return the share of films without the finding that are called negative."""
+        return _share(self.clears, self.clears + self.alarms)
+
+    @property
+    def positive_value(self) -> Estimate:
+        """Return the share of positive calls that are right."""
+        return _share(self.hits, self.hits + self.alarms)
+
+    @property
+    def negative_value(self) -> Estimate:
+        """Return the share of negative calls that are right."""
+        return _share(self.clears, self.clears + self.misses)
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """How far said and found lie apart on test films, and where, bin by bin (`calibration.reliability`)."""
+
+    error: float
+    table: pd.DataFrame
+
+
+@dataclass(frozen=True)
+class Appraisal:
+    """What can be said of one label.
+
+    Attributes:
+        films, positives: of the test part, where the label is known; films_validation: of the other part.
+        area: auROC with DeLong's interval, each film for itself.
+        half: decisions at 0.5. chosen: at the threshold that is best on validation films.
+        roc: false, true, threshold. precision_recall: recall, precision, threshold. Empty of one class.
+        said: as the network says it. cooled: at `temperature`.
+        unchosen: why there is no threshold of validation films and no temperature; empty where there are.
+    """
+
+    label: str
+    films: int
+    positives: int
+    films_validation: int
+    area: Estimate
+    half: Decision
+    chosen: Decision | None
+    roc: pd.DataFrame
+    precision_recall: pd.DataFrame
+    said: Calibration
+    cooled: Calibration | None
+    temperature: float | None
+    unchosen: str
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return the numbers as JSON can hold them; what is undefined is null."""
+        told = {
+            "label": self.label,
+            "auROC": self.area.value,
+            "auROC_delong_low": self.area.low,
+            "auROC_delong_high": self.area.high,
+            "threshold": self.chosen.threshold if self.chosen else None,
+            "sensitivity": self.chosen.sensitivity.value if self.chosen else None,
+            "specificity": self.chosen.specificity.value if self.chosen else None,
+            "sensitivity_at_half": self.half.sensitivity.value,
+            "specificity_at_half": self.half.specificity.value,
+            "calibration_error": self.said.error,
+            "temperature": self.temperature,
+            "calibration_error_at_temperature": self.cooled.error if self.cooled else None,
+            "unchosen": self.unchosen,
+        }
+        return {name: None if value != value else value for name, value in told.items()}
+
+
+def of(kept: Predictions, label: str) -> Appraisal:
+    """Judge one label of a run's predictions.
+
+    Raises:
+        ValueError: a label that the predictions do not have.
+    """
+    column = kept.labels.index(label)
+    truth_N, logit_N = _known(kept.part(TEST), column)
+    held_truth, held_logit = _known(kept.part(VALIDATION), column)
+    p_N = special.expit(logit_N)
+    unchosen = _unchosen(held_truth)
+    threshold = temperature = None
+    if not unchosen:
+        threshold = calibration.operating_point(held_truth, special.expit(held_logit))
+        temperature = calibration.temperature(held_truth, held_logit)
+    roc, precision_recall = _curves(truth_N, p_N)
+    return Appraisal(
+        label=label,
+        films=len(truth_N),
+        positives=int(truth_N.sum()),
+        films_validation=len(held_truth),
+        area=auroc.area(truth_N, p_N),
+        half=decided(truth_N, p_N, HALF),
+        chosen=None if threshold is None else decided(truth_N, p_N, threshold),
+        roc=roc,
+        precision_recall=precision_recall,
+        said=_calibration(truth_N, p_N),
+        cooled=None
+        if temperature is None
+        else _calibration(truth_N, calibration.calibrated(logit_N, temperature)),
+        temperature=temperature,
+        unchosen=unchosen,
+    )
+
+
+def decided(truth_N: NDArray[np.float64], p_N: NDArray[np.float64], threshold: float) -> Decision:
+    """Count what is right and wrong when films from a probability on are called positive."""
+    truth, called = truth_N == 1, p_N >= threshold
+    return Decision(
+        float(threshold),
+        hits=int((truth & called).sum()),
+        misses=int((truth & ~called).sum()),
+        alarms=int((~truth & called).sum()),
+        clears=int((~truth & ~called).sum()),
+    )
+
+
+def _known(part: Predictions, column: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return truth in {0, 1} and logits of the films where the label is known."""
+    truth_N = part.truth_NL[:, column]
+    known = ~np.isnan(truth_N)
+    return (truth_N[known] == 1).astype(float), part.logit_NL[known, column]
+
+
+def _unchosen(truth_N: NDArray[np.float64]) -> str:
+    if not len(truth_N):
+        return "there are no validation films with this label beside the test films"
+    if truth_N.min() == truth_N.max():
+        which = "positive" if truth_N[0] else "negative"
+        return f"the validation films with this label, {len(truth_N):,}, are all {which}"
+    return ""
+
+
+def _curves(truth_N: NDArray[np.float64], p_N: NDArray[np.float64]) -> tuple[pd.DataFrame, pd.DataFrame]:
+    from sklearn.metrics import precision_recall_curve, roc_curve
+
+    if len(np.unique(truth_N)) < 2:
+        return (
+            pd.DataFrame(columns=["false", "true", "threshold"]),
+            pd.DataFrame(columns=["recall", "precision", "threshold"]),
+        )
+    false, true, thresholds = roc_curve(truth_N, p_N)
+    precision, recall, cuts = precision_recall_curve(truth_N, p_N)
+    return (
+        pd.DataFrame({"false": false, "true": true, "threshold": thresholds}),
+        # The last point, recall 0, is where no film is called positive.
+        pd.DataFrame({"recall": recall, "precision": precision, "threshold": [*cuts, np.inf]}),
+    )
+
+
+def _calibration(truth_N: NDArray[np.float64], p_N: NDArray[np.float64]) -> Calibration:
+    return Calibration(
+        calibration.expected_error(truth_N, p_N),
+        calibration.reliability(truth_N, p_N),
+    )
+
+
+def _share(part: int, whole: int) -> Estimate:
+    """Return a share with Wilson's interval; nan of nothing."""
+    if not whole:
+        return Estimate(float("nan"), float("nan"), float("nan"))
+    interval = stats.binomtest(part, whole).proportion_ci(LEVEL, method="wilson")
+    return Estimate(part / whole, float(interval.low), float(interval.high))

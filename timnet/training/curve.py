@@ -1,0 +1,342 @@
+"""A grid of fine-tuning runs: every start, share of the labels and draw, run by run; no torch.
+
+Owns the order (small shares first, and of each draw all starts, so that a useful curve appears early), what
+is left to do, and the tidy table of what was measured. A run that is done is skipped, one that was stopped
+goes on, one at work elsewhere is waited for. Source: Liang et al. 2022, Figs. 3 to 5.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import os
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+from filelock import FileLock, Timeout
+
+from timnet import config
+from timnet.cohorts import shares, store
+from timnet.training import pace, runs, worker
+from timnet.training.events import Event, Events
+from timnet.training.runs import CONFIG, RunError, State
+
+COLUMNS = (
+    "run", "task", "initialisation", "fraction", "films", "positives", "seed", "label", "metric", "value"
+)  # fmt: skip
+GRIDS = ".grids"
+"""Folder of the locks and logs of grids, beside the runs."""
+GRIDDED = ("initialisation", "fraction", "seed")
+"""Settings that a grid has several of."""
+FAILURES = 3
+"""Runs that may fail one after another before a grid gives up."""
+
+
+class Stopped(RunError):
+    """A grid that was asked to stop: what it has done is kept, and the same command goes on."""
+
+
+@dataclass(frozen=True)
+class Grid:
+    """Which runs: `shared` says all but start, share and draw; the draws are the seeds from 0 on."""
+
+    shared: config.Finetune
+    initialisations: tuple[str, ...]
+    fractions: tuple[float, ...]
+    seeds: int
+
+    def __post_init__(self) -> None:
+        for name in ("initialisations", "fractions"):
+            if not getattr(self, name):
+                raise config.ConfigError(f"{name}: expected at least one, got none")
+        if not 1 <= self.seeds <= 1000:
+            raise config.ConfigError(f"seeds: expected 1 to 1000, got {self.seeds}")
+
+    def settings(self) -> list[config.Finetune]:
+        """Return the settings of every run, in the order in which they are done."""
+        return [
+            replace(self.shared, initialisation=start, fraction=fraction, seed=seed)
+            for fraction in sorted(set(self.fractions))
+            for seed in range(self.seeds)
+            for start in dict.fromkeys(self.initialisations)
+        ]
+
+    @property
+    def name(self) -> str:
+        """Return a name for the grid's files: readable, safe as a path, one a grid."""
+        stem = runs.readable("curve", Path(self.shared.cohort).name, self.shared.task)
+        told = json.dumps([config.to_json(each) for each in self.settings()])
+        return f"{stem}-{hashlib.sha256(told.encode()).hexdigest()[:8]}"
+
+    def words(self) -> list[str]:
+        """Return the words after `python -m timnet` that do this grid in a terminal."""
+        return [
+            "curve",
+            *runs.words(self.shared, leaving_out=GRIDDED),
+            *("--initialisations", *self.initialisations),
+            *("--fractions", *(f"{fraction:g}" for fraction in self.fractions)),
+            *("--seeds", str(self.seeds)),
+        ]
+
+
+@dataclass(frozen=True)
+class Progress:
+    """How far a grid is: runs done of all, the run at work, its latest event, seconds left where known."""
+
+    done: int
+    total: int
+    at_work: config.Finetune
+    event: Event
+    seconds_left: float | None
+
+
+def complete(
+    asked: Sequence[config.Finetune],
+    root: Path,
+    train: worker.Train,
+    tell: Callable[[Progress], None] | None = None,
+) -> list[State]:
+    """Do, in this process and in this order, the runs that are not done; return those that failed.
+
+    After every run `tell` has heard of its end, and what is on disk is whole.
+
+    Raises:
+        Stopped: SIGTERM or Ctrl-C came, or somebody stopped the run at work, which goes on later.
+        RunError: FAILURES runs failed one after another.
+        CohortError: no such cohort, task or share.
+    """
+    root.mkdir(parents=True, exist_ok=True)
+    steps = _steps(asked)
+    waiting, total = missing(list(dict.fromkeys(asked)), root), len(set(asked))
+    failed: list[State] = []
+    row = 0
+    while waiting:
+        settings = _claim(waiting, root)
+        if settings is None:
+            time.sleep(1 if waiting else 0)
+            continue
+        ahead = [steps[each] for each in waiting]
+        done = total - len(waiting) - 1 - len(failed)
+        heard = _Listener(settings, done, total, steps[settings], ahead, root, tell)
+        state = worker.work(root / runs.folder_name(settings), heard.watching(train), heard.event)
+        if state.name == "cancelled" or heard.stopped():
+            done += state.name == "done"
+            raise Stopped(f"stopped with {done} of {total} runs done; the same command goes on from there")
+        row = 0 if state.name == "done" else row + 1
+        if state.name != "done":
+            failed.append(state)
+        if row == FAILURES:
+            raise RunError(f"{FAILURES} runs failed one after another, the last because {state.reason}")
+    return failed
+
+
+@contextmanager
+def alone(grid: Grid, root: Path) -> Iterator[None]:
+    """Hold a grid's lock, so that it is done in one process.
+
+    Raises:
+        RunError: it is at work in another one.
+    """
+    (root / GRIDS).mkdir(parents=True, exist_ok=True)
+    lock = FileLock(root / GRIDS / f"{grid.name}.lock")
+    try:
+        held = lock.acquire(timeout=0)
+    except Timeout:
+        raise RunError(f"{grid.name}: this grid is at work in another process") from None
+    with held:
+        yield
+
+
+def start(grid: Grid, root: Path) -> None:
+    """Start a grid in a process of its own, unless it is at work."""
+    (root / GRIDS).mkdir(parents=True, exist_ok=True)
+    with FileLock(root / worker.SUBMITTING):
+        if at_work(grid, root):
+            return
+        with _log(grid, root).open("wb") as log:
+            # Pages stay quick while it works.
+            process = subprocess.Popen(
+                ["nice", "-n", "5", sys.executable, "-m", "timnet", *grid.words()],
+                cwd=config.REPOSITORY,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+            )
+    # Somebody has to take a finished child off the system's list; the grid itself needs no watching.
+    threading.Thread(target=process.wait, daemon=True).start()
+
+
+def at_work(grid: Grid, root: Path) -> bool:
+    """Say whether a process is at a grid, or was started a moment ago and has said nothing yet."""
+    if runs.is_held(root / GRIDS / f"{grid.name}.lock"):
+        return True
+    try:
+        told = _log(grid, root).stat()
+    except FileNotFoundError:
+        return False
+    return not told.st_size and time.time() - told.st_mtime < runs.STARTING_SECONDS
+
+
+def last_words(grid: Grid, root: Path) -> str:
+    """Return the last line that a started grid has printed; empty where there is none."""
+    try:
+        lines = _log(grid, root).read_text(encoding="utf-8", errors="replace").splitlines()
+    except FileNotFoundError:
+        return ""
+    return lines[-1] if lines else ""
+
+
+def missing(asked: Sequence[config.Finetune], root: Path) -> list[config.Finetune]:
+    """Return the settings of which no run is done."""
+    done = finished(asked, root)
+    return [each for each in asked if each not in done]
+
+
+def finished(asked: Sequence[config.Finetune], root: Path) -> dict[config.Finetune, Path]:
+    """Return the folders of the runs that are done, also of those that were given a name of their own."""
+    wanted = set(asked)
+    done = {
+        state.settings: state.folder
+        for state in runs.all_runs(root)
+        if isinstance(state.settings, config.Finetune) and state.settings in wanted and state.name == "done"
+    }
+    own = {each: root / runs.folder_name(each) for each in done}
+    return {each: own[each] if _done(own[each]) else folder for each, folder in done.items()}
+
+
+def seconds(asked: Sequence[config.Finetune], root: Path) -> tuple[float, int] | None:
+    """Return how long runs will take, and how many runs of the same kind say so; None where none does.
+
+    Raises:
+        CohortError: no such cohort, task or share.
+    """
+    found = pace.measured(runs.all_runs(root), asked[0]) if asked else None
+    if found is None:
+        return None
+    steps = _steps(asked)
+    return sum(found.seconds(steps[each]) for each in asked), found.runs
+
+
+def table(asked: Sequence[config.Finetune], root: Path) -> pd.DataFrame:
+    """Return what the runs that are done have measured: COLUMNS, one row a run, label and metric."""
+    names = {folder.name for folder in finished(asked, root).values()}
+    points = runs.points(root)
+    if points.empty:
+        return pd.DataFrame(columns=list(COLUMNS))
+    chosen = points[points["run"].isin(names)]
+    ordered = chosen.sort_values(["fraction", "initialisation", "seed"], kind="stable")
+    return ordered[list(COLUMNS)].reset_index(drop=True)
+
+
+def write(of: pd.DataFrame, path: Path) -> None:
+    """Write a table as Parquet so that a reader sees the old file or the new one."""
+    data = io.BytesIO()
+    of.to_parquet(data, index=False)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        with temporary.open("wb") as file:
+            file.write(data.getvalue())
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+class _Listener:
+    """Hears of the run at work: tells how far the grid is, and whether it was asked to stop."""
+
+    def __init__(
+        self,
+        settings: config.Finetune,
+        done: int,
+        total: int,
+        steps: int,
+        ahead: list[int],
+        root: Path,
+        tell: Callable[[Progress], None] | None,
+    ) -> None:
+        self._settings, self._done, self._total = settings, done, total
+        self._steps, self._ahead, self._tell = steps, ahead, tell
+        self._pace = pace.measured(runs.all_runs(root), settings)
+        self._events: Events | None = None
+
+    def watching(self, train: worker.Train) -> worker.Train:
+        """Return what trains and lets this hear of a signal that comes when the run has just ended."""
+
+        def watched(settings: config.Run, folder: Path, events: Events) -> dict[str, Any]:
+            self._events = events
+            return train(settings, folder, events)
+
+        return watched
+
+    def stopped(self) -> bool:
+        """Say whether a signal came."""
+        return self._events is not None and self._events.cancelled
+
+    def event(self, event: Event) -> None:
+        """Tell of an event of the run at work."""
+        if self._tell:
+            done = self._done + (event["event"] == "done")
+            self._tell(Progress(done, self._total, self._settings, event, self._left(event)))
+
+    def _left(self, event: Event) -> float | None:
+        """Return the seconds left for the grid: by earlier runs, else by the steps of this one."""
+        known = self._pace
+        at_step = event["event"] == "step"
+        if known is None and at_step and event["step"] < event["steps"]:
+            known = pace.Pace(event["eta_seconds"] / (event["steps"] - event["step"]), 0.0, 0)
+        if known is None:
+            return None
+        mine = 0.0 if event["event"] == "done" else known.seconds(self._steps)
+        if at_step:
+            mine = event["eta_seconds"]
+        return float(mine + sum(known.seconds(steps) for steps in self._ahead))
+
+
+def _log(grid: Grid, root: Path) -> Path:
+    return root / GRIDS / f"{grid.name}.log"
+
+
+def _claim(waiting: list[config.Finetune], root: Path) -> config.Finetune | None:
+    """Take the next run that nobody is at off the list and lay out its folder; drop those that are done."""
+    # Whoever starts runs holds this lock: two grids never take the same one.
+    with FileLock(root / worker.SUBMITTING):
+        for settings in list(waiting):
+            folder = root / runs.folder_name(settings)
+            # Looked at once: between two looks a run may end.
+            state = runs.state(folder) if (folder / CONFIG).exists() else None
+            if state and state.name == "done":
+                waiting.remove(settings)
+            elif not (state and state.active):
+                worker.prepare(settings, folder)
+                waiting.remove(settings)
+                return settings
+    return None
+
+
+def _done(folder: Path) -> bool:
+    return (folder / CONFIG).exists() and runs.state(folder).name == "done"
+
+
+def _steps(asked: Sequence[config.Finetune]) -> dict[config.Finetune, int]:
+    """Return how many steps each run takes; the number of films is that of draw 0."""
+    films: dict[tuple[str, str, str, float], int] = {}
+    steps = {}
+    for each in asked:
+        key = (each.cohort, each.task, each.uncertain, each.fraction)
+        if key not in films:
+            cohort = store.Cohort.open(store.find(each.cohort))
+            films[key] = shares.sizes(cohort, each.task, [each.fraction], each.uncertain)[each.fraction]
+        steps[each] = pace.steps_of(each, films[key])
+    return steps

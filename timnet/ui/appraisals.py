@@ -1,0 +1,206 @@
+"""The result of a fine-tuning run in tabs: how good, yes or no, the curves, whether its numbers hold.
+
+Owns the words for them. A run of an earlier version kept no predictions and has its metrics alone. What
+cannot be worked out is said in one sentence.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pandas as pd
+import streamlit as st
+
+from timnet import plots
+from timnet.evaluation import predictions
+from timnet.evaluation.predictions import Predictions
+from timnet.ui import panels
+from timnet.ui.notices import plain
+
+if TYPE_CHECKING:
+    from timnet.evaluation.appraisal import Appraisal, Decision
+    from timnet.evaluation.auroc import Estimate
+
+WELL = 0.05
+"""Mean distance of said and found up to which a clinician need not mind."""
+
+
+def kept(folder: Path) -> Predictions | None:
+    """Return what a run kept; None where it kept nothing. PredictionsError where it cannot be read."""
+    path = folder / predictions.FILE
+    return _kept(str(folder), path.stat().st_mtime_ns) if path.exists() else None
+
+
+@st.cache_resource(max_entries=64, show_spinner=False)
+def _kept(folder: str, stamp: int) -> Predictions | None:
+    return predictions.of_run(Path(folder))
+
+
+@st.cache_resource(max_entries=16, show_spinner="Judging the run …")
+def _appraised(folder: str, stamp: int, label: str) -> Appraisal:
+    # With it comes SciPy's statistics, which takes longer to import than the page to draw.
+    from timnet.evaluation import appraisal
+
+    found = _kept(folder, stamp)
+    if found is None:
+        raise predictions.PredictionsError(f"{Path(folder).name}: its predictions are gone")
+    return appraisal.of(found, label)
+
+
+def show(folder: Path, told: dict[str, Any]) -> None:
+    """Show a finished run's metrics, and what its kept predictions say beyond them."""
+    try:
+        found = kept(folder)
+    except predictions.PredictionsError as error:
+        st.warning(plain(f"{error}."), icon=":material/warning:")
+        found = None
+    if found is None:
+        panels.results(told["test"], key="ft_result")
+        st.caption(
+            "This run was made by an earlier version, or its file is gone, and kept no predictions: no "
+            "operating point, curves or calibration. Start it anew to have them."
+        )
+        return
+    label = found.labels[0]
+    if len(found.labels) > 1:
+        label = st.selectbox("Label", found.labels, key="ft_appraised", width=260)
+    path = folder / predictions.FILE
+    judged = _appraised(str(folder), path.stat().st_mtime_ns, label)
+    good, decided, curves, trusted = st.tabs(
+        ["How good", "Yes or no", "Curves", "Can its numbers be trusted?"], key="ft_tabs"
+    )
+    with good:
+        panels.results(told["test"], key="ft_result")
+        _area(judged)
+    with decided:
+        _decisions(judged)
+    with curves:
+        _curves(judged)
+    with trusted:
+        _calibration(judged)
+
+
+def _area(judged: Appraisal) -> None:
+    area = judged.area
+    if area.value != area.value:
+        st.caption(f"{plain(judged.label)}: the test films are all of one class, so there is no auROC.")
+        return
+    st.caption(
+        f"The intervals take test patients, with all their films, at random (bootstrap). DeLong's formula, "
+        f"which takes every film for itself, gives auROC {_interval(area, '.3f')} for {plain(judged.label)}."
+    )
+
+
+def _decisions(judged: Appraisal) -> None:
+    chosen = judged.chosen
+    if chosen:
+        st.markdown(
+            f"**Yes from {chosen.threshold:.3g} on.** On {judged.films_validation:,} validation films this "
+            "threshold finds most for the fewest false alarms (largest sensitivity + specificity). It was "
+            "chosen without the test films, which are counted below."
+        )
+    else:
+        st.info(
+            plain(f"No threshold is chosen: {judged.unchosen}. The usual 0.5 is shown."),
+            icon=":material/info:",
+        )
+    made = [chosen, judged.half] if chosen else [judged.half]
+    for decision in made:
+        st.markdown(_sentence(decision, judged))
+    rows = {
+        "Yes from": [decision.threshold for decision in made],
+        "Found (sensitivity)": [_interval(decision.sensitivity) for decision in made],
+        "Cleared (specificity)": [_interval(decision.specificity) for decision in made],
+        "Right when yes (PPV)": [_interval(decision.positive_value) for decision in made],
+        "Right when no (NPV)": [_interval(decision.negative_value) for decision in made],
+    }
+    st.dataframe(
+        pd.DataFrame(rows),
+        hide_index=True,
+        key="ft_decisions",
+        column_config={"Yes from": st.column_config.NumberColumn(format="%.3g")},
+        alt="Sensitivity, specificity and predictive values at each threshold, with 95 % intervals",
+    )
+    counts = {
+        "Yes from": [f"{decision.threshold:.3g}" for decision in made for _ in range(2)],
+        "Film": ["with the finding", "without it"] * len(made),
+        "Called positive": [n for decision in made for n in (decision.hits, decision.alarms)],
+        "Called negative": [n for decision in made for n in (decision.misses, decision.clears)],
+    }
+    st.dataframe(
+        pd.DataFrame(counts), hide_index=True, key="ft_confusion", alt="Films called right and wrong"
+    )
+    st.caption(
+        "95 % intervals by Wilson, each film for itself. PPV and NPV hold for a share of "
+        f"{judged.positives / judged.films:.0%} positive films, as among these; where the finding is rarer, "
+        "a yes is right less often."
+        if judged.films
+        else "No test film has this label."
+    )
+
+
+def _sentence(decision: Decision, judged: Appraisal) -> str:
+    without = judged.films - judged.positives
+    return (
+        f"At **{decision.threshold:.3g}**: of {judged.positives:,} films with {plain(judged.label)} it finds "
+        f"{decision.hits:,} and misses **{decision.misses:,}**; of {without:,} without it clears "
+        f"{decision.clears:,} and raises **{decision.alarms:,}** false alarms."
+    )
+
+
+def _curves(judged: Appraisal) -> None:
+    if judged.roc.empty:
+        st.info("The test films are all of one class: there is no curve to draw.", icon=":material/info:")
+        return
+    left, right = st.columns(2)
+    left.plotly_chart(
+        plots.receiver(judged), key="ft_roc", alt="Share found against false alarms (ROC curve)",
+        config={"displayModeBar": False},
+    )  # fmt: skip
+    right.plotly_chart(
+        plots.precision_recall(judged), key="ft_pr", alt="Precision against recall",
+        config={"displayModeBar": False},
+    )  # fmt: skip
+    st.caption(
+        "Every point is one threshold on the test films. Left: a guess lies on the dotted line, a perfect "
+        "classifier in the upper left corner. Right: a guess lies on the dotted line, a perfect one in the "
+        "upper right corner."
+    )
+
+
+def _calibration(judged: Appraisal) -> None:
+    if not judged.films:
+        st.info("No test film has this label.", icon=":material/info:")
+        return
+    verdict = "they can be read as they stand" if judged.said.error <= WELL else "do not read them as chances"
+    st.markdown(
+        f"On average, probabilities lie **{judged.said.error:.1%}** from how often the finding is really "
+        f"there: {verdict}."
+    )
+    if judged.cooled is None or judged.temperature is None:
+        st.info(plain(f"No correction is fitted: {judged.unchosen}."), icon=":material/info:")
+    else:
+        way = "too sure of itself" if judged.temperature > 1 else "not sure enough"
+        st.markdown(
+            f"On {judged.films_validation:,} validation films the network was {way} "
+            f"(temperature {judged.temperature:.2f}). Corrected by it, the distance on test films is "
+            f"**{judged.cooled.error:.1%}**. The pages show probabilities uncorrected; the order of films "
+            "stays the same either way."
+        )
+    st.plotly_chart(
+        plots.reliability(judged),
+        key="ft_reliability",
+        alt="Share found positive against the probability said",
+        config={"displayModeBar": False},
+    )
+    st.caption(
+        "Test films in ten bins by what the network says. On the dotted line, 70 % said means present in 70 "
+        "of 100 films; below it, the network says too much. Bins of few films scatter."
+    )
+
+
+def _interval(share: Estimate, form: str = ".0%") -> str:
+    if share.value != share.value:
+        return "undefined"
+    return f"{share.value:{form}} ({share.low:{form}} to {share.high:{form}})"
