@@ -21,6 +21,8 @@ from timnet.reader import Reader
 
 ort = pytest.importorskip("onnxruntime", reason="requirements-onnx.txt is not installed")
 pytest.importorskip("onnxscript", reason="requirements-onnx.txt is not installed")
+# An export is compiled: a minute in all.
+pytestmark = pytest.mark.whole
 
 
 def film(seed: int) -> Film:

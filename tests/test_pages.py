@@ -174,7 +174,7 @@ def test_the_sentence_that_carries_the_match_is_the_one_whose_loss_costs_most() 
     probabilities = {"remove 1": 0.5, "remove 2": 0.2, "remove 3": 0.9}
     asked = tuple((edit, probabilities[edit.name]) for edit in told)
     film = read_film(_png())
-    reading = Reading("x", film, 0.6, (), {}, 0.0, 64, 1.0, {}, edits=asked)
+    reading = Reading("x", "0" * 64, film, 0.6, (), {}, 0.0, 64, 1.0, {}, edits=asked)
     found = changes.carrier(reading)
     assert found and found[0].name == "remove 2" and found[1] == pytest.approx(0.4)
     assert changes.carrier(replace(reading, match=0.1)) is None

@@ -96,6 +96,7 @@ def test_a_run_keeps_what_it_says_of_the_films_it_was_not_trained_on(cohort_fold
     assert predictions.of_run(tmp_path / "run") is None
 
 
+@pytest.mark.whole
 def test_shuffled_labels_teach_nothing_about_the_test_films(cohort_folder, tmp_path, monkeypatch):
     """The alarm for a leak: with labels dealt out at random, test films must stay unknown."""
     real = tasks.targets
@@ -313,6 +314,7 @@ def test_reports_of_another_source_are_no_mismatch(cohort_folder):
         assert not left_out[~across].all()
 
 
+@pytest.mark.whole
 def test_an_epoch_sees_a_small_cohort_as_often_as_asked(cohort_folder, tmp_path):
     once = settings_pretrain(cohort_folder, epochs=1)
     twice = replace(once, cohorts=once.cohorts * 2, repeats=(1, 3))

@@ -14,7 +14,7 @@ from timnet import config
 from timnet.cohorts import store
 from timnet.cohorts.pairs import collect
 from timnet.cohorts.readers import csv_table
-from timnet.evaluation import held_out, matching, metrics, retrieval
+from timnet.evaluation import held_out, matching, metrics, recall
 from timnet.model import weights
 from timnet.training import pretrain, runs, watch, worker
 from timnet.training.events import EVENTS, Cancelled, Events
@@ -77,12 +77,10 @@ def test_every_so_many_epochs_and_at_the_last_the_pairs_are_looked_at(watched):
     for each in told:
         assert {row["label"] for row in each["held_out"]} >= {matching.ONE, matching.MANY}
         found = {(row["label"], row["metric"]) for row in each["retrieval"]}
-        assert found == {
-            (label, f"R@{k}") for label in (retrieval.REPORT, retrieval.FILM) for k in (1, 5, 10)
-        }
+        assert found == {(label, f"R@{k}") for label in (recall.REPORT, recall.FILM) for k in (1, 5, 10)}
         assert all(0 < row["chance"] <= 1 for row in each["retrieval"])
     assert 0 < result["masked"] < 1 and 0 < result["truncated"] < 1
-    assert {row["label"] for row in result["retrieval"]} == {retrieval.REPORT, retrieval.FILM}
+    assert {row["label"] for row in result["retrieval"]} == {recall.REPORT, recall.FILM}
 
 
 def test_the_run_keeps_its_last_network_and_beside_it_the_best_on_val_alone(watched, three_splits):
@@ -108,6 +106,7 @@ def test_the_run_keeps_its_last_network_and_beside_it_the_best_on_val_alone(watc
     assert best["pairs"] == (films["split"] == "val").sum() == 24
 
 
+@pytest.mark.whole
 def test_looking_leaves_no_trace_in_what_is_learned(watched, three_splits, tiny_bert, tmp_path):
     blind = tmp_path / "run"
     result = done(settings(three_splits, tiny_bert, epochs=5, evaluate_every=0), blind)
@@ -132,6 +131,7 @@ def test_a_test_pair_takes_no_part_in_what_is_looked_at(three_splits):
     assert set(alone.split[watch.watched(alone)]) == {"test"}
 
 
+@pytest.mark.whole
 def test_who_stops_a_run_while_it_looks_finds_it_where_it_was(
     watched, three_splits, tiny_bert, tmp_path, monkeypatch
 ):
