@@ -30,6 +30,7 @@ def test_a_known_law_gives_its_own_number_of_films(law):
     assert law.films(float(law.value(3000))) == pytest.approx(3000)
 
 
+@pytest.mark.whole
 def test_the_interval_holds_the_truth_about_as_often_as_it_should():
     law, held = Law(0.95, 0.8, 0.5), []
     target = float(law.value(1500))

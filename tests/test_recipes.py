@@ -127,6 +127,7 @@ def test_the_films_drawn_are_those_of_the_nested_draw(cohort_folder, tmp_path):
     assert result["positives"] == {"Opacity": int(y[drawn].sum())}
 
 
+@pytest.mark.whole
 def test_the_same_seed_gives_the_same_weights_and_losses(cohort_folder, tmp_path):
     losses = []
     for name in ("a", "b"):
@@ -202,6 +203,7 @@ def test_a_pre_trained_trunk_starts_a_classifier(cohort_folder, tmp_path):
     }
 
 
+@pytest.mark.whole
 def test_a_trained_text_branch_keeps_its_encoder_and_reads(cohort_folder, tmp_path, tiny_bert):
     settings = settings_pretrain(
         cohort_folder, text_mode="full", text_encoder=str(tiny_bert), epochs=2, padding="literal"
@@ -213,6 +215,7 @@ def test_a_trained_text_branch_keeps_its_encoder_and_reads(cohort_folder, tmp_pa
     assert 0 < reading.match < 1
 
 
+@pytest.mark.whole
 def test_partly_trained_text_moves_its_last_layers_alone_and_is_kept_whole(
     cohort_folder, tmp_path, tiny_bert
 ):
@@ -235,6 +238,7 @@ def test_partly_trained_text_moves_its_last_layers_alone_and_is_kept_whole(
     assert 0 < Reader.load(tmp_path / "run").read(film, "There is an opacity in the left lung.").match < 1
 
 
+@pytest.mark.whole
 def test_a_checkpoint_measured_again_has_the_metrics_of_its_training(cohort_folder, tmp_path, capsys):
     result = done(settings_pretrain(cohort_folder, epochs=3), pretrain.train, tmp_path / "run")
     table = held_out.measure(tmp_path / "run", [str(cohort_folder)])

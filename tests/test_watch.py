@@ -19,6 +19,9 @@ from timnet.model import weights
 from timnet.training import pretrain, runs, watch, worker
 from timnet.training.events import EVENTS, Cancelled, Events
 
+# Every test here trains a network.
+pytestmark = pytest.mark.whole
+
 
 @pytest.fixture(scope="module")
 def three_splits(csv_root, tmp_path_factory):
@@ -106,7 +109,6 @@ def test_the_run_keeps_its_last_network_and_beside_it_the_best_on_val_alone(watc
     assert best["pairs"] == (films["split"] == "val").sum() == 24
 
 
-@pytest.mark.whole
 def test_looking_leaves_no_trace_in_what_is_learned(watched, three_splits, tiny_bert, tmp_path):
     blind = tmp_path / "run"
     result = done(settings(three_splits, tiny_bert, epochs=5, evaluate_every=0), blind)
@@ -131,7 +133,6 @@ def test_a_test_pair_takes_no_part_in_what_is_looked_at(three_splits):
     assert set(alone.split[watch.watched(alone)]) == {"test"}
 
 
-@pytest.mark.whole
 def test_who_stops_a_run_while_it_looks_finds_it_where_it_was(
     watched, three_splits, tiny_bert, tmp_path, monkeypatch
 ):

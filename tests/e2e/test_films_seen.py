@@ -12,7 +12,7 @@ from timnet.evaluation import cam
 from timnet.ui import viewer
 from timnet.ui.viewer import View
 
-pytestmark = pytest.mark.browser
+pytestmark = [pytest.mark.browser, pytest.mark.whole]
 
 ROWS, COLUMNS = 200, 160
 PIXEL = """([across, down, which]) => {

@@ -70,7 +70,8 @@ def test_a_classifier_is_fine_tuned_compared_and_used(tab: Watched, csv_root: Pa
     tab.page.locator(".st-key-ft_run input").wait_for()
     assert tab.page.locator(".st-key-ft_run input").input_value() in tab.page.url
     tab.page.get_by_text("Done: trained on").wait_for(timeout=600_000)
-    assert tab.page.locator(".js-plotly-plot").count() == 1
+    tab.page.locator(".st-key-ft_loss .js-plotly-plot").first.wait_for()
+    tab.page.get_by_role("tab", name="Curves").click()
     tab.page.locator(".st-key-ft_stop button").first.wait_for(state="detached")
 
     tab.page.get_by_role("link", name="See its point on the curve").click()
