@@ -177,8 +177,6 @@ def test_a_task_without_labelled_films_fails_with_a_sentence(cohort_folder, tmp_
         ("all-pairs", {}),
         pytest.param("pairs", {"batch": 56}, marks=pytest.mark.whole),
         pytest.param("sigmoid", {}, marks=pytest.mark.whole),
-        # It leaves out most of a batch of reports that are this much alike.
-        pytest.param("infonce", {"epochs": 28}, marks=pytest.mark.whole),
     ],
 )
 def test_pre_training_learns_which_report_belongs_to_which_film(cohort_folder, tmp_path, objective, changes):
