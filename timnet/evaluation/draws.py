@@ -109,8 +109,8 @@ def wider(low: float, high: float, estimate: Estimate) -> tuple[float, float]:
     """Return the ends of Student's interval over draws, pushed out to those of the bootstrap.
 
     The one knows nothing of the test patients, the other takes few draws for all there are. Of 5 draws,
-    Student's holds the truth in 68 % instead of 95 % where both sources vary alike, and the bootstrap in 86 %
-    where the draws do most, of 2 draws in 51 %. The wider holds it in 93 % or more (tests/test_draws.py).
+    Student's is too narrow where patients vary as much as draws, the bootstrap where there are few draws; the
+    wider of the two holds the truth about as often as it says (tests/test_draws.py).
     """
     return float(np.fmin(low, estimate.low)), float(np.fmax(high, estimate.high))
 
