@@ -108,9 +108,8 @@ def difference_of_runs(
 def wider(low: float, high: float, estimate: Estimate) -> tuple[float, float]:
     """Return the ends of Student's interval over draws, pushed out to those of the bootstrap.
 
-    The one knows nothing of the test patients, the other takes few draws for all there are. Of 5 draws,
-    Student's is too narrow where patients vary as much as draws, the bootstrap where there are few draws; the
-    wider of the two holds the truth about as often as it says (tests/test_draws.py).
+    The one knows nothing of the test patients, the other takes few draws for all there are: each
+    is too narrow somewhere. The wider of the two is tested to hold the truth (tests/test_draws.py).
     """
     return float(np.fmin(low, estimate.low)), float(np.fmax(high, estimate.high))
 
