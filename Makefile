@@ -9,9 +9,10 @@
 
 PYTHON ?= python3
 BIN := .venv/bin
-# uv installs several times faster where it is there. It takes its index from its own settings, not pip's.
+# uv installs several times faster where it is there. It takes its index from its own settings, not pip's,
+# and compiles modules only when told to: else the first start of the app would.
 UV := $(shell command -v uv 2>/dev/null)
-INSTALL = $(if $(UV),$(UV) pip install --quiet --python $(BIN)/python,$(BIN)/python -m pip install --quiet)
+INSTALL = $(if $(UV),$(UV) pip install --quiet --compile-bytecode --python $(BIN)/python,$(BIN)/python -m pip install --quiet)
 
 .PHONY: app test proof check ct demo-cohort pictures clean
 
