@@ -172,6 +172,7 @@ def with_label(folder: Path, root: Path) -> None:
         ("before the old pixels go", 1),
     ],
 )
+@pytest.mark.whole
 def test_a_killed_import_goes_on_to_what_an_uninterrupted_one_gives(
     tmp_path: Path, root: Path, point: str, nth: int
 ) -> None:
@@ -278,6 +279,7 @@ def test_a_damaged_cache_is_noticed_and_not_copied(
     assert contents(tmp_path / "c") == good
 
 
+@pytest.mark.whole
 def test_processes_give_what_threads_give(
     tmp_path: Path, root: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

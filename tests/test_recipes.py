@@ -172,13 +172,9 @@ def test_a_task_without_labelled_films_fails_with_a_sentence(cohort_folder, tmp_
 
 
 @pytest.mark.parametrize(
-    ("objective", "changes"),
-    [
-        ("all-pairs", {}),
-        pytest.param("pairs", {"batch": 56}, marks=pytest.mark.whole),
-        pytest.param("sigmoid", {}, marks=pytest.mark.whole),
-    ],
+    ("objective", "changes"), [("all-pairs", {}), ("pairs", {"batch": 56}), ("sigmoid", {})]
 )
+@pytest.mark.whole
 def test_pre_training_learns_which_report_belongs_to_which_film(cohort_folder, tmp_path, objective, changes):
     settings = settings_pretrain(cohort_folder, objective=objective, **changes)
     result = done(settings, pretrain.train, tmp_path / "run")

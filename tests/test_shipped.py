@@ -63,6 +63,7 @@ def test_the_demo_films_are_within_their_bounds_and_belong_together():
     assert 0.35 < sum(row["no_finding"] == "1" for row in rows) / len(rows) < 0.47
 
 
+@pytest.mark.whole
 def test_it_matches_with_the_network_cut_off(csv_root):
     """Sockets are forbidden in the process; the film and the words are all it needs."""
     code = """

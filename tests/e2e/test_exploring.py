@@ -3,7 +3,7 @@
 import pytest
 from browsing import Watched
 
-pytestmark = pytest.mark.browser
+pytestmark = [pytest.mark.browser, pytest.mark.whole]
 
 HEADING = "Explore a cohort"
 
@@ -55,7 +55,6 @@ def test_the_film_answers_to_hand_and_keys_without_the_server(tab: Watched) -> N
     assert len(received) == before
 
 
-@pytest.mark.whole
 def test_a_page_run_anew_keeps_the_view_and_does_not_send_the_film_again(tab: Watched) -> None:
     received: list[int] = []
     tab.page.on(
@@ -78,7 +77,6 @@ def test_a_page_run_anew_keeps_the_view_and_does_not_send_the_film_again(tab: Wa
 
 
 @pytest.mark.parametrize("width", [390, 1024])
-@pytest.mark.whole
 def test_nothing_is_cut_off_on_a_narrow_screen(tab: Watched, width: int) -> None:
     tab.page.set_viewport_size({"width": width, "height": 844})
     tab.open("explore?cohort=synthetic", HEADING)

@@ -85,6 +85,7 @@ def test_a_classifier_is_fine_tuned_compared_and_used(tab: Watched, csv_root: Pa
     assert tab.page.locator(".js-plotly-plot .bars .point").count() == 1
 
 
+@pytest.mark.whole
 def test_hostile_text_stays_text_and_no_page_leaves_the_machine(tab: Watched) -> None:
     tab.open()
     for link, heading in PAGES.items():
