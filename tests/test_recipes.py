@@ -19,7 +19,7 @@ from timnet.cohorts.readers import csv_table
 from timnet.evaluation import held_out, matching, metrics, predictions
 from timnet.model import weights
 from timnet.reader import Reader
-from timnet.training import finetune, pretrain, runs, worker
+from timnet.training import finetune, pairing, pretrain, runs, worker
 
 
 def settings_finetune(cohort_folder, **changes) -> config.Finetune:
@@ -308,7 +308,7 @@ def test_reports_of_another_source_are_no_mismatch(cohort_folder):
     pairs = collect([str(cohort_folder)] * 2, ("val", "test"), side=32)
     settings = settings_pretrain(cohort_folder, batch=64)
     chosen = np.flatnonzero(~pairs.held_out).tolist()
-    for batch in pretrain._all_pairs(settings, pairs, chosen, Nothing(), torch.device("cpu"), 0):
+    for batch in pairing.all_pairs(settings, pairs, chosen, Nothing(), torch.device("cpu"), 0):
         source = pairs.source[batch["rows"]]
         left_out = batch["false_negative"].numpy()
         across = source[:, None] != source[None, :]
@@ -344,7 +344,7 @@ def test_normal_films_with_others_normal_reports_can_be_left_out(csv_root, tmp_p
     settings = settings_pretrain(folder, both_normal="ignore", batch=64)
     chosen = np.flatnonzero(~pairs.held_out).tolist()
 
-    batch = next(pretrain._all_pairs(settings, normal, chosen, Nothing(), torch.device("cpu"), 0))
+    batch = next(pairing.all_pairs(settings, normal, chosen, Nothing(), torch.device("cpu"), 0))
     rows = np.array(batch["rows"])
     both = normal.normal[rows][:, None] & normal.normal[rows][None, :]
     np.fill_diagonal(both, False)
