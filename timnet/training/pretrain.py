@@ -129,13 +129,18 @@ def train(
             timnet.eval()
             chosen = sorted(set(train_pairs))
             mine = chosen[ranks.share(len(chosen))]
-            sides = _vectors(timnet, pairs, mine, reports, on, precision == "bf16", events)
-            vectors = [ranks.gathered(side, len(chosen)) for side in sides]
-            rng = pairing.rng(settings.seed, epoch)
-            found = mining.mine(
-                timnet, *vectors, pairs, chosen, functools.partial(pairing.no_mismatch, settings, pairs), rng
+            own_image, own_text = _vectors(timnet, pairs, mine, reports, on, precision == "bf16", events)
+            rows = len(chosen)
+            looked_at = mining.mine(
+                timnet,
+                ranks.gathered(own_image, rows),
+                ranks.gathered(own_text, rows),
+                pairs,
+                chosen,
+                functools.partial(pairing.no_mismatch, settings, pairs),
+                pairing.rng(settings.seed, epoch),
             )
-            partners.put(ranks.agreed(found))
+            partners.put(ranks.agreed(looked_at))
             timnet.train()
         return partners.numbers()
 
