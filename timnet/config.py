@@ -130,6 +130,9 @@ class Pretrain:
     """Splits that are never trained on and on which the matching is measured."""
     evaluate_every: int = 5
     """Epochs from one look at held-out pairs to the next; 0 looks at the end alone. Changes no weight."""
+    probe: str = ""
+    """A task of the first cohort, as in fine-tuning: at every look, what a straight line reads of it off the
+    image branch with up to 256 labelled films. Changes no weight; none where nothing is said."""
     normalisation: Literal["film", "imagenet"] = "film"
     """`film`: each film by its own mean and deviation, exposure does not count; `imagenet`: all alike."""
     precision: Precision = "auto"
@@ -213,6 +216,7 @@ _ADDED = {
     "negatives": "drawn",
     "chunk": 0,
     "recompute": False,
+    "probe": "",
 }
 """Fields younger than runs that can still go on: with these values they are not written, so that a run keeps
 its name and its snapshots."""

@@ -19,11 +19,12 @@ from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from timnet import config
 from timnet.cohorts.pairs import Pairs, collect
-from timnet.evaluation import cam, held_out, matching, metrics, recall
+from timnet.evaluation import cam, held_out, matching, metrics, probe, recall
 from timnet.model import encoders, initialisation, weights
 from timnet.model.timnet import TIMNet
 from timnet.training import batches, devices, loop, mining, objectives, pairing, ranks, snapshots, watch
@@ -63,6 +64,7 @@ def train(
         pairs = gather(settings.cohorts, settings.held_out, settings.side, events.phase("reading films"))
     if settings.shuffled:
         pairs = shuffled(pairs, settings.seed)
+    probed = probe.probe(settings.cohorts, settings.probe, pairs, settings.seed) if settings.probe else None
     seen = np.array(settings.repeats or [1] * len(settings.cohorts))[pairs.source]
     train_pairs = np.repeat(np.arange(len(seen)), seen * ~pairs.held_out).tolist()
     held_pairs = np.flatnonzero(pairs.held_out).tolist()
@@ -118,6 +120,14 @@ def train(
         ]
         return tables[0], tables[1]
 
+    def probing(chosen: list[int]) -> list[dict[str, Any]] | None:
+        if probed is None:
+            return None
+        timnet.eval()
+        tested = probed.known(chosen)
+        x = [_pooled(timnet, pairs, rows, on, events) for rows in (probed.fitted, tested)]
+        return metrics.records(probe.evaluate(probed, x[0], x[1], tested, pairs, settings.seed))
+
     def masked(epoch: int) -> float | None:
         return pairing.masked_share(settings, pairs, train_pairs, epoch)
 
@@ -160,7 +170,7 @@ def train(
         kept=snapshots.Snapshots(
             folder, snapshots.origin(settings, trained_on, precision), found, writes=not ranks.number()
         ),
-        watch=watch.Watch(settings, folder, events, pairs, measure, masked, save),
+        watch=watch.Watch(settings, folder, events, pairs, measure, masked, save, probing),
         beside=partners,
     )
     first = not ranks.number()
@@ -174,6 +184,7 @@ def train(
     return {
         "held_out": metrics.records(table),
         "retrieval": metrics.records(retrieved),
+        "probe": probing(held_pairs),
         "best": _best(settings, folder, events),
         "pairs_train": len(set(train_pairs)),
         "pairs_held_out": len(held_pairs),
@@ -246,6 +257,20 @@ def _vectors(
             v_image.append(timnet.image(films)[1].float())
             v_text.append(text_vectors(timnet, reports.batch(part, on)).float())
     return torch.cat(v_image), torch.cat(v_text)
+
+
+@torch.inference_mode()
+def _pooled(
+    timnet: TIMNet, pairs: Pairs, chosen: list[int], on: torch.device, events: Events
+) -> NDArray[np.float64]:
+    """Return the pooled last grids (P, C) of the pairs' films."""
+    parts = []
+    for start in range(0, len(chosen), 32):
+        events.check()
+        shown = pairs.films(chosen[start : start + 32])
+        films = batches.films(shown, range(len(shown)), on)
+        parts.append(timnet.image.grid(films).mean((2, 3)).double().cpu())
+    return torch.cat(parts).numpy()
 
 
 def _map_scale(timnet: TIMNet, pairs: Pairs, chosen: list[int], reports: Reports, on: torch.device) -> float:
