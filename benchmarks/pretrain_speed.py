@@ -1,7 +1,8 @@
 """How many times faster does timnet pre-train than the paper's literal recipe, and than a common library?
 
 All on one device, the same films (PNG files), the same texts, the same two backbones from random weights and
-MiniLM; seconds of a positive pair, the ways in turn, the median of their rounds:
+MiniLM; seconds of a positive pair, the ways in turn, the median of their rounds. On the CPU the seconds are
+the processor's, of one thread, so that other work on the machine does not count; on a GPU the clock's.
 
 - literal: each pair and each negative goes through both encoders on its own, fp32, films decoded and resized
   one by one, batch 16 (8 positive pairs, 8 mismatched);
@@ -80,6 +81,8 @@ def main() -> None:
 def speed(words: argparse.Namespace) -> dict[str, Any]:
     """Return seconds of a positive pair of every way, and the ratios that have bars."""
     on = devices.device()
+    if on.type == "cpu":
+        torch.set_num_threads(1)
     precision = devices.precision("auto", on)
     with (DEMO / "studies.csv").open(newline="", encoding="utf-8") as file:
         rows = list(csv.DictReader(file))[: words.films]
@@ -96,16 +99,17 @@ def speed(words: argparse.Namespace) -> dict[str, Any]:
         ways[f"library, text {told}"] = library(given, trained, precision == "bf16")
     ways["input pipeline alone"] = pipeline(given)
     ways["ours without input, text frozen"] = ours(given, False, precision == "bf16", fed=True)
+    clock = time.perf_counter if on.type == "cuda" else time.process_time
     seconds: dict[str, list[float]] = {name: [] for name in ways}
     for at in range(words.rounds + 1):
         for name, step in ways.items():
-            begun = time.perf_counter()
+            begun = clock()
             learned = step(at)
             if on.type == "cuda":
                 torch.cuda.synchronize(on)
             if at:
                 # The first of each warms up.
-                seconds[name].append((time.perf_counter() - begun) / learned)
+                seconds[name].append((clock() - begun) / learned)
     median = {name: statistics.median(values) for name, values in seconds.items()}
     bars = {
         "literal over ours, text trained": (
