@@ -121,7 +121,7 @@ class Vectors(torch.nn.Module):
 def network(objective, size=6):
     torch.manual_seed(0)
     timnet = TIMNet(
-        ImageBranch("resnet18", width=8), TextBranch(24, width=8), head=objectives.HEADS[objective]
+        ImageBranch("resnet18", width=8), TextBranch(24, width=8), head=objectives.head(objective)
     )
     timnet.image, timnet.text = Vectors(torch.randn(size, 512)), Vectors(torch.randn(size, 512))
     return objectives.MatchObjective(timnet, objective).double()
@@ -131,7 +131,7 @@ def batch(size=6):
     ignore = torch.rand(size, size, generator=torch.Generator().manual_seed(1)) < 0.3
     return {
         "films": None, "text": (None, None), "own": eye(size), "false_negative": ignore & ~eye(size),
-        "positive": torch.arange(size) % 2 == 0,
+        "positive": torch.arange(size) % 2 == 0, "of": size,
     }  # fmt: skip
 
 
@@ -190,6 +190,58 @@ def test_infonce_moves_the_vectors_and_its_head_only_follows():
         head = objectives.match_loss(timnet.match_all(*vectors[:2]), given["own"], given["false_negative"])
     assert loss.item() == pytest.approx(nce.item() + head.item())
     assert all(value != 0 for value in torch.autograd.grad(loss, [timnet.log_scale, timnet.bias]))
+
+
+def encoded(name, chunk=0, recompute=False):
+    """A tiny network with both branches, and a batch of seven for it."""
+    torch.manual_seed(0)
+    timnet = TIMNet(
+        ImageBranch("resnet18", width=8, joint=16),
+        TextBranch(12, width=8, joint=16),
+        16,
+        objectives.head(name),
+    )
+    timnet.image.trunk.recompute = recompute
+    films, states = torch.rand(7, 1, 32, 32).double(), torch.randn(7, 5, 12).double()
+    mask = (torch.arange(5) < torch.tensor([[5], [1], [3], [2], [5], [4], [1]])).long()
+    given = {**batch(7), "films": films, "text": (states, mask)}
+    return objectives.MatchObjective(timnet, name, chunk).double(), given
+
+
+def stepped(objective, given):
+    loss = objective(given)
+    return loss, torch.autograd.grad(loss, list(objective.parameters())), dict(objective.named_buffers())
+
+
+@pytest.mark.parametrize("name", ["all-pairs", "pairs", "sigmoid", "infonce"])
+def test_a_batch_in_chunks_has_the_loss_and_gradients_of_the_whole_in_float64(name):
+    """Of networks whose films do not meet each other in batch norm: its statistics stand still here."""
+    (objective, given), (chunked, _) = encoded(name), encoded(name, chunk=3)
+    torch.testing.assert_close(
+        stepped(chunked.eval(), given)[:2], stepped(objective.eval(), given)[:2], rtol=1e-9, atol=1e-12
+    )
+
+
+def test_in_training_a_chunk_is_what_batch_norm_sees_once():
+    (objective, given), (chunked, _) = encoded("all-pairs"), encoded("all-pairs", chunk=3)
+    sides = []
+    for part in (slice(0, 3), slice(3, 5), slice(5, 7)):
+        first, mask = (each[part] for each in given["text"])
+        sides.append(
+            (objective.timnet.image(given["films"][part])[1], objective.timnet.text.project(first, mask))
+        )
+    v_image, v_text = (torch.cat(side) for side in zip(*sides, strict=True))
+    logits = objective.timnet.match_all(v_image, v_text)
+    loss = objectives.match_loss(logits, given["own"], given["false_negative"])
+    gradients = torch.autograd.grad(loss, list(objective.parameters()))
+    expected = loss, gradients, dict(objective.named_buffers())
+    # Computed twice, the running means have moved once.
+    torch.testing.assert_close(stepped(chunked, given), expected, rtol=1e-9, atol=1e-12)
+
+
+def test_layers_that_are_computed_again_change_nothing_in_training():
+    (objective, given), (again, _) = encoded("all-pairs"), encoded("all-pairs", recompute=True)
+    torch.testing.assert_close(stepped(again, given), stepped(objective, given), rtol=1e-12, atol=1e-12)
 
 
 def test_the_label_loss_equals_scikit_learns_on_the_known_entries():

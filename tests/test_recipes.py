@@ -17,9 +17,9 @@ from timnet.cohorts import splits, store, tasks
 from timnet.cohorts.pairs import collect
 from timnet.cohorts.readers import csv_table
 from timnet.evaluation import held_out, matching, metrics, predictions
-from timnet.model import weights
+from timnet.model import encoders, weights
 from timnet.reader import Reader
-from timnet.training import finetune, pretrain, runs, worker
+from timnet.training import finetune, pairing, pretrain, runs, worker
 
 
 def settings_finetune(cohort_folder, **changes) -> config.Finetune:
@@ -252,9 +252,31 @@ def test_a_frozen_encoder_is_not_moved_by_pre_training(cohort_folder, tmp_path):
     done(settings_pretrain(cohort_folder, epochs=1), pretrain.train, tmp_path / "run")
     assert not (tmp_path / "run" / "text-encoder").exists()
     spec = weights.describe(tmp_path / "run")
-    from timnet.model import encoders
-
     assert spec.text_encoder_sha256 == encoders.fingerprint(config.TEXT_ENCODER)
+
+
+@pytest.mark.whole
+def test_a_frozen_encoder_from_a_hub_is_kept_with_its_checkpoint(
+    cohort_folder, tmp_path, tiny_bert, monkeypatch
+):
+    """It has no folder that its checkpoint could name by content."""
+    load = encoders.load
+    monkeypatch.setattr(
+        encoders, "load", lambda source: load(str(tiny_bert)) if source == "a/bert" else load(source)
+    )
+    real = encoders.fingerprint
+    monkeypatch.setattr(encoders, "fingerprint", lambda folder: None if folder == tiny_bert else real(folder))
+    settings = settings_pretrain(
+        cohort_folder, text_encoder="a/bert", epochs=1, batch=20, chunk=8, recompute=True, probe="Opacity"
+    )
+    result = done(settings, pretrain.train, tmp_path / "run")
+    assert weights.describe(tmp_path / "run").text_encoder_sha256 is None
+    film = store.Cohort.open(cohort_folder).read_film(0)
+    assert 0 < Reader.load(tmp_path / "run").read(film, "There is an opacity in the left lung.").match < 1
+    # Of the 120 films, those held out, all of them labelled.
+    assert {row["n"] for row in result["probe"]} == {result["pairs_held_out"]}
+    looks = [each for each in _events(tmp_path / "run") if each["event"] == "evaluation"]
+    assert looks and all(row["label"] == "Opacity" for each in looks for row in each["probe"])
 
 
 def test_shuffled_reports_stay_in_their_source_and_off_the_held_out(cohort_folder):
@@ -304,7 +326,7 @@ def test_reports_of_another_source_are_no_mismatch(cohort_folder):
     pairs = collect([str(cohort_folder)] * 2, ("val", "test"), side=32)
     settings = settings_pretrain(cohort_folder, batch=64)
     chosen = np.flatnonzero(~pairs.held_out).tolist()
-    for batch in pretrain._all_pairs(settings, pairs, chosen, Nothing(), torch.device("cpu"), 0):
+    for batch in pairing.all_pairs(settings, pairs, chosen, Nothing(), torch.device("cpu"), 0):
         source = pairs.source[batch["rows"]]
         left_out = batch["false_negative"].numpy()
         across = source[:, None] != source[None, :]
@@ -340,7 +362,7 @@ def test_normal_films_with_others_normal_reports_can_be_left_out(csv_root, tmp_p
     settings = settings_pretrain(folder, both_normal="ignore", batch=64)
     chosen = np.flatnonzero(~pairs.held_out).tolist()
 
-    batch = next(pretrain._all_pairs(settings, normal, chosen, Nothing(), torch.device("cpu"), 0))
+    batch = next(pairing.all_pairs(settings, normal, chosen, Nothing(), torch.device("cpu"), 0))
     rows = np.array(batch["rows"])
     both = normal.normal[rows][:, None] & normal.normal[rows][None, :]
     np.fill_diagonal(both, False)

@@ -8,7 +8,7 @@ import torch.nn.functional as F
 
 from timnet.model.branches import ImageBranch, ModelError, TextBranch, Trunk
 from timnet.model.classifier import Classifier
-from timnet.model.timnet import COSINE, TIMNet
+from timnet.model.timnet import COSINE, LINEAR, PRODUCT, TIMNet
 
 
 def tiny() -> TIMNet:
@@ -107,8 +107,28 @@ def test_the_cosine_head_scales_the_cosine_of_the_vectors():
     assert count(timnet) == count(tiny()) - 263_169 + 2
 
 
+@pytest.mark.parametrize("head", [LINEAR, PRODUCT])
+def test_the_other_shapes_of_h_cls_by_hand_for_every_pair(head):
+    torch.manual_seed(0)
+    timnet = TIMNet(ImageBranch("resnet18", width=16), TextBranch(24, width=16), head=head).eval()
+    v_image, v_text = torch.randn(3, 512), torch.randn(2, 512)
+    differences = [[(i - t).abs() for t in v_text] for i in v_image]
+    if head == PRODUCT:
+        both = [
+            [torch.cat([d, i * t]) for d, t in zip(row, v_text, strict=True)]
+            for row, i in zip(differences, v_image, strict=True)
+        ]
+        differences = [[timnet.hidden(each).clamp(min=0) for each in row] for row in both]
+    by_hand = torch.stack([torch.stack([timnet.out(each)[0] for each in row]) for row in differences])
+    torch.testing.assert_close(timnet.match_all(v_image, v_text, block=1), by_hand)
+    extra = {LINEAR: 512 + 1, PRODUCT: 263_169 + 512 * 512}[head]
+    assert count(timnet) == count(tiny()) - 263_169 + extra
+
+
 def test_a_head_of_another_name_is_refused():
-    with pytest.raises(ModelError, match=r"^head: expected difference or cosine, got 'dot'"):
+    with pytest.raises(
+        ModelError, match=r"^head: expected difference or linear or product or cosine, got 'dot'"
+    ):
         TIMNet(ImageBranch("resnet18", width=16), TextBranch(24, width=16), head="dot")
 
 

@@ -272,6 +272,13 @@ def _read(film: Path, checkpoint: str, cam: Path | None, as_json: bool, findings
 def _train(shape: type[config.Run], words: list[str]) -> None:
     settings, out, as_json, fresh = arguments.training(shape, words)
     folder = out or config.checkpoints() / runs.folder_name(settings)
+    # As torchrun tells each of the processes it starts.
+    processes, process = (int(os.environ.get(name, 0)) for name in ("WORLD_SIZE", "RANK"))
+    if processes > 1 and "LOCAL_RANK" in os.environ:
+        if shape is config.Finetune:
+            raise Refused("finetune: expected one process, torchrun started several; it is for pretrain")
+        if process:
+            return worker.follow(settings, folder, _trainer())
     worker.prepare(settings, folder, fresh)
     line = ProgressLine("")
     ended = worker.work(folder, _trainer(), line.event)

@@ -92,6 +92,12 @@ class Pretrain:
     objective: Literal["all-pairs", "pairs", "sigmoid", "infonce"] = "all-pairs"
     """`pairs`: the paper's, one true and one mismatched report a film; `all-pairs`: every pair of a batch.
     `sigmoid`, `infonce`: every pair too, by the cosine of the vectors rather than by the paper's head."""
+    h_cls: Literal["mlp", "linear", "product"] = "mlp"
+    """`mlp`: one hidden layer of 512 on the absolute difference, as in the paper; `linear`: none; `product`:
+    one that sees the product of the vectors too. The cosine objectives have no h_cls."""
+    negatives: Literal["drawn", "mined"] = "drawn"
+    """`mined`: from the second epoch on, half the mismatched reports are those that the network of the epoch
+    before took for a film's own: drawn as its pair, or put into its batch."""
     padding: Literal["masked", "literal"] = "masked"
     """`masked`: padding changes nothing; `literal`: zeros up to `tokens` take part, as in the paper."""
     side: int = 224
@@ -104,6 +110,12 @@ class Pretrain:
     """Passes over the training pairs."""
     batch: int = 32
     """Films a step."""
+    chunk: int = 0
+    """Films and reports encoded at a time, for a batch that does not fit in memory; 0: all at once. Every
+    pair of the batch counts all the same, but batch norm sees a chunk, and each is encoded twice."""
+    recompute: bool = False
+    """Compute the layers of both encoders again for their gradients rather than keep them: less memory, and
+    a second forward pass."""
     learning_rate: float = 1e-4
     """Adam's step size."""
     schedule: Literal["constant", "cosine"] = "constant"
@@ -118,6 +130,9 @@ class Pretrain:
     """Splits that are never trained on and on which the matching is measured."""
     evaluate_every: int = 5
     """Epochs from one look at held-out pairs to the next; 0 looks at the end alone. Changes no weight."""
+    probe: str = ""
+    """A task of the first cohort, as in fine-tuning: at every look, what a straight line reads of it off the
+    image branch with up to 256 labelled films. Changes no weight; none where nothing is said."""
     normalisation: Literal["film", "imagenet"] = "film"
     """`film`: each film by its own mean and deviation, exposure does not count; `imagenet`: all alike."""
     precision: Precision = "auto"
@@ -137,6 +152,7 @@ class Pretrain:
         _require(1 <= self.epochs <= 10_000, "epochs", "1 to 10000", self.epochs)
         _require(self.evaluate_every >= 0, "evaluate_every", "0 or more epochs", self.evaluate_every)
         _require(2 <= self.batch <= 65_536, "batch", "2 to 65536", self.batch)
+        _require(self.chunk == 0 or self.chunk >= 2, "chunk", "0, or 2 or more films", self.chunk)
         _require(0 < self.learning_rate < 1, "learning_rate", "above 0 and below 1", self.learning_rate)
 
 
@@ -193,7 +209,15 @@ class Finetune:
 Run = Pretrain | Finetune
 _COMMANDS: dict[str, type[Pretrain] | type[Finetune]] = {"pretrain": Pretrain, "finetune": Finetune}
 
-_ADDED = {"evaluate_every": 5, "text_layers": 3}
+_ADDED = {
+    "evaluate_every": 5,
+    "text_layers": 3,
+    "h_cls": "mlp",
+    "negatives": "drawn",
+    "chunk": 0,
+    "recompute": False,
+    "probe": "",
+}
 """Fields younger than runs that can still go on: with these values they are not written, so that a run keeps
 its name and its snapshots."""
 

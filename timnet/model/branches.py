@@ -18,6 +18,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from timnet.model.again import again
+
 JOINT = 512
 """Width of the joint space (Sec. III-C)."""
 
@@ -52,6 +54,7 @@ class Trunk(nn.Module):
         self.layer1, self.layer2 = resnet.layer1, resnet.layer2
         self.layer3, self.layer4 = resnet.layer3, resnet.layer4
         self.channels: int = resnet.fc.in_features
+        self.recompute = False
 
     def forward(self, x_B1SS: Tensor) -> Tensor:
         """Return the last convolutional features, (B, channels, S/32, S/32), of films in [0, 1]."""
@@ -59,7 +62,9 @@ class Trunk(nn.Module):
         weight = self.conv1.weight.sum(1, keepdim=True)
         x = F.conv2d(x, weight, stride=self.conv1.stride, padding=self.conv1.padding)
         x = self.maxpool(F.relu(self.bn1(x), inplace=True))
-        return self.layer4(self.layer3(self.layer2(self.layer1(x))))
+        for layer in (self.layer1, self.layer2, self.layer3, self.layer4):
+            x = again(layer, layer, x) if self.recompute else layer(x)
+        return x
 
     def normalised(self, x_B1SS: Tensor) -> Tensor:
         """Return films of about zero mean and unit deviation."""

@@ -183,6 +183,12 @@ def load(source: str) -> TextEncoder:
     return TextEncoder(str(source), fingerprint(folder) if folder else None, tokenizer, bert.eval())
 
 
+def recompute(layers: nn.Module) -> None:
+    """Let a BERT, or the upper layers of one, compute its layers again for their gradients."""
+    held: Any = layers.top if isinstance(layers, Upper) else layers
+    held.gradient_checkpointing_enable({"use_reentrant": False})
+
+
 def local_folder(source: str) -> Path | None:
     """Return the folder that a source names, also relative to the repository; None for a hub id."""
     for folder in (Path(source).expanduser(), config.REPOSITORY / source):

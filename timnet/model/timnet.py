@@ -2,7 +2,8 @@
 
 Owns the matching head and nothing of how it is trained. One logit stands for the paper's two-way
 cross-entropy: a two-class softmax depends on the difference of its logits alone. Beside the paper's head
-stands a plain one, the cosine of the two vectors on a scale of its own.
+stand others to compare it with: one layer alone, one that sees the product of the vectors too, and the cosine
+of the two on a scale of its own.
 
 Shapes: B batch, N films, M reports, D joint width.
 """
@@ -18,8 +19,10 @@ from torch.utils.checkpoint import checkpoint
 
 from timnet.model.branches import ImageBranch, ModelError, TextBranch
 
-DIFFERENCE, COSINE = "difference", "cosine"
-"""Heads: h_cls on the absolute difference, as in the paper, or a scaled cosine."""
+DIFFERENCE, LINEAR, PRODUCT, COSINE = "difference", "linear", "product", "cosine"
+"""Heads: h_cls with one hidden layer on the absolute difference, with none, with one on the difference and
+the product side by side, or a scaled cosine."""
+HEADS = (DIFFERENCE, LINEAR, PRODUCT, COSINE)
 
 PAIRS = 2**14
 """Pairs that go through h_cls at a time: 32 MB a layer at a joint width of 512."""
@@ -35,20 +38,26 @@ class TIMNet(nn.Module):
         self.image = image
         self.text = text
         self.head = head
-        if head == DIFFERENCE:
-            self.hidden = nn.Linear(image.fc.out_features, hidden)
-            self.out = nn.Linear(hidden, 1)
-        elif head == COSINE:
+        if head not in HEADS:
+            raise ModelError(f"head: expected {' or '.join(HEADS)}, got {head!r}")
+        joint = image.fc.out_features
+        if head == COSINE:
             self.log_scale = nn.Parameter(torch.tensor(math.log(10.0)))
             self.bias = nn.Parameter(torch.tensor(0.0))
+        elif head == LINEAR:
+            self.out = nn.Linear(joint, 1)
         else:
-            raise ModelError(f"head: expected {DIFFERENCE} or {COSINE}, got {head!r}")
+            self.hidden = nn.Linear(2 * joint if head == PRODUCT else joint, hidden)
+            self.out = nn.Linear(hidden, 1)
 
     def match(self, v_image_BD: Tensor, v_text_BD: Tensor) -> Tensor:
         """Return the match logit (B,) of film and report vectors, row by row."""
         if self.head == COSINE:
             return self.scaled(F.cosine_similarity(v_image_BD, v_text_BD, dim=-1))
-        return self.out(F.relu(self.hidden((v_text_BD - v_image_BD).abs()))).squeeze(-1)
+        compared = (v_text_BD - v_image_BD).abs()
+        if self.head == PRODUCT:
+            compared = torch.cat([compared, v_text_BD * v_image_BD], -1)
+        return self.out(compared if self.head == LINEAR else F.relu(self.hidden(compared))).squeeze(-1)
 
     def match_all(self, v_image_ND: Tensor, v_text_MD: Tensor, block: int | None = None) -> Tensor:
         """Return the match logits (N, M) of every film with every report, `block` films at a time.

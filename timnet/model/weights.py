@@ -47,7 +47,7 @@ class TimnetSpec:
     """Content of a frozen encoder (`encoders.fingerprint`); None where the checkpoint holds its own."""
     text_width: int
     head: str = DIFFERENCE
-    """How the two vectors are compared (`timnet.DIFFERENCE`, `timnet.COSINE`)."""
+    """How the two vectors are compared (`timnet.HEADS`)."""
     map_scale: float = 1.0
     """Evidence, in logits, at which a map is painted at full strength."""
     kind: str = "timnet"

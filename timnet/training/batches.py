@@ -27,14 +27,22 @@ def generator(seed: int, epoch: int) -> torch.Generator:
 
 
 def orders(
-    rows: Sequence[int], batch: int, seed: int, epoch: int, drop_last: bool = False
+    rows: Sequence[int],
+    batch: int,
+    seed: int,
+    epoch: int,
+    drop_last: bool = False,
+    arrange: Callable[[list[int]], list[int]] | None = None,
 ) -> Iterator[list[int]]:
     """Yield an epoch's shuffled batches.
 
     Batch norm in training needs two films: a last batch of one joins the one before it. `drop_last` leaves
-    out every last batch that is not full, unless it is the only one.
+    out every last batch that is not full, unless it is the only one. `arrange` puts what was shuffled into
+    another order before it is cut.
     """
     shuffled = [rows[int(i)] for i in torch.randperm(len(rows), generator=generator(seed, epoch))]
+    if arrange:
+        shuffled = arrange(shuffled)
     if drop_last and len(shuffled) > batch:
         del shuffled[len(shuffled) // batch * batch :]
     starts = list(range(0, len(shuffled), batch))

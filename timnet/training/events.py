@@ -30,14 +30,20 @@ class Cancelled(Exception):
 class Events:
     """A run's event log: one JSON object a line, appended as things happen."""
 
-    def __init__(self, folder: Path, listen: Callable[[Event], None] | None = None) -> None:
+    def __init__(
+        self, folder: Path, listen: Callable[[Event], None] | None = None, writes: bool = True
+    ) -> None:
+        """Take a run's folder; `writes` is false in all processes of a run but its first."""
         self._folder = folder
         self._listen = listen
+        self._writes = writes
         self._start = time.monotonic()
         self.cancelled = False
 
     def append(self, event: str, **fields: Any) -> None:
         """Write one event, with the seconds since the worker's start."""
+        if not self._writes:
+            return
         record = {"event": event, "seconds": round(time.monotonic() - self._start, 3), **fields}
         with (self._folder / EVENTS).open("a", encoding="utf-8") as file:
             file.write(json.dumps(record) + "\n")
@@ -85,7 +91,7 @@ class Events:
             step: steps done at that place.
         """
         path = self._folder / EVENTS
-        if not path.exists():
+        if not self._writes or not path.exists():
             return
         told = path.read_bytes()
         whole = told[: told.rfind(b"\n") + 1]

@@ -17,6 +17,7 @@ import torch
 from accelerate import Accelerator
 from torch import nn
 
+from timnet.training import ranks
 from timnet.training.events import TELL_SECONDS, Cancelled, Events
 from timnet.training.place import Parts, Place
 from timnet.training.snapshots import Snapshots
@@ -35,7 +36,10 @@ class NonFinite(ValueError):
 
 def accelerator(precision: str) -> Accelerator:
     """Return the accelerator for `fp32` or `bf16` on the device at hand."""
-    return Accelerator(mixed_precision="bf16" if precision == "bf16" else "no")
+    return Accelerator(
+        mixed_precision="bf16" if precision == "bf16" else "no",
+        cpu=ranks.count() > 1 and not torch.cuda.is_available(),
+    )
 
 
 def fit(
@@ -50,6 +54,7 @@ def fit(
     scheduler: torch.optim.lr_scheduler.LRScheduler | None = None,
     kept: Snapshots | None = None,
     watch: Callable[[int, int], None] | None = None,
+    beside: nn.Module | None = None,
 ) -> None:
     """Train for `epochs` passes of `steps` batches, or for what is left of them.
 
@@ -60,21 +65,26 @@ def fit(
         scheduler: stepped after the optimiser, once a batch.
         events: told of losses, with the seconds left; asked before each step whether to stop.
         kept: where the run goes on from, and where it keeps what it needs to go on; None keeps nothing.
-        watch: called with epochs and steps done at the end of each epoch; leaves what is trained as it is.
+        watch: called with epochs and steps done at the end of each epoch, by the first process alone; leaves
+            what is trained as it is.
+        beside: what else the batches of an epoch depend on, in its buffers: kept with a snapshot.
 
     Raises:
         NonFinite: so many batches in a row were refused; the optimiser was moved by none of them.
         Cancelled: somebody asked the run to stop.
     """
-    parts = Parts(objective, optimizer, scheduler, on)
+    parts = Parts(objective, optimizer, scheduler, on, beside)
     at = kept.restore(parts) if kept else Place()
     events.rewind(at.epoch, at.step)
+    if ranks.number():
+        # What each process draws for its own films, such as dropout, is not what the first draws.
+        torch.manual_seed(torch.initial_seed() + 1_000_003 * ranks.number() + at.step)
     objective, stepper = on.prepare(objective, optimizer)
     start, told, begun, total = time.monotonic(), -math.inf, at.step, epochs * steps
     while at.epoch < epochs:
         objective.train()
         for batch in batches(at.epoch, at.batch):
-            if events.stopping():
+            if ranks.anyone(events.stopping(), on.device):
                 _keep(kept, parts, at, events)
                 raise Cancelled
             try:
@@ -101,15 +111,23 @@ def fit(
             if kept and kept.due():
                 _keep(kept, parts, at, events)
         events.append("epoch", epoch=at.epoch + 1, step=at.step, loss=at.mean())
-        if watch:
-            try:
-                watch(at.epoch + 1, at.step)
-            except Cancelled:
-                _keep(kept, parts, at, events)
-                raise
+        if watch and _stopped(watch, at, on):
+            _keep(kept, parts, at, events)
+            raise Cancelled
         at = at.next_epoch()
         if kept and kept.due(epoch_end=True):
             _keep(kept, parts, at, events)
+
+
+def _stopped(watch: Callable[[int, int], None], at: Place, on: Accelerator) -> bool:
+    """Let the first process look at the end of an epoch; say whether it was asked to stop meanwhile."""
+    stopped = False
+    if not ranks.number():
+        try:
+            watch(at.epoch + 1, at.step)
+        except Cancelled:
+            stopped = True
+    return ranks.anyone(stopped, on.device)
 
 
 def _step(
@@ -124,7 +142,7 @@ def _step(
     before = [(buffer, buffer.clone()) for buffer in objective.buffers()]
     optimizer.zero_grad(set_to_none=True)
     loss = objective(batch)
-    what, value = "loss", loss.item()
+    what, value = "loss", ranks.mean(loss)
     if math.isfinite(value):
         on.backward(loss)
         # An infinite limit clips nothing: only the norm is wanted.

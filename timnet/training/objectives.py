@@ -18,11 +18,13 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from timnet.model.again import again
 from timnet.model.timnet import COSINE, DIFFERENCE, TIMNet, cosines
+from timnet.training import ranks
 from timnet.training.reports import text_vectors
 
-HEADS = {"all-pairs": DIFFERENCE, "pairs": DIFFERENCE, "sigmoid": COSINE, "infonce": COSINE}
-"""Matching objective -> the head it trains."""
+COSINES = ("sigmoid", "infonce")
+"""Matching objectives that compare by a cosine; the others train h_cls."""
 
 _WARMEST = math.log(100.0)
 """InfoNCE's scale stays below, as in CLIP: beyond, single pairs rule the gradient."""
@@ -31,38 +33,71 @@ _WARMEST = math.log(100.0)
 class MatchObjective(nn.Module):
     """Batch -> matching loss of a TIMNet."""
 
-    def __init__(self, timnet: TIMNet, name: str = "all-pairs") -> None:
-        """Take `name` of HEADS; `pairs` reads batches with `positive`, the others with `own`."""
+    def __init__(self, timnet: TIMNet, name: str = "all-pairs", chunk: int = 0) -> None:
+        """Take an objective by its name; `pairs` reads batches with `positive`, the others with `own`.
+
+        With `chunk`, so many films and reports are encoded at a time, and again for their gradients: the loss
+        is of the whole batch, and memory that of a chunk.
+        """
         super().__init__()
         self.timnet = timnet
         self.name = name
+        self.chunk = chunk
         if name == "infonce":
             self.log_scale = nn.Parameter(torch.tensor(math.log(1 / 0.07)))
 
     def forward(self, batch: dict[str, Any]) -> Tensor:
-        """Return the loss of `films` (B, 1, S, S) against `text`.
+        """Return the loss of `films` (b, 1, S, S) against `text`, those of this process.
 
-        With `positive` (B,) where films and reports stand in pairs, else with `own` and `false_negative`
-        (B, B), films by reports.
+        With `positive` (b,) where films and reports stand in pairs, else with `own` and `false_negative`
+        (B, B), films by reports of all processes; `of` is B. The mean over the processes is the loss of the
+        whole batch, and so are its gradients.
         """
-        v_image = self.timnet.image(batch["films"])[1]
-        v_text = text_vectors(self.timnet, batch["text"])
+        rows = batch["of"]
+        v_image, v_text = self._vectors(batch["films"], batch["text"], rows)
         if self.name == "pairs":
-            return pair_loss(self.timnet.match(v_image, v_text), batch["positive"])
+            return ranks.count() * pair_loss(self.timnet.match(v_image, v_text), batch["positive"], rows)
         own, ignore = batch["own"], batch["false_negative"]
+        v_text = ranks.gathered(v_text, rows)
         if self.name != "infonce":
-            return match_loss(self.timnet.match_all(v_image, v_text), own, ignore)
-        cosine = cosines(v_image, v_text)
+            # A process compares its own films with every report: its rows of the whole.
+            logit, mine = self.timnet.match_all(v_image, v_text), ranks.share(rows)
+            weights = match_weights(own, ignore, logit.dtype)
+            return ranks.count() * _weighted(logit, own[mine], weights[mine])
+        cosine = cosines(ranks.gathered(v_image, rows), v_text)
         scale = self.log_scale.clamp(max=_WARMEST).exp()
         # InfoNCE knows no probability: the head learns one of the cosines and pushes nothing back.
         return nce_loss(scale * cosine, own, ignore) + match_loss(
             self.timnet.scaled(cosine.detach()), own, ignore
         )
 
+    def _vectors(self, films: Tensor, text: tuple[Tensor, Tensor], rows: int) -> tuple[Tensor, Tensor]:
+        """Return the vectors of films and reports, a chunk at a time where that is asked for."""
+        if not self.chunk:
+            return self._encoded(films, *text)
+        # As many chunks in every process, though one may have a row less: batch norm waits for all.
+        pieces = math.ceil(math.ceil(rows / ranks.count()) / self.chunk)
+        chunks = zip(*(part.tensor_split(pieces) for part in (films, *text)), strict=True)
+        parts = [again(self.timnet, self._encoded, *chunk) for chunk in chunks]
+        v_image, v_text = (torch.cat(side) for side in zip(*parts, strict=True))
+        return v_image, v_text
 
-def pair_loss(logit_P: Tensor, positive_P: Tensor) -> Tensor:
-    """Return the mean cross-entropy over pairs, one true and one mismatched a film (paper Sec. III-A)."""
-    return F.binary_cross_entropy_with_logits(logit_P, positive_P.to(logit_P.dtype))
+    def _encoded(self, films: Tensor, first: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
+        return self.timnet.image(films)[1], text_vectors(self.timnet, (first, mask))
+
+
+def head(name: str, h_cls: str = "mlp") -> str:
+    """Return the head that an objective trains, by its name and the shape of h_cls."""
+    return COSINE if name in COSINES else {"mlp": DIFFERENCE}.get(h_cls, h_cls)
+
+
+def pair_loss(logit_P: Tensor, positive_P: Tensor, rows: int | None = None) -> Tensor:
+    """Return the mean cross-entropy over pairs, one true and one mismatched a film (paper Sec. III-A).
+
+    `rows`: of how many pairs these are a part; theirs of the mean comes back.
+    """
+    losses_P = F.binary_cross_entropy_with_logits(logit_P, positive_P.to(logit_P.dtype), reduction="none")
+    return losses_P.sum() / (rows or len(losses_P))
 
 
 def match_loss(logit_BB: Tensor, positive_BB: Tensor, ignore_BB: Tensor) -> Tensor:
@@ -75,10 +110,18 @@ def match_loss(logit_BB: Tensor, positive_BB: Tensor, ignore_BB: Tensor) -> Tens
         positive_BB: True where the report belongs to the film.
         ignore_BB: True where a pair is no true negative: same study, same patient or identical text.
     """
-    losses_BB = F.binary_cross_entropy_with_logits(logit_BB, positive_BB.to(logit_BB.dtype), reduction="none")
-    negative_BB = ~positive_BB & ~ignore_BB
-    sides = [losses_BB[mask].mean() for mask in (positive_BB, negative_BB) if bool(mask.any())]
-    return torch.stack(sides).mean()
+    return _weighted(logit_BB, positive_BB, match_weights(positive_BB, ignore_BB, logit_BB.dtype))
+
+
+def match_weights(positive_BB: Tensor, ignore_BB: Tensor, dtype: torch.dtype = torch.float32) -> Tensor:
+    """Return what each pair weighs in `match_loss`: 1 in all, 0 where it is left out."""
+    sides = [each for each in (positive_BB, ~positive_BB & ~ignore_BB) if bool(each.any())]
+    return torch.stack([each.to(dtype) / (each.sum() * len(sides)) for each in sides]).sum(0)
+
+
+def _weighted(logit: Tensor, positive: Tensor, weights: Tensor) -> Tensor:
+    losses = F.binary_cross_entropy_with_logits(logit, positive.to(logit.dtype), reduction="none")
+    return (losses * weights).sum()
 
 
 def nce_loss(score_BB: Tensor, positive_BB: Tensor, ignore_BB: Tensor) -> Tensor:

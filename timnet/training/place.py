@@ -56,6 +56,8 @@ class Parts:
     optimizer: torch.optim.Optimizer
     scheduler: torch.optim.lr_scheduler.LRScheduler | None
     on: Accelerator
+    beside: nn.Module | None = None
+    """What else the steps of an epoch depend on, in its buffers."""
 
     def state(self) -> dict[str, Any]:
         """Return the state of all parts and of every generator."""
@@ -65,6 +67,7 @@ class Parts:
             "optimizer": self.optimizer.state_dict(),
             "scheduler": self.scheduler.state_dict() if self.scheduler else None,
             "scaler": scaler.state_dict() if scaler else None,
+            "beside": dict(self.beside.state_dict()) if self.beside else None,
             "torch": torch.get_rng_state(),
             "cuda": torch.cuda.get_rng_state_all() if torch.cuda.is_available() else [],
             "python": random.getstate(),
@@ -78,6 +81,8 @@ class Parts:
             self.scheduler.load_state_dict(state["scheduler"])
         if self.on.scaler and state["scaler"]:
             self.on.scaler.load_state_dict(state["scaler"])
+        if self.beside:
+            self.beside.load_state_dict(state["beside"], strict=True)
         torch.set_rng_state(state["torch"])
         if len(state["cuda"]) == torch.cuda.device_count():
             torch.cuda.set_rng_state_all(state["cuda"])

@@ -10,22 +10,24 @@ Shapes: B batch, P pairs, S side, T tokens, D joint width.
 
 from __future__ import annotations
 
+import functools
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from timnet import config
 from timnet.cohorts.pairs import Pairs, collect
-from timnet.evaluation import cam, held_out, matching, metrics, recall
+from timnet.evaluation import cam, held_out, matching, metrics, probe, recall
 from timnet.model import encoders, initialisation, weights
 from timnet.model.timnet import TIMNet
-from timnet.training import augment, batches, devices, loop, objectives, snapshots, watch
+from timnet.training import batches, devices, loop, mining, objectives, pairing, ranks, snapshots, watch
 from timnet.training.events import Events
 from timnet.training.reports import Reports, text_vectors
 from timnet.training.runs import BEST
@@ -34,28 +36,46 @@ MAPPED = 64
 """Pairs whose maps set the checkpoint's scale."""
 
 
-def train(settings: config.Pretrain, folder: Path, events: Events) -> dict[str, Any]:
+def train(
+    settings: config.Pretrain, folder: Path, events: Events, gather: Callable[..., Pairs] = collect
+) -> dict[str, Any]:
     """Pre-train, write the checkpoint into the folder and return what was measured.
+
+    Args:
+        settings: what is trained, on what and how.
+        folder: of the run.
+        events: told of how far it is.
+        gather: where the pairs come from, called like `pairs.collect`.
 
     Raises:
         ValueError: a cohort, encoder or initialisation cannot be used; the message says why.
     """
+    ranks.join()
     on = devices.device()
     found = snapshots.newest(folder)
     # Timed anew, a busy device could give another answer than the one the run was trained with.
     precision = found.origin.precision if found else devices.precision(settings.precision, on)
-    events.append("phase", phase="reading films", device=devices.describe(on), precision=precision)
-    pairs = collect(settings.cohorts, settings.held_out, settings.side, events.phase("reading films"))
+    # Once all have read what there is, the first may remove what it goes on from.
+    precision = ranks.agreed(precision)
+    ranks.wait()
+    told = {"processes": ranks.count()} if ranks.count() > 1 else {}
+    events.append("phase", phase="reading films", device=devices.describe(on), precision=precision, **told)
+    with ranks.first_goes_first():
+        pairs = gather(settings.cohorts, settings.held_out, settings.side, events.phase("reading films"))
     if settings.shuffled:
         pairs = shuffled(pairs, settings.seed)
+    probed = probe.probe(settings.cohorts, settings.probe, pairs, settings.seed) if settings.probe else None
     seen = np.array(settings.repeats or [1] * len(settings.cohorts))[pairs.source]
     train_pairs = np.repeat(np.arange(len(seen)), seen * ~pairs.held_out).tolist()
     held_pairs = np.flatnonzero(pairs.held_out).tolist()
 
     encoder = encoders.load(settings.text_encoder)
     encoder.bert.to(on)
-    reports = Reports(pairs, encoder, settings, events)
+    with ranks.first_goes_first():
+        reports = Reports(pairs, encoder, settings, events)
     trained = _trained(encoder, settings)
+    # A frozen encoder that has no folder here to be found in again is kept like a trained one.
+    own_encoder = encoder if trained is not None or encoder.sha256 is None else None
     spec = weights.TimnetSpec(
         backbone=settings.backbone,
         side=settings.side,
@@ -64,25 +84,28 @@ def train(settings: config.Pretrain, folder: Path, events: Events) -> dict[str, 
         width=settings.width,
         normalisation=settings.normalisation,
         text_encoder=settings.text_encoder,
-        text_encoder_sha256=encoder.sha256 if trained is None else None,
+        text_encoder_sha256=None if own_encoder else encoder.sha256,
         text_width=encoder.width,
-        head=objectives.HEADS[settings.objective],
+        head=objectives.head(settings.objective, settings.h_cls),
     )
     timnet = weights.build_timnet(spec, settings.seed, trained)
     matched = initialisation.initialise(timnet.image.trunk, settings.image_weights, settings.backbone)
-    batches.channels_last(timnet, on)
+    timnet.image.trunk.recompute = settings.recompute
+    if settings.recompute and trained is not None:
+        encoders.recompute(trained)
+    batches.channels_last(ranks.shared_norms(timnet, on), on)
+    partners = mining.Partners(len(pairs.row)) if settings.negatives == "mined" else None
 
-    epoch_batches = _literal_pairs if settings.objective == "pairs" else _all_pairs
+    epoch_batches = pairing.literal_pairs if settings.objective == "pairs" else pairing.all_pairs
     num_pairs = len(train_pairs)
     if settings.objective == "pairs":
-        num_pairs += len(pairs.mismatched(train_pairs, _rng(settings.seed, 0)))
+        num_pairs += len(pairs.mismatched(train_pairs, pairing.rng(settings.seed, 0)))
     events.append("phase", phase="training", films=len(train_pairs))
     steps = batches.steps(num_pairs, settings.batch)
-    objective = objectives.MatchObjective(timnet, settings.objective).to(on)
+    objective = objectives.MatchObjective(timnet, settings.objective, settings.chunk).to(on)
     optimizer = torch.optim.Adam(objective.parameters(), lr=settings.learning_rate, fused=True)
     codes = (pairs.row, pairs.source, pairs.study, pairs.patient, pairs.text, pairs.normal, pairs.held_out)
     trained_on = snapshots.fingerprint(*pairs.pixels, *codes, "\0".join(pairs.texts), str(encoder.sha256))
-    own_encoder = encoder if trained is not None else None
 
     def save(to: Path) -> None:
         timnet.eval()
@@ -97,21 +120,63 @@ def train(settings: config.Pretrain, folder: Path, events: Events) -> dict[str, 
         ]
         return tables[0], tables[1]
 
+    def probing(chosen: list[int]) -> list[dict[str, Any]] | None:
+        if probed is None:
+            return None
+        timnet.eval()
+        tested = probed.known(chosen)
+        x = [_pooled(timnet, pairs, rows, on, events) for rows in (probed.fitted, tested)]
+        return metrics.records(probe.evaluate(probed, x[0], x[1], tested, pairs, settings.seed))
+
     def masked(epoch: int) -> float | None:
-        return masked_share(settings, pairs, train_pairs, epoch)
+        return pairing.masked_share(settings, pairs, train_pairs, epoch)
+
+    def mined(epoch: int, done: int) -> list[int] | None:
+        """Return the partners of an epoch: looked for at its start, with a snapshot where it goes on."""
+        if partners is None or not epoch:
+            return None
+        if not done:
+            timnet.eval()
+            chosen = sorted(set(train_pairs))
+            mine = chosen[ranks.share(len(chosen))]
+            own_image, own_text = _vectors(timnet, pairs, mine, reports, on, precision == "bf16", events)
+            rows = len(chosen)
+            looked_at = mining.mine(
+                timnet,
+                ranks.gathered(own_image, rows),
+                ranks.gathered(own_text, rows),
+                pairs,
+                chosen,
+                functools.partial(pairing.no_mismatch, settings, pairs),
+                pairing.rng(settings.seed, epoch),
+            )
+            partners.put(ranks.agreed(looked_at))
+            timnet.train()
+        return partners.numbers()
+
+    def epoch_of(epoch: int, done: int) -> Iterator[loop.Batch]:
+        hard = mined(epoch, done)
+        yield from epoch_batches(settings, pairs, train_pairs, reports, on, epoch, done, hard)
 
     loop.fit(
         objective,
-        lambda epoch, done: epoch_batches(settings, pairs, train_pairs, reports, on, epoch, done),
+        epoch_of,
         optimizer,
         loop.accelerator(precision),
         events,
         epochs=settings.epochs,
         steps=steps,
         scheduler=cosine(optimizer, settings.epochs * steps) if settings.schedule == "cosine" else None,
-        kept=snapshots.Snapshots(folder, snapshots.origin(settings, trained_on, precision), found),
-        watch=watch.Watch(settings, folder, events, pairs, measure, masked, save),
+        kept=snapshots.Snapshots(
+            folder, snapshots.origin(settings, trained_on, precision), found, writes=not ranks.number()
+        ),
+        watch=watch.Watch(settings, folder, events, pairs, measure, masked, save, probing),
+        beside=partners,
     )
+    first = not ranks.number()
+    ranks.leave()
+    if not first:
+        return {}
 
     events.append("phase", phase="testing", films=len(held_pairs))
     table, retrieved = measure(held_pairs)
@@ -119,6 +184,7 @@ def train(settings: config.Pretrain, folder: Path, events: Events) -> dict[str, 
     return {
         "held_out": metrics.records(table),
         "retrieval": metrics.records(retrieved),
+        "probe": probing(held_pairs),
         "best": _best(settings, folder, events),
         "pairs_train": len(set(train_pairs)),
         "pairs_held_out": len(held_pairs),
@@ -135,7 +201,7 @@ def train(settings: config.Pretrain, folder: Path, events: Events) -> dict[str, 
 
 def shuffled(pairs: Pairs, seed: int) -> Pairs:
     """Return the pairs with the reports of the training films shuffled within each source."""
-    rng, text = _rng(seed, -1 % 2**32), pairs.text.copy()
+    rng, text = pairing.rng(seed, -1 % 2**32), pairs.text.copy()
     for source in np.unique(pairs.source):
         rows = np.flatnonzero((pairs.source == source) & ~pairs.held_out)
         text[rows] = rng.permutation(text[rows])
@@ -161,28 +227,6 @@ def _trained(encoder: encoders.TextEncoder, settings: config.Pretrain) -> nn.Mod
     return encoder.bert if settings.text_mode == "full" else None
 
 
-def masked_share(settings: config.Pretrain, pairs: Pairs, train: list[int], epoch: int) -> float | None:
-    """Return the share of an epoch's mismatched pairs that are left out; None where they are drawn."""
-    if settings.objective == "pairs":
-        return None
-    left_out = counted = 0
-    for chosen in batches.orders(train, settings.batch, settings.seed, epoch):
-        left_out += int(_left_out(settings, pairs, np.array(chosen)).sum())
-        counted += len(chosen) * (len(chosen) - 1)
-    return left_out / max(counted, 1)
-
-
-def _left_out(settings: config.Pretrain, pairs: Pairs, index: np.ndarray) -> np.ndarray:
-    """Return True where a film of a batch with another's report is no mismatch to learn from."""
-    own = np.eye(len(index), dtype=bool)
-    left_out = pairs.false_negatives(index[:, None], index[None, :])
-    # The style of a text alone would tell a source's films from another's.
-    left_out |= pairs.source[index][:, None] != pairs.source[index][None, :]
-    if settings.both_normal == "ignore":
-        left_out |= pairs.normal[index][:, None] & pairs.normal[index][None, :]
-    return left_out & ~own
-
-
 def _best(settings: config.Pretrain, folder: Path, events: Events) -> dict[str, Any] | None:
     """Return which network was chosen on `val` and how it does on `test`; None where none was."""
     kept = watch.chosen(folder)
@@ -191,71 +235,6 @@ def _best(settings: config.Pretrain, folder: Path, events: Events) -> dict[str, 
     progress = events.phase("testing the best")
     table = held_out.measure(folder / BEST, settings.cohorts, (watch.TEST,), settings.seed, progress)
     return {**kept, "test": metrics.records(table)}
-
-
-def _rng(seed: int, epoch: int) -> np.random.Generator:
-    return np.random.default_rng((seed, epoch))
-
-
-def _films(pairs: Pairs, chosen: Sequence[int], on: torch.device, changes: Tensor | None) -> Tensor:
-    films = batches.films(pairs.films(chosen), range(len(chosen)), on)
-    return films if changes is None else augment.apply(films, changes)
-
-
-def _changes(settings: config.Pretrain, films: int, chance: torch.Generator) -> Tensor | None:
-    return augment.draw(films, chance) if settings.augment else None
-
-
-def _all_pairs(
-    settings: config.Pretrain,
-    pairs: Pairs,
-    train: list[int],
-    reports: Reports,
-    on: torch.device,
-    epoch: int,
-    done: int = 0,
-) -> Iterator[loop.Batch]:
-    """Yield batches of true pairs, but for the first `done`; every film meets every report of its batch."""
-    chance = batches.generator(settings.seed, epoch)
-    for i, chosen in enumerate(batches.orders(train, settings.batch, settings.seed, epoch)):
-        changes = _changes(settings, len(chosen), chance)
-        if i < done:
-            continue
-        yield {
-            "films": _films(pairs, chosen, on, changes),
-            "text": reports.batch(chosen, on),
-            "own": torch.eye(len(chosen), dtype=torch.bool, device=on),
-            "false_negative": torch.from_numpy(_left_out(settings, pairs, np.array(chosen))).to(on),
-            "rows": chosen,
-        }
-
-
-def _literal_pairs(
-    settings: config.Pretrain,
-    pairs: Pairs,
-    train: list[int],
-    reports: Reports,
-    on: torch.device,
-    epoch: int,
-    done: int = 0,
-) -> Iterator[loop.Batch]:
-    """Yield batches of single pairs, but for the first `done`.
-
-    Each film comes once with its report and once with another's, drawn anew each epoch.
-    """
-    chance = batches.generator(settings.seed, epoch)
-    both = [(i, i) for i in train] + pairs.mismatched(train, _rng(settings.seed, epoch))
-    for i, places in enumerate(batches.orders(range(len(both)), settings.batch, settings.seed, epoch)):
-        changes = _changes(settings, len(places), chance)
-        if i < done:
-            continue
-        chosen = [both[k][0] for k in places]
-        yield {
-            "films": _films(pairs, chosen, on, changes),
-            "text": reports.batch([both[k][1] for k in places], on),
-            "positive": torch.tensor([both[k][0] == both[k][1] for k in places], device=on),
-            "rows": chosen,
-        }
 
 
 @torch.inference_mode()
@@ -278,6 +257,20 @@ def _vectors(
             v_image.append(timnet.image(films)[1].float())
             v_text.append(text_vectors(timnet, reports.batch(part, on)).float())
     return torch.cat(v_image), torch.cat(v_text)
+
+
+@torch.inference_mode()
+def _pooled(
+    timnet: TIMNet, pairs: Pairs, chosen: list[int], on: torch.device, events: Events
+) -> NDArray[np.float64]:
+    """Return the pooled last grids (P, C) of the pairs' films."""
+    parts = []
+    for start in range(0, len(chosen), 32):
+        events.check()
+        shown = pairs.films(chosen[start : start + 32])
+        films = batches.films(shown, range(len(shown)), on)
+        parts.append(timnet.image.grid(films).mean((2, 3)).double().cpu())
+    return torch.cat(parts).numpy()
 
 
 def _map_scale(timnet: TIMNet, pairs: Pairs, chosen: list[int], reports: Reports, on: torch.device) -> float:

@@ -74,8 +74,9 @@ class Snapshot:
 class Snapshots:
     """The snapshots of one run while it trains: says where to go on, and writes a new one when it is due."""
 
-    def __init__(self, run: Path, origin: Origin, found: Snapshot | None = None) -> None:
-        """Keep snapshots for a run, which goes on from `found` where that is given.
+    def __init__(self, run: Path, origin: Origin, found: Snapshot | None = None, writes: bool = True) -> None:
+        """Keep snapshots for a run, which goes on from `found` where that is given; `writes` is false in all
+        processes of a run but its first.
 
         Raises:
             SnapshotError: it was made with other settings or films.
@@ -83,14 +84,14 @@ class Snapshots:
         """
         self._run, self._folder, self._origin = run, run / SNAPSHOTS, origin
         self._seconds = _seconds()
-        self._found = found
+        self._found, self._writes = found, writes
         self._last = found.place if found else None
         self._cost, self._written = 0.0, time.monotonic()
         if found:
             _check(found, origin, run)
         # What is newer than the one that was good is damaged, or was left half written.
         keep = {path for path in self._names() if found and path.name <= found.name}
-        for path in self._folder.glob("*") if self._folder.is_dir() else ():
+        for path in self._folder.glob("*") if writes and self._folder.is_dir() else ():
             if path.with_suffix(_DATA) not in keep:
                 path.unlink()
 
@@ -123,7 +124,7 @@ class Snapshots:
         Raises:
             SnapshotError: the disk is full or read-only; the snapshots before it are as they were.
         """
-        if place == self._last:
+        if place == self._last or not self._writes:
             return 0.0
         start = time.monotonic()
         tensors: dict[str, Tensor] = {}

@@ -46,6 +46,8 @@ class Watch:
     """Epoch -> share of its mismatched pairs that are left out as false negatives."""
     save: Callable[[Path], None]
     """Write the network as it is as a checkpoint."""
+    probe: Callable[[list[int]], list[dict[str, Any]] | None] = lambda chosen: None
+    """Pairs -> metrics of a linear probe tested on them; None where none is asked for."""
 
     def __call__(self, epoch: int, step: int) -> None:
         """Look at the held-out pairs if it is time, and keep the network if it is the best so far."""
@@ -53,6 +55,7 @@ class Watch:
         if not every or (epoch % every and epoch != self.settings.epochs):
             return
         table, found = self.measure(watched(self.pairs))
+        probed = self.probe(watched(self.pairs))
         self.events.append(
             EVALUATION,
             epoch=epoch,
@@ -61,6 +64,7 @@ class Watch:
             held_out=metrics.records(table),
             retrieval=metrics.records(found),
             masked=self.masked(epoch - 1),
+            **({"probe": probed} if probed else {}),
         )
         score = _score(table)
         if chooses(self.pairs) and score > chosen(self.folder).get(BY, -1.0):

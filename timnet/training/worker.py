@@ -16,7 +16,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -132,6 +132,13 @@ def work(folder: Path, train: Train, listen: Callable[[Event], None] | None = No
             # The checkpoint stays; a snapshot that cannot be removed does no harm.
             shutil.rmtree(folder / SNAPSHOTS, ignore_errors=True)
     return runs.state(folder)
+
+
+def follow(settings: config.Run, folder: Path, train: Train) -> None:
+    """Do a process's part of a run whose first process is another: nothing is written."""
+    events = Events(folder, writes=False)
+    with _stoppable(events), suppress(Cancelled, KeyboardInterrupt):
+        train(settings, folder, events)
 
 
 def cancel(folder: Path) -> None:

@@ -49,6 +49,7 @@ def follow(log: pd.DataFrame) -> None:
         told += " The interval holds 0.5: it may be no better than chance so far."
     if pd.notna(last.get("masked")):
         told += f" {last['masked']:.1%} of the mismatched pairs may fit after all and are not learned from."
+    told += _probed(last.get("probe"))
     st.caption(told)
     retrieval(last["retrieval"], key="ft_follow_retrieval")
 
@@ -83,6 +84,20 @@ def told(result: Mapping[str, Any]) -> str:
             f"{_number(area['value'])} ({_number(area['low'])} to {_number(area['high'])})."
         )
     return words
+
+
+def _probed(rows: Any) -> str:
+    """Return what a linear probe read off the image branch, as a sentence; nothing where there is none."""
+    areas = [row for row in rows if row["metric"] == AREA] if isinstance(rows, list) else []
+    if not areas:
+        return ""
+    # Of several labels, their mean is told.
+    area = next((row for row in areas if row["label"] == "macro"), areas[0])
+    what = "the labels, on average" if area["label"] == "macro" else notices.plain(str(area["label"]))
+    return (
+        f" With few labels, a straight line on what the image branch sees tells {what} with an {AREA} of "
+        f"{_number(area['value'])} ({_number(area['low'])} to {_number(area['high'])})."
+    )
 
 
 def _number(value: float | None) -> str:
