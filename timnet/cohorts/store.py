@@ -265,6 +265,15 @@ class Cohort:
             raise CohortError(f"{self.name}: expected one of its studies, got {study[:80]!r}")
         return found
 
+    def study_of(self, film: int) -> Study:
+        """Return the study that a film belongs to; CohortError if the cohort has no such film."""
+        with self._connection() as connection:
+            sql = "SELECT s.study FROM films f JOIN studies s ON s.id = f.study WHERE f.film = ?"
+            found = connection.execute(sql, (int(film),)).fetchone()
+        if found is None:
+            raise CohortError(f"{self.name}: expected a film from 0 to {self._num_films - 1}, got {film}")
+        return self.study(found[0])
+
     def position(self, study: str) -> int:
         """Return how many studies stand before one in import order."""
         with self._connection() as connection:
