@@ -910,3 +910,6 @@ def test_a_films_study_is_found_without_the_table_of_all_films(cohort: store.Coh
     assert [cohort.study_of(film).study for film in films["film"]] == films["study"].tolist()
     with pytest.raises(CohortError, match=f"expected a film from 0 to {len(films) - 1}, got {len(films)}"):
         cohort.study_of(len(films))
+    some = films["study"].unique()[[5, 0, 37]].tolist()
+    expected = films.loc[films["study"].isin(some), ["film", "study", "view"]].reset_index(drop=True)
+    pd.testing.assert_frame_equal(cohort.films_of(some), expected, check_dtype=False)

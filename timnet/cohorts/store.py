@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import sqlite3
 from collections import deque
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from contextlib import contextmanager
 from pathlib import Path
@@ -273,6 +273,11 @@ class Cohort:
         if found is None:
             raise CohortError(f"{self.name}: expected a film from 0 to {self._num_films - 1}, got {film}")
         return self.study(found[0])
+
+    def films_of(self, studies: Sequence[str]) -> pd.DataFrame:
+        """Return one row a film of some studies, in the order of `films`: film, study, view."""
+        with self._connection() as connection:
+            return answers.films_of(connection, studies)
 
     def position(self, study: str) -> int:
         """Return how many studies stand before one in import order."""
