@@ -25,9 +25,9 @@ from timnet.cohorts.films import read_film
 from timnet.cohorts.store import Cohort
 from timnet.evaluation import appraisal, draws, embedding, predictions
 from timnet.evaluation.predictions import Predictions
-from timnet.reader import Reader, Reading
+from timnet.reader import MATCH, Reader, Reading
 from timnet.training import curve, events, runs, worker
-from timnet.ui import changes, notices, similar, spreadsheet, standing
+from timnet.ui import changes, notices, sentences, similar, spreadsheet, standing
 
 PAGES = ("match", "diagnose", "explore", "fine_tune", "efficiency")
 TEXT = "There is an opacity in the left lung."
@@ -138,6 +138,16 @@ def test_page_command_and_python_give_the_same_match_digit_for_digit(
     told = json.loads(capsys.readouterr().out)
     assert told["match_probability"] == expected.match and told["sentence_probabilities"] == singly
     assert told | {"seconds": 0} == expected.as_dict() | {"seconds": 0}
+
+
+def test_a_clicked_sentence_chooses_its_map_and_no_click_the_whole_texts(networks: Path) -> None:
+    reader, film = Reader.load(networks / "timnet"), read_film(_png())
+    two = reader.read(film, f"{TEXT} The heart is normal.")
+    assert [sentences.chosen(two, [(row, "sentence")]) for row in (0, 1)] == [
+        text for text, _ in two.sentences
+    ]
+    assert sentences.chosen(two, []) == MATCH == sentences.WHOLE
+    assert sentences.chosen(reader.read(film, TEXT), [(0, "probability")]) == MATCH
 
 
 def test_choosing_another_map_does_not_ask_the_network_again(
