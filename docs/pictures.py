@@ -65,7 +65,8 @@ def photograph(address: str) -> None:
     with sync_playwright() as playwright:
         found = shutil.which("chromium") or shutil.which("google-chrome")
         browser = playwright.chromium.launch(executable_path=found, args=["--no-sandbox", "--disable-gpu"])
-        page = browser.new_page(viewport={"width": 1440, "height": 1400}, color_scheme="dark")
+        # High enough for the whole film, which stands below the questions.
+        page = browser.new_page(viewport={"width": 1440, "height": 1700}, color_scheme="dark")
         page.set_default_timeout(120_000)
 
         page.goto(address)

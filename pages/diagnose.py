@@ -20,11 +20,14 @@ with notices.sentences():
     first, second = st.columns(2, gap="large")
     with first:
         network = panels.choose(classifiers, "Classifier", "diagnose_network")
-    with second:
         beside = comparison.choose(classifiers, network, "diagnose_beside")
     one, many = "One film", "Several films"
-    how = st.segmented_control("Read", [one, many], default=one, required=True, key="diagnose_how")
-    chosen = several.choose(network, "diagnose") if how == many else source.choose("diagnose")
+    with second:
+        how = st.segmented_control("Read", [one, many], default=one, required=True, key="diagnose_how")
+        chosen = source.choose("diagnose") if how == one else source.Chosen(None)
+    if how == many:
+        # The table of several films needs the page's whole width.
+        chosen = several.choose(network, "diagnose")
     film = chosen.film
     if film is None:
         if how == one:

@@ -1,9 +1,20 @@
 """Does this text belong to this film? One number, and where it comes from."""
 
-import pandas as pd
 import streamlit as st
 
-from timnet.ui import changes, checkpoints, demo, frame, loaders, notices, panels, similar, source, standing
+from timnet.ui import (
+    changes,
+    checkpoints,
+    demo,
+    frame,
+    loaders,
+    notices,
+    panels,
+    sentences,
+    similar,
+    source,
+    standing,
+)
 
 EXAMPLE = "The heart is enlarged. There is a small left pleural effusion. No pneumothorax."
 
@@ -67,24 +78,9 @@ words.markdown(
     "**0.5** is as likely matched as mismatched, when half of the pairs shown are true ones. "
     "It says nothing about whether the findings are correct or complete."
 )
+sentences.show(reading, "match")
 names = {"match": "Whole text"} | {name: name for name in reading.maps if name != "match"}
 panels.film_and_map(reading, names, "match")
-
-st.subheader("Sentence by sentence")
-table = pd.DataFrame(reading.sentences, columns=["sentence", "probability"])
-st.dataframe(
-    table,
-    hide_index=True,
-    key="match_sentences",
-    alt="Each sentence of the findings with its own match probability",
-    column_config={
-        "sentence": st.column_config.TextColumn("Sentence", width="large"),
-        "probability": st.column_config.ProgressColumn(
-            "Its own match probability", min_value=0, max_value=1, format="%.3f"
-        ),
-    },
-)
-st.caption("Each sentence is matched alone; the whole is not their average. Choose one above to see its map.")
 with notices.sentences():
     changes.show(network, film, findings)
     if demo.cohorts():

@@ -37,10 +37,25 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     """Skip what is opt-in unless its marker is asked for by name; files that take minutes come first."""
     # Last, one of them would keep a single worker busy while the others have nothing left to do.
     items.sort(key=lambda item: item.path.parent.name != "e2e" and item.path.name != "test_recipes.py")
+    # Its first test needs a server that has served no page yet.
+    items.sort(key=lambda item: item.path.name != "test_flows.py")
     for item in items:
         for marker in ("slow", "gpu", "whole"):
             if item.get_closest_marker(marker) and marker not in config.option.markexpr:
                 item.add_marker(pytest.mark.skip(reason=f"opt-in: pytest -m {marker}"))
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """Give all browser tests to one worker: one server and one browser serve them."""
+    from xdist.scheduler import LoadFileScheduling
+
+    class OneBrowser(LoadFileScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            is_browser = nodeid.startswith("tests/e2e/")
+            return "tests/e2e" if is_browser else str(super()._split_scope(nodeid))
+
+    return OneBrowser(config, log) if config.getvalue("dist") == "loadfile" else None
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -19,14 +19,15 @@ from PIL import Image
 from streamlit.testing.v1 import AppTest
 
 from timnet import arguments, config
+from timnet.__main__ import main
 from timnet.cohorts import edits, strangers, tasks, vectors
 from timnet.cohorts.films import read_film
 from timnet.cohorts.store import Cohort
 from timnet.evaluation import appraisal, draws, embedding, predictions
 from timnet.evaluation.predictions import Predictions
-from timnet.reader import Reader, Reading
+from timnet.reader import MATCH, Reader, Reading
 from timnet.training import curve, events, runs, worker
-from timnet.ui import changes, notices, similar, spreadsheet, standing
+from timnet.ui import changes, notices, sentences, similar, spreadsheet, standing
 
 PAGES = ("match", "diagnose", "explore", "fine_tune", "efficiency")
 TEXT = "There is an opacity in the left lung."
@@ -117,17 +118,36 @@ def test_the_app_opens_without_what_no_first_page_needs() -> None:
     assert ended.returncode == 0
 
 
-def test_the_match_page_shows_the_readers_numbers_digit_for_digit(open_page: Open, networks: Path) -> None:
+def test_page_command_and_python_give_the_same_match_digit_for_digit(
+    open_page: Open, networks: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    text, film = f"{TEXT} The heart is normal.", tmp_path / "IM00001"
+    film.write_bytes(_png())
     app = open_page("match")
-    app.file_uploader(key="match_upload").upload("IM00001", _png(), "")
-    app.text_area(key="match_findings").set_value(TEXT)
+    app.file_uploader(key="match_upload").upload(film.name, film.read_bytes(), "")
+    app.text_area(key="match_findings").set_value(text)
     app.button(key="match_go").click().run()
-    expected = Reader.load(networks / "timnet").read(read_film(_png()), TEXT)
+    expected = Reader.load(networks / "timnet").read(read_film(film), text)
     assert not app.exception and not app.error
     assert app.metric[0].value == f"{expected.match:.3f}"
-    assert app.dataframe[0].value["probability"].tolist() == [expected.match]
+    singly = app.dataframe[0].value["probability"].tolist()
+    assert singly == [probability for _, probability in expected.sentences] and len(singly) == 2
     assert app.get("bidi_component")
     assert any(notices.MAP in caption.value for caption in app.caption)
+    main(["match", str(film), "--findings", text, "--checkpoint", "timnet", "--json"])
+    told = json.loads(capsys.readouterr().out)
+    assert told["match_probability"] == expected.match and told["sentence_probabilities"] == singly
+    assert told | {"seconds": 0} == expected.as_dict() | {"seconds": 0}
+
+
+def test_a_clicked_sentence_chooses_its_map_and_no_click_the_whole_texts(networks: Path) -> None:
+    reader, film = Reader.load(networks / "timnet"), read_film(_png())
+    two = reader.read(film, f"{TEXT} The heart is normal.")
+    assert [sentences.chosen(two, [(row, "sentence")]) for row in (0, 1)] == [
+        text for text, _ in two.sentences
+    ]
+    assert sentences.chosen(two, []) == MATCH == sentences.WHOLE
+    assert sentences.chosen(reader.read(film, TEXT), [(0, "probability")]) == MATCH
 
 
 def test_choosing_another_map_does_not_ask_the_network_again(
@@ -316,13 +336,19 @@ def test_a_broken_upload_is_refused_in_one_sentence(
     assert "![" not in error.value and "Traceback" not in error.value
 
 
-def test_the_diagnose_page_shows_the_readers_probabilities(open_page: Open, networks: Path) -> None:
+def test_page_command_and_python_give_the_same_probabilities_digit_for_digit(
+    open_page: Open, networks: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    film = tmp_path / "film.png"
+    film.write_bytes(_png())
     app = open_page("diagnose")
-    app.file_uploader(key="diagnose_upload").upload("film.png", _png(), "image/png").run()
-    expected = Reader.load(networks / "classifier").read(read_film(_png())).probabilities
+    app.file_uploader(key="diagnose_upload").upload(film.name, film.read_bytes(), "image/png").run()
+    expected = Reader.load(networks / "classifier").read(read_film(film)).probabilities
     table = app.dataframe[0].value
     assert not app.exception
     assert dict(zip(table["label"], table["probability"], strict=True)) == dict(expected)
+    main(["diagnose", str(film), "--checkpoint", "classifier", "--json"])
+    assert json.loads(capsys.readouterr().out)["probabilities"] == dict(expected)
 
 
 def test_starting_a_run_writes_the_settings_byte_for_byte(

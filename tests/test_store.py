@@ -903,3 +903,13 @@ def test_a_beginning_longer_than_its_words_stem_finds_them(tmp_path, export, que
 def test_a_studys_position_is_its_place_in_the_list_of_all(cohort: store.Cohort) -> None:
     names = cohort.studies(limit=None)["study"].tolist()
     assert [cohort.position(name) for name in (names[0], names[37], names[-1])] == [0, 37, len(names) - 1]
+
+
+def test_a_films_study_is_found_without_the_table_of_all_films(cohort: store.Cohort) -> None:
+    films = cohort.films()
+    assert [cohort.study_of(film).study for film in films["film"]] == films["study"].tolist()
+    with pytest.raises(CohortError, match=f"expected a film from 0 to {len(films) - 1}, got {len(films)}"):
+        cohort.study_of(len(films))
+    some = films["study"].unique()[[5, 0, 37]].tolist()
+    expected = films.loc[films["study"].isin(some), ["film", "study", "view"]].reset_index(drop=True)
+    pd.testing.assert_frame_equal(cohort.films_of(some), expected, check_dtype=False)

@@ -39,6 +39,10 @@ class ReadingError(ValueError):
     """A question that this checkpoint cannot answer; the message says what it can."""
 
 
+_BATCH = 4
+"""Texts encoded at once: a whole report beside its sentences would pad each of them to its own length."""
+
+
 @dataclass(frozen=True)
 class Seen:
     """A film after one forward of a checkpoint's trunk: every further question about it starts here."""
@@ -232,7 +236,8 @@ class Reader:
 
     def _text_vectors(self, timnet: TIMNet, texts: Sequence[str]) -> Tensor:
         assert self._encoder is not None and isinstance(self.spec, weights.TimnetSpec)
-        states = self._encoder.states(texts, self.spec.tokens, self.spec.padding == "literal")
+        literal = self.spec.padding == "literal"
+        states = self._encoder.states(texts, self.spec.tokens, literal, batch=_BATCH)
         with torch.no_grad():
             return timnet.text.project(*states.batch(range(len(texts))))
 

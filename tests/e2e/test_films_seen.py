@@ -126,6 +126,23 @@ def test_a_quarter_turn_clockwise_takes_the_left_edge_to_the_top(page: Any) -> N
     assert page.locator(".side.right").first.get_attribute("data-edge") == "bottom"
 
 
+def test_the_other_keys_of_ohif_turn_back_flip_over_and_choose_greys(page: Any) -> None:
+    _show(page, View(_film()))
+    right = page.locator(".side.right").first
+    _key(page, "r", "r", "l")
+    _pixel(page)
+    assert right.get_attribute("data-edge") == "top"
+    _key(page, "l", "v")
+    # Upside down: the patient's right stays at the left, and the film is mirrored all the same.
+    _pixel(page)
+    assert right.get_attribute("data-edge") == "left" and page.locator(".warning").first.is_visible()
+    _key(page, "v", "3")
+    assert _pixel(page)[0] == pytest.approx(255 * 0.9, abs=4)
+    assert page.locator("[data-set=preset]").input_value() == "dark"
+    _key(page, "1")
+    assert _pixel(page)[0] == pytest.approx(127, abs=3) and not page.locator(".warning").first.is_visible()
+
+
 def test_a_lateral_film_has_no_sides(page: Any) -> None:
     _show(page, View(_film(view="LATERAL")))
     assert not page.locator(".side.right").first.is_visible()

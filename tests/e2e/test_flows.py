@@ -18,7 +18,7 @@ PAGES = {
 
 
 def test_a_page_opened_first_by_its_own_address_has_its_frame_and_keeps_choices(tab: Watched) -> None:
-    # First in this module: it needs a server that has not served app.py yet.
+    # First of all browser tests: it needs a server that has not served app.py yet.
     tab.open("fine_tune", PAGES["Fine-tune"])
     tab.page.get_by_role("radio", name="100 %").click()
     tab.page.get_by_text("84 of 84 labelled training films").wait_for()

@@ -6,8 +6,10 @@ or nan.
 
 from __future__ import annotations
 
+import json
 import math
 import sqlite3
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -28,6 +30,10 @@ WHERE l.study = ? ORDER BY o.source, n.label
 _STUDY_FILMS = """
 SELECT film, path, view, rows, columns, row_mm, column_mm, kind, bits, sha256
 FROM films WHERE study = ? ORDER BY film
+"""
+_OF_STUDIES = """
+SELECT f.film, s.study, f.view FROM films f JOIN studies s ON s.id = f.study
+WHERE s.study IN (SELECT value FROM json_each(?)) ORDER BY f.film
 """
 BOXES = 'SELECT film, label, "left", top, width, height FROM boxes'
 _LABEL = np.dtype([("study", np.int64), ("label", np.int64), ("value", np.float64)])
@@ -60,6 +66,11 @@ def study(connection: sqlite3.Connection, study: str) -> Study | None:
         impression=impression,
         labels_by_source=by_source,
     )
+
+
+def films_of(connection: sqlite3.Connection, studies: Sequence[str]) -> pd.DataFrame:
+    """Return film, study and view of the films of some studies."""
+    return pd.read_sql_query(_OF_STUDIES, connection, params=(json.dumps(list(studies)),))
 
 
 def labels(connection: sqlite3.Connection, source: str | None) -> pd.DataFrame:

@@ -141,7 +141,7 @@ def main() -> None:
     window, admit = int(sys.argv[1]), [word for word in get_args(Admit) if word in sys.argv[2:]]
     # pydicom imports these for its sample downloads where they are installed: a fifth of the child's time,
     # and no business of a decoder.
-    sys.modules.update({"requests": None, "tqdm": None})  # type: ignore[dict-item]
+    sys.modules.update({"requests": None, "tqdm": None, "ssl": None})  # type: ignore[dict-item]
     # Decoders print: what they say goes where nobody listens, the reply keeps the pipe to itself.
     with os.fdopen(os.dup(1), "wb") as out:
         os.dup2(2, 1)

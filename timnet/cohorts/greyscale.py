@@ -76,7 +76,8 @@ def render(dataset: Dataset, stored: np.ndarray, name: str, window: int = 0) -> 
         FilmError: one value only, or a rescale that is not a number.
     """
     low = int(stored.min())
-    offsets = np.subtract(stored, low, dtype=np.int32).ravel()
+    # The integers that numpy counts and looks up with: of any other kind it makes a copy each time.
+    offsets = np.subtract(stored, low, dtype=np.intp).ravel()
     count = np.bincount(offsets)
     values = np.arange(low, low + count.size, dtype=np.int32)
     notes = []
@@ -114,7 +115,7 @@ def render(dataset: Dataset, stored: np.ndarray, name: str, window: int = 0) -> 
         # PS3.3 C.8.11.3: INVERSE belongs to MONOCHROME1. Polarity follows one attribute, or it turns twice.
         notes.append("the file is MONOCHROME2 and asks for INVERSE as well: not inverted")
     greys[padding] = 0.0
-    return greys.astype(np.float32)[offsets].reshape(stored.shape), notes
+    return greys.astype(np.float32).take(offsets).reshape(stored.shape), notes
 
 
 def _values_of_interest(dataset: Dataset, physical: np.ndarray, index: int) -> tuple[np.ndarray | None, str]:

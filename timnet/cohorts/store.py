@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import sqlite3
 from collections import deque
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from contextlib import contextmanager
 from pathlib import Path
@@ -264,6 +264,20 @@ class Cohort:
         if found is None:
             raise CohortError(f"{self.name}: expected one of its studies, got {study[:80]!r}")
         return found
+
+    def study_of(self, film: int) -> Study:
+        """Return the study that a film belongs to; CohortError if the cohort has no such film."""
+        with self._connection() as connection:
+            sql = "SELECT s.study FROM films f JOIN studies s ON s.id = f.study WHERE f.film = ?"
+            found = connection.execute(sql, (int(film),)).fetchone()
+        if found is None:
+            raise CohortError(f"{self.name}: expected a film from 0 to {self._num_films - 1}, got {film}")
+        return self.study(found[0])
+
+    def films_of(self, studies: Sequence[str]) -> pd.DataFrame:
+        """Return one row a film of some studies, in the order of `films`: film, study, view."""
+        with self._connection() as connection:
+            return answers.films_of(connection, studies)
 
     def position(self, study: str) -> int:
         """Return how many studies stand before one in import order."""

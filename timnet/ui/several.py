@@ -148,8 +148,7 @@ def _uploads(key: str) -> list[Asked]:
 def _of_cohort(cohort: Cohort, wanted: Filters) -> list[Asked]:
     found = loaders.count(cohort, wanted)
     studies = cohort.studies(**wanted, limit=MOST)["study"]
-    films = cohort.films()
-    films = films[films["study"].isin(studies)]
+    films = cohort.films_of(studies.tolist())
     frontal = films[films["view"].fillna("").str.upper() != "LATERAL"]
     first = frontal[:MOST]
     told = f"{found:,} studies; {len(first):,} films of them are read here, lateral ones left out."

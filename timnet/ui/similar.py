@@ -96,17 +96,14 @@ def _answers(
     else:
         rows, logits = _nearest_reports(*asked, film.sha256, film, cohort)
     found = []
-    table = cohort.films()
     for row, logit in zip(rows, logits, strict=True):
-        name = str(table["study"][row])
-        if study is not None and name == study.study:
+        other = cohort.study_of(row)
+        if study is not None and other.study == study.study:
             continue
-        files = {each.sha256 for each in cohort.study(name).films}
-        mark = "this very film" if film.sha256 in files else ""
-        if study is not None and str(table["patient"][row]) == study.patient:
+        mark = "this very film" if film.sha256 in {each.sha256 for each in other.films} else ""
+        if study is not None and other.patient == study.patient:
             mark = "same patient"
-        said = str(table["findings"][row])
-        found.append(Found(int(row), name, said, float(1 / (1 + np.exp(-logit))), mark))
+        found.append(Found(int(row), other.study, other.findings, float(1 / (1 + np.exp(-logit))), mark))
     return found[:SHOWN]
 
 
@@ -131,7 +128,13 @@ def _nearest_reports(
     asked = loaders.reader(folder, stamp)
     query_D = torch.from_numpy(asked.film_vector(loaders.seen(folder, stamp, sha256, _film)))[0]
     rows, logits = retrieval.nearest(asked.timnet, query_D, _vectors(place).reports_MD, number)
-    return vectors.reports(_of)["film"].to_numpy()[rows], logits
+    return _first_films(str(_of.folder), _of.identity, _of)[rows], logits
+
+
+@st.cache_resource(max_entries=4, show_spinner=False)
+def _first_films(folder: str, identity: str, _of: Cohort) -> NDArray[np.int64]:
+    """Return the first film of every report's study: read once, not at every search."""
+    return vectors.reports(_of)["film"].to_numpy()
 
 
 @st.cache_resource(max_entries=4, show_spinner=False)

@@ -46,7 +46,7 @@ def choose(key: str) -> Chosen:
     st.page_link("pages/explore.py", label="Find a film in Explore", icon=":material/search:")
     if demo.simulated(cohort):
         demo.badge()
-    study = cohort.study(cohort.films()["study"][row])
+    study = cohort.study_of(row)
     view = next((film.view for film in study.films if film.film == row), None)
     return Chosen(loaders.cohort_film(cohort, row, view), study, demo.simulated(cohort), cohort)
 

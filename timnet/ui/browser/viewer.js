@@ -4,6 +4,10 @@ const BLUE = [[10, 20, 70], [30, 110, 170], [90, 200, 190], [240, 250, 200]]
 const AMBER = [[255, 176, 0], [255, 176, 0]]
 const PRESETS = { full: [0.5, 1], dark: [0.3, 0.5], bright: [0.7, 0.5] }
 const TOOLS = { w: "window", z: "zoom", p: "pan" }
+const ACTS = {
+  i: "invert", r: "rotate", l: "back", h: "flip", v: "over", "+": "larger", "-": "smaller", "=": "fit", " ": "fit",
+}
+const NUMBERED = { 1: "full", 2: "auto", 3: "dark", 4: "bright" }
 const ARROWS = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] }
 const clipped = (value, low, high) => Math.min(Math.max(value, low), high)
 const percent = (share) => `${Math.round(100 * share)} %`
@@ -120,8 +124,7 @@ class Viewer {
     const { set } = control.dataset
     const value = control.type === "checkbox" ? control.checked : Number(control.value) / 100
     if (set === "preset") {
-      const [level, width] = PRESETS[control.value] ?? this.autoRange()
-      for (const pane of this.meant()) Object.assign(pane.view, { level, width })
+      this.preset(control.value)
     } else if (set === "level" || set === "width") {
       for (const pane of this.meant()) pane.view[set] = Math.max(value, set === "width" ? 0.01 : 0)
     } else if (set === "colours") {
@@ -134,19 +137,28 @@ class Viewer {
     this.ask()
   }
 
+  preset(name) {
+    const [level, width] = PRESETS[name] ?? this.autoRange()
+    for (const pane of this.meant()) Object.assign(pane.view, { level, width })
+  }
+
   act(name) {
     if (name === "full") {
       if (document.fullscreenElement) document.exitFullscreen()
       else this.root.requestFullscreen()
       return
     }
-    if (name === "rotate" || name === "flip") {
+    if (["rotate", "back", "flip", "over"].includes(name)) {
       // Of two different films only the one in use turns: the other is what it is compared with.
       const flipped = !this.active.view.flipped
       for (const { view, film } of this.meant()) {
         if (film.id !== this.active.film.id) continue
-        if (name === "rotate") view.turns += view.flipped ? -1 : 1
+        const clockwise = view.flipped ? -1 : 1
+        if (name === "rotate") view.turns += clockwise
+        else if (name === "back") view.turns -= clockwise
         else view.flipped = flipped
+        // Top and bottom swapped is left and right swapped, and half a turn.
+        if (name === "over") view.turns += 2
       }
     }
     const inverted = !this.active.view.inverted
@@ -161,10 +173,13 @@ class Viewer {
 
   key(event) {
     if (event.ctrlKey || event.metaKey || event.altKey) return
-    const acts = { i: "invert", r: "rotate", h: "flip", "+": "larger", "-": "smaller", "=": "fit", " ": "fit" }
     const arrow = ARROWS[event.key]
     if (TOOLS[event.key]) this.choose(TOOLS[event.key])
-    else if (acts[event.key]) this.act(acts[event.key])
+    else if (ACTS[event.key]) this.act(ACTS[event.key])
+    else if (NUMBERED[event.key]) {
+      this.preset(NUMBERED[event.key])
+      this.ask()
+    }
     else if (event.key === "Escape") this.choose("window")
     else if (arrow) {
       for (const { view } of this.meant()) {
