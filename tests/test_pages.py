@@ -606,6 +606,8 @@ def test_the_missing_points_of_a_curve_are_counted_timed_and_started_once(
     assert "**3 of 6 points are missing.**" in " ".join(element.value for element in app.markdown)
     app.button(key="eff_start").click().run()
     assert not app.exception and not app.error
+    assert app.number_input(key="eff_draws").value == 3
+    assert app.run().number_input(key="eff_draws").value == 3
     (command,) = workers
     words = command[command.index("curve") + 1 :]
     grid, *_ = arguments.grid(words)
