@@ -6,7 +6,19 @@ from timnet import config, plots
 from timnet.cohorts import tasks
 from timnet.evaluation.efficiency import FRACTIONS
 from timnet.training import runs, worker
-from timnet.ui import appraisals, checkpoints, demo, frame, loaders, notices, panels, pretraining
+from timnet.ui import (
+    appraisals,
+    before,
+    checkpoints,
+    demo,
+    frame,
+    history,
+    loaders,
+    notices,
+    panels,
+    pretraining,
+    side_by_side,
+)
 
 POLICIES: dict[tasks.Policy, str] = {
     "ignore": "leave them out",
@@ -51,6 +63,15 @@ with notices.sentences():
             persist_state="session",
             help="What the network knows before it sees a label.",
         )
+        mode = st.selectbox(
+            "What learns",
+            list(panels.MODES),
+            format_func=lambda each: panels.MODES[each],
+            key="ft_mode",
+            persist_state="session",
+            help="The less of it learns, the faster; with few labels it may also be better, with many worse. "
+            "Runs of different kinds never share a curve.",
+        )
         policy: tasks.Policy = "ignore"
         doubtful = loaders.uncertain(str(cohort.folder), cohort.identity, task, cohort)
         if doubtful:
@@ -83,7 +104,8 @@ with notices.sentences():
         )
         share = loaders.share(str(cohort.folder), cohort.identity, task, fraction, seed, policy, cohort)
         st.text(
-            f"{share.films:,} of {share.films_train:,} labelled training films are used; positive: "
+            f"{share.films:,} of {share.films_train:,} labelled training films, of {share.patients:,} "
+            "patients, are used; positive: "
             + ", ".join(f"{label} {count:,}" for label, count in share.positives.items())
             + f". Tested on {share.films_test:,} other films."
         )
@@ -105,16 +127,19 @@ with notices.sentences():
                 "Films a step (batch)", 2, 512, int(numbers.get("batch", 16)), key=f"ft_batch_{preset}"
             )
         numbers |= {"side": side, "epochs": epochs, "batch": batch}
+        settings = config.Finetune(
+            cohort=name,
+            task=task,
+            uncertain=policy,
+            initialisation=start,
+            mode=mode,
+            fraction=fraction,
+            seed=seed,
+            **numbers,
+        )
+        before.some(cohort, share, task)
+        before.time(settings, share, root)
         if st.button("Start", key="ft_start", type="primary", icon=":material/play_arrow:", width="stretch"):
-            settings = config.Finetune(
-                cohort=name,
-                task=task,
-                uncertain=policy,
-                initialisation=start,
-                fraction=fraction,
-                seed=seed,
-                **numbers,
-            )
             st.session_state["ft_run"] = worker.submit(settings, root).name
 
     with form:
@@ -169,4 +194,5 @@ with notices.sentences():
                     )
         panels.run_keeping(state)
     st.subheader("All runs")
-    panels.history(states)
+    history.show(states)
+    side_by_side.show(states)
