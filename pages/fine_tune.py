@@ -13,10 +13,12 @@ from timnet.ui import (
     demo,
     frame,
     history,
+    labelling,
     loaders,
     notices,
     panels,
     pretraining,
+    preview,
     side_by_side,
 )
 
@@ -42,9 +44,11 @@ if not names:
 root = config.checkpoints()
 with notices.sentences():
     form, live = st.columns([2, 3], gap="large")
+    # Filled before the runs are shown: without a run the page ends there.
+    more = st.container()
 
-    def fine_tune() -> None:
-        """Ask for a task and a share of its labels, and start the run."""
+    def fine_tune() -> config.Finetune:
+        """Ask for a task and a share of its labels, and start the run; return what was asked for."""
         # Cohorts with labels first: the others cannot teach a task.
         names.sort(key=lambda each: not loaders.cohort(each).summary().labels)
         left, right = st.columns(2)
@@ -138,9 +142,11 @@ with notices.sentences():
             **numbers,
         )
         before.some(cohort, share, task)
+        preview.show(cohort, settings)
         before.time(settings, share, root)
         if st.button("Start", key="ft_start", type="primary", icon=":material/play_arrow:", width="stretch"):
             st.session_state["ft_run"] = worker.submit(settings, root).name
+        return settings
 
     with form:
         learn = st.segmented_control(
@@ -156,7 +162,10 @@ with notices.sentences():
         if learn == "reports":
             pretraining.form(names, root)
         else:
-            fine_tune()
+            asked = fine_tune()
+    if learn == "labels":
+        with more:
+            labelling.show(loaders.cohort(asked.cohort), asked)
     states = runs.all_runs(root)
     with live:
         if not states:
