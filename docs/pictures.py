@@ -89,7 +89,10 @@ def photograph(address: str) -> None:
         page.get_by_text("Done: trained on").wait_for()
         take(page, "fine-tune")
 
+        # The page opens on the task with most runs, which are those made above.
         page.goto(f"{address}/efficiency")
+        chosen = "document.querySelector('.st-key-eff_task input')?.value === 'pleural_effusion'"
+        page.wait_for_function(chosen)
         page.locator(".js-plotly-plot").first.wait_for()
         take(page, "efficiency")
         browser.close()

@@ -27,7 +27,10 @@ if points.empty:
 with st.container(horizontal=True, vertical_alignment="bottom"):
     cohort = st.selectbox("Cohort", sorted(points["cohort"].unique()), key="eff_cohort", width=220)
     points = points[points["cohort"] == cohort]
-    task = st.selectbox("Task", sorted(points["task"].unique()), key="eff_task", width=220)
+    tasks = sorted(points["task"].unique())
+    # The task with most runs has a curve to show.
+    most = tasks.index(points.groupby("task")["run"].nunique().sort_index().idxmax())
+    task = st.selectbox("Task", tasks, index=most, key="eff_task", width=220)
     points = points[points["task"] == task]
     label = st.selectbox("Label", list(points["label"].unique()), key="eff_label", width=180)
     points = points[points["label"] == label]

@@ -6,7 +6,21 @@ from timnet import config, plots
 from timnet.cohorts import tasks
 from timnet.evaluation.efficiency import FRACTIONS
 from timnet.training import runs, worker
-from timnet.ui import appraisals, checkpoints, demo, frame, loaders, notices, panels, pretraining
+from timnet.ui import (
+    appraisals,
+    before,
+    checkpoints,
+    demo,
+    frame,
+    history,
+    labelling,
+    loaders,
+    notices,
+    panels,
+    pretraining,
+    preview,
+    side_by_side,
+)
 
 POLICIES: dict[tasks.Policy, str] = {
     "ignore": "leave them out",
@@ -30,9 +44,11 @@ if not names:
 root = config.checkpoints()
 with notices.sentences():
     form, live = st.columns([2, 3], gap="large")
+    # Filled before the runs are shown: without a run the page ends there.
+    more = st.container()
 
-    def fine_tune() -> None:
-        """Ask for a task and a share of its labels, and start the run."""
+    def fine_tune() -> config.Finetune:
+        """Ask for a task and a share of its labels, and start the run; return what was asked for."""
         # Cohorts with labels first: the others cannot teach a task.
         names.sort(key=lambda each: not loaders.cohort(each).summary().labels)
         left, right = st.columns(2)
@@ -50,6 +66,15 @@ with notices.sentences():
             key="ft_initialisation",
             persist_state="session",
             help="What the network knows before it sees a label.",
+        )
+        mode = st.selectbox(
+            "What learns",
+            list(panels.MODES),
+            format_func=lambda each: panels.MODES[each],
+            key="ft_mode",
+            persist_state="session",
+            help="The less of it learns, the faster; with few labels it may also be better, with many worse. "
+            "Runs of different kinds never share a curve.",
         )
         policy: tasks.Policy = "ignore"
         doubtful = loaders.uncertain(str(cohort.folder), cohort.identity, task, cohort)
@@ -83,7 +108,8 @@ with notices.sentences():
         )
         share = loaders.share(str(cohort.folder), cohort.identity, task, fraction, seed, policy, cohort)
         st.text(
-            f"{share.films:,} of {share.films_train:,} labelled training films are used; positive: "
+            f"{share.films:,} of {share.films_train:,} labelled training films, of {share.patients:,} "
+            "patients, are used; positive: "
             + ", ".join(f"{label} {count:,}" for label, count in share.positives.items())
             + f". Tested on {share.films_test:,} other films."
         )
@@ -105,17 +131,22 @@ with notices.sentences():
                 "Films a step (batch)", 2, 512, int(numbers.get("batch", 16)), key=f"ft_batch_{preset}"
             )
         numbers |= {"side": side, "epochs": epochs, "batch": batch}
+        settings = config.Finetune(
+            cohort=name,
+            task=task,
+            uncertain=policy,
+            initialisation=start,
+            mode=mode,
+            fraction=fraction,
+            seed=seed,
+            **numbers,
+        )
+        before.some(cohort, share, task)
+        preview.show(cohort, settings)
+        before.time(settings, share, root)
         if st.button("Start", key="ft_start", type="primary", icon=":material/play_arrow:", width="stretch"):
-            settings = config.Finetune(
-                cohort=name,
-                task=task,
-                uncertain=policy,
-                initialisation=start,
-                fraction=fraction,
-                seed=seed,
-                **numbers,
-            )
             st.session_state["ft_run"] = worker.submit(settings, root).name
+        return settings
 
     with form:
         learn = st.segmented_control(
@@ -131,7 +162,10 @@ with notices.sentences():
         if learn == "reports":
             pretraining.form(names, root)
         else:
-            fine_tune()
+            asked = fine_tune()
+    if learn == "labels":
+        with more:
+            labelling.show(loaders.cohort(asked.cohort), asked)
     states = runs.all_runs(root)
     with live:
         if not states:
@@ -169,4 +203,5 @@ with notices.sentences():
                     )
         panels.run_keeping(state)
     st.subheader("All runs")
-    panels.history(states)
+    history.show(states)
+    side_by_side.show(states)

@@ -108,12 +108,18 @@ def test_every_field_survives_json():
 
 def test_a_field_that_came_later_leaves_older_runs_their_names():
     """Folders and snapshots carry the hash of this text: runs under way would be lost."""
-    given = {field.name: field.default for field in dataclasses.fields(Pretrain)}
+    shapes = (Pretrain, Finetune)
+    given = {field.name: field.default for shape in shapes for field in dataclasses.fields(shape)}
     assert all(given[name] == value for name, value in config._ADDED.items())
     text = config.to_json(Pretrain(cohorts=("a",)))
     # Of the text before any field came later.
     assert hashlib.sha256(text.encode()).hexdigest().startswith("3a9f2c51981deb96")
     assert config.from_json(text) == Pretrain(cohorts=("a",))
+    # Of a fine-tuning before it could train anything but every layer.
+    text = config.to_json(Finetune(cohort="a", task="t"))
+    assert hashlib.sha256(text.encode()).hexdigest().startswith("392b07c8e3c1e092")
+    probe = Finetune(cohort="a", task="t", mode="probe")
+    assert config.from_json(config.to_json(probe)) == probe
 
 
 def test_cohorts_and_checkpoints_live_where_the_environment_says(monkeypatch, tmp_path):

@@ -16,6 +16,7 @@ import pytest
 import streamlit as st
 import torch
 from PIL import Image
+from sklearn.metrics import roc_auc_score
 from streamlit.testing.v1 import AppTest
 
 from timnet import arguments, config
@@ -632,6 +633,8 @@ def test_the_missing_points_of_a_curve_are_counted_timed_and_started_once(
     assert "**3 of 6 points are missing.**" in " ".join(element.value for element in app.markdown)
     app.button(key="eff_start").click().run()
     assert not app.exception and not app.error
+    assert app.number_input(key="eff_draws").value == 3
+    assert app.run().number_input(key="eff_draws").value == 3
     (command,) = workers
     words = command[command.index("curve") + 1 :]
     grid, *_ = arguments.grid(words)
@@ -739,3 +742,48 @@ def test_csv_cells_are_never_formulas_and_numbers_stay_numbers() -> None:
     assert read["'=text"].tolist()[:4] == ["'=HYPERLINK(1)", "'+1+1", "'@SUM(A1)", "'-cmd"]
     assert read["'=text"].tolist()[-2:] == ["-1.5", "plain"]
     assert read["value"].tolist() == [-0.5] * len(cells)
+
+
+def test_a_runs_settings_go_back_into_the_form_and_what_it_cannot_hold_is_named(
+    open_page: Open, workers: list[list[str]], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("TIMNET_CHECKPOINTS", str(tmp_path))
+    asked = config.Finetune(
+        cohort="synthetic", task="Left opacity", uncertain="ones", mode="last-layers", fraction=0.2, seed=3,
+        side=48, epochs=7, batch=5, learning_rate=0.01,
+    )  # fmt: skip
+    folder = tmp_path / runs.folder_name(asked)
+    folder.mkdir()
+    (folder / runs.CONFIG).write_text(config.to_json(asked))
+    (folder / runs.CANCELLED).write_text("{}")
+    app = open_page("fine_tune")
+    app.button(key="ft_clone").click().run()
+    assert not app.exception and "learning\\_rate" in app.toast[0].value
+    app.number_input(key="ft_epochs_small").set_value(9).run()
+    app.button(key="ft_start").click().run()
+    (started,) = (path.parent for path in tmp_path.glob("*/config.json") if path.parent != folder)
+    assert runs.settings(started) == replace(asked, epochs=9, learning_rate=1e-4)
+
+
+def test_two_finished_runs_stand_side_by_side_with_their_difference(
+    open_page: Open, cohort_folder: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("TIMNET_CHECKPOINTS", str(tmp_path))
+    cohort = Cohort.open(cohort_folder)
+    kept = []
+    for seed, value in enumerate((0.7, 0.8)):
+        _finished(tmp_path, seed, value, start=("base", "imagenet")[seed])
+    for folder in sorted(path.parent for path in tmp_path.glob("*/config.json")):
+        kept.append(_keep(folder, cohort))
+    app = open_page("fine_tune")
+    names = sorted(path.parent.name for path in tmp_path.glob("*/config.json"))
+    app.multiselect(key="ft_compare").set_value(names).run()
+    assert not app.exception and not app.error
+    tables = {each.key: each.value for each in app.dataframe}
+    assert set(tables["ft_compare_asked"]["Setting"]) == {"initialisation", "seed"}
+    assert tables["ft_compare_reached"]["Difference"].tolist() == pytest.approx([0.1])
+    one, other = (each.part(predictions.TEST) for each in kept)
+    expected = roc_auc_score(one.truth_NL[:, 0], other.logit_NL[:, 0]) - roc_auc_score(
+        one.truth_NL[:, 0], one.logit_NL[:, 0]
+    )
+    assert f"**{expected:+.3f}**" in " ".join(str(each.value) for each in app.markdown)

@@ -1,6 +1,7 @@
 """The command line: `python -m timnet COMMAND ...`, the same functions as the pages.
 
-match, diagnose, import SOURCE, embed, pretrain, evaluate, finetune, curve, export, simulate, runs, run.
+match, diagnose, import SOURCE, embed, features, pretrain, evaluate, finetune, curve, export, simulate, runs,
+run.
 Exit status 0, or 2 with one sentence on standard error for what cannot be done; never a traceback. `--json`
 prints one object on standard output.
 """
@@ -87,6 +88,22 @@ def embed(words: list[str]) -> None:
         embedding.build(cohort, folder, line.done)
         line.end()
         print(f"{cohort.name}: ready for searches by {folder.name}")
+
+
+def features(words: list[str]) -> None:
+    """Read a cohort's films with a start, for probes and for labelling."""
+    asked = arguments.parse(arguments.Features, "features", words)
+    from timnet.cohorts import store
+    from timnet.training import features as reading
+
+    os.nice(5)
+    line = ProgressLine("reading films")
+    # Of a fine-tuning only what its trunk depends on; the task names nothing here.
+    settings = config.Finetune(task="none", **dataclasses.asdict(asked))
+    with store.Cohort.open(store.find(asked.cohort)) as cohort:
+        films, channels = reading.build(cohort, settings, line.done).shape
+        line.end()
+        print(f"{cohort.name}: {channels} features of {films:,} films by {settings.initialisation}")
 
 
 def pretrain(words: list[str]) -> None:
@@ -204,6 +221,7 @@ COMMANDS: dict[str, Command] = {
     "diagnose": diagnose,
     "import": import_cohort,
     "embed": embed,
+    "features": features,
     "pretrain": pretrain,
     "evaluate": evaluate,
     "finetune": finetune,

@@ -75,6 +75,24 @@ class Embed:
 
 
 @dataclass(frozen=True)
+class Features:
+    """Read a cohort's films with a start, so that probes of it answer in seconds; kept beside the cohort."""
+
+    cohort: Annotated[str, tyro.conf.Positional]
+    """By name (a folder of TIMNET_HOME) or by path."""
+    initialisation: str = config.Finetune.initialisation
+    """As of finetune's --initialisation."""
+    side: int = config.Finetune.side
+    """Films are letterboxed to side x side pixels."""
+    backbone: str = config.Finetune.backbone
+    """Any ResNet of torchvision; a checkpoint's own where one is the start."""
+    normalisation: Literal["film", "imagenet"] = config.Finetune.normalisation
+    """`film`: each film by its own mean and deviation; `imagenet`: all alike. A checkpoint keeps its own."""
+    seed: int = config.Finetune.seed
+    """Of weights that the start does not give."""
+
+
+@dataclass(frozen=True)
 class ImportCsv:
     """Make a cohort of a table: a row a film, with text, patient, split and label columns."""
 

@@ -26,6 +26,7 @@ MAP_LIMITS = (
 )
 
 Precision = Literal["auto", "fp32", "bf16"]
+Mode = Literal["full", "last-layers", "probe"]
 _STRICT = ConfigDict(extra="forbid")
 
 
@@ -174,6 +175,10 @@ class Finetune:
     """Seed of the draw of labels, of the new layers, of order and augmentation."""
     preset: Literal["small", "paper"] = "small"
     """`paper`: 100 epochs, batch 16, Adam 1e-4, 500 px, all films an epoch; `small`: 224 px, augmented."""
+    mode: Mode = "full"
+    """`full`: every layer is trained; `last-layers`: the trunk's last stage and the layers after it;
+    `probe`: the trunk stays as it is, a logistic line is fitted on its features, in seconds once they are
+    kept; epochs, batch, step size and augmentation then mean nothing."""
     backbone: str = "resnet18"
     """Any ResNet of torchvision; a checkpoint's own where one is the initialisation."""
     side: int = 224
@@ -217,6 +222,7 @@ _ADDED = {
     "chunk": 0,
     "recompute": False,
     "probe": "",
+    "mode": "full",
 }
 """Fields younger than runs that can still go on: with these values they are not written, so that a run keeps
 its name and its snapshots."""

@@ -27,7 +27,7 @@ from timnet.cohorts.edits import Edit
 from timnet.cohorts.films import Film, Letterbox
 from timnet.evaluation import cam
 from timnet.model import weights
-from timnet.model.classifier import Classifier
+from timnet.model.classifier import Classifier, Probe
 from timnet.model.encoders import TextEncoder
 from timnet.model.timnet import TIMNet
 
@@ -116,7 +116,7 @@ class Reader:
     name: str
     weights_sha256: str
     spec: weights.Spec
-    _network: TIMNet | Classifier
+    _network: TIMNet | Classifier | Probe
     _encoder: TextEncoder | None
 
     @classmethod

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import shutil
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import BinaryIO
@@ -23,6 +24,8 @@ from timnet.cohorts.records import CohortError, Progress
 MIN_SIDE, MAX_SIDE = 8, 2048
 SYNC_EVERY = 1024  # films of a cache that a kill may cost
 RULE = "letterbox 1"  # raise it when films are read or letterboxed in another way: caches are then built anew
+FEATURES = "features"
+"""Folder beside the caches for what a trunk makes of their films (`features`)."""
 _BLOCK = 2**22
 
 
@@ -123,7 +126,10 @@ def build(
 
 
 def remove_other(folder: Path, films_fingerprint: str) -> None:
-    """Remove the caches of films that the cohort no longer holds."""
+    """Remove the caches of films that the cohort no longer holds, and features of them."""
+    for path in (folder / FEATURES).glob("*"):
+        if films_fingerprint not in path.name:
+            shutil.rmtree(path)
     for path in [*folder.glob("pixels-*.npy"), *folder.glob("pixels-*.part")]:
         if not path.stem.endswith(films_fingerprint):
             path.unlink(missing_ok=True)

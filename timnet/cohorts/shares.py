@@ -22,7 +22,10 @@ class Share:
     films: int
     films_train: int
     films_test: int
+    patients: int
     positives: dict[str, int]
+    rows: tuple[int, ...]
+    """The films themselves."""
 
 
 def of(cohort: Cohort, task: str, fraction: float, seed: int, uncertain: tasks.Policy = "ignore") -> Share:
@@ -33,12 +36,19 @@ def of(cohort: Cohort, task: str, fraction: float, seed: int, uncertain: tasks.P
     """
     targets = tasks.targets(cohort, task, uncertain)
     train_rows = _labelled(cohort, targets, "train")
+    rows = drawn(cohort, targets, fraction, seed)
     # A policy is for training: the test is on the labels that are known.
     known = targets if uncertain == "ignore" else tasks.targets(cohort, task)
     tested = len(_labelled(cohort, known, "test")) or len(_labelled(cohort, known, "val"))
-    drawn = train_rows[splits.draw(targets.y_NL[train_rows], fraction, seed)]
-    positives = {label: int((targets.y_NL[drawn, i] == 1).sum()) for i, label in enumerate(targets.labels)}
-    return Share(len(drawn), len(train_rows), tested, positives)
+    positives = {label: int((targets.y_NL[rows, i] == 1).sum()) for i, label in enumerate(targets.labels)}
+    patients = int(cohort.films()["patient"].iloc[rows].nunique())
+    return Share(len(rows), len(train_rows), tested, patients, positives, tuple(rows.tolist()))
+
+
+def drawn(cohort: Cohort, targets: tasks.Targets, fraction: float, seed: int) -> np.ndarray:
+    """Return the rows of the training films that a fraction of a task's labels draws; errors as for `of`."""
+    train_rows = _labelled(cohort, targets, "train")
+    return train_rows[splits.draw(targets.y_NL[train_rows], fraction, seed)]
 
 
 def sizes(

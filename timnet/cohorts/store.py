@@ -116,6 +116,11 @@ class Cohort:
         return self._imported if self._revision == "0" else f"{self._imported}-{self._revision}"
 
     @property
+    def imported(self) -> str:
+        """New with every import alone: a key for what films and reports say, whatever their labels."""
+        return self._imported
+
+    @property
     def fingerprint(self) -> str:
         """Name the films and their order: a film's row means the same film while this is the same."""
         return self._fingerprint

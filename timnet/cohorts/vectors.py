@@ -1,6 +1,6 @@
 """Vectors of all films and reports of a cohort under one checkpoint: where they lie, how far they are.
 
-Owns the folder `vectors/CHECKPOINT-KEY` of a cohort, whose key is made of the cohort's identity and the
+Owns the folder `vectors/CHECKPOINT-KEY` of a cohort, whose key is made of the cohort's import and the
 checkpoint's weights, and the process that a page starts to fill it. What fills it is
 `evaluation.embedding`. Half precision; written in order, so that an interrupted build goes on. State is read
 off a lock and a file, never off a process id.
@@ -18,7 +18,7 @@ import shutil
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -70,7 +70,7 @@ def place(cohort: Cohort, checkpoint: Path) -> Path:
         raise CohortError(
             f"{checkpoint.name}: expected a checkpoint with a description, found none"
         ) from None
-    key = hashlib.sha256(f"{cohort.identity} {weights}".encode()).hexdigest()[:_KEY]
+    key = hashlib.sha256(f"{cohort.imported} {weights}".encode()).hexdigest()[:_KEY]
     return cohort.folder / FOLDER / f"{checkpoint.name}-{key}"
 
 
@@ -84,7 +84,7 @@ def state(folder: Path) -> State:
     """Return how far the vectors of a folder are."""
     if not folder.is_dir():
         return State("none")
-    held = _held(folder)
+    held = is_held(folder)
     done, total = _progress(folder)
     if total and done == total:
         return State("complete", done, total)
@@ -105,17 +105,21 @@ def remove_older(folder: Path) -> None:
     """Remove vectors of the same checkpoint's name under another key: no one will ask for them again."""
     name = folder.name[:-_KEY]
     for other in folder.parent.glob(f"{glob.escape(name)}{'[0-9a-f]' * _KEY}"):
-        if other != folder and not _held(other):
+        if other != folder and not is_held(other):
             shutil.rmtree(other)
 
 
 def start(cohort: Cohort, checkpoint: Path) -> None:
     """Start a process that builds a cohort's vectors, and return at once; one that runs goes on alone."""
-    folder = place(cohort, checkpoint)
+    launch(place(cohort, checkpoint), ["embed", str(cohort.folder), "--checkpoint", str(checkpoint)])
+
+
+def launch(folder: Path, words: Sequence[str]) -> None:
+    """Start the command of `python -m timnet` that fills a folder, unless a process is at it."""
     folder.mkdir(parents=True, exist_ok=True)
-    if _held(folder):
+    if is_held(folder):
         return
-    command = [sys.executable, "-m", "timnet", "embed", str(cohort.folder), "--checkpoint", str(checkpoint)]
+    command = [sys.executable, "-m", "timnet", *words]
     with (folder / _STARTED).open("wb") as lock, (folder / _LOG).open("wb") as log:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -194,7 +198,8 @@ def _progress(folder: Path) -> tuple[int, int]:
         return 0, 0
 
 
-def _held(folder: Path) -> bool:
+def is_held(folder: Path) -> bool:
+    """Say whether a process is at a folder's vectors, or was started to be."""
     return any(_locked(folder / name) for name in (_LOCK, _STARTED))
 
 

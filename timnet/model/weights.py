@@ -21,10 +21,12 @@ from torch import Tensor, nn
 from timnet import config
 from timnet.model import encoders
 from timnet.model.branches import ImageBranch, TextBranch, Trunk, seeded
-from timnet.model.classifier import Classifier
+from timnet.model.classifier import Classifier, Probe
 from timnet.model.timnet import DIFFERENCE, TIMNet
 
 WEIGHTS, DESCRIPTION, OWN_ENCODER = "model.safetensors", "model.json", "text-encoder"
+LAYERS, LINEAR = "layers", "linear"
+"""Heads of a classifier: the paper's layers, or the one linear layer of a probe."""
 
 
 class CheckpointError(ValueError):
@@ -63,6 +65,8 @@ class ClassifierSpec:
     normalisation: str
     task: str
     labels: tuple[str, ...]
+    head: str = LAYERS
+    """LAYERS, or LINEAR for a probe, which has no use for `width`."""
     map_scale: float = 1.0
     """Evidence, in logits, at which a map is painted at full strength."""
     kind: str = "classifier"
@@ -78,10 +82,15 @@ def build_timnet(spec: TimnetSpec, seed: int, bert: nn.Module | None = None) -> 
         return TIMNet(image, TextBranch(spec.text_width, spec.width, encoder=bert), head=spec.head)
 
 
-def build_classifier(spec: ClassifierSpec, seed: int) -> Classifier:
-    """Return a new classifier."""
+def build_classifier(spec: ClassifierSpec, seed: int) -> Classifier | Probe:
+    """Return a new classifier; CheckpointError for a head that is none."""
+    if spec.head not in (LAYERS, LINEAR):
+        raise CheckpointError(f"head: expected {LAYERS} or {LINEAR}, got {spec.head!r}")
     with seeded(seed):
-        return Classifier(Trunk(spec.backbone, spec.normalisation), len(spec.labels), spec.width)
+        trunk = Trunk(spec.backbone, spec.normalisation)
+        if spec.head == LINEAR:
+            return Probe(trunk, len(spec.labels))
+        return Classifier(trunk, len(spec.labels), spec.width)
 
 
 def save_checkpoint(
@@ -149,7 +158,7 @@ def load_timnet(folder: Path) -> tuple[TIMNet, TimnetSpec, encoders.TextEncoder]
     return module.eval(), spec, encoder
 
 
-def load_classifier(folder: Path) -> tuple[Classifier, ClassifierSpec]:
+def load_classifier(folder: Path) -> tuple[Classifier | Probe, ClassifierSpec]:
     """Load a classifier.
 
     Raises:

@@ -6,6 +6,8 @@ it is emulated, and no portable flag tells: a small convolution is timed in both
 
 from __future__ import annotations
 
+import resource
+import sys
 import time
 from collections.abc import Callable
 
@@ -24,6 +26,14 @@ def device() -> torch.device:
 def describe(on: torch.device) -> str:
     """Return the device in words for logs and pages."""
     return torch.cuda.get_device_name(on) if on.type == "cuda" else f"CPU, {torch.get_num_threads()} threads"
+
+
+def memory() -> int:
+    """Return the most bytes that this process has held: on the GPU where there is one, else in all."""
+    if torch.cuda.is_available():
+        return int(torch.cuda.max_memory_allocated())
+    held = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return held if sys.platform == "darwin" else held * 1024
 
 
 def precision(asked: str, on: torch.device) -> str:

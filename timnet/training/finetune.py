@@ -2,42 +2,45 @@
 
 Paper Sec. III-B, III-C and IV-B: Adam 1e-4, cross-entropy, 100 epochs, batch 16. No film of the validation or
 test split is seen before the end, there is no early stopping, and the last epoch's weights are kept, with
-what they say of both. A run that was stopped goes on from its last good snapshot.
+what they say of both. A run that was stopped goes on from its last good snapshot. With `last-layers` the
+trunk's first stages stay as they are; a `probe` is `training.probe`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import replace
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pandas as pd
 import torch
 from torch import Tensor, nn
 
 from timnet import config
-from timnet.cohorts import splits, store, tasks
-from timnet.evaluation import appraisal, cam, metrics, predictions
 from timnet.model import initialisation, weights
-from timnet.training import augment, batches, devices, loop, objectives, snapshots
+from timnet.training import augment, batches, devices, loop, objectives, probe, snapshots
 from timnet.training.events import Events
+from timnet.training.material import finish, gather
 
-TRAIN, VAL, TEST = "train", "val", "test"
-MAPPED = 64
-"""Films whose maps set the checkpoint's scale."""
+FROZEN = ("conv1", "bn1", "layer1", "layer2", "layer3")
+"""Layers of the trunk that stay as they are where the last ones alone are trained."""
 
 
 class LabelObjective(nn.Module):
-    """Batch -> masked cross-entropy of a classifier."""
+    """Batch -> masked cross-entropy of a classifier, some of whose layers may stay as they are."""
 
-    def __init__(self, classifier: nn.Module) -> None:
+    def __init__(self, classifier: nn.Module, frozen: Sequence[nn.Module] = ()) -> None:
         super().__init__()
         self.classifier = classifier
+        self._frozen = tuple(frozen)
+        for part in self._frozen:
+            part.requires_grad_(False)
 
     def forward(self, batch: loop.Batch) -> Tensor:
         """Return the loss of `films` (B, 1, S, S) against `y` (B, L)."""
+        for part in self._frozen:
+            # The loop calls for training as a whole; batch norm of a frozen layer keeps what it knows.
+            part.eval()
         return objectives.masked_bce(self.classifier(batch["films"]), batch["y"])
 
 
@@ -47,15 +50,10 @@ def train(settings: config.Finetune, folder: Path, events: Events) -> dict[str, 
     Raises:
         ValueError: the cohort, task, split or initialisation cannot be used; the message says why.
     """
-    cohort = store.Cohort.open(store.find(settings.cohort))
-    table = cohort.films()
-    targets = tasks.targets(cohort, settings.task, settings.uncertain)
-    # A policy is for training: whatever it is, the test is on the labels that are known.
-    train_N1 = (table["split"] == TRAIN).to_numpy()[:, None]
-    known_NL = tasks.targets(cohort, settings.task).y_NL
-    targets = replace(targets, y_NL=np.where(train_N1, targets.y_NL, known_NL))
-    train_rows, val_rows, test_rows = _rows(table, targets.y_NL, cohort.name)
-    drawn = train_rows[splits.draw(targets.y_NL[train_rows], settings.fraction, settings.seed)]
+    if settings.mode == "probe":
+        return probe.train(settings, folder, events)
+    material = gather(settings)
+    cohort, targets, drawn = material.cohort, material.targets, material.drawn
 
     on = devices.device()
     found = snapshots.newest(folder)
@@ -93,10 +91,13 @@ def train(settings: config.Finetune, folder: Path, events: Events) -> dict[str, 
     events.append("phase", phase="training", films=len(drawn))
     accelerator = loop.accelerator(precision)
     trained_on = snapshots.fingerprint(pixels, drawn, targets.y_NL[drawn])
+    frozen = FROZEN if settings.mode == "last-layers" else ()
+    objective = LabelObjective(classifier, [getattr(classifier.trunk, name) for name in frozen])
+    trained = [parameter for parameter in classifier.parameters() if parameter.requires_grad]
     loop.fit(
-        LabelObjective(classifier),
+        objective,
         epoch_batches,
-        torch.optim.Adam(classifier.parameters(), lr=settings.learning_rate, fused=True),
+        torch.optim.Adam(trained, lr=settings.learning_rate, fused=True),
         accelerator,
         events,
         epochs=settings.epochs,
@@ -113,62 +114,4 @@ def train(settings: config.Finetune, folder: Path, events: Events) -> dict[str, 
         tell(0, len(rows))
         return batches.forward(classifier, pixels, rows.tolist(), on, precision == "bf16", tell).numpy()
 
-    heldout = np.concatenate([test_rows, val_rows])
-    kept = predictions.Predictions(
-        cohort=cohort.fingerprint,
-        labels=targets.labels,
-        film_N=heldout,
-        validation_N=np.arange(len(heldout)) >= len(test_rows),
-        truth_NL=targets.y_NL[heldout].astype(float),
-        logit_NL=np.concatenate([said(test_rows, "testing"), said(val_rows, "validating")]).astype(float),
-    )
-    test = kept.part(predictions.TEST)
-    tested = metrics.evaluate(
-        test.truth_NL, test.p_NL, table["patient"].iloc[test_rows].tolist(), targets.labels, settings.seed
-    )
-    weights.write_whole(folder / predictions.FILE, kept.to_bytes())
-    spec = replace(spec, map_scale=_map_scale(classifier, pixels, drawn, on))
-    weights.save_checkpoint(folder, classifier, spec)
-    return {
-        "test": metrics.records(tested),
-        "appraisal": [appraisal.of(kept, label).as_dict() for label in targets.labels],
-        "films": len(drawn),
-        "positives": {
-            label: int((targets.y_NL[drawn, i] == 1).sum()) for i, label in enumerate(targets.labels)
-        },
-        "patients": int(table["patient"].iloc[drawn].nunique()),
-        "films_train": len(train_rows),
-        "films_test": len(test_rows),
-        "films_validation": len(val_rows),
-        "initialised": {
-            "matched": len(matched.matched),
-            "missing": len(matched.missing),
-            "unexpected": len(matched.unexpected),
-        },
-        "device": devices.describe(on),
-        "precision": precision,
-    }
-
-
-def _rows(table: pd.DataFrame, y_NL: np.ndarray, cohort: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Return the labelled rows to train on, to validate on and to test on.
-
-    Where there is no test split, its validation split is the test, and nothing is left to validate on.
-    """
-    known_N = ~np.isnan(y_NL).all(1)
-    split_N = table["split"].to_numpy()
-    parts = {name: np.flatnonzero(known_N & (split_N == name)) for name in (TRAIN, VAL, TEST)}
-    test_rows, val_rows = (parts[TEST], parts[VAL]) if len(parts[TEST]) else (parts[VAL], parts[TEST])
-    for name, rows in (("training", parts[TRAIN]), ("test or validation", test_rows)):
-        if len(rows) < 2:
-            raise store.CohortError(
-                f"{cohort}: expected at least 2 labelled films in its {name} split, got {len(rows)}"
-            )
-    return parts[TRAIN], val_rows, test_rows
-
-
-def _map_scale(classifier: Any, pixels: Any, rows: np.ndarray, on: torch.device) -> float:
-    """Return the evidence at which this classifier's maps are painted at full strength."""
-    with torch.inference_mode():
-        grid_BChw = classifier.grid(batches.films(pixels, rows[:MAPPED].tolist(), on))
-    return cam.scale_of(cam.evidence(grid_BChw.clone(), classifier.head)[1])
+    return finish(material, settings, folder, classifier, spec, said, matched, on, precision)

@@ -17,7 +17,7 @@ import torch
 from accelerate import Accelerator
 from torch import nn
 
-from timnet.training import ranks
+from timnet.training import devices, ranks
 from timnet.training.events import TELL_SECONDS, Cancelled, Events
 from timnet.training.place import Parts, Place
 from timnet.training.snapshots import Snapshots
@@ -107,6 +107,7 @@ def fit(
                         steps=total,
                         loss=round(loss, 6),
                         eta_seconds=round(left, 1),
+                        memory_bytes=devices.memory(),
                     )
             if kept and kept.due():
                 _keep(kept, parts, at, events)

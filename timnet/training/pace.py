@@ -18,7 +18,7 @@ from timnet.training.runs import State
 
 RECENT = 5
 """Newest runs that are asked: the machine may have changed since the others."""
-SAME = ("side", "batch", "backbone", "width", "augment")
+SAME = ("mode", "side", "batch", "backbone", "width", "augment")
 """Settings that a step's time depends on."""
 
 
@@ -42,7 +42,9 @@ def steps(films: int, batch: int, drop_last: bool = False) -> int:
 
 
 def steps_of(settings: config.Finetune, films: int) -> int:
-    """Return how many steps a run on so many films takes."""
+    """Return how many steps a run on so many films takes; a probe takes none."""
+    if settings.mode == "probe":
+        return 0
     return settings.epochs * steps(films, settings.batch, settings.drop_last)
 
 
@@ -59,7 +61,7 @@ def measured(states: Iterable[State], like: config.Finetune) -> Pace | None:
             getattr(asked, name) == getattr(like, name) for name in SAME
         )
         if alike and state.name == "done":
-            timed = _timed(_events(state.folder))
+            timed = _timed(_events(state.folder), stepless=like.mode == "probe")
             found += [timed] if timed else []
         if len(found) == RECENT:
             break
@@ -73,13 +75,15 @@ def _events(folder: Path) -> list[Event]:
     return [{str(key): value for key, value in row.items()} for row in runs.events(folder).to_dict("records")]
 
 
-def _timed(events: list[Event]) -> tuple[float, float] | None:
+def _timed(events: list[Event], stepless: bool = False) -> tuple[float, float] | None:
     """Return the seconds a step and those around the steps, of the last start of a run."""
     last = max((i for i, event in enumerate(events) if event["event"] == "started"), default=None)
     if last is None:
         return None
     told = events[last:]
     timed = [event for event in told if event["event"] == "step"]
+    if stepless and told[-1]["event"] == "done":
+        return 0.0, told[-1]["seconds"] - told[0]["seconds"]
     if len(timed) < 2 or told[-1]["event"] != "done":
         return None
     first, final = timed[0], timed[-1]

@@ -24,7 +24,7 @@ from torch import Tensor, nn
 
 from timnet import config
 from timnet.cohorts.pairs import Pairs, collect
-from timnet.evaluation import cam, held_out, matching, metrics, probe, recall
+from timnet.evaluation import cam, held_out, matching, metrics, probing, recall
 from timnet.model import encoders, initialisation, weights
 from timnet.model.timnet import TIMNet
 from timnet.training import batches, devices, loop, mining, objectives, pairing, ranks, snapshots, watch
@@ -64,7 +64,9 @@ def train(
         pairs = gather(settings.cohorts, settings.held_out, settings.side, events.phase("reading films"))
     if settings.shuffled:
         pairs = shuffled(pairs, settings.seed)
-    probed = probe.probe(settings.cohorts, settings.probe, pairs, settings.seed) if settings.probe else None
+    probed = (
+        probing.of_task(settings.cohorts, settings.probe, pairs, settings.seed) if settings.probe else None
+    )
     seen = np.array(settings.repeats or [1] * len(settings.cohorts))[pairs.source]
     train_pairs = np.repeat(np.arange(len(seen)), seen * ~pairs.held_out).tolist()
     held_pairs = np.flatnonzero(pairs.held_out).tolist()
@@ -120,13 +122,13 @@ def train(
         ]
         return tables[0], tables[1]
 
-    def probing(chosen: list[int]) -> list[dict[str, Any]] | None:
+    def probe_of(chosen: list[int]) -> list[dict[str, Any]] | None:
         if probed is None:
             return None
         timnet.eval()
         tested = probed.known(chosen)
         x = [_pooled(timnet, pairs, rows, on, events) for rows in (probed.fitted, tested)]
-        return metrics.records(probe.evaluate(probed, x[0], x[1], tested, pairs, settings.seed))
+        return metrics.records(probing.evaluate(probed, x[0], x[1], tested, pairs, settings.seed))
 
     def masked(epoch: int) -> float | None:
         return pairing.masked_share(settings, pairs, train_pairs, epoch)
@@ -170,7 +172,7 @@ def train(
         kept=snapshots.Snapshots(
             folder, snapshots.origin(settings, trained_on, precision), found, writes=not ranks.number()
         ),
-        watch=watch.Watch(settings, folder, events, pairs, measure, masked, save, probing),
+        watch=watch.Watch(settings, folder, events, pairs, measure, masked, save, probe_of),
         beside=partners,
     )
     first = not ranks.number()
@@ -184,7 +186,7 @@ def train(
     return {
         "held_out": metrics.records(table),
         "retrieval": metrics.records(retrieved),
-        "probe": probing(held_pairs),
+        "probe": probe_of(held_pairs),
         "best": _best(settings, folder, events),
         "pairs_train": len(set(train_pairs)),
         "pairs_held_out": len(held_pairs),

@@ -252,14 +252,20 @@ def readable(*words: str) -> str:
 
 
 def _recipe(settings: config.Finetune) -> str:
+    certain = settings.uncertain == "ignore"
+    policy = "" if certain else f", uncertain labels: {settings.uncertain}"
+    if settings.mode == "probe":
+        # Nothing else has a say in it.
+        return (
+            f"probe, {settings.side} px, {settings.backbone}, normalised by {settings.normalisation}{policy}"
+        )
     augmented = "augmented" if settings.augment else "not augmented"
     films = "full batches" if settings.drop_last else "every film each epoch"
-    certain = settings.uncertain == "ignore"
+    layers = "last layers, " if settings.mode == "last-layers" else ""
     return (
-        f"{settings.side} px, {settings.epochs} epochs, batch {settings.batch}, "
+        f"{layers}{settings.side} px, {settings.epochs} epochs, batch {settings.batch}, "
         f"learning rate {settings.learning_rate:g}, {augmented}, {films}, {settings.backbone}, "
-        f"normalised by {settings.normalisation}, width {settings.width}"
-        + ("" if certain else f", uncertain labels: {settings.uncertain}")
+        f"normalised by {settings.normalisation}, width {settings.width}{policy}"
     )
 
 

@@ -43,7 +43,10 @@ class Checkpoint:
             start = Path(asked.initialisation).name
             return (
                 f"{asked.task} · {Path(asked.cohort).name} · {asked.fraction * 100:g} % of labels · "
-                f"from {start} · {asked.side} px, {asked.epochs} epochs · seed {asked.seed}"
+                f"from {start} · {asked.side} px, "
+                + ("probe" if asked.mode == "probe" else f"{asked.epochs} epochs")
+                + ("" if asked.mode != "last-layers" else ", last layers")
+                + f" · seed {asked.seed}"
             )
         return self.name
 

@@ -42,15 +42,16 @@ def ask(points: pd.DataFrame) -> None:
             st.success(f"All {len(asked):,} points are there.", icon=":material/check_circle:")
             return
         st.markdown(f"**{len(left):,} of {len(asked):,} points are missing.** {_time(left, root)}")
-        if st.button(
+        # Started before the page is drawn: run anew from here, what is chosen above could be forgotten.
+        st.button(
             "Start the missing points",
             key="eff_start",
             type="primary",
             icon=":material/play_arrow:",
             help="They are done one after another, small shares first; runs that exist are kept.",
-        ):
-            curve.start(grid, root)
-            st.rerun()
+            on_click=curve.start,
+            args=(grid, root),
+        )
         said = curve.last_words(grid, root)
         if said:
             st.caption("When it was last started, it ended with:")

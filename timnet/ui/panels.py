@@ -19,7 +19,7 @@ from timnet import config, plots
 from timnet.cohorts.films import Film
 from timnet.cohorts.readers.demo import Truth
 from timnet.training import runs, worker
-from timnet.ui import loaders, matching, notices, viewer
+from timnet.ui import again, loaders, matching, notices, viewer
 from timnet.ui.checkpoints import Checkpoint
 
 if TYPE_CHECKING:
@@ -40,6 +40,12 @@ STATES = {
     "cancelled": "stopped",
     "lost": "lost",
 }
+MODES: dict[config.Mode, str] = {
+    "full": "The whole network",
+    "last-layers": "Its last layers (faster)",
+    "probe": "A line on top of it (seconds)",
+}
+"""What learns, in words."""
 _TABLE: dict[str, Any] = {
     "value": st.column_config.NumberColumn("Value", format="%.3f"),
     "low": st.column_config.NumberColumn("95 % low", format="%.3f"),
@@ -78,6 +84,8 @@ def choose(checkpoints: list[Checkpoint], label: str, key: str) -> Checkpoint:
             st.text(f"{chosen.name}: reads films at {chosen.side} x {chosen.side} pixels")
             if chosen.labels:
                 st.text("labels: " + ", ".join(chosen.labels))
+            if isinstance(chosen.settings, config.Finetune):
+                st.text(f"what learned: {MODES[chosen.settings.mode].lower()}")
     return chosen
 
 
@@ -205,7 +213,9 @@ def run_progress(state: runs.State) -> None:
         cells[2].metric("Time left", duration(last.get("eta_seconds")))
         cells[3].metric("Started", time.strftime("%H:%M", time.localtime(state.created)))
         if len(device):
-            st.caption(f"Training on {notices.plain(str(device.iloc[-1]))}")
+            held = log["memory_bytes"].dropna() if "memory_bytes" in log else pd.Series(dtype=float)
+            memory = f", at most {held.iloc[-1] / 1e9:.1f} GB of memory so far" if len(held) else ""
+            st.caption(f"Training on {notices.plain(str(device.iloc[-1]))}{memory}")
         st.button(
             "Stop",
             key="ft_stop",
@@ -270,13 +280,22 @@ def run_again(state: runs.State) -> None:
 def run_keeping(state: runs.State) -> None:
     """Show a run's note and its command, and offer to delete it."""
     folder = state.folder
-    with st.expander("Note, command, delete", icon=":material/edit_note:"):
+    with st.expander("Note, copy, command, delete", icon=":material/edit_note:"):
         note = st.text_area(
             "Note", runs.note(folder), max_chars=runs.NOTE_LENGTH, key=f"ft_note_{folder.name}"
         )
         if st.button("Keep the note", key="ft_keep_note", icon=":material/save:"):
             worker.annotate(folder, note)
             st.toast("The note is kept.")
+        if isinstance(state.settings, config.Finetune):
+            st.button(
+                "Put its settings into the form",
+                key="ft_clone",
+                icon=":material/content_copy:",
+                help="Change what you like and start it as another run; this one stays.",
+                on_click=again.into_form,
+                args=(state.settings,),
+            )
         st.caption("The same run from a terminal, in the folder of this app:")
         st.code(runs.command_line(state), language="bash", wrap_lines=True)
         sure = st.checkbox(
@@ -301,35 +320,6 @@ def results(rows: list[dict[str, Any]], key: str, counted: str = "Test films") -
         key=key,
         alt="Test metrics with their 95 % intervals",
     )
-
-
-def history(states: list[runs.State]) -> None:
-    """Show every run there is, newest first, or those of some states and cohorts."""
-    rows = []
-    for state in states:
-        asked = state.settings
-        tuned = asked if isinstance(asked, config.Finetune) else None
-        rows.append(
-            {
-                "Run": state.folder.name,
-                "State": STATES[state.name],
-                "Cohort": tuned.cohort if tuned else ", ".join(getattr(asked, "cohorts", ())),
-                "Task": tuned.task if tuned else "matching",
-                "Start": tuned.initialisation if tuned else getattr(asked, "image_weights", ""),
-                "Labels": f"{tuned.fraction * 100:g} %" if tuned else "none needed",
-                "Seed": asked.seed,
-                "Submitted": time.strftime("%Y-%m-%d %H:%M", time.localtime(state.created)),
-                "Reason": state.reason,
-                "Note": runs.note(state.folder),
-            }
-        )
-    table = pd.DataFrame(rows)
-    for column, box in zip(("State", "Cohort"), st.columns(2), strict=True):
-        wanted = box.multiselect(
-            column, sorted(table[column].unique()), key=f"ft_filter_{column.lower()}", placeholder="all"
-        )
-        table = table[table[column].isin(wanted)] if wanted else table
-    st.dataframe(table, hide_index=True, key="ft_history", alt="All runs on this computer")
 
 
 def duration(seconds: float | None) -> str:

@@ -1,0 +1,83 @@
+"""Films -> features of a frozen trunk, kept beside the cohort: what `cohorts.features` opens.
+
+Single precision, in evaluation mode, one forward pass a film, pooled over the grid; kept in half precision.
+Goes on where an earlier reading stopped, and waits for another process that is at the same films.
+
+Shapes: N films, C channels of the trunk.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from timnet import config
+from timnet.cohorts import features, vectors
+from timnet.cohorts.records import CohortError, Progress
+from timnet.cohorts.store import Cohort
+from timnet.model import initialisation
+from timnet.model.branches import Trunk, seeded
+from timnet.training import batches, devices
+
+_BATCH = 32
+
+
+def trunk(settings: config.Finetune) -> tuple[Trunk, initialisation.Matched]:
+    """Return the trunk that a fine-tuning starts from, and which of its keys the start filled.
+
+    Raises:
+        CohortError: no start of that name or path.
+        CheckpointError: it is damaged, or nothing of it fits.
+    """
+    start = features.start_of(settings)
+    with seeded(start.seed):
+        made = Trunk(start.backbone, start.normalisation)
+    return made.eval(), initialisation.initialise(made, settings.initialisation, start.backbone)
+
+
+def build(
+    cohort: Cohort,
+    settings: config.Finetune,
+    progress: Progress | None = None,
+    check: Callable[[], None] | None = None,
+) -> NDArray[np.float16]:
+    """Return a cohort's features (N, C) under a start, those that are missing being worked out first.
+
+    Args:
+        progress: called with films done and films in all while they are read.
+        check: called now and then while another process is at them; what it raises ends the wait.
+
+    Raises:
+        CohortError: no such start, a film is gone, or the disk does not take them.
+        CheckpointError: the start is damaged, or nothing of it fits.
+    """
+    folder = features.place(cohort, settings)
+    if not len(cohort):
+        raise CohortError(f"{cohort.name}: expected films, found none")
+    while vectors.state(folder).name != "complete":
+        if not vectors.is_held(folder):
+            _read(cohort, settings, progress)
+            break
+        if check:
+            check()
+        time.sleep(0.5)
+    return features.load(folder)
+
+
+@torch.inference_mode()
+def _read(cohort: Cohort, settings: config.Finetune, progress: Progress | None) -> None:
+    network, _ = trunk(settings)
+    on = devices.device()
+    batches.channels_last(network, on)
+    pixels_NSS = cohort.pixels(settings.side, progress=progress)
+    with vectors.building(features.place(cohort, settings), len(cohort), 0, network.channels) as built:
+        while built.done < len(cohort):
+            rows = range(built.done, min(built.done + _BATCH, len(cohort)))
+            grid_BChw = network(batches.films(pixels_NSS, rows, on))
+            built.append(grid_BChw.mean((2, 3)).float().cpu().numpy())
+            if progress is not None:
+                progress(built.done, len(cohort))

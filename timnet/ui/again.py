@@ -1,0 +1,56 @@
+"""A run's settings put back into the form, to be changed and started as another run.
+
+Owns which settings the form can hold; those it cannot are named, never dropped in silence.
+"""
+
+from __future__ import annotations
+
+from dataclasses import fields
+from pathlib import Path
+
+import streamlit as st
+
+from timnet import config, plots
+from timnet.cohorts import store
+from timnet.evaluation.efficiency import FRACTIONS
+from timnet.ui import checkpoints, notices
+
+_HELD = {"cohort", "task", "uncertain", "initialisation", "mode", "fraction", "seed", "preset"}
+_NUMBERS = ("side", "epochs", "batch")
+
+
+def into_form(asked: config.Finetune) -> None:
+    """Put settings into the form of the page; call it before the form is drawn."""
+    state, left = st.session_state, []
+    starts = {*plots.NAMES, *(network.name for network in checkpoints.listed("timnet"))}
+    start = Path(asked.initialisation).name
+    wanted = {
+        "learn": ("labels", True),
+        "cohort": (Path(asked.cohort).name, Path(asked.cohort).name in store.available()),
+        "task": (asked.task, True),
+        "uncertain": (asked.uncertain, True),
+        "initialisation": (start, start in starts),
+        "mode": (asked.mode, True),
+        "fraction": (asked.fraction, asked.fraction in FRACTIONS),
+        "seed": (asked.seed, True),
+        "paper": (asked.preset == "paper", True),
+    }
+    for name, (value, holds) in wanted.items():
+        if holds:
+            state[f"ft_{name}"] = value
+        else:
+            left.append(name)
+    for name in _NUMBERS:
+        state[f"ft_{name}_{asked.preset}"] = getattr(asked, name)
+    usual = config.numbers(config.Finetune, asked.preset)
+    for each in fields(asked):
+        known = each.name in _HELD or each.name in _NUMBERS
+        if not known and getattr(asked, each.name) != usual.get(each.name, each.default):
+            left.append(each.name)
+    if left:
+        st.toast(
+            "The form holds these settings, but for "
+            + notices.plain(", ".join(left))
+            + ": take the run's command for those.",
+            icon=":material/info:",
+        )

@@ -1,0 +1,59 @@
+"""Films read once by a start, before a probe of them answers in seconds: the offer, the wait, the features.
+
+The reading is a process of its own (`cohorts.features`): a closed tab loses nothing.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import streamlit as st
+from numpy.typing import NDArray
+
+from timnet import config
+from timnet.cohorts import features, vectors
+from timnet.cohorts.store import Cohort
+from timnet.ui import notices
+
+
+def place(cohort: Cohort, settings: config.Finetune, key: str) -> Path | None:
+    """Return where a cohort's features under a start lie; where they do not, offer to read the films."""
+    folder = features.place(cohort, settings)
+    state = vectors.state(folder)
+    if state.name == "complete":
+        return folder
+    if state.name == "building":
+        _follow(str(folder))
+        return None
+    st.caption(
+        f"All {len(cohort):,} films are read once by this start, in the background; from then on every share "
+        "of the labels and every label more is answered in seconds. You can close the page meanwhile."
+    )
+    if state.name == "stopped":
+        st.warning(f"It stopped after {state.done:,} films.", icon=":material/warning:")
+        st.text(state.told)
+    label = "Go on" if state.name == "stopped" and state.done else "Read the films"
+    st.button(
+        label,
+        key=f"{key}_read",
+        icon=":material/play_arrow:",
+        on_click=features.prepare,
+        args=(cohort, settings),
+    )
+    return None
+
+
+@st.cache_resource(max_entries=4, show_spinner=False)
+def opened(folder: str) -> NDArray[np.float16]:
+    """Return features by their folder, whose name says whose they are."""
+    return features.load(Path(folder))
+
+
+@st.fragment(run_every=1.0)
+def _follow(folder: str) -> None:
+    state = vectors.state(Path(folder))
+    if state.name != "building":
+        st.rerun()
+    told = f"{state.done:,} of {state.total:,}" if state.total else "getting them ready"
+    st.progress(state.done / max(state.total, 1), notices.plain(f"Reading the films: {told}"))
