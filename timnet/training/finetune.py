@@ -56,6 +56,8 @@ def train(settings: config.Finetune, folder: Path, events: Events) -> dict[str, 
     targets = replace(targets, y_NL=np.where(train_N1, targets.y_NL, known_NL))
     train_rows, val_rows, test_rows = _rows(table, targets.y_NL, cohort.name)
     drawn = train_rows[splits.draw(targets.y_NL[train_rows], settings.fraction, settings.seed)]
+    if settings.shuffled_labels:
+        targets.y_NL[drawn] = targets.y_NL[np.random.default_rng((1, settings.seed)).permutation(drawn)]
 
     on = devices.device()
     found = snapshots.newest(folder)

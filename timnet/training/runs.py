@@ -260,6 +260,7 @@ def _recipe(settings: config.Finetune) -> str:
         f"learning rate {settings.learning_rate:g}, {augmented}, {films}, {settings.backbone}, "
         f"normalised by {settings.normalisation}, width {settings.width}"
         + ("" if certain else f", uncertain labels: {settings.uncertain}")
+        + (", labels shuffled" if settings.shuffled_labels else "")
     )
 
 
