@@ -4,7 +4,9 @@ import streamlit as st
 
 from timnet import plots
 from timnet.evaluation import efficiency
-from timnet.ui import answers, bands, frame, loaders, missing, notices, spreadsheet
+from timnet.ui import answers, bands, frame, keeping, loaders, missing, notices, paper
+
+AXES: dict[plots.Axis, str] = {"log": "shares, log", "linear": "shares, linear", "films": "films"}
 
 frame.require()
 st.title("Label efficiency")
@@ -31,7 +33,7 @@ with st.container(horizontal=True, vertical_alignment="bottom"):
     # The task with most runs has a curve to show.
     most = tasks.index(points.groupby("task")["run"].nunique().sort_index().idxmax())
     task = st.selectbox("Task", tasks, index=most, key="eff_task", width=220)
-    points = points[points["task"] == task]
+    points = every = points[points["task"] == task]
     label = st.selectbox("Label", list(points["label"].unique()), key="eff_label", width=180)
     points = points[points["label"] == label]
     metrics = list(points["metric"].unique())
@@ -49,6 +51,7 @@ recipe = st.selectbox(
     key="eff_recipe",
     help="Only runs that were trained in the same way are compared.",
 )
+every = every[every["recipe"] == recipe]
 points = points[points["recipe"] == recipe]
 
 table, told = bands.means(efficiency.curve(points), points, cohort, label, metric)
@@ -57,11 +60,17 @@ if table.empty:
         f"{metric} is undefined for every run here, for example because the test films are all of one class."
     )
     st.stop()
-st.plotly_chart(
-    plots.efficiency(points, table, metric),
-    key="eff_curve",
-    alt=f"{metric} against the share of labels, one line an initialisation",
-)
+with st.container(horizontal=True, vertical_alignment="bottom"):
+    axis = st.segmented_control(
+        "Axis", list(AXES), default="log", required=True, format_func=lambda each: AXES[each], key="eff_axis"
+    )
+    place = st.empty()
+figure = plots.efficiency(points, table, metric, axis)
+# The paper gives shares alone.
+if axis != "films":
+    paper.beside(figure, metric, place)
+told_of = f"{metric} against the share of labels, one line an initialisation"
+st.plotly_chart(figure, key="eff_curve", alt=told_of)
 st.caption(
     "Filled points are means over draws with their 95 % interval, which needs two draws or more; open "
     f"circles are single runs. {told}"
@@ -85,15 +94,8 @@ st.dataframe(
         "interval": "Interval over",
     },
 )
-st.download_button(
-    "Table (CSV)",
-    spreadsheet.safe_csv(table),
-    "timnet-label-efficiency.csv",
-    "text/csv",
-    key="eff_csv",
-    on_click="ignore",
-    icon=":material/download:",
-)
+keeping.tables(table, every)
+keeping.picture(figure, told_of)
 
 missing.ask(points)
 

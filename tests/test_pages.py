@@ -502,7 +502,14 @@ def test_finished_runs_are_points_of_a_curve(
     table = app.dataframe[0].value
     assert not app.exception
     assert table["mean"].tolist() == pytest.approx([0.75]) and table["draws"].tolist() == [2]
-    assert app.get("plotly_chart")
+    assert {button.key for button in app.get("download_button")} >= {"eff_csv", "eff_parquet", "eff_runs"}
+    # The paper's points come only when asked for, as one more line, and enter no table.
+    drawn = len(json.loads(app.get("plotly_chart")[0].proto.spec)["data"])
+    app.selectbox(key="eff_paper").set_value("Fig. 5").run()
+    figure = json.loads(app.get("plotly_chart")[0].proto.spec)
+    assert [each["line"]["dash"] for each in figure["data"][drawn:]] == ["dot", "dot"]
+    assert "Liang et al." in " ".join(caption.value for caption in app.caption)
+    assert app.dataframe[0].value["mean"].tolist() == pytest.approx([0.75])
     page = open_page("fine_tune")
     assert not page.exception and page.success
 

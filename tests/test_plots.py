@@ -70,10 +70,13 @@ def test_the_efficiency_figure_holds_means_intervals_and_draws():
     base, row = lines["random start"], curve.iloc[0]
     assert list(base.x) == [10, 100] and list(base.y) == curve["mean"].tolist()[:2]
     assert base.error_y.array[0] == row["high"] - row["mean"] and base.error_y.array[1] is None
-    assert [list(films) for films in base.customdata] == [[52, 2], [520, 1]]
+    assert [list(told) for told in base.customdata] == [[10, 52, 2], [100, 520, 1]]
     drawn = [value for trace in figure.data if trace.mode == "markers" for value in trace.y]
     assert sorted(drawn) == [0.6, 0.7, 0.8, 0.9]
     assert figure.layout.xaxis.type == "log" and len(figure.layout.xaxis.tickvals) == 11
+    counted, linear = (plots.efficiency(points, curve, "auROC", axis) for axis in ("films", "linear"))
+    assert list(counted.data[0].x) == [52, 520] and counted.layout.xaxis.type == "log"
+    assert list(linear.data[0].x) == [10, 100] and linear.layout.xaxis.type is None
 
 
 def test_an_undefined_run_is_not_drawn():
@@ -101,3 +104,10 @@ def test_an_initialisation_keeps_its_colour_and_no_two_share_one():
     alone, together = plots.colours(["base"]), plots.colours(["base", "imagenet", "open-pairs"])
     assert alone["base"] == together["base"]
     assert len(set(together.values())) == 3
+
+
+def test_a_printed_figure_is_dark_on_white_and_holds_the_same_lines():
+    figure = plots.loss_curve(pd.DataFrame({"event": ["step"], "step": [1], "loss": [0.5], "epoch": [1]}))
+    printed = plots.printed(figure)
+    assert printed.layout.paper_bgcolor == "white" and printed.layout.font.color == "black"
+    assert printed.data == figure.data and figure.layout.paper_bgcolor is None

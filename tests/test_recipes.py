@@ -16,7 +16,8 @@ from timnet import config
 from timnet.cohorts import splits, store, tasks
 from timnet.cohorts.pairs import collect
 from timnet.cohorts.readers import csv_table
-from timnet.evaluation import held_out, matching, metrics, predictions
+from timnet.cohorts.store import Cohort
+from timnet.evaluation import draws, efficiency, held_out, matching, metrics, predictions
 from timnet.model import encoders, weights
 from timnet.reader import Reader
 from timnet.training import finetune, pairing, pretrain, runs, worker
@@ -97,22 +98,34 @@ def test_a_run_keeps_what_it_says_of_the_films_it_was_not_trained_on(cohort_fold
 
 
 @pytest.mark.whole
-def test_shuffled_labels_teach_nothing_about_the_test_films(cohort_folder, tmp_path, monkeypatch):
-    """The alarm for a leak: with labels dealt out at random, test films must stay unknown."""
-    real = tasks.targets
+def test_shuffled_labels_teach_nothing_about_the_test_films(cohort_folder, tmp_path):
+    """The alarm for a leak: with labels dealt out at random, test films must stay at chance."""
+    kept, values = [], []
+    for seed in range(4):
+        settings = settings_finetune(cohort_folder, seed=seed, shuffled_labels=True)
+        values.append(value(done(settings, finetune.train, tmp_path / str(seed))["test"], "auROC"))
+        kept.append(predictions.of_run(tmp_path / str(seed)).part(predictions.TEST))
+    found = draws.of_runs(kept, kept[0].patients(Cohort.open(cohort_folder)), "Opacity", "auROC")
+    half = efficiency.half_width(float(np.std(values, ddof=1)), len(values))
+    low, high = draws.wider(found.value - half, found.value + half, found)
+    assert low < 0.5 < high and 0.3 < found.value < 0.7, (values, low, high)
 
-    def shuffled(cohort, task, uncertain="ignore"):
-        targets = real(cohort, task, uncertain)
-        y = targets.y_NL.copy()
-        train = np.flatnonzero(cohort.films()["split"] == "train")
-        y[train] = y[np.random.default_rng(1).permutation(train)]
-        return tasks.Targets(targets.task, targets.labels, y)
 
-    monkeypatch.setattr(tasks, "targets", shuffled)
-    result = done(settings_finetune(cohort_folder), finetune.train, tmp_path / "run")
-    low, high = next((row["low"], row["high"]) for row in result["test"] if row["metric"] == "auROC")
-    assert low < 0.8
-    assert high > 0.2
+def test_shuffling_deals_the_same_labels_out_anew_and_marks_the_run(cohort_folder, tmp_path, monkeypatch):
+    seen = []
+    monkeypatch.setattr(finetune.loop, "fit", lambda objective, batches, *_, **__: seen.extend(batches(0, 0)))
+    plain = settings_finetune(cohort_folder, drop_last=False, epochs=1)
+    for settings in (plain, replace(plain, shuffled_labels=True)):
+        done(settings, finetune.train, tmp_path / f"{settings.shuffled_labels}")
+    rows, labels = ([torch.cat([torch.as_tensor(batch[key]) for batch in part]) for part in halves(seen)]
+                    for key in ("rows", "y"))  # fmt: skip
+    assert rows[0].tolist() == rows[1].tolist()
+    assert labels[0].sum() == labels[1].sum() and not torch.equal(labels[0], labels[1])
+    assert runs.points(tmp_path)["recipe"].nunique() == 2
+
+
+def halves(whole):
+    return whole[: len(whole) // 2], whole[len(whole) // 2 :]
 
 
 def test_the_films_drawn_are_those_of_the_nested_draw(cohort_folder, tmp_path):

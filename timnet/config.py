@@ -197,6 +197,8 @@ class Finetune:
     """`film`: each film by its own mean and deviation; `imagenet`: all alike. A checkpoint keeps its own."""
     drop_last: bool = True
     """Leave out an epoch's last batch where it is not full; every film has its turn over the epochs."""
+    shuffled_labels: bool = False
+    """A control: the films drawn get each other's labels, so that the test films must stay at chance."""
     precision: Precision = "auto"
     """`auto` times both on the device and takes the faster."""
 
@@ -223,6 +225,7 @@ _ADDED = {
     "recompute": False,
     "probe": "",
     "mode": "full",
+    "shuffled_labels": False,
 }
 """Fields younger than runs that can still go on: with these values they are not written, so that a run keeps
 its name and its snapshots."""

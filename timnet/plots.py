@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import html
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import pandas as pd
 import plotly.graph_objects as go
@@ -19,19 +19,27 @@ if TYPE_CHECKING:
     from timnet.evaluation.appraisal import Appraisal, Decision
 
 ACCENT = "#4fc3d9"
+PAPER = "#8a8f98"
 KNOWN = {"base": "#9fb1be", "imagenet": "#f2a65a"}
 OTHERS = (ACCENT, "#b79cf2", "#8fd18b", "#f28aa5", "#d9cf6b", "#7f9cf0")
 NAMES = {"base": "random start", "imagenet": "ImageNet photographs"}
 _MARGIN = {"l": 8, "r": 8, "t": 8, "b": 8}
 _LEGEND = {"orientation": "h", "y": 1.08, "x": 0}
+Axis = Literal["log", "linear", "films"]
+_TITLE = "Share of the labelled training films"
 _SHARES = {
     "type": "log",
-    "title": "Share of the labelled training films",
+    "title": _TITLE,
     "tickvals": [fraction * 100 for fraction in FRACTIONS],
     # 90 stands too close to 100 to be written out.
     "ticktext": ["" if fraction == 0.9 else f"{fraction * 100:g} %" for fraction in FRACTIONS],
     "tickangle": 0,
     "range": [-0.4, 2.1],
+}
+_AXES: dict[Axis, dict[str, object]] = {
+    "log": _SHARES,
+    "linear": {"title": _TITLE, "ticksuffix": " %", "range": [0, 103]},
+    "films": {"type": "log", "title": "Labelled training films"},
 }
 
 
@@ -287,31 +295,33 @@ def _square(figure: go.Figure, x: str, y: str) -> go.Figure:
     return figure
 
 
-def efficiency(points: pd.DataFrame, curve: pd.DataFrame, metric: str) -> go.Figure:
-    """Draw a metric against the share of labels.
+def efficiency(points: pd.DataFrame, curve: pd.DataFrame, metric: str, axis: Axis = "log") -> go.Figure:
+    """Draw a metric against the share of labels, or against their number.
 
     Args:
         points: one row a run: initialisation, fraction, films, seed, value.
         curve: as of `evaluation.efficiency.curve`, of the same runs and one metric.
         metric: its name, for the axis.
+        axis: shares on a log or a linear axis, or numbers of films on a log one.
     """
     figure = go.Figure()
     palette = colours(curve["initialisation"])
-    _means(figure, curve, palette, "mean %{y:.3f} of")
+    _means(figure, curve, palette, "mean %{y:.3f} of", axis)
     for name, drawn in points.dropna(subset=["value"]).groupby("initialisation", sort=False):
         figure.add_scatter(
-            x=(drawn["fraction"] * 100).tolist(),
+            x=_places(drawn, axis),
             y=drawn["value"].tolist(),
             mode="markers",
             name=_literal(f"{NAMES.get(str(name), str(name))}, each draw"),
             showlegend=False,
             marker={"color": palette[str(name)], "size": 6, "symbol": "circle-open", "opacity": 0.8},
-            customdata=drawn[["films", "seed"]].to_numpy().tolist(),
-            hovertemplate="%{x:g} % of labels, %{customdata[0]} films<br>%{y:.3f}, seed %{customdata[1]}"
+            customdata=_told(drawn, "seed"),
+            hovertemplate="%{customdata[0]:.3g} % of labels, %{customdata[1]} films<br>%{y:.3f}, "
+            "seed %{customdata[2]}"
             "<extra>%{fullData.name}</extra>",
         )
     figure.update_layout(height=440, margin=_MARGIN, legend=_LEGEND)
-    figure.update_xaxes(**_SHARES)
+    figure.update_xaxes(**_AXES[axis])
     shown = pd.concat([points["value"], curve["low"], curve["high"]]).dropna()
     figure.update_yaxes(title=_literal(metric), range=[shown.min() - 0.05, 1.02])
     return figure
@@ -333,21 +343,73 @@ def differences(table: pd.DataFrame, metric: str, first: str) -> go.Figure:
     return figure
 
 
-def _means(figure: go.Figure, table: pd.DataFrame, palette: Mapping[str, str], told: str) -> None:
+def published(figure: go.Figure, points: pd.DataFrame, figure_name: str) -> None:
+    """Add a paper's own points to a curve: grey and dotted, so that none is taken for a run of ours.
+
+    Args:
+        points: start, fraction, value, as of `evaluation.published.points`.
+        figure_name: where they stand, for the legend.
+    """
+    symbols = ("circle-open", "square-open", "diamond-open", "triangle-up-open")
+    for symbol, (start, line) in zip(symbols, points.groupby("start", sort=False), strict=False):
+        line = line.sort_values("fraction")
+        figure.add_scatter(
+            x=(line["fraction"] * 100).tolist(),
+            y=line["value"].tolist(),
+            mode="lines+markers",
+            name=_literal(f"paper, {figure_name}: {start}"),
+            line={"color": PAPER, "width": 1.5, "dash": "dot"},
+            marker={"size": 10, "symbol": symbol, "color": PAPER, "line": {"width": 1.5}},
+            hovertemplate="%{x:g} % of labels<br>%{y:.4f}, one number without interval"
+            "<extra>%{fullData.name}</extra>",
+        )
+    lowest = float(points["value"].min()) if len(points) else 1.0
+    low, high = figure.layout.yaxis.range
+    figure.update_yaxes(range=[min(low, lowest - 0.05), high])
+
+
+def printed(figure: go.Figure) -> go.Figure:
+    """Return a figure as paper needs it: on white, dark words, its legend below."""
+    made = go.Figure(figure)
+    made.update_layout(
+        template="plotly_white",
+        paper_bgcolor="white",
+        plot_bgcolor="white",
+        font={"color": "black", "size": 14},
+        legend={"orientation": "h", "y": -0.2, "yanchor": "top", "x": 0},
+        margin={"l": 60, "r": 20, "t": 40, "b": 60},
+    )
+    return made
+
+
+def _means(
+    figure: go.Figure, table: pd.DataFrame, palette: Mapping[str, str], told: str, axis: Axis = "log"
+) -> None:
     """Add a line an initialisation: means over draws with their intervals; `told` stands before "draws"."""
     for name, line in table.sort_values("fraction").groupby("initialisation", sort=False):
         figure.add_scatter(
-            x=(line["fraction"] * 100).tolist(),
+            x=_places(line, axis),
             y=line["mean"].tolist(),
             error_y=_error_bars(line),
             mode="lines+markers",
             name=_literal(NAMES.get(str(name), str(name))),
             line={"color": palette[str(name)], "width": 2.5},
             marker={"size": 9},
-            customdata=line[["films", "draws"]].to_numpy().tolist(),
-            hovertemplate=f"%{{x:g}} % of labels, %{{customdata[0]}} films<br>{told} %{{customdata[1]}} draws"
+            customdata=_told(line, "draws"),
+            hovertemplate="%{customdata[0]:.3g} % of labels, %{customdata[1]} films<br>"
+            f"{told} %{{customdata[2]}} draws"
             "<extra>%{fullData.name}</extra>",
         )
+
+
+def _places(table: pd.DataFrame, axis: Axis) -> list[float]:
+    """Return where rows stand on an axis."""
+    return (table["films"] if axis == "films" else table["fraction"] * 100).tolist()
+
+
+def _told(table: pd.DataFrame, last: str) -> list[list[float]]:
+    """Return what is told of each row: its share in per cent, its films, and one column more."""
+    return table.assign(share=table["fraction"] * 100)[["share", "films", last]].to_numpy().tolist()
 
 
 def _error_bars(line: pd.DataFrame) -> dict[str, object]:

@@ -115,18 +115,18 @@ def complete(
         CohortError: no such cohort, task or share.
     """
     root.mkdir(parents=True, exist_ok=True)
-    steps = _steps(asked)
+    waited = steps(asked)
     waiting, total = missing(list(dict.fromkeys(asked)), root), len(set(asked))
     failed: list[State] = []
     row = 0
     while waiting:
-        settings = _claim(waiting, root)
+        settings = claim(waiting, root)
         if settings is None:
             time.sleep(1 if waiting else 0)
             continue
-        ahead = [steps[each] for each in waiting]
+        ahead = [waited[each] for each in waiting]
         done = total - len(waiting) - 1 - len(failed)
-        heard = _Listener(settings, done, total, steps[settings], ahead, root, tell)
+        heard = _Listener(settings, done, total, waited[settings], ahead, root, tell)
         state = worker.work(root / runs.folder_name(settings), heard.watching(train), heard.event)
         if state.name == "cancelled" or heard.stopped():
             done += state.name == "done"
@@ -214,6 +214,36 @@ def finished(asked: Sequence[config.Finetune], root: Path) -> dict[config.Finetu
     return {each: own[each] if _done(own[each]) else folder for each, folder in done.items()}
 
 
+def claim(waiting: list[config.Finetune], root: Path) -> config.Finetune | None:
+    """Take the next run that nobody is at off the list and lay out its folder; drop those that are done."""
+    # Whoever starts runs holds this lock: two grids never take the same one.
+    with FileLock(root / worker.SUBMITTING):
+        for settings in list(waiting):
+            folder = root / runs.folder_name(settings)
+            # Looked at once: between two looks a run may end.
+            state = runs.state(folder) if (folder / CONFIG).exists() else None
+            if state and state.name == "done":
+                waiting.remove(settings)
+            elif not (state and state.active):
+                worker.prepare(settings, folder)
+                waiting.remove(settings)
+                return settings
+    return None
+
+
+def steps(asked: Sequence[config.Finetune]) -> dict[config.Finetune, int]:
+    """Return how many steps each run takes; the number of films is that of draw 0."""
+    films: dict[tuple[str, str, str, float], int] = {}
+    found = {}
+    for each in asked:
+        key = (each.cohort, each.task, each.uncertain, each.fraction)
+        if key not in films:
+            cohort = store.Cohort.open(store.find(each.cohort))
+            films[key] = shares.sizes(cohort, each.task, [each.fraction], each.uncertain)[each.fraction]
+        found[each] = pace.steps_of(each, films[key])
+    return found
+
+
 def seconds(asked: Sequence[config.Finetune], root: Path) -> tuple[float, int] | None:
     """Return how long runs will take, and how many runs of the same kind say so; None where none does.
 
@@ -223,8 +253,8 @@ def seconds(asked: Sequence[config.Finetune], root: Path) -> tuple[float, int] |
     found = pace.measured(runs.all_runs(root), asked[0]) if asked else None
     if found is None:
         return None
-    steps = _steps(asked)
-    return sum(found.seconds(steps[each]) for each in asked), found.runs
+    each_takes = steps(asked)
+    return sum(found.seconds(each_takes[each]) for each in asked), found.runs
 
 
 def table(asked: Sequence[config.Finetune], root: Path) -> pd.DataFrame:
@@ -238,14 +268,20 @@ def table(asked: Sequence[config.Finetune], root: Path) -> pd.DataFrame:
     return ordered[list(COLUMNS)].reset_index(drop=True)
 
 
-def write(of: pd.DataFrame, path: Path) -> None:
-    """Write a table as Parquet so that a reader sees the old file or the new one."""
+def parquet(of: pd.DataFrame) -> bytes:
+    """Return a table as a Parquet file."""
     data = io.BytesIO()
     of.to_parquet(data, index=False)
+    return data.getvalue()
+
+
+def write(of: pd.DataFrame, path: Path) -> None:
+    """Write a table as Parquet so that a reader sees the old file or the new one."""
+    data = parquet(of)
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
     try:
         with temporary.open("wb") as file:
-            file.write(data.getvalue())
+            file.write(data)
             file.flush()
             os.fsync(file.fileno())
         temporary.replace(path)
@@ -308,35 +344,5 @@ def _log(grid: Grid, root: Path) -> Path:
     return root / GRIDS / f"{grid.name}.log"
 
 
-def _claim(waiting: list[config.Finetune], root: Path) -> config.Finetune | None:
-    """Take the next run that nobody is at off the list and lay out its folder; drop those that are done."""
-    # Whoever starts runs holds this lock: two grids never take the same one.
-    with FileLock(root / worker.SUBMITTING):
-        for settings in list(waiting):
-            folder = root / runs.folder_name(settings)
-            # Looked at once: between two looks a run may end.
-            state = runs.state(folder) if (folder / CONFIG).exists() else None
-            if state and state.name == "done":
-                waiting.remove(settings)
-            elif not (state and state.active):
-                worker.prepare(settings, folder)
-                waiting.remove(settings)
-                return settings
-    return None
-
-
 def _done(folder: Path) -> bool:
     return (folder / CONFIG).exists() and runs.state(folder).name == "done"
-
-
-def _steps(asked: Sequence[config.Finetune]) -> dict[config.Finetune, int]:
-    """Return how many steps each run takes; the number of films is that of draw 0."""
-    films: dict[tuple[str, str, str, float], int] = {}
-    steps = {}
-    for each in asked:
-        key = (each.cohort, each.task, each.uncertain, each.fraction)
-        if key not in films:
-            cohort = store.Cohort.open(store.find(each.cohort))
-            films[key] = shares.sizes(cohort, each.task, [each.fraction], each.uncertain)[each.fraction]
-        steps[each] = pace.steps_of(each, films[key])
-    return steps

@@ -62,6 +62,8 @@ def gather(settings: config.Finetune) -> Material:
     targets = replace(targets, y_NL=np.where(train_N1, targets.y_NL, known_NL))
     train_rows, val_rows, test_rows = _rows(table, targets.y_NL, cohort.name)
     drawn = train_rows[splits.draw(targets.y_NL[train_rows], settings.fraction, settings.seed)]
+    if settings.shuffled_labels:
+        targets.y_NL[drawn] = targets.y_NL[np.random.default_rng((1, settings.seed)).permutation(drawn)]
     return Material(cohort, table, targets, drawn, train_rows, val_rows, test_rows)
 
 

@@ -254,10 +254,12 @@ def readable(*words: str) -> str:
 def _recipe(settings: config.Finetune) -> str:
     certain = settings.uncertain == "ignore"
     policy = "" if certain else f", uncertain labels: {settings.uncertain}"
+    shuffled = ", labels shuffled" if settings.shuffled_labels else ""
     if settings.mode == "probe":
         # Nothing else has a say in it.
         return (
             f"probe, {settings.side} px, {settings.backbone}, normalised by {settings.normalisation}{policy}"
+            f"{shuffled}"
         )
     augmented = "augmented" if settings.augment else "not augmented"
     films = "full batches" if settings.drop_last else "every film each epoch"
@@ -265,7 +267,7 @@ def _recipe(settings: config.Finetune) -> str:
     return (
         f"{layers}{settings.side} px, {settings.epochs} epochs, batch {settings.batch}, "
         f"learning rate {settings.learning_rate:g}, {augmented}, {films}, {settings.backbone}, "
-        f"normalised by {settings.normalisation}, width {settings.width}{policy}"
+        f"normalised by {settings.normalisation}, width {settings.width}{policy}{shuffled}"
     )
 
 
