@@ -130,6 +130,8 @@ with notices.sentences():
             batch = st.number_input(
                 "Films a step (batch)", 2, 512, int(numbers.get("batch", 16)), key=f"ft_batch_{preset}"
             )
+            if mode == "probe":
+                st.caption("A line on top has no passes and no steps: of these, the film side alone counts.")
         numbers |= {"side": side, "epochs": epochs, "batch": batch}
         settings = config.Finetune(
             cohort=name,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from timnet.cohorts import features, shares, store
 from timnet.evaluation import acquisition, probe
 from timnet.training import events, runs
 from timnet.training import features as reading
+from timnet.ui import labelling
 
 TASK, SIDE = "Left opacity", 32
 
@@ -36,7 +38,7 @@ def app(home: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> AppTest:
     """The page with the task chosen, side 32, and no run yet."""
     monkeypatch.setenv("TIMNET_HOME", str(home))
     monkeypatch.setenv("TIMNET_CHECKPOINTS", str(tmp_path))
-    app = AppTest.from_file(str(config.REPOSITORY / "app.py"), default_timeout=60).run()
+    app = AppTest.from_file(str(config.REPOSITORY / "app.py"), default_timeout=240).run()
     app = app.switch_page("pages/fine_tune.py").run()
     app.selectbox(key="ft_task").select(TASK)
     app.number_input(key="ft_side_small").set_value(SIDE)
@@ -57,6 +59,7 @@ def _said(home: Path) -> dict[int, float]:
     return {int(film): float(value) for film, value in labels.items()}
 
 
+@pytest.mark.whole
 def test_films_are_labelled_in_place_and_an_answer_is_taken_back(app: AppTest, home: Path) -> None:
     for box in ("lm_open", "ft_preview"):
         app.session_state[box] = True
@@ -94,9 +97,19 @@ def test_films_are_labelled_in_place_and_an_answer_is_taken_back(app: AppTest, h
     assert first in learned and first not in rows
     said = probe.probability(probe.fit(kept[learned], y).logits(kept[rows])[:, 0])
     assert _at_hand(app) == rows[acquisition.uncertain(said, 1)[0]]
-    table = next(each.value for each in app.dataframe if each.key == "lm_reached")
+    table = next(each.value for each in app.dataframe if "Labelled films" in each.value)
     assert np.diff(table["Labelled films"]).tolist() == [1]
     app.button(key="lm_undo").click().run()
+
+
+def test_no_key_that_labels_a_film_is_one_that_the_viewer_knows() -> None:
+    code = (Path(labelling.__file__).parent / "browser" / "viewer.js").read_text()
+    tools, acts = (re.search(rf"const {name} = {{(.*)}}", code) for name in ("TOOLS", "acts"))
+    assert tools and acts
+    taken = {key.strip('" ') for key in re.findall(r"([^,{]+?):", f"{tools[1]},{acts[1]}")}
+    assert {"w", "z", "p", "i", "r", "h"} <= taken
+    own = {letter for _, letter, _, _ in labelling.ANSWERS.values()} | {labelling.SKIP, labelling.UNDO}
+    assert len(own) == 5 and not own & taken
 
 
 def test_before_the_click_the_page_tells_films_patients_and_time(
@@ -109,7 +122,7 @@ def test_before_the_click_the_page_tells_films_patients_and_time(
     table = cohort.films()
     assert share.patients == table["patient"].iloc[list(share.rows)].nunique()
     assert f"of {share.patients} patients" in app.text[0].value
-    assert not app.exception and len(app.get("imgs")) == min(share.films, 8)
+    assert not app.exception and len(app.get("image")) == min(share.films, 8)
     assert any("Time: not known yet" in each.value for each in app.caption)
     # A run of the kind that says how long it took: 2 s a step, 100 steps, 10 s around them.
     done = config.Finetune(cohort="synthetic", task=TASK, side=SIDE)

@@ -786,9 +786,9 @@ def test_two_finished_runs_stand_side_by_side_with_their_difference(
     names = sorted(path.parent.name for path in tmp_path.glob("*/config.json"))
     app.multiselect(key="ft_compare").set_value(names).run()
     assert not app.exception and not app.error
-    tables = {each.key: each.value for each in app.dataframe}
-    assert set(tables["ft_compare_asked"]["Setting"]) == {"initialisation", "seed"}
-    assert tables["ft_compare_reached"]["Difference"].tolist() == pytest.approx([0.1])
+    asked, reached = (each.value for each in app.dataframe[-2:])
+    assert set(asked["Setting"]) == {"initialisation", "seed"}
+    assert reached["Difference"].tolist() == pytest.approx([0.1])
     one, other = (each.part(predictions.TEST) for each in kept)
     expected = roc_auc_score(one.truth_NL[:, 0], other.logit_NL[:, 0]) - roc_auc_score(
         one.truth_NL[:, 0], one.logit_NL[:, 0]

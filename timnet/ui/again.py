@@ -13,7 +13,7 @@ import streamlit as st
 from timnet import config, plots
 from timnet.cohorts import store
 from timnet.evaluation.efficiency import FRACTIONS
-from timnet.ui import checkpoints, notices
+from timnet.ui import checkpoints, loaders, notices
 
 _HELD = {"cohort", "task", "uncertain", "initialisation", "mode", "fraction", "seed", "preset"}
 _NUMBERS = ("side", "epochs", "batch")
@@ -23,11 +23,14 @@ def into_form(asked: config.Finetune) -> None:
     """Put settings into the form of the page; call it before the form is drawn."""
     state, left = st.session_state, []
     starts = {*plots.NAMES, *(network.name for network in checkpoints.listed("timnet"))}
-    start = Path(asked.initialisation).name
+    start, cohort = Path(asked.initialisation).name, Path(asked.cohort).name
+    there = cohort in store.available()
+    of = loaders.cohort(cohort) if there else None
+    learnable = loaders.available_tasks(str(of.folder), of.identity, of) if of else []
     wanted = {
         "learn": ("labels", True),
-        "cohort": (Path(asked.cohort).name, Path(asked.cohort).name in store.available()),
-        "task": (asked.task, True),
+        "cohort": (cohort, there),
+        "task": (asked.task, asked.task in learnable),
         "uncertain": (asked.uncertain, True),
         "initialisation": (start, start in starts),
         "mode": (asked.mode, True),

@@ -25,10 +25,12 @@ ORDERS = {
     "diverse": "Films least like those labelled",
 }
 ANSWERS = {
-    "present": ("Present", "p", 1.0, ":material/check:"),
-    "absent": ("Absent", "a", 0.0, ":material/close:"),
+    "present": ("Present", "y", 1.0, ":material/check:"),
+    "absent": ("Absent", "n", 0.0, ":material/close:"),
     "unsure": ("Unsure", "u", UNCERTAIN, ":material/question_mark:"),
 }
+SKIP, UNDO = "s", "b"
+"""No key is one of the film viewer's: whoever moves a film says nothing of it."""
 METRIC = "auROC"
 
 
@@ -166,7 +168,7 @@ def _answers(cohort: Cohort, label: str, sitting: _Sitting) -> None:
                 "Skip",
                 key=f"lm_skip_{film}",
                 icon=":material/skip_next:",
-                shortcut="s",
+                shortcut=SKIP,
                 on_click=_skip,
                 args=(sitting, film),
             )
@@ -174,7 +176,7 @@ def _answers(cohort: Cohort, label: str, sitting: _Sitting) -> None:
             "Undo",
             key="lm_undo",
             icon=":material/undo:",
-            shortcut="z",
+            shortcut=UNDO,
             disabled=not sitting.said,
             on_click=_undo,
             args=(cohort, label, sitting),
@@ -240,7 +242,10 @@ def _reached(sitting: _Sitting) -> None:
         },
         alt="How good the probe was on the validation films, by the number of labelled films",
     )
-    st.caption("A probe of all labels, on validation films. Two intervals that overlap show no difference.")
+    st.caption(
+        "A probe of all labels known at the time, always on the same validation films. Where an interval is "
+        "wide, a small change means nothing."
+    )
 
 
 def _film(cohort: Cohort, film: int) -> None:
