@@ -1,17 +1,21 @@
-"""Do a classifier's maps point at the findings of simulated films, and do they depend on what it learned?
+"""Do maps point at the findings of simulated films, do they follow what the network learned, do words count?
 
-Films of the demo cohort's test split, of which the shipped classifier has seen none, with the exact masks of
-their findings (assets/demo/truth.jsonl.gz). The same is asked of the same network with all weights drawn
-anew, and of a random order of the pixels.
+Two parts, one command. A classifier's maps on films of the demo cohort's test split, of which the shipped
+classifier has seen none, with the exact masks and boxes of their findings (assets/demo/truth.jsonl.gz):
+pointing game, deletion, insertion. Then the matching network's twins (twins.py). The same is asked of the
+same networks with all weights drawn anew; for the maps, of a random order of the pixels, too.
 
-    .venv/bin/python benchmarks/sanity.py --checkpoint demo-findings --findings 60
+    .venv/bin/python benchmarks/sanity.py
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import os
+import platform
 import sys
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +24,7 @@ import numpy as np
 import pandas as pd
 import torch
 import torch.nn.functional as F
+import twins
 from numpy.typing import NDArray
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -32,10 +37,12 @@ from timnet.evaluation import cam, sanity  # noqa: E402
 from timnet.model import weights  # noqa: E402
 from timnet.model.classifier import Classifier  # noqa: E402
 
+RESULT = ROOT / "benchmarks" / "results" / "sanity.json"
 TOLERANCE = 0.1
 """Of the square's side: how far a map's highest point may lie from the finding, as in twins.py."""
 WITHOUT_PLACE = ("support_devices", "edema", "emphysema", "fibrosis", "cardiomegaly")
 """Of the whole film, of both lungs, or of a size rather than a place: pointing says nothing there."""
+DRAWN = "a random order"
 
 
 @dataclass(frozen=True)
@@ -49,34 +56,63 @@ class Case:
 
 
 def main() -> None:
-    """Print one line a question, and the figures as JSON."""
+    """Print a table a part, and keep the figures with the machine they are of."""
     asked = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    asked.add_argument("--checkpoint", default="demo-findings")
-    asked.add_argument("--findings", type=int, default=60)
-    asked.add_argument("--steps", type=int, default=10)
+    asked.add_argument("--classifier", default="demo-findings")
+    asked.add_argument("--matching", default="open-cxr")
+    asked.add_argument("--findings", type=int, default=40)
+    asked.add_argument("--studies", type=int, default=24, help="twins a question")
+    asked.add_argument("--steps", type=int, default=8, help="of a deletion or insertion curve")
     asked.add_argument("--seed", type=int, default=0)
+    asked.add_argument("--ct", type=Path, default=twins.CT)
     words = asked.parse_args()
-    folder = weights.checkpoint_folder(words.checkpoint)
+    torch.set_num_threads(1)
+    begun = time.perf_counter()
+    told = {"what": __doc__.splitlines()[0], "findings": words.findings, "studies": words.studies}
+    told |= {"steps": words.steps, "seed": words.seed, "machine": machine()}
+    tables: dict[str, twins.Table] = {"maps": maps(words.classifier, words.findings, words.steps, words.seed)}
+    print(twins.markdown(tables["maps"]))
+    print(f"maps: {time.perf_counter() - begun:.0f} s", file=sys.stderr)
+    if (words.ct / "mask.nii.gz").is_file() or twins.KEPT.is_dir():
+        readers = twins.readers(words.matching, words.seed)
+        tables["twins"] = twins.answers(readers, words.ct, words.studies)
+        print(twins.markdown(tables["twins"]))
+    else:
+        print("twins: left out, the CT is not here (make ct)", file=sys.stderr)
+    for name in (words.classifier, words.matching):
+        folder = weights.checkpoint_folder(name)
+        told |= {name: weights.weights_sha256(folder) if folder else None}
+    told |= tables | {"seconds": round(time.perf_counter() - begun)}
+    RESULT.write_text(json.dumps(told, indent=1) + "\n", encoding="utf-8")
+
+
+def maps(checkpoint: str, findings: int, steps: int, seed: int) -> twins.Table:
+    """Ask a classifier's maps, and those of the same network with its weights drawn anew."""
+    folder = weights.checkpoint_folder(checkpoint)
     if folder is None:
-        raise SystemExit(f"{words.checkpoint}: no checkpoint of that name or path")
+        raise SystemExit(f"{checkpoint}: no checkpoint of that name or path")
     network, spec = weights.load_classifier(folder)
-    forgotten = sanity.randomised(network, words.seed)
+    forgotten = sanity.randomised(network, seed)
     assert isinstance(forgotten, Classifier)
-    cases = [case for case, _ in zip(found(spec), range(words.findings), strict=False)]
-    rng = np.random.default_rng(words.seed)
+    rng = np.random.default_rng(seed)
     rows = []
+    for case in spread(found(spec), findings):
+        drawn = {"own": heat(network, case), "forgotten": heat(forgotten, case)}
+        drawn[DRAWN] = rng.random(case.film_SS.shape, dtype=np.float32)
+        rows.append(answers(network, case, drawn, steps))
+    table: twins.Table = {}
+    for question, name in rows[0]:
+        table.setdefault(question, {})[name] = twins.interval([row[question, name] for row in rows])
+    return table
+
+
+def spread(cases: Iterator[Case], number: int) -> list[Case]:
+    """Return so many cases, every label in its turn, so that no common finding speaks for all."""
+    by_label: dict[int, list[Case]] = {}
     for case in cases:
-        maps = {"own": heat(network, case), "forgotten": heat(forgotten, case)}
-        maps["random"] = rng.random(case.film_SS.shape, dtype=np.float32)
-        rows.append(answers(network, case, maps, words.steps))
-    table = pd.DataFrame(rows)
-    told = {
-        "checkpoint": words.checkpoint, "weights_sha256": weights.weights_sha256(folder),
-        "findings": len(cases), "steps": words.steps, "seed": words.seed,
-    } | {name: interval(table[name].to_numpy(), rng) for name in table}  # fmt: skip
-    for question, answer in told.items():
-        print(f"{question}: {answer}")
-    print(json.dumps(told))
+        by_label.setdefault(case.label, []).append(case)
+    turns = (group[turn] for turn in range(number) for group in by_label.values() if turn < len(group))
+    return [case for case, _ in zip(turns, range(number), strict=False)]
 
 
 def found(spec: weights.ClassifierSpec) -> Iterator[Case]:
@@ -86,6 +122,8 @@ def found(spec: weights.ClassifierSpec) -> Iterator[Case]:
     truth = demo.truth(root)
     for path in studies[(studies["split"] == "test") & (studies["view"] != "LATERAL")]["path"]:
         kinds = {each.kind for each in truth[path].findings} & set(spec.labels) - set(WITHOUT_PLACE)
+        if not kinds:
+            continue
         film = read_film(root / path)
         letterbox = Letterbox(film.rows, film.columns, spec.side)
         square = np.rint(letterbox.apply(film.pixels) * 255).astype(np.float32) / 255
@@ -114,9 +152,9 @@ def heat(network: Classifier, case: Case) -> NDArray[np.float32]:
 
 
 def answers(
-    network: Classifier, case: Case, maps: dict[str, NDArray[np.float32]], steps: int
-) -> dict[str, float]:
-    """Return every question's number for one finding."""
+    network: Classifier, case: Case, drawn: dict[str, NDArray[np.float32]], steps: int
+) -> dict[tuple[str, str], float]:
+    """Return every question's number for one finding, by question and map."""
 
     def score(films_KSS: NDArray[np.float32]) -> NDArray[np.float64]:
         with torch.no_grad():
@@ -124,31 +162,29 @@ def answers(
         return logits_KL[:, case.label].double().sigmoid().numpy()
 
     tolerance = TOLERANCE * case.film_SS.shape[0]
-    told = {
-        "a random point in the mask": float(case.mask_SS.mean()),
-        "a random point near the mask": float(sanity.widened(case.mask_SS, tolerance).mean()),
-        "rank correlation of own and forgotten map": sanity.similarity(maps["own"], maps["forgotten"]),
-    }
-    for name, map_SS in maps.items():
-        if name != "random":
-            told[f"highest point in the mask, {name}"] = sanity.pointing(map_SS, case.mask_SS)
-            told[f"highest point in the box, {name}"] = sanity.pointing(map_SS, case.box_SS | case.mask_SS)
-            told[f"highest point near the mask, {name}"] = sanity.pointing(map_SS, case.mask_SS, tolerance)
-        told[f"area under deletion, {name}"] = sanity.area(
-            sanity.deletion(score, case.film_SS, map_SS, steps)
-        )
-        told[f"area under insertion, {name}"] = sanity.area(
-            sanity.insertion(score, case.film_SS, map_SS, steps)
-        )
+    regions = {"in the mask": case.mask_SS, "in the box": case.box_SS | case.mask_SS}
+    regions["near the mask"] = sanity.widened(case.mask_SS, tolerance)
+    told: dict[tuple[str, str], float] = {}
+    for where, region_SS in regions.items():
+        for name, map_SS in drawn.items():
+            # What a map without preference scores, exactly, instead of one draw of it.
+            hit = float(region_SS.mean()) if name == DRAWN else sanity.pointing(map_SS, region_SS)
+            told[f"highest point {where}", name] = hit
+    for name, map_SS in drawn.items():
+        curve = sanity.deletion(score, case.film_SS, map_SS, steps)
+        told["area under deletion (lower is better)", name] = sanity.area(curve)
+    for name, map_SS in drawn.items():
+        curve = sanity.insertion(score, case.film_SS, map_SS, steps)
+        told["area under insertion (higher is better)", name] = sanity.area(curve)
+    alike = sanity.similarity(drawn["own"], drawn["forgotten"])
+    told["rank correlation with the own map", "forgotten"] = alike
     return told
 
 
-def interval(values: NDArray[np.float64], rng: np.random.Generator) -> str:
-    """Return the mean with its 95 % bootstrap interval over findings."""
-    known = values[~np.isnan(values)]
-    means = rng.choice(known, (2000, len(known))).mean(1)
-    low, high = np.quantile(means, [0.025, 0.975])
-    return f"{known.mean():.3f} ({low:.3f} to {high:.3f}) of {len(known)}"
+def machine() -> dict[str, object]:
+    """Return what the figures were measured on."""
+    told: dict[str, object] = {"system": platform.platform(), "cores": os.cpu_count()}
+    return told | {"threads": torch.get_num_threads(), "load": round(os.getloadavg()[0], 1)}
 
 
 if __name__ == "__main__":

@@ -48,7 +48,7 @@ def show(reading: Reading, key: str) -> None:
     )
     st.caption(
         "Each sentence is matched alone; the whole is not their average. **Click a sentence to see its map "
-        "below**; a second click brings back the map of the whole text."
+        "below.** The list of maps has that of the whole text, too."
     )
 
 
