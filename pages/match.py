@@ -3,7 +3,20 @@
 import pandas as pd
 import streamlit as st
 
-from timnet.ui import changes, checkpoints, demo, frame, loaders, notices, panels, similar, source, standing
+from timnet.ui import (
+    changes,
+    checkpoints,
+    demo,
+    doubts,
+    frame,
+    loaders,
+    notices,
+    panels,
+    prompts,
+    similar,
+    source,
+    standing,
+)
 
 EXAMPLE = "The heart is enlarged. There is a small left pleural effusion. No pneumothorax."
 
@@ -57,6 +70,7 @@ if film is None or not (findings or "").strip():
     st.stop()
 
 with notices.sentences():
+    doubts.ask(film, "match")
     reading = loaders.reading(network, film, findings)
 
 st.divider()
@@ -67,8 +81,10 @@ words.markdown(
     "**0.5** is as likely matched as mismatched, when half of the pairs shown are true ones. "
     "It says nothing about whether the findings are correct or complete."
 )
+words.caption(panels.match_calibration(reading))
 names = {"match": "Whole text"} | {name: name for name in reading.maps if name != "match"}
-panels.film_and_map(reading, names, "match")
+with notices.sentences():
+    panels.film_and_map(reading, names, "match", network, findings)
 
 st.subheader("Sentence by sentence")
 table = pd.DataFrame(reading.sentences, columns=["sentence", "probability"])
@@ -87,6 +103,7 @@ st.dataframe(
 st.caption("Each sentence is matched alone; the whole is not their average. Choose one above to see its map.")
 with notices.sentences():
     changes.show(network, film, findings)
+    prompts.show(network, film)
     if demo.cohorts():
         st.subheader("Among other patients")
         cohort = source.other(chosen, "match")

@@ -2,7 +2,8 @@
 
 Paper Sec. III-B, III-C and IV-B: Adam 1e-4, cross-entropy, 100 epochs, batch 16. No film of the validation or
 test split is seen before the end, there is no early stopping, and the last epoch's weights are kept, with
-what they say of both. A run that was stopped goes on from its last good snapshot.
+what they say of both and, where there are validation films, what its numbers mean. A run that was stopped
+goes on from its last good snapshot.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from torch import Tensor, nn
 
 from timnet import config
 from timnet.cohorts import splits, store, tasks
-from timnet.evaluation import appraisal, cam, metrics, predictions
+from timnet.evaluation import appraisal, calibrating, cam, certainty, metrics, predictions
 from timnet.model import initialisation, weights
 from timnet.training import augment, batches, devices, loop, objectives, snapshots
 from timnet.training.events import Events
@@ -129,6 +130,9 @@ def train(settings: config.Finetune, folder: Path, events: Events) -> dict[str, 
     weights.write_whole(folder / predictions.FILE, kept.to_bytes())
     spec = replace(spec, map_scale=_map_scale(classifier, pixels, drawn, on))
     weights.save_checkpoint(folder, classifier, spec)
+    if len(val_rows):
+        sure = calibrating.of_predictions(kept, weights.weights_sha256(folder), cohort.name)
+        certainty.keep(folder, sure)
     return {
         "test": metrics.records(tested),
         "appraisal": [appraisal.of(kept, label).as_dict() for label in targets.labels],

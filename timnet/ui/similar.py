@@ -97,7 +97,8 @@ def _answers(
         rows, logits = _nearest_reports(*asked, film.sha256, film, cohort)
     found = []
     table = cohort.films()
-    for row, logit in zip(rows, logits, strict=True):
+    sure = loaders.reader(str(network.folder), network.stamp).matched(np.asarray(logits, float))
+    for row, probability in zip(rows, sure, strict=True):
         name = str(table["study"][row])
         if study is not None and name == study.study:
             continue
@@ -106,7 +107,7 @@ def _answers(
         if study is not None and str(table["patient"][row]) == study.patient:
             mark = "same patient"
         said = str(table["findings"][row])
-        found.append(Found(int(row), name, said, float(1 / (1 + np.exp(-logit))), mark))
+        found.append(Found(int(row), name, said, float(probability), mark))
     return found[:SHOWN]
 
 
