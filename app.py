@@ -1,4 +1,4 @@
-"""The app's entry: one frame, five pages."""
+"""The app's entry: one frame, six pages."""
 
 from timnet.ui import frame
 

@@ -1,10 +1,20 @@
 """What a fine-tuned classifier says of one film, and where it looked."""
 
-import pandas as pd
 import streamlit as st
 
 from timnet import plots
-from timnet.ui import checkpoints, comparison, frame, loaders, notices, panels, several, source
+from timnet.ui import (
+    checkpoints,
+    comparison,
+    doubts,
+    frame,
+    loaders,
+    notices,
+    panels,
+    several,
+    source,
+    verdicts,
+)
 
 frame.require()
 st.title("Read a film with a classifier")
@@ -33,6 +43,8 @@ with notices.sentences():
         if how == one:
             st.info("Next: give a film.", icon=":material/arrow_upward:")
         st.stop()
+    if how == one:
+        doubts.ask(film, "diagnose")
     reading = loaders.reading(network, film)
 
 st.divider()
@@ -46,7 +58,6 @@ if beside:
     )
     st.stop()
 
-table = pd.DataFrame(reading.probabilities.items(), columns=["label", "probability"])
 chart, numbers = st.columns([3, 2], gap="large")
 chart.plotly_chart(
     plots.probabilities(reading.probabilities),
@@ -54,22 +65,12 @@ chart.plotly_chart(
     alt="Probability of each label",
     config={"displayModeBar": False},
 )
-numbers.dataframe(
-    table,
-    hide_index=True,
-    key="diagnose_table",
-    alt="Probability of each label as a table",
-    column_config={
-        "label": "Label",
-        "probability": st.column_config.NumberColumn("Probability", format="%.3f"),
-    },
-)
-numbers.caption(
-    "As sure as the network feels, learned from the labels it was given; not calibrated for your patients."
-)
+with numbers:
+    verdicts.show(reading, "diagnose")
 
 likeliest = sorted(reading.probabilities, key=lambda label: -reading.probabilities[label])
 names = {label: f"{label}: probability {reading.probabilities[label]:.3f}" for label in likeliest}
-panels.film_and_map(reading, names, "diagnose")
+with notices.sentences():
+    panels.film_and_map(reading, names, "diagnose", network)
 panels.film_facts(film)
 panels.exports(reading, st.session_state["diagnose_map"], "diagnose", network.card(), chosen.simulated)

@@ -6,10 +6,12 @@ from timnet.ui import (
     changes,
     checkpoints,
     demo,
+    doubts,
     frame,
     loaders,
     notices,
     panels,
+    prompts,
     sentences,
     similar,
     source,
@@ -68,6 +70,7 @@ if film is None or not (findings or "").strip():
     st.stop()
 
 with notices.sentences():
+    doubts.ask(film, "match")
     reading = loaders.reading(network, film, findings)
 
 st.divider()
@@ -78,11 +81,14 @@ words.markdown(
     "**0.5** is as likely matched as mismatched, when half of the pairs shown are true ones. "
     "It says nothing about whether the findings are correct or complete."
 )
+words.caption(panels.match_calibration(reading))
 sentences.show(reading, "match")
 names = {"match": "Whole text"} | {name: name for name in reading.maps if name != "match"}
-panels.film_and_map(reading, names, "match")
+with notices.sentences():
+    panels.film_and_map(reading, names, "match", network, findings)
 with notices.sentences():
     changes.show(network, film, findings)
+    prompts.show(network, film)
     if demo.cohorts():
         st.subheader("Among other patients")
         cohort = source.other(chosen, "match")

@@ -26,6 +26,8 @@ if "PYTEST_XDIST_WORKER" in os.environ:
     os.environ["OMP_NUM_THREADS"] = "1"
 # Tests say themselves which cohorts there are.
 os.environ["TIMNET_DEMO"] = "none"
+# The synthetic films are no chests, and films of noise are read in passing.
+os.environ["TIMNET_REFUSE"] = "never"
 
 SYNTHETIC_LABELS = ("No Finding", "Opacity", "Left opacity")
 NUM_PATIENTS = 60  # two studies each, one film a study

@@ -30,7 +30,7 @@ from timnet.reader import MATCH, Reader, Reading
 from timnet.training import curve, events, runs, worker
 from timnet.ui import changes, notices, sentences, similar, spreadsheet, standing
 
-PAGES = ("match", "diagnose", "explore", "fine_tune", "efficiency")
+PAGES = ("match", "diagnose", "explore", "fine_tune", "efficiency", "card")
 TEXT = "There is an opacity in the left lung."
 HOSTILE = (
     '<img src="http://evil.example/a.png" onerror="alert(1)"> ![x](http://evil.example/b.png) '

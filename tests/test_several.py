@@ -118,7 +118,8 @@ def test_the_table_holds_fingerprints_and_reasons_and_no_formula() -> None:
         raise AssertionError
 
     asked = [Asked("1", '=HYPERLINK("http://evil.example")', never), Asked("2", "-2.png", never)]
-    told = [Told("f" * 64, "w" * 64, {"Edema": 0.25, "note": 0.5}), Told(refused="-2.png: an empty file")]
+    known = Told("f" * 64, "w" * 64, {"Edema": 0.25, "note": 0.5}, doubt="this looks like a lateral one")
+    told = [known, Told(refused="-2.png: an empty file")]
     table = several.table(asked, told, ("Edema", "note"), "network")
     rows = list(csv.DictReader(io.StringIO(spreadsheet.safe_csv(table).decode())))
     assert rows[0]["film"].startswith("'=") and rows[1]["film"] == "'-2.png"
@@ -126,3 +127,4 @@ def test_the_table_holds_fingerprints_and_reasons_and_no_formula() -> None:
     assert float(rows[0]["label note"]) == 0.5 and rows[0]["note"] == config.RESEARCH_USE
     assert rows[0]["film sha256"] == "f" * 64 and rows[0]["weights sha256"] == "w" * 64
     assert rows[1]["refused"] == "'-2.png: an empty file"
+    assert rows[0]["doubt"] == "this looks like a lateral one" and rows[1]["doubt"] == ""

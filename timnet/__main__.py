@@ -1,7 +1,7 @@
 """The command line: `python -m timnet COMMAND ...`, the same functions as the pages.
 
-match, diagnose, import SOURCE, embed, features, pretrain, evaluate, finetune, curve, export, simulate, runs,
-run.
+match, diagnose, import SOURCE, embed, features, pretrain, evaluate, finetune, calibrate, curve, export,
+simulate, runs, run.
 Exit status 0, or 2 with one sentence on standard error for what cannot be done; never a traceback. `--json`
 prints one object on standard output.
 """
@@ -16,7 +16,7 @@ import sys
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from timnet import arguments, config
 from timnet.cohorts.records import Summary
@@ -24,6 +24,9 @@ from timnet.progress import ProgressLine
 from timnet.training import curve as grids
 from timnet.training import runs, worker
 from timnet.training.events import Events
+
+if TYPE_CHECKING:
+    from timnet.evaluation.certainty import Line
 
 Command = Callable[[list[str]], None]
 
@@ -35,13 +38,13 @@ class Refused(ValueError):
 def match(words: list[str]) -> None:
     """Print the match probability of a film and its findings."""
     asked = arguments.parse(arguments.Match, "match", words)
-    _read(asked.film, asked.checkpoint, asked.cam, asked.json, asked.findings)
+    _read(asked, asked.findings)
 
 
 def diagnose(words: list[str]) -> None:
     """Print a classifier's probabilities for a film."""
     asked = arguments.parse(arguments.Diagnose, "diagnose", words)
-    _read(asked.film, asked.checkpoint, asked.cam, asked.json, None)
+    _read(asked, None)
 
 
 def import_cohort(words: list[str]) -> None:
@@ -126,6 +129,23 @@ def evaluate(words: list[str]) -> None:
     )
     lines = [f"{row['label']}  {row['metric']:<7}{_number(row)}" for row in table]
     _show({"checkpoint": folder.name, "cohorts": asked.cohorts, "held_out": table}, asked.json, lines)
+
+
+def calibrate(words: list[str]) -> None:
+    """Fit a checkpoint's probabilities on held-out films."""
+    asked = arguments.parse(arguments.Calibrate, "calibrate", words)
+    from timnet.evaluation import calibrating, certainty
+    from timnet.model import weights
+
+    folder = weights.checkpoint_folder(asked.checkpoint)
+    if folder is None:
+        raise Refused(f"{Path(asked.checkpoint).name}: no checkpoint of that name or path")
+    progress = ProgressLine("reading films").done
+    found = calibrating.fitted(folder, asked.cohorts, asked.seed, progress)
+    certainty.keep(folder, found)
+    told = {"checkpoint": folder.name, **dataclasses.asdict(found)}
+    lines = [f"{folder.name}: fitted on {found.fitted_on}, checked on {found.checked_on}"]
+    _show(told, asked.json, lines + [f"  {name}: {_line(line)}" for name, line in found.lines.items()])
 
 
 def finetune(words: list[str]) -> None:
@@ -225,6 +245,7 @@ COMMANDS: dict[str, Command] = {
     "pretrain": pretrain,
     "evaluate": evaluate,
     "finetune": finetune,
+    "calibrate": calibrate,
     "export": export,
     "curve": curve,
     "simulate": simulate,
@@ -265,26 +286,34 @@ def _sentence(error: Exception) -> str:
     return " ".join(str(error).split())
 
 
-def _read(film: Path, checkpoint: str, cam: Path | None, as_json: bool, findings: str | None) -> None:
+def _read(asked: arguments.Match | arguments.Diagnose, findings: str | None) -> None:
     from PIL import Image
 
     from timnet.cohorts.films import read_film
     from timnet.reader import MATCH, Reader
 
     start = time.perf_counter()
-    read = read_film(film)
-    reading = Reader.load(checkpoint).read(read, findings)
+    reader = Reader.load(asked.checkpoint)
+    seen = reader.see(read_film(asked.film))
+    if seen.doubt and not asked.anyway:
+        raise Refused(f"{asked.film.name}: {seen.doubt}; --anyway reads it all the same")
+    reading, cam = reader.read(seen, findings), asked.cam
     told = {**reading.as_dict(), "seconds": round(time.perf_counter() - start, 3)}
     if reading.match is not None:
         name, lines = MATCH, [f"match probability {reading.match:.3f}"]
         lines += [f"  {probability:.3f}  {sentence}" for sentence, probability in reading.sentences]
     else:
         name = max(reading.probabilities, key=lambda label: reading.probabilities[label])
-        lines = [f"{probability:.3f}  {label}" for label, probability in reading.probabilities.items()]
+        lines = [
+            "  ".join(filter(None, (f"{probability:.3f}", label, reading.verdict(label))))
+            for label, probability in reading.probabilities.items()
+        ]
     if cam is not None:
         Image.fromarray(reading.overlay(name)).save(cam, format="PNG")
         told["cam"] = {"map": name, "file": cam.name, "scale_logits": reading.map_scale}
-    _show(told, as_json, [*lines, config.RESEARCH_USE])
+    if reading.doubt:
+        lines.append(f"read all the same: {reading.doubt}")
+    _show(told, asked.json, [*lines, config.RESEARCH_USE])
 
 
 def _train(shape: type[config.Run], words: list[str]) -> None:
@@ -343,6 +372,17 @@ def _summed_up(summary: Summary) -> list[str]:
         *(f"note: {note}" for note in summary.notes),
     ]
     return [*lines, f"seconds: {summary.seconds}"]
+
+
+def _line(line: Line) -> str:
+    if line.why:
+        return f"not calibrated: {line.why}"
+    told = f"{line.slope:.3f} x logit {line.offset:+.3f}, {line.positives} positive of {line.films}"
+    if line.error_before is not None and line.error_after is not None:
+        told += f"; calibration error {line.error_before:.3f} before, {line.error_after:.3f} after"
+    if line.low is not None:
+        told += f"; not sure from {line.low:.3f} to {line.high:.3f}"
+    return told
 
 
 def _number(row: dict[str, Any]) -> str:

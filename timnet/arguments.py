@@ -30,6 +30,8 @@ class Match:
     """A TIMNet checkpoint: folder, or name under checkpoints/."""
     cam: Path | None = None
     """Write the film with the match map over it as a PNG."""
+    anyway: bool = False
+    """Read it also where it does not look like a frontal chest film."""
     json: bool = False
     """Print one JSON object."""
 
@@ -44,6 +46,8 @@ class Diagnose:
     """A classifier checkpoint: folder, or name under checkpoints/."""
     cam: Path | None = None
     """Write the film with the map of the likeliest label over it as a PNG."""
+    anyway: bool = False
+    """Read it also where it does not look like a frontal chest film."""
     json: bool = False
     """Print one JSON object."""
 
@@ -60,6 +64,20 @@ class Evaluate:
     """Splits to measure on."""
     seed: int = 0
     """Of the mismatched reports and of the bootstrap."""
+    json: bool = False
+    """Print one JSON object."""
+
+
+@dataclass(frozen=True)
+class Calibrate:
+    """Fit what a checkpoint's numbers mean on validation films, check it on test films, keep it beside it."""
+
+    checkpoint: Annotated[str, tyro.conf.Positional]
+    """A checkpoint: folder, or name under checkpoints/."""
+    cohorts: Annotated[tuple[str, ...], tyro.conf.Positional]
+    """Cohorts by name (a folder of TIMNET_HOME) or by path; of a classifier one."""
+    seed: int = 0
+    """Of the mismatched reports."""
     json: bool = False
     """Print one JSON object."""
 

@@ -55,6 +55,11 @@ def demo() -> Path | None:
     return Path(asked).expanduser().resolve() if asked else DEMO
 
 
+def refusing() -> bool:
+    """Return whether what looks like no frontal chest film is refused: ``TIMNET_REFUSE=never`` ends that."""
+    return os.environ.get("TIMNET_REFUSE", "") != "never"
+
+
 def importable() -> tuple[Path, ...]:
     """Return the folders that a page may import from: ``TIMNET_IMPORTS``, separated as in ``PATH``.
 

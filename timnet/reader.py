@@ -1,8 +1,10 @@
 """Reader: a checkpoint that reads films. The facade of the command line, the pages and other programs.
 
-One film and its findings go in, one Reading comes out: probabilities and the maps behind them, from a single
-forward of the trunk. It works without gradients in the network and without hooks, so several threads may
-share one Reader. Research use only, never a diagnosis.
+One film and its findings go in, one Reading comes out: probabilities, calibrated where the checkpoint says
+how, and the maps behind them, from a single forward of the trunk. A film that looks like no frontal chest
+film is read all the same, with the doubt beside it: callers refuse. It works without gradients in the
+network and without hooks (`by_library` aside, which locks), so several threads may share one Reader.
+Research use only, never a diagnosis.
 
 Shapes: h w the last grid, H W the film's own pixels.
 """
@@ -25,8 +27,11 @@ from timnet import config
 from timnet.cohorts import edits, reports
 from timnet.cohorts.edits import Edit
 from timnet.cohorts.films import Film, Letterbox
-from timnet.evaluation import cam
-from timnet.model import weights
+from timnet.cohorts.prompts import Prompt
+from timnet.evaluation import cam, certainty, gradients
+from timnet.evaluation.certainty import Certainty, Verdict
+from timnet.evaluation.gradients import Method
+from timnet.model import chest, weights
 from timnet.model.classifier import Classifier, Probe
 from timnet.model.encoders import TextEncoder
 from timnet.model.timnet import TIMNet
@@ -49,6 +54,8 @@ class Seen:
 
     film: Film
     grid_1Chw: Tensor
+    doubt: str
+    """Why it may be no frontal chest film (`model.chest`); empty where it looks like one."""
 
 
 @dataclass(frozen=True)
@@ -72,6 +79,18 @@ class Reading:
     """Name -> signed evidence (h, w), in logits: `match`, the sentences, the edits, or the labels."""
     edits: tuple[tuple[Edit, float], ...] = ()
     """Each edit of the findings with the edited text's match probability; of `Reader.edited` alone."""
+    doubt: str = ""
+    """Why the film may be no frontal chest film; empty where it looks like one."""
+    certainty: Certainty = certainty.UNKNOWN
+    """How logits became these probabilities, and which of them are too close to call."""
+
+    def verdict(self, name: str) -> Verdict:
+        """Return what a label's probability means in words; nothing where no zone is known."""
+        return self.certainty.line(name).verdict(self.probabilities[name])
+
+    def calibrated(self, name: str) -> bool:
+        """Say whether a label's probability, or `match`, was fitted on held-out films."""
+        return self.certainty.line(name).fitted
 
     def heat(self, name: str) -> NDArray[np.float32]:
         """Return a map's evidence at the film's own pixels (H, W), in logits."""
@@ -98,14 +117,18 @@ class Reading:
             "weights_sha256": self.weights_sha256,
             "seconds": round(self.seconds, 3),
             "research_use": config.RESEARCH_USE,
+            "doubt": self.doubt or None,
         }
         if self.match is not None:
+            told["match_calibrated"] = self.calibrated(MATCH)
             told["match_probability"] = self.match
             told["sentence_probabilities"] = [probability for _, probability in self.sentences]
         if self.edits:
             told["edits"] = {edit.name: probability for edit, probability in self.edits}
         if self.probabilities:
             told["probabilities"] = dict(self.probabilities)
+            told["calibrated"] = {name: self.calibrated(name) for name in self.probabilities}
+            told["verdicts"] = {name: self.verdict(name) or None for name in self.probabilities}
         return told
 
 
@@ -116,6 +139,7 @@ class Reader:
     name: str
     weights_sha256: str
     spec: weights.Spec
+    certainty: Certainty
     _network: TIMNet | Classifier | Probe
     _encoder: TextEncoder | None
 
@@ -129,11 +153,11 @@ class Reader:
         folder = weights.checkpoint_folder(str(checkpoint))
         if folder is None:
             raise weights.CheckpointError(f"{Path(checkpoint).name}: no checkpoint of that name or path")
-        spec, sha256 = weights.describe(folder), weights.weights_sha256(folder)
+        spec, sha256, sure = weights.describe(folder), weights.weights_sha256(folder), certainty.of(folder)
         if isinstance(spec, weights.ClassifierSpec):
-            return cls(folder.name, sha256, spec, weights.load_classifier(folder)[0], None)
+            return cls(folder.name, sha256, spec, sure, weights.load_classifier(folder)[0], None)
         timnet, spec, encoder = weights.load_timnet(folder)
-        return cls(folder.name, sha256, spec, timnet, encoder)
+        return cls(folder.name, sha256, spec, sure, timnet, encoder)
 
     def see(self, film: Film) -> Seen:
         """Take a film through the trunk, once for all that is asked about it."""
@@ -142,7 +166,7 @@ class Reader:
         films = torch.from_numpy(np.rint(square * 255).astype(np.float32) / 255)[None, None]
         network = self._network.image if isinstance(self._network, TIMNet) else self._network
         with torch.no_grad():
-            return Seen(film, network.grid(films))
+            return Seen(film, network.grid(films), chest.doubt(film))
 
     def read(self, film: Film | Seen, findings: str | None = None) -> Reading:
         """Read one film; a TIMNet needs the findings, a classifier does without.
@@ -182,6 +206,24 @@ class Reader:
         reading, values = self._reading(start, film, head, names)
         return replace(reading, match=values[0], edits=tuple(zip(made, values[1:], strict=True)))
 
+    def by_library(
+        self, reading: Reading, seen: Seen, name: str, method: Method, findings: str | None = None
+    ) -> Reading:
+        """Return a reading with one of its maps alone, made by pytorch-grad-cam and stretched to 0..1.
+
+        Raises:
+            ReadingError: no map of that name, or the findings of a match are missing.
+        """
+        if name not in reading.maps:
+            raise ReadingError(f"map: expected one of {', '.join(reading.maps)}, got {name!r}")
+        if isinstance(self._network, TIMNet):
+            text = _asked(findings) if name == MATCH else name
+            head, logit = self._match_head(self._network, [text]), 0
+        else:
+            head, logit = self._network.head, list(reading.maps).index(name)
+        map_hw = gradients.stretched(method, self._network, seen.grid_1Chw, head, logit)
+        return replace(reading, maps={name: map_hw}, map_scale=1.0)
+
     @property
     def timnet(self) -> TIMNet:
         """Return the matching network; ReadingError where this is a classifier."""
@@ -206,7 +248,26 @@ class Reader:
         """
         with torch.no_grad():
             v_image_1D = torch.from_numpy(self.film_vector(seen))
-            return self.timnet.match_all(v_image_1D, v_text_MD)[0].double().sigmoid().numpy()
+            return self.matched(self.timnet.match_all(v_image_1D, v_text_MD)[0].double().numpy())
+
+    def prompted(self, seen: Seen, prompts: Sequence[Prompt]) -> list[float]:
+        """Return for each prompt the share of its sentence for, of the two: zero-shot, not calibrated.
+
+        Source: CheXzero (Tiu et al., Nature Biomedical Engineering 2022), with the match head's logits.
+
+        Raises:
+            ReadingError: this is a classifier.
+        """
+        texts = [text for each in prompts for text in (each.positive, each.negative)]
+        with torch.no_grad():
+            v_image_1D = torch.from_numpy(self.film_vector(seen))
+            logits_L = self.timnet.match_all(v_image_1D, self.text_vectors(texts))[0].double()
+        return (logits_L[0::2] - logits_L[1::2]).sigmoid().tolist()
+
+    def matched(self, logits: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Return the match probabilities of logits of the match head."""
+        line = self.certainty.line(MATCH)
+        return np.array(certainty.probabilities([line] * len(logits), logits.tolist()))
 
     def _reading(
         self, start: float, film: Film | Seen, head: Callable[[Tensor], Tensor], names: list[str]
@@ -226,8 +287,13 @@ class Reader:
             side=self.spec.side,
             map_scale=self.spec.map_scale,
             maps=dict(zip(names, maps, strict=True)),
+            doubt=seen.doubt,
+            certainty=self.certainty,
         )
-        return reading, logits_1L[0].double().sigmoid().tolist()
+        # Whatever is asked of the match head, a sentence or an edit, goes by the line of the match.
+        asked = [MATCH if isinstance(self._network, TIMNet) else name for name in names]
+        logits = logits_1L[0].double().tolist()
+        return reading, certainty.probabilities([self.certainty.line(name) for name in asked], logits)
 
     def _match_head(self, timnet: TIMNet, texts: list[str]) -> Callable[[Tensor], Tensor]:
         """Return pooled grid (1, C) -> match logits (1, number of texts)."""

@@ -61,12 +61,15 @@ def page(reading: Reading, name: str, *, card: str | None = None, simulated: boo
     sheet = _Sheet()
     sheet.line(config.RESEARCH_USE, 9, colour=_ORANGE, bold=True)
     sheet.line("Reading of a chest film by a network", 15, bold=True)
+    if reading.doubt:
+        sheet.line(f"Read at the reader's wish: {reading.doubt}.", 9, colour=_ORANGE, bold=True)
     sheet.space(1)
     _pictures(sheet, reading, name, simulated)
     sheet.space(1.5)
     tail = [
         ("Network", f"{reading.checkpoint}, reads films at {reading.side} x {reading.side} pixels"),
         ("Its card says", first_sentence(card) if card else "This network has no model card."),
+        ("Its probabilities", _calibration(reading)),
         ("Fingerprint of its weights", reading.weights_sha256),
         ("Film", _film(reading)),
         ("Fingerprint of the film's file", reading.film.sha256),
@@ -85,7 +88,7 @@ def page(reading: Reading, name: str, *, card: str | None = None, simulated: boo
         sheet.table(rows, below, "sentence")
     else:
         sheet.line("Probability of each label", 12, bold=True)
-        rows = [Row(label, p) for label, p in reading.probabilities.items()]
+        rows = [Row(_judged(reading, label), p) for label, p in reading.probabilities.items()]
         sheet.table(sorted(rows, key=lambda row: -row.probability), below, "label")
     sheet.facts(tail)
     return sheet.done()
@@ -98,6 +101,18 @@ def first_sentence(card: str) -> str:
     words = re.sub(r"\[([^\]]*)\]\([^)]*\)", r"\1", words)
     words = re.sub(r"[*_`#]+", "", words).strip()
     return re.split(r"(?<=[.!?])\s", words, maxsplit=1)[0][:_QUOTED]
+
+
+def _calibration(reading: Reading) -> str:
+    sure = reading.certainty
+    if not sure.lines:
+        return "not calibrated: as sure as the network feels"
+    return f"calibrated on {sure.fitted_on}; not for other films"
+
+
+def _judged(reading: Reading, label: str) -> str:
+    verdict = reading.verdict(label)
+    return f"{label}: {verdict}" if verdict else label
 
 
 def _film(reading: Reading) -> str:

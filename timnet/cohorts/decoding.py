@@ -91,7 +91,8 @@ def _film(reply: bytes, kind: Kind, sha256: str, name: str) -> Film:
         row, column = fields["spacing_mm"]
         spacing = float(row), float(column)
     notes = tuple(str(note) for note in fields["notes"])
-    return Film(pixels, kind, sha256, int(fields["bits"]), spacing, fields["view"], notes)
+    part = None if fields["body_part"] is None else str(fields["body_part"])[:16]
+    return Film(pixels, kind, sha256, int(fields["bits"]), spacing, fields["view"], notes, part)
 
 
 def limit() -> None:
@@ -126,6 +127,7 @@ def answer(data: bytes, out: BinaryIO, window: int, admit: Collection[Admit]) ->
         "spacing_mm": film.spacing_mm,
         "view": film.view,
         "notes": film.notes,
+        "body_part": film.body_part,
     }
     header = json.dumps(fields).encode()
     out.write(header + b" " * (-(len(header) + 1) % _ALIGNMENT) + b"\n")

@@ -72,7 +72,8 @@ def decode(data: bytes, name: str, window: int = 0, admit: Collection[Admit] = (
             pixels, remarks = greyscale.render(dataset, stored, name, window)
             notes += remarks
         view = _VIEWS.get(word(dataset, "ViewPosition"))
-        return Greys(pixels, int(dataset.BitsStored), tuple(notes), _spacing_mm(dataset), view)
+        part = word(dataset, "BodyPartExamined") or None
+        return Greys(pixels, int(dataset.BitsStored), tuple(notes), _spacing_mm(dataset), view, part)
 
 
 def windows(data: bytes, name: str = "film") -> tuple[Window, ...]:

@@ -94,6 +94,8 @@ class Film:
     view: View | None
     notes: tuple[str, ...]
     """What was done to the greys and what a reader should know, in plain words."""
+    body_part: str | None = None
+    """Body part that a DICOM file names (PS3.3 C.7.3.1.1.1), in upper case; None where it names none."""
 
     @property
     def rows(self) -> int:
@@ -115,6 +117,7 @@ class Greys:
     notes: tuple[str, ...] = ()
     spacing_mm: tuple[float, float] | None = None
     view: View | None = None
+    body_part: str | None = None
 
 
 def read_film(
@@ -146,7 +149,7 @@ def read_film(
         raise FilmError(label, ONE_GREY)
     pixels.setflags(write=False)
     digest = hashlib.sha256(data).hexdigest()
-    return Film(pixels, kind, digest, greys.bits, greys.spacing_mm, greys.view, greys.notes)
+    return Film(pixels, kind, digest, greys.bits, greys.spacing_mm, greys.view, greys.notes, greys.body_part)
 
 
 def recognise(data: bytes, name: str) -> Kind:

@@ -14,16 +14,17 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import torch
+from torch import Tensor
 
-from timnet.cohorts.pairs import Progress, collect
+from timnet.cohorts.pairs import Pairs, Progress, collect
 from timnet.evaluation import matching
 from timnet.model import states, weights
 from timnet.model.encoders import TextEncoder, TokenStates
+from timnet.model.timnet import TIMNet
 
 _BATCH = 32
 
 
-@torch.inference_mode()
 def measure(
     checkpoint: Path,
     cohorts: Sequence[str],
@@ -38,10 +39,23 @@ def measure(
     Raises:
         CheckpointError: no TIMNet there. CohortError: no such cohort, or too few pairs.
     """
-    timnet, spec, encoder = weights.load_timnet(checkpoint)
-    pairs = collect(cohorts, held_out, spec.side)
+    pairs = collect(cohorts, held_out, weights.describe(checkpoint).side)
     chosen = np.flatnonzero(pairs.held_out).tolist()
-    texts = [pairs.texts[number] for number in pairs.text[chosen]]
+    timnet, v_image_PD, v_text_PD = vectors(checkpoint, pairs, chosen, progress)
+    return matching.evaluate(timnet, v_image_PD, v_text_PD, pairs, chosen, seed)
+
+
+@torch.inference_mode()
+def vectors(
+    checkpoint: Path, pairs: Pairs, chosen: Sequence[int], progress: Progress | None = None
+) -> tuple[TIMNet, Tensor, Tensor]:
+    """Return a TIMNet with the film and report vectors (P, D) of the chosen pairs.
+
+    Raises:
+        CheckpointError: no TIMNet there.
+    """
+    timnet, spec, encoder = weights.load_timnet(checkpoint)
+    texts = [pairs.texts[number] for number in pairs.text[list(chosen)]]
     encoded = _states(encoder, spec, texts, progress)
     v_image, v_text = [], []
     for start in range(0, len(chosen), _BATCH):
@@ -51,7 +65,7 @@ def measure(
         v_text.append(timnet.text.project(*encoded.batch(part)))
         if progress is not None:
             progress(part.stop, len(chosen))
-    return matching.evaluate(timnet, torch.cat(v_image), torch.cat(v_text), pairs, chosen, seed)
+    return timnet, torch.cat(v_image), torch.cat(v_text)
 
 
 def _states(

@@ -27,6 +27,8 @@ from timnet.model.timnet import DIFFERENCE, TIMNet
 WEIGHTS, DESCRIPTION, OWN_ENCODER = "model.safetensors", "model.json", "text-encoder"
 LAYERS, LINEAR = "layers", "linear"
 """Heads of a classifier: the paper's layers, or the one linear layer of a probe."""
+CALIBRATION = "calibration.json"
+"""What the numbers of these weights mean (`evaluation.certainty`), where that was fitted."""
 
 
 class CheckpointError(ValueError):
@@ -98,7 +100,8 @@ def save_checkpoint(
 ) -> None:
     """Write a checkpoint: fp16 weights, then the description that carries their sha256.
 
-    A trained text encoder is written beside them, with its tokenizer.
+    A trained text encoder is written beside them, with its tokenizer; a calibration of other weights that
+    lies there is removed.
 
     Raises:
         OSError: the disk is full or read-only; the checkpoint that stood there before is still whole.
@@ -116,6 +119,7 @@ def save_checkpoint(
         }
     )
     description = {"format": 1, "weights_sha256": hashlib.sha256(weights).hexdigest(), **asdict(spec)}
+    (folder / CALIBRATION).unlink(missing_ok=True)
     write_whole(folder / WEIGHTS, weights)
     write_whole(folder / DESCRIPTION, (json.dumps(description, indent=2, sort_keys=True) + "\n").encode())
 

@@ -2,8 +2,9 @@
 
 Paper Sec. III-B, III-C and IV-B: Adam 1e-4, cross-entropy, 100 epochs, batch 16. No film of the validation or
 test split is seen before the end, there is no early stopping, and the last epoch's weights are kept, with
-what they say of both. A run that was stopped goes on from its last good snapshot. With `last-layers` the
-trunk's first stages stay as they are; a `probe` is `training.probe`.
+what they say of both and, where there are validation films, what its numbers mean. A run that was stopped
+goes on from its last good snapshot. With `last-layers` the trunk's first stages stay as they are; a `probe`
+is `training.probe`.
 """
 
 from __future__ import annotations

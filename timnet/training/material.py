@@ -20,7 +20,7 @@ import torch
 from timnet import config
 from timnet.cohorts import splits, store, tasks
 from timnet.cohorts.store import Cohort
-from timnet.evaluation import appraisal, cam, metrics, predictions
+from timnet.evaluation import appraisal, calibrating, cam, certainty, metrics, predictions
 from timnet.model import weights
 from timnet.model.classifier import Classifier, Probe
 from timnet.model.initialisation import Matched
@@ -103,6 +103,9 @@ def finish(
     pixels = material.cohort.pixels(settings.side)
     spec = replace(spec, map_scale=_map_scale(network, pixels, drawn, on))
     weights.save_checkpoint(folder, network, spec)
+    if len(val_rows):
+        sure = calibrating.of_predictions(kept, weights.weights_sha256(folder), material.cohort.name)
+        certainty.keep(folder, sure)
     return {
         "test": metrics.records(tested),
         "appraisal": [appraisal.of(kept, label).as_dict() for label in targets.labels],

@@ -15,6 +15,7 @@ from timnet import config
 
 Kind = Literal["timnet", "classifier"]
 DESCRIPTION, WEIGHTS, CARD = "model.json", "model.safetensors", "card.md"
+CALIBRATION = "calibration.json"
 
 
 @dataclass(frozen=True)
@@ -24,7 +25,7 @@ class Checkpoint:
     folder: Path
     kind: Kind
     stamp: int
-    """Modification time of the description in nanoseconds: with the folder, the key of every cache."""
+    """Last change of description or calibration in nanoseconds: with the folder, the key of every cache."""
     side: int
     labels: tuple[str, ...]
     settings: config.Run | None
@@ -72,7 +73,8 @@ def _read(path: Path) -> Checkpoint | None:
         kind, side, labels = told["kind"], int(told["side"]), tuple(map(str, told.get("labels", ())))
         if kind not in ("timnet", "classifier") or not (folder / WEIGHTS).is_file():
             return None
-        return Checkpoint(folder, kind, path.stat().st_mtime_ns, side, labels, _settings(folder))
+        times = [each.stat().st_mtime_ns for each in (path, folder / CALIBRATION) if each.exists()]
+        return Checkpoint(folder, kind, max(times), side, labels, _settings(folder))
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return None
 

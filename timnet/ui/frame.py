@@ -20,6 +20,7 @@ PAGES = (
     ("pages/explore.py", "Explore", ":material/search:"),
     ("pages/fine_tune.py", "Fine-tune", ":material/model_training:"),
     ("pages/efficiency.py", "Label efficiency", ":material/show_chart:"),
+    ("pages/card.py", "Model card", ":material/fact_check:"),
 )
 _ASSETS = config.REPOSITORY / "assets"
 _DRAWN = "frame_drawn"

@@ -25,6 +25,7 @@ from timnet.cohorts.choices import Choices
 from timnet.cohorts.choices import of as choices_of
 from timnet.cohorts.facets import Facets
 from timnet.cohorts.films import Film, View
+from timnet.cohorts.prompts import Prompt
 from timnet.cohorts.queries import Filters
 from timnet.cohorts.shares import Share
 from timnet.cohorts.store import Cohort
@@ -115,7 +116,7 @@ def _cohort_film(folder: str, identity: str, film: int, _of: Cohort) -> Film:
 
 def reading(checkpoint: Checkpoint, film: Film, findings: str | None = None) -> Reading:
     """Return what a checkpoint says of a film, worked out once for the same film, text and checkpoint."""
-    return _reading(str(checkpoint.folder), checkpoint.stamp, film.sha256, findings, film)
+    return _reading(str(checkpoint.folder), checkpoint.stamp, _key(film), findings, film)
 
 
 @st.cache_resource(max_entries=3, scope="session", show_spinner="Reading the film with the network …")
@@ -125,7 +126,7 @@ def _reading(folder: str, stamp: int, sha256: str, findings: str | None, _film: 
 
 def edited(checkpoint: Checkpoint, film: Film, findings: str) -> Reading:
     """Return what a checkpoint says of a film and of every edit of its findings."""
-    return _edited(str(checkpoint.folder), checkpoint.stamp, film.sha256, findings, film)
+    return _edited(str(checkpoint.folder), checkpoint.stamp, _key(film), findings, film)
 
 
 @st.cache_resource(max_entries=3, scope="session", show_spinner="Asking about each edit of the text …")
@@ -133,9 +134,55 @@ def _edited(folder: str, stamp: int, sha256: str, findings: str, _film: Film) ->
     return reader(folder, stamp).edited(seen(folder, stamp, sha256, _film), findings)
 
 
+def doubt(film: Film) -> str:
+    """Return why a film may be no frontal chest film, in one sentence; nothing where it looks like one."""
+    return _doubt(_key(film), film)
+
+
+@st.cache_data(max_entries=64, scope="session", show_spinner=False)
+def _doubt(key: str, _film: Film) -> str:
+    from timnet.model import chest
+
+    return chest.doubt(_film)
+
+
+def prompted(checkpoint: Checkpoint, film: Film, asked: tuple[Prompt, ...]) -> list[float]:
+    """Return a film's zero-shot scores of prompts (`Reader.prompted`)."""
+    folder, stamp = str(checkpoint.folder), checkpoint.stamp
+    return _prompted(folder, stamp, _key(film), repr(asked), asked, film)
+
+
+@st.cache_data(max_entries=8, scope="session", show_spinner="Asking for each finding …")
+def _prompted(
+    folder: str, stamp: int, key: str, words: str, _asked: tuple[Prompt, ...], _film: Film
+) -> list[float]:
+    return reader(folder, stamp).prompted(seen(folder, stamp, key, _film), _asked)
+
+
+def by_library(
+    checkpoint: Checkpoint, reading: Reading, name: str, method: str, findings: str | None = None
+) -> Reading:
+    """Return a reading with one map by a method of pytorch-grad-cam (`Reader.by_library`)."""
+    folder, stamp, key = str(checkpoint.folder), checkpoint.stamp, _key(reading.film)
+    return _by_library(folder, stamp, key, name, method, findings, reading)
+
+
+@st.cache_resource(max_entries=4, scope="session", show_spinner="Asking pytorch-grad-cam …")
+def _by_library(
+    folder: str, stamp: int, key: str, name: str, method: str, findings: str | None, _reading: Reading
+) -> Reading:
+    asked = reader(folder, stamp)
+    return asked.by_library(_reading, seen(folder, stamp, key, _reading.film), name, method, findings)  # type: ignore[arg-type]
+
+
+def _key(film: Film) -> str:
+    """Return what tells a film from another: its bytes, and the view that its cohort gives it."""
+    return f"{film.sha256} {film.view or ''}"
+
+
 def matches(checkpoint: Checkpoint, film: Film, texts: str, vectors: Tensor) -> np.ndarray:
     """Return the match probabilities of a film with reports by their vectors; `texts` says which they are."""
-    return _matches(str(checkpoint.folder), checkpoint.stamp, film.sha256, texts, film, vectors)
+    return _matches(str(checkpoint.folder), checkpoint.stamp, _key(film), texts, film, vectors)
 
 
 @st.cache_resource(max_entries=3, scope="session", show_spinner=False)

@@ -25,6 +25,12 @@ from timnet.ui.checkpoints import Checkpoint
 if TYPE_CHECKING:
     from timnet.reader import Reading
 
+OWN = "One pass"
+METHODS = ("GradCAM++", "LayerCAM", "HiResCAM", "EigenCAM")
+_METHOD = (
+    "One pass: this app's own maps of all labels from one reading, on an absolute scale. The others are "
+    "pytorch-grad-cam's, for comparison; EigenCAM shows the same for every label."
+)
 FAINT = 0.1
 """Share of a map's full strength below which the eye sees next to nothing."""
 MAP_SIDE = 256
@@ -86,6 +92,12 @@ def choose(checkpoints: list[Checkpoint], label: str, key: str) -> Checkpoint:
                 st.text("labels: " + ", ".join(chosen.labels))
             if isinstance(chosen.settings, config.Finetune):
                 st.text(f"what learned: {MODES[chosen.settings.mode].lower()}")
+    st.page_link(
+        "pages/card.py",
+        label="Model card of this network",
+        icon=":material/fact_check:",
+        query_params={"network": chosen.name},
+    )
     return chosen
 
 
@@ -101,16 +113,31 @@ def outlines(truths: Mapping[str, Truth]) -> dict[str, list[np.ndarray]]:
     return {path: [each.mask() for each in truth.findings] for path, truth in truths.items()}
 
 
-def film_and_map(reading: Reading, names: Mapping[str, str], key: str) -> None:
+def film_and_map(
+    reading: Reading, names: Mapping[str, str], key: str, network: Checkpoint, findings: str | None = None
+) -> None:
     """Show the film beside the film with a map; cover, threshold and colours are the browser's affair.
 
     Args:
         names: map -> what to call it.
         key: start of the widgets' keys.
+        network: what the reading is of, and `findings` what it was asked with: for maps by other methods.
     """
     options = list(names)
-    name = st.selectbox("Map of", options, format_func=lambda each: names[each], key=f"{key}_map")
+    which, how = st.columns([3, 1])
+    name = which.selectbox("Map of", options, format_func=lambda each: names[each], key=f"{key}_map")
     name = name if name in names else options[0]
+    method = how.selectbox("By", [OWN, *METHODS], key=f"{key}_method", help=_METHOD)
+    if method != OWN:
+        stretched = loaders.by_library(network, reading, name, str(method), findings)
+        view = painted(stretched, name, "Film with map")
+        viewer.show(viewer.View(reading.film, title="Film"), view, key=f"{key}_viewer")
+        st.caption(
+            f"{method} by pytorch-grad-cam, stretched so that the strongest point is always full strength: a "
+            "map without meaning looks as hot as any, and two films cannot be compared. Downloads keep the "
+            f"one-pass map.  \n:material/info: {notices.MAP}"
+        )
+        return
     strength_hw = reading.maps[name] / reading.map_scale
     view = painted(reading, name, "Film with map")
     viewer.show(viewer.View(reading.film, title="Film"), view, key=f"{key}_viewer")
@@ -119,6 +146,20 @@ def film_and_map(reading: Reading, names: Mapping[str, str], key: str) -> None:
         f"evidence is weak, the film stays unpainted. {_extent(strength_hw)}  \n"
         f":material/info: {notices.MAP}"
     )
+
+
+def match_calibration(reading: Reading) -> str:
+    """Return in words how the match probability was calibrated, or that it was not."""
+    sure = reading.certainty
+    if not reading.calibrated("match"):
+        return "Not calibrated: as sure as the network feels."
+    line = sure.line("match")
+    words = f"Calibrated on {notices.plain(sure.fitted_on)}"
+    if line.error_before is not None and line.error_after is not None:
+        checked = notices.plain(sure.checked_on)
+        errors = f"{line.error_after:.3f} apart ({line.error_before:.3f} before)"
+        words += f"; on {checked}, said and found lie {errors}"
+    return f"{words}. For a single sentence or an edited text it was not fitted."
 
 
 def painted(

@@ -1,8 +1,9 @@
 """Several films read by one classifier: which they are, how far it has come, their table, and the one opened.
 
 Owns the choice (many uploads, or what filters leave of a cohort), the answers of this visitor's session, and
-the table. A file that cannot be read is named in one sentence and the others go on. Answers hold no pixels:
-the film that is opened is read again.
+the table. A file that cannot be read, or that looks like no frontal chest film, is named in one sentence and
+the others go on; the latter are read where that is wished. Answers hold no pixels: the film that is opened
+is read again.
 """
 
 from __future__ import annotations
@@ -44,12 +45,13 @@ class Asked:
 
 @dataclass(frozen=True)
 class Told:
-    """What came of a film: probabilities and fingerprints, or why it was refused."""
+    """What came of a film: probabilities and fingerprints, why it was refused, or why it is in doubt."""
 
     sha256: str = ""
     weights_sha256: str = ""
     probabilities: Mapping[str, float] | None = None
     refused: str = ""
+    doubt: str = ""
 
 
 def choose(network: Checkpoint, key: str) -> Chosen:
@@ -69,6 +71,13 @@ def choose(network: Checkpoint, key: str) -> Chosen:
                 del answers[key_gone]
         with place:
             _read(network, waiting, answers)
+    doubted = [each for each in asked if answers[each.key].doubt and not answers[each.key].probabilities]
+    if doubted:
+        words = f"Read the {len(doubted)} of no frontal chest film all the same"
+        place = st.empty()
+        if place.button(words, key=f"{key}_read_doubted", icon=":material/play_arrow:"):
+            with place:
+                _read(network, doubted, answers, anyway=True)
     told = [answers[each.key] for each in asked]
     refused = [each.refused for each in told if each.refused]
     for sentence in refused[:_NAMED]:
@@ -87,6 +96,7 @@ def table(asked: Sequence[Asked], told: Sequence[Told], labels: Sequence[str], n
     first: dict[str, list[object]] = {"film": [each.name for each in asked]}
     last: dict[str, list[object]] = {
         "refused": [each.refused for each in told],
+        "doubt": [each.doubt for each in told],
         "film sha256": [each.sha256 for each in told],
         "network": [network] * len(told),
         "weights sha256": [each.weights_sha256 for each in told],
@@ -173,18 +183,27 @@ def _of_cohort(cohort: Cohort, wanted: Filters) -> list[Asked]:
     ]
 
 
-def _read(network: Checkpoint, waiting: Sequence[Asked], answers: dict[str, Told]) -> None:
+def _read(
+    network: Checkpoint, waiting: Sequence[Asked], answers: dict[str, Told], anyway: bool = False
+) -> None:
     """Read films one by one; what is done stays done when the page is left meanwhile."""
     bar = st.progress(0.0, "Loading the network …")
     reader = loaders.reader(str(network.folder), network.stamp)
     for done, each in enumerate(waiting):
         bar.progress(done / len(waiting), f"Film {done + 1} of {len(waiting)} …")
         try:
-            reading = reader.read(each.load())
+            film = each.load()
+            doubt = loaders.doubt(film)
+            if doubt and not anyway:
+                answers[each.key] = Told(refused=f"{each.name}: {doubt}", doubt=doubt)
+                continue
+            reading = reader.read(film)
         except (FilmError, CohortError) as error:
             answers[each.key] = Told(refused=str(error))
         else:
-            answers[each.key] = Told(reading.film.sha256, reading.weights_sha256, reading.probabilities)
+            answers[each.key] = Told(
+                reading.film.sha256, reading.weights_sha256, reading.probabilities, doubt=doubt
+            )
     bar.empty()
 
 

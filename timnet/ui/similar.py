@@ -96,14 +96,15 @@ def _answers(
     else:
         rows, logits = _nearest_reports(*asked, film.sha256, film, cohort)
     found = []
-    for row, logit in zip(rows, logits, strict=True):
+    sure = loaders.reader(str(network.folder), network.stamp).matched(np.asarray(logits, float))
+    for row, probability in zip(rows, sure, strict=True):
         other = cohort.study_of(row)
         if study is not None and other.study == study.study:
             continue
         mark = "this very film" if film.sha256 in {each.sha256 for each in other.films} else ""
         if study is not None and other.patient == study.patient:
             mark = "same patient"
-        found.append(Found(int(row), other.study, other.findings, float(1 / (1 + np.exp(-logit))), mark))
+        found.append(Found(int(row), other.study, other.findings, float(probability), mark))
     return found[:SHOWN]
 
 

@@ -1,0 +1,32 @@
+"""What must be known of a network before its numbers are believed."""
+
+import pandas as pd
+import streamlit as st
+
+from timnet.ui import checkpoints, frame, notices
+
+frame.require()
+st.title("Model card")
+st.markdown("What is known of a network, and what is not, out of the files of its checkpoint.")
+
+found = {each.name: each for kind in ("timnet", "classifier") for each in checkpoints.listed(kind)}
+if not found:
+    notices.no_timnet()
+asked = st.query_params.get("network", "")
+names = list(found)
+name = st.selectbox("Network", names, index=names.index(asked) if asked in names else 0, key="card_network")
+
+from timnet.evaluation import model_card  # noqa: E402  torch comes with it: the title stands before
+
+with notices.sentences():
+    told = model_card.sections(found[name].folder)
+for section in told:
+    st.subheader(section.title)
+    st.table(pd.DataFrame(section.items, columns=["Item", "What is known"]).set_index("Item"))
+st.caption(
+    "Items: the model card example of FDA's draft guidance of January 2025 on AI-enabled device software "
+    "functions, and those of CLAIM (2024) that apply to a network's files."
+)
+if words := found[name].card():
+    with st.expander("What its maker writes (card.md)", icon=":material/description:", key="card_words"):
+        st.markdown(words)

@@ -1,0 +1,111 @@
+"""What is taken for a frontal chest film, and how films that are none are refused and read all the same."""
+
+import io
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from PIL import Image
+from pydicom import dcmread
+from pydicom.data import get_testdata_file
+from streamlit.testing.v1 import AppTest
+
+from timnet import config
+from timnet.__main__ import main
+from timnet.cohorts import decoding
+from timnet.cohorts.films import Film, read_film
+from timnet.model import chest
+from timnet.ui import doubts, notices
+
+
+@pytest.fixture(autouse=True)
+def refusing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Refuse as the app does."""
+    monkeypatch.delenv("TIMNET_REFUSE")
+
+
+DEMO = config.REPOSITORY / "assets" / "demo"
+
+
+def demo(view: str) -> list[Path]:
+    table = pd.read_csv(DEMO / "studies.csv")
+    table = table[(table["split"] == "test") & ((table["view"] == "LATERAL") == (view == "LATERAL"))]
+    return [DEMO / path for path in table["path"][:12]]
+
+
+def film(pixels: np.ndarray, **fields: object) -> Film:
+    file = io.BytesIO()
+    Image.fromarray(np.rint(pixels * 255).astype(np.uint8)).save(file, format="PNG")
+    return replace(read_film(file.getvalue()), **fields)  # type: ignore[arg-type]
+
+
+def test_frontal_films_raise_no_doubt_and_lateral_ones_are_called_lateral() -> None:
+    assert [chest.doubt(read_film(path)) for path in demo("frontal")] == [""] * 12
+    lateral = [chest.doubt(read_film(path)) for path in demo("LATERAL")]
+    assert sum("lateral" in reason for reason in lateral) > 0.7 * len(lateral)
+    assert all(lateral)
+
+
+def test_noise_gradients_and_checks_are_doubted() -> None:
+    rng = np.random.default_rng(0)
+    rows, columns = np.mgrid[:120, :100] / 120
+    for pixels in (rng.random((120, 100)), rows, columns, (rows * 9 // 1 + columns * 9 // 1) % 2):
+        assert "does not look like one" in chest.doubt(film(pixels))
+
+
+@pytest.mark.parametrize(("part", "doubted"), [("HAND", True), ("CHEST", False), ("PORTABLE", False)])
+def test_the_headers_body_part_comes_before_the_pixels(part: str, doubted: bool) -> None:
+    read = replace(read_film(demo("frontal")[0]), body_part=part)
+    assert chest.doubt(read).endswith(f"another body part: {part}") == doubted
+
+
+def test_a_stated_lateral_view_is_doubted_whatever_the_pixels_show() -> None:
+    assert "lateral view" in chest.doubt(replace(read_film(demo("frontal")[0]), view="LATERAL"))
+
+
+def test_the_body_part_of_a_header_survives_the_decoding_child() -> None:
+    dataset = dcmread(get_testdata_file("CT_small.dcm", download=False))
+    dataset.Modality, dataset.BodyPartExamined = "DX", "HAND"
+    file = io.BytesIO()
+    dataset.save_as(file)
+    assert decoding.read_untrusted(file.getvalue(), name="film").body_part == "HAND"
+
+
+def test_the_command_line_refuses_in_one_sentence_and_reads_all_the_same(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    noise = Image.fromarray(np.random.default_rng(0).integers(0, 256, (90, 80), dtype=np.uint8))
+    noise.save(tmp_path / "noise.png")
+    words = ["diagnose", str(tmp_path / "noise.png"), "--checkpoint", "demo-findings"]
+    assert main(words) == 2
+    told = capsys.readouterr()
+    assert told.out == ""
+    assert told.err.count("\n") == 1
+    assert "expected a frontal chest film" in told.err
+    assert main([*words, "--anyway", "--json"]) == 0
+    assert "does not look like one" in json.loads(capsys.readouterr().out)["doubt"]
+
+
+def test_a_site_can_end_refusing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TIMNET_REFUSE", "never")
+    assert chest.doubt(film(np.random.default_rng(0).random((90, 80)))) == ""
+
+
+def test_a_page_refuses_with_the_reason_and_reads_at_the_readers_wish(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("TIMNET_HOME", str(tmp_path))
+    app = AppTest.from_file(str(config.REPOSITORY / "app.py"), default_timeout=300).run()
+    app.switch_page("pages/diagnose.py").run()
+    file = io.BytesIO()
+    Image.fromarray(np.random.default_rng(0).integers(0, 256, (90, 80), dtype=np.uint8)).save(file, "PNG")
+    app.file_uploader[0].set_value(("cat.png", file.getvalue(), "image/png")).run()
+    assert not app.exception
+    reason = "expected a frontal chest film, but this does not look like one"
+    assert [each.value for each in app.warning] == [f"Not read: {notices.plain(reason)}."]
+    assert not app.dataframe
+    next(each for each in app.toggle if each.label == doubts.ANYWAY).set_value(True).run()
+    assert not app.exception and app.dataframe(key="diagnose_table").value["in words"].notna().all()

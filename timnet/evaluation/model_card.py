@@ -1,0 +1,240 @@
+"""What must be known of a network before its numbers are believed, out of the files of its checkpoint.
+
+Owns the items and their order: the model card example of FDA's draft guidance of January 2025 on AI-enabled
+device software, and the items of CLAIM (2024 update) that apply to a checkpoint. What no file says is
+UNKNOWN, never guessed. Nothing here is markdown: words of files stay words.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from timnet import config
+from timnet.evaluation import certainty
+from timnet.evaluation.certainty import Certainty
+from timnet.model import weights
+from timnet.model.weights import ClassifierSpec, Spec, TimnetSpec
+
+UNKNOWN = "not known"
+NOT_DONE = "not done"
+_WHOLE = ("macro", "micro")
+
+
+@dataclass(frozen=True)
+class Section:
+    """A heading with its items, each a name and what is known."""
+
+    title: str
+    items: tuple[tuple[str, str], ...]
+
+
+def sections(folder: Path) -> tuple[Section, ...]:
+    """Return the model card of a checkpoint.
+
+    Raises:
+        CheckpointError: no checkpoint there, or one whose description or calibration is damaged.
+    """
+    spec, sure = weights.describe(folder), certainty.of(folder)
+    settings, measured = _settings(folder), _json(folder / "metrics.json")
+    return (
+        _identity(folder, spec),
+        _use(spec),
+        _data(settings, measured, spec),
+        _training(settings, measured),
+        _performance(measured),
+        _probabilities(sure, spec),
+        _limits(),
+        _upkeep(),
+    )
+
+
+def _identity(folder: Path, spec: Spec) -> Section:
+    kind = (
+        "classifier of labels"
+        if isinstance(spec, ClassifierSpec)
+        else "matching of films and reports (TIMNet)"
+    )
+    items = [
+        ("Name", folder.name),
+        ("Version: fingerprint of its weights (sha256)", weights.weights_sha256(folder)),
+        ("Kind", kind),
+        ("Image branch", f"{spec.backbone}, {spec.width} channels before pooling"),
+        ("Input", f"one frontal chest film, letterboxed to {spec.side} x {spec.side} pixels, bone bright"),
+    ]
+    if isinstance(spec, TimnetSpec):
+        held = "frozen, named by content" if spec.text_encoder_sha256 else "trained, inside the checkpoint"
+        items += [
+            ("Second input", f"findings text, its first {spec.tokens} tokens"),
+            ("Text encoder", f"{spec.text_encoder}; {held}"),
+            ("Output", "probability that the text belongs to the film, and evidence maps"),
+        ]
+    else:
+        items.append(("Output", f"probability of {', '.join(spec.labels)}, and evidence maps"))
+    return Section(
+        "Which network", (*items, ("Developer", "who trained it: " + UNKNOWN), ("Licence", UNKNOWN))
+    )
+
+
+def _use(spec: Spec) -> Section:
+    task = "how well a text fits a film" if isinstance(spec, TimnetSpec) else "labels on a film"
+    return Section(
+        "Intended use",
+        (
+            ("Intended for", f"research on {task}; teaching; a start for fine-tuning"),
+            ("Intended users", "researchers, and clinicians who take part in research"),
+            ("Not intended for", "any decision about a patient"),
+            ("Regulatory status", f"none: no medical device. {config.RESEARCH_USE}"),
+            ("Place in the workflow", "none: beside it, without effect on a report"),
+        ),
+    )
+
+
+def _data(settings: config.Run | None, measured: Mapping[str, Any], spec: Spec) -> Section:
+    if isinstance(settings, config.Pretrain):
+        cohorts = ", ".join(Path(name).name for name in settings.cohorts)
+        counts = [
+            ("Film-report pairs trained on", _count(measured, "pairs_train")),
+            ("Patients trained on", _count(measured, "patients_train")),
+            ("Pairs held out", _count(measured, "pairs_held_out")),
+            ("Patients held out", _count(measured, "patients_held_out")),
+            ("Films left out for want of text", _count(measured, "films_without_text")),
+            ("Reference standard", "each film's own report, as written; not read again"),
+        ]
+    else:
+        cohorts = Path(settings.cohort).name if isinstance(settings, config.Finetune) else UNKNOWN
+        positives = measured.get("positives") or {}
+        counts = [
+            ("Films trained on", _count(measured, "films")),
+            ("Patients trained on", _count(measured, "patients")),
+            ("Films tested on", _count(measured, "films_test")),
+            ("Films validated on", _count(measured, "films_validation")),
+            ("Positive films trained on", ", ".join(f"{k} {v}" for k, v in positives.items()) or UNKNOWN),
+            ("Reference standard", "the cohort's labels; who set them and how: " + UNKNOWN),
+            ("Uncertain labels", settings.uncertain if isinstance(settings, config.Finetune) else UNKNOWN),
+        ]
+    return Section(
+        "Data",
+        (
+            ("Cohorts", cohorts),
+            *counts,
+            ("Split", "by patient: no patient in two parts"),
+            ("Age, sex, origin and devices of these patients", UNKNOWN),
+            ("How these patients were chosen", UNKNOWN),
+            ("External test, of another hospital", NOT_DONE),
+        ),
+    )
+
+
+def _training(settings: config.Run | None, measured: Mapping[str, Any]) -> Section:
+    if settings is None:
+        return Section("Training", (("Settings", UNKNOWN),))
+    told = json.loads(config.to_json(settings))
+    words = ", ".join(f"{name} {value}" for name, value in told.items() if name not in ("command", "cohorts"))
+    start = settings.image_weights if isinstance(settings, config.Pretrain) else settings.initialisation
+    return Section(
+        "Training",
+        (
+            ("Start", Path(start).name),
+            ("Settings", words),
+            ("Device", str(measured.get("device", UNKNOWN))),
+            ("Precision", str(measured.get("precision", UNKNOWN))),
+            (
+                "The same run again",
+                "the same settings and cohort on the same kind of machine; see docs/guide.md",
+            ),
+        ),
+    )
+
+
+def _performance(measured: Mapping[str, Any]) -> Section:
+    rows = measured.get("test") or measured.get("held_out") or []
+    labels = [row["label"] for row in rows]
+    whole = any(label in _WHOLE for label in labels)
+    items = [
+        (f"{row['label']}: {row['metric']}", _value(row))
+        for row in rows
+        if row["metric"] in ("auROC", "AP") or not whole
+    ]
+    return Section(
+        "How good it is, on held-out patients",
+        (
+            *(items or [("Metrics", UNKNOWN)]),
+            ("Intervals", "95 %, by a bootstrap over patients" if items else UNKNOWN),
+            ("By age, sex, device or hospital", NOT_DONE),
+            ("Against radiologists, or with them", NOT_DONE),
+        ),
+    )
+
+
+def _probabilities(sure: Certainty, spec: Spec) -> Section:
+    if not sure.lines:
+        return Section("What its probabilities mean", (("Calibration", NOT_DONE + ": plain sigmoids"),))
+    items = [("How", sure.how), ("Fitted on", sure.fitted_on), ("Checked on", sure.checked_on)]
+    for name, line in sure.lines.items():
+        if line.error_before is not None and line.error_after is not None:
+            told = f"{line.error_after:.3f}, before {line.error_before:.3f}"
+            items.append((f"Expected calibration error, {name}", told))
+        if line.low is not None and line.high is not None:
+            items.append((f"Not sure, {name}", f"from {line.low:.3f} to {line.high:.3f}"))
+        elif line.why:
+            items.append((f"Not sure, {name}", line.why))
+    return Section("What its probabilities mean", tuple(items))
+
+
+def _limits() -> Section:
+    return Section(
+        "Limits",
+        (
+            ("Maps", config.MAP_LIMITS),
+            (
+                "Films",
+                "frontal chest films; others are refused by a light detector, which errs (docs/evidence.md)",
+            ),
+            ("Other hospitals", "numbers are of the cohorts above and need not hold elsewhere"),
+            ("Bias", "whatever the reports and labels of those cohorts hold; not examined"),
+        ),
+    )
+
+
+def _upkeep() -> Section:
+    return Section(
+        "Upkeep",
+        (
+            ("Monitoring in use", NOT_DONE),
+            ("Updates", "none by itself: a checkpoint never changes; a new training is a new fingerprint"),
+            ("Security", "weights are read without pickle and proven by sha256; uploads are decoded apart"),
+            ("Faults", "the project's issue tracker"),
+        ),
+    )
+
+
+def _value(row: Mapping[str, Any]) -> str:
+    if row.get("value") is None:
+        return "undefined"
+    told = f"{row['value']:.3f}"
+    if row.get("low") is not None:
+        told += f" ({row['low']:.3f} to {row['high']:.3f})"
+    return f"{told}; {row['positives']} positive of {row['n']}" if "n" in row else told
+
+
+def _count(measured: Mapping[str, Any], name: str) -> str:
+    return f"{measured[name]:,}" if isinstance(measured.get(name), int) else UNKNOWN
+
+
+def _settings(folder: Path) -> config.Run | None:
+    try:
+        return config.from_json((folder / "config.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+
+
+def _json(path: Path) -> Mapping[str, Any]:
+    try:
+        told = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return told if isinstance(told, dict) else {}

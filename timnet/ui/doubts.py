@@ -1,0 +1,25 @@
+"""A film that looks like no frontal chest film: one sentence with the reason, and a deliberate way on.
+
+Owns the refusal that Match and Diagnose share. The reader's wish to go on holds for that film alone.
+"""
+
+from __future__ import annotations
+
+import streamlit as st
+
+from timnet.cohorts.films import Film
+from timnet.ui import loaders, notices
+
+ANYWAY = "Read it all the same"
+
+
+def ask(film: Film, key: str) -> None:
+    """Refuse a film that may be no frontal chest film and end the page, unless it is to be read anyway."""
+    reason = loaders.doubt(film)
+    if not reason:
+        return
+    st.warning(f"Not read: {notices.plain(reason)}.", icon=":material/block:")
+    # A key of the film's own: the next one is asked about anew.
+    if not st.toggle(ANYWAY, key=f"{key}_anyway_{film.sha256[:16]}"):
+        st.stop()
+    st.caption("Read at your wish. A network that learned from frontal chest films says nothing of others.")

@@ -1,0 +1,76 @@
+"""A classifier's probabilities in words: likely, not sure or unlikely, and where those words begin.
+
+Owns the table of one film's labels and the sentence that says how the numbers were calibrated, or that they
+were not.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+import pandas as pd
+import streamlit as st
+
+from timnet.ui import notices
+
+if TYPE_CHECKING:
+    from timnet.evaluation.certainty import Certainty
+    from timnet.reader import Reading
+
+UNKNOWN = "no zone known"
+COLUMNS = ("label", "probability", "in words", "not sure", "operating point")
+
+
+def table(reading: Reading) -> pd.DataFrame:
+    """Return COLUMNS, one row a label; what is not known is blank."""
+    rows = []
+    for label, probability in reading.probabilities.items():
+        line = reading.certainty.line(label)
+        zone = ""
+        if line.low is not None and line.high is not None:
+            zone = f"{line.low:.3f} to {line.high:.3f}" if line.low < line.high else "nowhere"
+        point = math.nan if line.threshold is None else line.threshold
+        rows.append((label, probability, reading.verdict(label) or UNKNOWN, zone, point))
+    return pd.DataFrame(rows, columns=list(COLUMNS))
+
+
+def show(reading: Reading, key: str) -> None:
+    """Show the labels in a table, and what its numbers and words mean."""
+    st.dataframe(
+        table(reading),
+        hide_index=True,
+        key=f"{key}_table",
+        alt="Probability of each label as a table, with what it means in words",
+        column_config={
+            "label": "Label",
+            "probability": st.column_config.NumberColumn("Probability", format="%.3f"),
+            "in words": "In words",
+            "not sure": st.column_config.TextColumn(
+                "Not sure from",
+                help="Below it lay at most a tenth of the validation films with the finding, above it at "
+                "most a tenth of those without.",
+            ),
+            "operating point": st.column_config.NumberColumn(
+                "Operating point",
+                format="%.3f",
+                help="Where sensitivity + specificity was largest on the validation films (Youden).",
+            ),
+        },
+    )
+    st.caption(told(reading.certainty))
+
+
+def told(certainty: Certainty) -> str:
+    """Return in words how a classifier's numbers were calibrated, or that they were not."""
+    if not certainty.lines:
+        return (
+            "Not calibrated: as sure as the network feels. `python -m timnet calibrate CHECKPOINT COHORT` "
+            "fits it on held-out films."
+        )
+    fitted, checked = notices.plain(certainty.fitted_on), notices.plain(certainty.checked_on)
+    words = f"Calibrated on {fitted}, checked on {checked}: for films like those, not for your patients."
+    short = sum(1 for line in certainty.lines.values() if line.low is None)
+    if short:
+        words += f" {short} of {len(certainty.lines)} labels had too few such films and are not calibrated."
+    return words
