@@ -293,8 +293,9 @@ def _read(asked: arguments.Match | arguments.Diagnose, findings: str | None) -> 
     from timnet.reader import MATCH, Reader
 
     start = time.perf_counter()
+    film = read_film(asked.film)
     reader = Reader.load(asked.checkpoint)
-    seen = reader.see(read_film(asked.film))
+    seen = reader.see(film)
     if seen.doubt and not asked.anyway:
         raise Refused(f"{asked.film.name}: {seen.doubt}; --anyway reads it all the same")
     reading, cam = reader.read(seen, findings), asked.cam
