@@ -67,9 +67,8 @@ def main() -> None:
                 continue
             counts.append((refused, len(found)))
             wrong = [each for each, why in found if (why != "") == (kind == "frontal")]
-            told["sources"][name] = {  # type: ignore[index]
-                "kind": kind, "pictures": len(found), "refused": refused, "wrong": wrong[:12]
-            }  # fmt: skip
+            # No names of films: a file's name is its patient's in some sources.
+            told["sources"][name] = {"kind": kind, "pictures": len(found), "refused": refused}  # type: ignore[index]
             print(f"{kind:8}{refused:6} of {len(found):6} refused  {name}  {wrong[:4]}", flush=True)
         refused, number = (sum(column) for column in zip(*counts, strict=True))
         interval = stats.binomtest(refused, number).proportion_ci(0.95, "wilson")

@@ -22,7 +22,9 @@ with notices.sentences():
     told = model_card.sections(found[name].folder)
 for section in told:
     st.subheader(section.title)
-    st.table(pd.DataFrame(section.items, columns=["Item", "What is known"]).set_index("Item"))
+    # Cells are markdown to Streamlit: what files say stays text.
+    rows = [(notices.plain(item), notices.plain(known)) for item, known in section.items]
+    st.table(pd.DataFrame(rows, columns=["Item", "What is known"]).set_index("Item"))
 st.caption(
     "Items: the model card example of FDA's draft guidance of January 2025 on AI-enabled device software "
     "functions, and those of CLAIM (2024) that apply to a network's files."

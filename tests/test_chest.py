@@ -108,4 +108,4 @@ def test_a_page_refuses_with_the_reason_and_reads_at_the_readers_wish(
     assert [each.value for each in app.warning] == [f"Not read: {notices.plain(reason)}."]
     assert not app.dataframe
     next(each for each in app.toggle if each.label == doubts.ANYWAY).set_value(True).run()
-    assert not app.exception and app.dataframe(key="diagnose_table").value["in words"].notna().all()
+    assert not app.exception and app.dataframe[0].value["in words"].notna().all()
