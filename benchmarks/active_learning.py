@@ -127,17 +127,17 @@ def summed_up(
 ) -> list[dict[str, Any]]:
     """Return one row a number of labels: the mean auROC and the mean difference to random, with intervals."""
 
-    def interval(values_D: NDArray[np.float64]) -> list[float]:
+    def interval(values_D: NDArray[np.float64], low: float) -> list[float]:
         half = efficiency.half_width(float(values_D.std(ddof=1)), len(values_D))
         mean = float(values_D.mean())
-        return [round(mean, 4), round(mean - half, 4), round(mean + half, 4)]
+        return [round(mean, 4), *(round(float(np.clip(mean + side * half, low, 1)), 4) for side in (-1, 1))]
 
     return [
         {
             "order": order,
             "labels": number,
-            "auroc": interval(areas_DP[:, place]),
-            "more_than_random": interval(areas_DP[:, place] - random_DP[:, place]),
+            "auroc": interval(areas_DP[:, place], 0),
+            "more_than_random": interval(areas_DP[:, place] - random_DP[:, place], -1),
         }
         for place, number in enumerate(numbers)
     ]

@@ -19,7 +19,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -112,5 +111,4 @@ def processor() -> str:
 
 
 if __name__ == "__main__":
-    np.seterr(all="raise", under="ignore")
     main()

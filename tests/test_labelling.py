@@ -133,7 +133,8 @@ def test_before_the_click_the_page_tells_films_patients_and_time(
     told += [{"event": "done", "seconds": 50}]
     (folder / runs.CONFIG).write_text(config.to_json(done))
     (folder / events.EVENTS).write_text("".join(json.dumps(event) + "\n" for event in told))
-    measured = {"test": [], "films": 8, "patients": 4, "films_train": 80, "films_test": 20}
+    row = {"label": TASK, "metric": "auROC", "value": 0.7, "low": None, "high": None, "n": 20, "positives": 9}
+    measured = {"test": [row], "films": 8, "patients": 4, "films_train": 80, "films_test": 20}
     (folder / runs.RESULT).write_text(json.dumps(measured))
     (folder / runs.DONE).write_text("{}")
     app.run()
