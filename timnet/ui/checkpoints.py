@@ -62,6 +62,14 @@ def listed(kind: Kind) -> list[Checkpoint]:
     return sorted(wanted, key=lambda checkpoint: checkpoint.stamp, reverse=True)
 
 
+def settings(folder: Path) -> config.Run | None:
+    """Return what a folder's checkpoint was trained with; None where it does not say."""
+    try:
+        return config.from_json((folder / "config.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+
+
 def _read(path: Path) -> Checkpoint | None:
     folder = path.parent
     try:
@@ -69,13 +77,6 @@ def _read(path: Path) -> Checkpoint | None:
         kind, side, labels = told["kind"], int(told["side"]), tuple(map(str, told.get("labels", ())))
         if kind not in ("timnet", "classifier") or not (folder / WEIGHTS).is_file():
             return None
-        return Checkpoint(folder, kind, path.stat().st_mtime_ns, side, labels, _settings(folder))
+        return Checkpoint(folder, kind, path.stat().st_mtime_ns, side, labels, settings(folder))
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
-        return None
-
-
-def _settings(folder: Path) -> config.Run | None:
-    try:
-        return config.from_json((folder / "config.json").read_text(encoding="utf-8"))
-    except (OSError, ValueError):
         return None
