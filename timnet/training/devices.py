@@ -6,6 +6,8 @@ it is emulated, and no portable flag tells: a small convolution is timed in both
 
 from __future__ import annotations
 
+import resource
+import sys
 import time
 from collections.abc import Callable
 
@@ -24,6 +26,20 @@ def device() -> torch.device:
 def describe(on: torch.device) -> str:
     """Return the device in words for logs and pages."""
     return torch.cuda.get_device_name(on) if on.type == "cuda" else f"CPU, {torch.get_num_threads()} threads"
+
+
+def memory(on: torch.device) -> dict[str, int]:
+    """Return the most memory that this process has had, in bytes, and what the GPU has in all; 0 of none.
+
+    `gpu` counts what the driver holds beside torch's own memory, a neighbour's share with it.
+    """
+    unit = 1 if sys.platform == "darwin" else 1024
+    told = {"host": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit, "gpu": 0, "gpu_total": 0}
+    if on.type == "cuda":
+        free, total = torch.cuda.mem_get_info(on)
+        beside = total - free - torch.cuda.memory_reserved(on)
+        told |= {"gpu": torch.cuda.max_memory_reserved(on) + beside, "gpu_total": total}
+    return told
 
 
 def precision(asked: str, on: torch.device) -> str:

@@ -22,7 +22,7 @@ from timnet.cohorts import splits, store, tasks
 from timnet.evaluation import appraisal, cam, metrics, predictions
 from timnet.model import initialisation, weights
 from timnet.training import augment, batches, devices, loop, objectives, snapshots
-from timnet.training.events import Events
+from timnet.training.events import MEMORY, Events
 
 TRAIN, VAL, TEST = "train", "val", "test"
 MAPPED = 64
@@ -131,6 +131,7 @@ def train(settings: config.Finetune, folder: Path, events: Events) -> dict[str, 
     weights.write_whole(folder / predictions.FILE, kept.to_bytes())
     spec = replace(spec, map_scale=_map_scale(classifier, pixels, drawn, on))
     weights.save_checkpoint(folder, classifier, spec)
+    events.append(MEMORY, **devices.memory(on))
     return {
         "test": metrics.records(tested),
         "appraisal": [appraisal.of(kept, label).as_dict() for label in targets.labels],
