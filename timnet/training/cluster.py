@@ -153,8 +153,6 @@ def measured(root: Path, like: config.Finetune) -> dict[str, int] | None:
 
 def _work(folder: str) -> None:
     """Do one run's work in a process of Ray's, which has a run before it or a killed one's half."""
-    from timnet.training import finetune
-
     at = Path(folder)
     if not (at / runs.CONFIG).exists():
         raise RunError(f"{at.name}: a machine of the cluster does not see this run's folder under its path")
@@ -162,6 +160,9 @@ def _work(folder: str) -> None:
     os.nice(max(5 - os.nice(0), 0))
 
     def train(settings: config.Run, folder: Path, events: Events) -> dict[str, Any]:
+        # Imported once the run's lock is held: it takes a while, and nobody else is to take the run then.
+        from timnet.training import finetune
+
         assert isinstance(settings, config.Finetune)
         return finetune.train(settings, folder, events)
 
