@@ -6,7 +6,7 @@ from timnet import plots
 from timnet.evaluation import efficiency
 from timnet.ui import answers, bands, frame, keeping, loaders, missing, notices, paper
 
-AXES: dict[plots.Axis, str] = {"log": "shares, log", "linear": "shares, linear", "films": "films"}
+AXES: dict[plots.Axis, str] = {"log": "Share, log scale", "linear": "Share, even scale", "films": "Films"}
 
 frame.require()
 st.title("Label efficiency")

@@ -201,7 +201,10 @@ with notices.sentences():
                         icon=":material/show_chart:",
                     )
                     st.page_link(
-                        "pages/diagnose.py", label="Read a film with it", icon=":material/radiology:"
+                        "pages/diagnose.py",
+                        label="Read a film with it",
+                        icon=":material/radiology:",
+                        query_params={"diagnose_network": state.folder.name},
                     )
         panels.run_keeping(state)
     st.subheader("All runs")

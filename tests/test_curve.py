@@ -221,8 +221,8 @@ def test_the_words_of_a_grid_mean_the_same_grid(grid):
     ):
         command, *words = each.words()
         assert command == "curve"
-        again, out, as_json = arguments.grid(words)
-        assert again == each and again.name == each.name and not out and not as_json
+        again, out, as_json, ray = arguments.grid(words)
+        assert again == each and again.name == each.name and not out and not as_json and not ray
 
 
 def test_a_grid_of_nothing_or_out_of_range_is_refused():

@@ -24,8 +24,9 @@ from timnet.__main__ import main
 from timnet.cohorts import edits, strangers, tasks, vectors
 from timnet.cohorts.films import read_film
 from timnet.cohorts.store import Cohort
-from timnet.evaluation import appraisal, draws, embedding, predictions
+from timnet.evaluation import appraisal, draws, embedding, mistakes, predictions
 from timnet.evaluation.predictions import Predictions
+from timnet.model import weights
 from timnet.reader import MATCH, Reader, Reading
 from timnet.training import curve, events, runs, worker
 from timnet.ui import changes, notices, sentences, similar, spreadsheet, standing
@@ -514,12 +515,14 @@ def test_finished_runs_are_points_of_a_curve(
     assert not page.exception and page.success
 
 
-def _keep(folder: Path, cohort: Cohort, validation: bool = True, label: str = "Opacity") -> Predictions:
+def _keep(
+    folder: Path, cohort: Cohort, validation: bool = True, label: str = "Opacity", doubt: float = 1.0
+) -> Predictions:
     """Leave a run's predictions of a cohort's films, right more often than not."""
     films = cohort.films()
     heldout = np.flatnonzero(films["split"].isin(["test", "val"] if validation else ["test"]))
     truth = tasks.targets(cohort, label).y_NL[heldout].astype(float)
-    noise = np.random.default_rng(len(folder.name)).normal(size=truth.shape)
+    noise = np.random.default_rng(len(folder.name)).normal(scale=doubt, size=truth.shape)
     kept = Predictions(
         cohort.fingerprint,
         (label,),
@@ -533,17 +536,17 @@ def _keep(folder: Path, cohort: Cohort, validation: bool = True, label: str = "O
 
 
 def test_a_finished_run_is_judged_from_what_it_kept(
-    open_page: Open, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, cohort_folder: Path
+    open_page: Open, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, cohort_folder: Path, networks: Path
 ) -> None:
     monkeypatch.setenv("TIMNET_CHECKPOINTS", str(tmp_path))
     _finished(tmp_path, 0, 0.8)
     (folder,) = tmp_path.iterdir()
-    kept = _keep(folder, Cohort.open(cohort_folder))
+    kept = _keep(folder, Cohort.open(cohort_folder), doubt=3.0)
     judged = appraisal.of(kept, "Opacity")
     app = open_page("fine_tune")
     assert not app.exception and not app.error
     tabs = [tab.label for tab in app.tabs]
-    assert tabs == ["How good", "Yes or no", "Curves", "Can its numbers be trusted?"]
+    assert tabs == ["How good", "Yes or no", "Curves", "Can its numbers be trusted?", "Where is it wrong?"]
     said = " ".join(element.value for element in app.markdown)
     assert judged.chosen and f"**Yes from {judged.chosen.threshold:.3g} on.**" in said
     for decision in (judged.chosen, judged.half):
@@ -553,6 +556,18 @@ def test_a_finished_run_is_judged_from_what_it_kept(
     assert f"{judged.area.low:.3f} to {judged.area.high:.3f}" in " ".join(c.value for c in app.caption)
     assert f"temperature {judged.temperature:.2f}" in said
     assert len(app.get("plotly_chart")) >= 3
+    # The surest mistakes, each with its film and the map of the run's own network.
+    spec = replace(weights.describe(networks / "classifier"), labels=("Opacity",))
+    weights.save_checkpoint(folder, weights.build_classifier(spec, seed=0), spec)
+    app.session_state["ft_tabs"] = "Where is it wrong?"
+    app.run()
+    assert not app.exception and not app.error
+    missed, alarms = mistakes.surest(kept, "Opacity", judged.chosen.threshold, 4)
+    said = " ".join(element.value for element in app.markdown)
+    for each, word in [*((film, "present") for film in missed), *((film, "absent") for film in alarms)]:
+        assert f"It said **{each.probability:.1%}**; its label says {word}." in said
+    assert missed or alarms
+    assert len(app.get("imgs")) + len(app.get("image")) == len(missed) + len(alarms)
 
 
 def test_without_validation_films_the_page_says_so_and_shows_the_usual_threshold(

@@ -170,13 +170,18 @@ def curve(words: list[str]) -> None:
     """Fine-tune from several starts on several shares of the labels: what is missing of a curve."""
     from timnet.evaluation import efficiency, metrics
 
-    grid, out, as_json = arguments.grid(words)
+    grid, out, as_json, address = arguments.grid(words)
     root, asked, line = config.checkpoints(), grid.settings(), ProgressLine("")
     path = out or root / f"{grid.name}.parquet"
     root.mkdir(parents=True, exist_ok=True)
     with grids.alone(grid, root):
         try:
-            failed = grids.complete(asked, root, _trainer(), line.grid)
+            if address is None:
+                failed = grids.complete(asked, root, _trainer(), line.grid)
+            else:
+                from timnet.training import cluster
+
+                failed = cluster.complete(asked, root, address, line.grid)
         finally:
             line.end()
             measured = grids.table(asked, root)

@@ -331,8 +331,8 @@ def training(shape: type[config.Run], words: list[str]) -> tuple[config.Run, Pat
     return settings, asked.out, asked.json, asked.fresh
 
 
-def grid(words: list[str]) -> tuple[Grid, Path | None, bool]:
-    """Parse the grid of the curve command, its --out and its --json.
+def grid(words: list[str]) -> tuple[Grid, Path | None, bool, str | None]:
+    """Parse the grid of the curve command, its --out, its --json and its --ray.
 
     It takes what fine-tuning takes, but several starts and shares, and a number of draws.
     """
@@ -359,13 +359,18 @@ def grid(words: list[str]) -> tuple[Grid, Path | None, bool]:
     fields.append(("out", Annotated[Path | None, out], dataclasses.field(default=None)))
     as_json = tyro.conf.arg(help="Print one JSON object.")
     fields.append(("json", Annotated[bool, as_json], dataclasses.field(default=False)))
+    at = tyro.conf.arg(
+        help="Several runs at once by Ray (requirements-ray.txt): `local`, or the address of a cluster."
+    )
+    fields.append(("ray", Annotated[str | None, at], dataclasses.field(default=None)))
     shaped = _shaped(config.Finetune, fields)
     shaped.__doc__ = "Fine-tune from several starts on several shares of the labels and draws of them."
     asked = parse(shaped, "curve", words)
     shared = config.Finetune(
         **{field.name: getattr(asked, field.name) for field in dataclasses.fields(config.Finetune)}
     )
-    return Grid(shared, asked.initialisations, asked.fractions, asked.seeds), asked.out, asked.json
+    wanted = Grid(shared, asked.initialisations, asked.fractions, asked.seeds)
+    return wanted, asked.out, asked.json, asked.ray
 
 
 def _shaped(shape: type[config.Run], fields: list[Any]) -> Any:

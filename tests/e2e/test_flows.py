@@ -1,5 +1,7 @@
 """What a user does, in a real browser: match a real film, fine-tune and use the result, read any text."""
 
+import re
+import shutil
 from pathlib import Path
 
 import pytest
@@ -83,6 +85,49 @@ def test_a_classifier_is_fine_tuned_compared_and_used(tab: Watched, csv_root: Pa
     tab.page.locator(".st-key-diagnose_upload input[type=file]").set_input_files(film)
     tab.page.get_by_role("img", name="The chest film with the chosen map over it").wait_for()
     assert tab.page.locator(".js-plotly-plot .bars .point").count() == 1
+
+
+@pytest.mark.whole
+def test_a_run_is_launched_reloaded_stopped_resumed_and_sent_to_diagnose(
+    tab: Watched, csv_root: Path, home: Path, networks: Path
+) -> None:
+    page = tab.page
+    tab.open("fine_tune", PAGES["Fine-tune"])
+    page.get_by_role("radio", name=re.compile("^1 % ·")).click()
+    page.get_by_text("labelled training films are used").wait_for()
+    page.get_by_text("Training settings").click()
+    tab.fill("ft_side_small", "32")
+    tab.fill("ft_epochs_small", "1500")
+    page.locator(".st-key-ft_start button").click()
+    page.get_by_role("progressbar").first.wait_for(timeout=5_000)
+    page.wait_for_url("**/fine_tune?run=synthetic-*-1pct-*")
+
+    def step() -> int:
+        told = page.get_by_text(re.compile(r"Training, step [\d,]+ of"))
+        told.first.wait_for()
+        return int(re.findall(r"step ([\d,]+)", told.first.inner_text())[0].replace(",", ""))
+
+    before = step()
+    page.reload()
+    page.locator(".st-key-ft_run input").wait_for()
+    assert step() >= before
+    page.locator(".st-key-ft_stop button").first.click()
+    page.get_by_text("This run was stopped on request.").wait_for()
+    page.locator(".st-key-ft_resume button").click()
+    assert step() >= before
+    page.get_by_text("Done: trained on").wait_for(timeout=600_000)
+    page.get_by_role("tab", name="Where is it wrong?").click()
+    page.get_by_text("surest and wrong").wait_for()
+
+    # A newer classifier would stand first: the link has to name this run.
+    shutil.copytree(networks / "classifier", home.parent / "checkpoints" / "newer")
+    page.get_by_role("link", name="Read a film with it").click()
+    page.get_by_role("heading", level=1, name=PAGES["Diagnose"]).wait_for()
+    assert "1 % of labels" in page.locator(".st-key-diagnose_network input").input_value()
+    film = csv_root / "films" / "001.png"
+    page.locator(".st-key-diagnose_upload input[type=file]").set_input_files(film)
+    page.get_by_role("img", name="The chest film with the chosen map over it").wait_for()
+    assert page.locator(".js-plotly-plot .bars .point").count() == 1
 
 
 @pytest.mark.whole

@@ -28,12 +28,18 @@ def describe(on: torch.device) -> str:
     return torch.cuda.get_device_name(on) if on.type == "cuda" else f"CPU, {torch.get_num_threads()} threads"
 
 
-def memory() -> int:
-    """Return the most bytes that this process has held: on the GPU where there is one, else in all."""
-    if torch.cuda.is_available():
-        return int(torch.cuda.max_memory_allocated())
-    held = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return held if sys.platform == "darwin" else held * 1024
+def memory(on: torch.device) -> dict[str, int]:
+    """Return the most memory that this process has had, in bytes, and what the GPU has in all; 0 of none.
+
+    `gpu` counts what the driver holds beside torch's own memory, a neighbour's share with it.
+    """
+    unit = 1 if sys.platform == "darwin" else 1024
+    told = {"host": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit, "gpu": 0, "gpu_total": 0}
+    if on.type == "cuda":
+        free, total = torch.cuda.mem_get_info(on)
+        beside = total - free - torch.cuda.memory_reserved(on)
+        told |= {"gpu": torch.cuda.max_memory_reserved(on) + beside, "gpu_total": total}
+    return told
 
 
 def precision(asked: str, on: torch.device) -> str:

@@ -16,6 +16,8 @@ from typing import Any
 EVENTS, CANCEL = "metrics.jsonl", "cancel"
 EVALUATION = "evaluation"
 """The event that tells how well a network does at the end of an epoch."""
+MEMORY = "memory"
+"""The event that tells the bytes of memory a run took: `host`, `gpu` and, of the whole GPU, `gpu_total`."""
 
 TELL_SECONDS = 0.5
 """Least time between two progress events."""

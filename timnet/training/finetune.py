@@ -20,7 +20,7 @@ from torch import Tensor, nn
 from timnet import config
 from timnet.model import initialisation, weights
 from timnet.training import augment, batches, devices, loop, objectives, probe, snapshots
-from timnet.training.events import Events
+from timnet.training.events import MEMORY, Events
 from timnet.training.material import finish, gather
 
 FROZEN = ("conv1", "bn1", "layer1", "layer2", "layer3")
@@ -115,4 +115,6 @@ def train(settings: config.Finetune, folder: Path, events: Events) -> dict[str, 
         tell(0, len(rows))
         return batches.forward(classifier, pixels, rows.tolist(), on, precision == "bf16", tell).numpy()
 
-    return finish(material, settings, folder, classifier, spec, said, matched, on, precision)
+    result = finish(material, settings, folder, classifier, spec, said, matched, on, precision)
+    events.append(MEMORY, **devices.memory(on))
+    return result

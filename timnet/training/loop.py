@@ -98,6 +98,7 @@ def fit(
                     scheduler.step()
                 now = time.monotonic()
                 if now - told >= TELL_SECONDS or at.step == total:
+                    held = devices.memory(on.device)
                     told, left = now, (now - start) / (at.step - begun) * (total - at.step)
                     events.append(
                         "step",
@@ -107,7 +108,7 @@ def fit(
                         steps=total,
                         loss=round(loss, 6),
                         eta_seconds=round(left, 1),
-                        memory_bytes=devices.memory(),
+                        memory_bytes=held["gpu"] or held["host"],
                     )
             if kept and kept.due():
                 _keep(kept, parts, at, events)

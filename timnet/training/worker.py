@@ -19,7 +19,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import FrameType
-from typing import Any
+from typing import Any, Protocol
 
 from filelock import FileLock, Timeout
 
@@ -43,7 +43,7 @@ from timnet.training.runs import (
     State,
 )
 
-SUBMITTING, CARD = ".submit.lock", "card.md"
+SUBMITTING, DEVICE, CARD = ".submit.lock", ".device.lock", "card.md"
 
 _log = logging.getLogger(__name__)
 
@@ -96,10 +96,19 @@ def prepare(settings: config.Run, folder: Path, fresh: bool = False) -> None:
     _write(folder / CONFIG, text)
 
 
-def work(folder: Path, train: Train, listen: Callable[[Event], None] | None = None) -> State:
+class Stoppable(Protocol):
+    """What is told that somebody asked it to stop."""
+
+    cancelled: bool
+
+
+def work(
+    folder: Path, train: Train, listen: Callable[[Event], None] | None = None, queues: bool = True
+) -> State:
     """Do a run's work in this process: take its lock, wait for the device, train, leave its end on disk.
 
-    Whatever goes wrong in training ends in `failed.json` with one sentence and in the log with its traceback.
+    Whoever shares the device out otherwise, as Ray does, lets it not queue. Whatever goes wrong in training
+    ends in `failed.json` with one sentence and in the log with its traceback.
     """
     settings = runs.settings(folder)
     lock = FileLock(folder / LOCK)
@@ -111,7 +120,7 @@ def work(folder: Path, train: Train, listen: Callable[[Event], None] | None = No
         events = Events(folder, listen)
         events.rewind()
         try:
-            with _stoppable(events), _device(folder.parent, events):
+            with stoppable(events), _device(folder.parent, events, queues):
                 result = train(settings, folder, events)
             _write(folder / RESULT, json.dumps(result, indent=2) + "\n")
             events.append("done")
@@ -137,8 +146,31 @@ def work(folder: Path, train: Train, listen: Callable[[Event], None] | None = No
 def follow(settings: config.Run, folder: Path, train: Train) -> None:
     """Do a process's part of a run whose first process is another: nothing is written."""
     events = Events(folder, writes=False)
-    with _stoppable(events), suppress(Cancelled, KeyboardInterrupt):
+    with stoppable(events), suppress(Cancelled, KeyboardInterrupt):
         train(settings, folder, events)
+
+
+@contextmanager
+def stoppable(asked: Stoppable) -> Iterator[None]:
+    """Turn SIGTERM and the first Ctrl-C into a request to stop, where this is the main thread's work."""
+    before: dict[int, Any] = {}
+
+    def stop(number: int, frame: FrameType | None) -> None:
+        asked.cancelled = True
+        if number == signal.SIGINT:
+            # Whoever presses it again will not wait for the snapshot.
+            signal.signal(number, before[number])
+
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    for number in (signal.SIGTERM, signal.SIGINT):
+        before[number] = signal.signal(number, stop)
+    try:
+        yield
+    finally:
+        for each, handler in before.items():
+            signal.signal(each, handler)
 
 
 def cancel(folder: Path) -> None:
@@ -205,10 +237,14 @@ def _start(settings: config.Run, folder: Path, fresh: bool) -> None:
 
 
 @contextmanager
-def _device(root: Path, events: Events) -> Iterator[None]:
+def _device(root: Path, events: Events, queues: bool) -> Iterator[None]:
     """Wait for the device, one run at a time under a root."""
+    if not queues:
+        events.append("started")
+        yield
+        return
     events.append("queued")
-    lock = FileLock(root / ".device.lock")
+    lock = FileLock(root / DEVICE)
     while True:
         events.check()
         try:
@@ -219,29 +255,6 @@ def _device(root: Path, events: Events) -> Iterator[None]:
     with held:
         events.append("started")
         yield
-
-
-@contextmanager
-def _stoppable(events: Events) -> Iterator[None]:
-    """Turn SIGTERM and the first Ctrl-C into a request to stop, where this is the main thread's work."""
-    before: dict[int, Any] = {}
-
-    def stop(number: int, frame: FrameType | None) -> None:
-        events.cancelled = True
-        if number == signal.SIGINT:
-            # Whoever presses it again will not wait for the snapshot.
-            signal.signal(number, before[number])
-
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    for number in (signal.SIGTERM, signal.SIGINT):
-        before[number] = signal.signal(number, stop)
-    try:
-        yield
-    finally:
-        for each, handler in before.items():
-            signal.signal(each, handler)
 
 
 def _end(folder: Path, name: str, reason: str) -> None:

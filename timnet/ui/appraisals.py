@@ -15,7 +15,7 @@ import streamlit as st
 from timnet import plots
 from timnet.evaluation import predictions
 from timnet.evaluation.predictions import Predictions
-from timnet.ui import panels
+from timnet.ui import mistakes, panels
 from timnet.ui.notices import plain
 
 if TYPE_CHECKING:
@@ -67,8 +67,11 @@ def show(folder: Path, told: dict[str, Any]) -> None:
         label = st.selectbox("Label", found.labels, key="ft_appraised", width=260)
     path = folder / predictions.FILE
     judged = _appraised(str(folder), path.stat().st_mtime_ns, label)
-    good, decided, curves, trusted = st.tabs(
-        ["How good", "Yes or no", "Curves", "Can its numbers be trusted?"], key="ft_tabs"
+    # Whoever opens the last tab waits for films and a network: nobody else does.
+    good, decided, curves, trusted, wrong = st.tabs(
+        ["How good", "Yes or no", "Curves", "Can its numbers be trusted?", "Where is it wrong?"],
+        key="ft_tabs",
+        on_change="rerun",
     )
     with good:
         panels.results(told["test"], key="ft_result")
@@ -79,6 +82,9 @@ def show(folder: Path, told: dict[str, Any]) -> None:
         _curves(judged)
     with trusted:
         _calibration(judged)
+    if wrong.open:
+        with wrong:
+            mistakes.show(folder, found, label, (judged.chosen or judged.half).threshold)
 
 
 def _area(judged: Appraisal) -> None:

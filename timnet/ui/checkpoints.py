@@ -66,6 +66,14 @@ def listed(kind: Kind) -> list[Checkpoint]:
     return sorted(wanted, key=lambda checkpoint: checkpoint.stamp, reverse=True)
 
 
+def settings(folder: Path) -> config.Run | None:
+    """Return what a folder's checkpoint was trained with; None where it does not say."""
+    try:
+        return config.from_json((folder / "config.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+
+
 def _read(path: Path) -> Checkpoint | None:
     folder = path.parent
     try:
@@ -74,13 +82,6 @@ def _read(path: Path) -> Checkpoint | None:
         if kind not in ("timnet", "classifier") or not (folder / WEIGHTS).is_file():
             return None
         times = [each.stat().st_mtime_ns for each in (path, folder / CALIBRATION) if each.exists()]
-        return Checkpoint(folder, kind, max(times), side, labels, _settings(folder))
+        return Checkpoint(folder, kind, max(times), side, labels, settings(folder))
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
-        return None
-
-
-def _settings(folder: Path) -> config.Run | None:
-    try:
-        return config.from_json((folder / "config.json").read_text(encoding="utf-8"))
-    except (OSError, ValueError):
         return None

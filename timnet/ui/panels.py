@@ -77,6 +77,9 @@ def upload(key: str) -> Film | None:
 def choose(checkpoints: list[Checkpoint], label: str, key: str) -> Checkpoint:
     """Ask for a checkpoint and show its card, if it has one."""
     by_name = {checkpoint.name: checkpoint for checkpoint in checkpoints}
+    # A link may name one; taken once, so that another choice stays.
+    if st.query_params.get(key) in by_name:
+        st.session_state[key] = st.query_params.pop(key)
     name = st.selectbox(
         label, list(by_name), format_func=lambda each: by_name[each].title, key=key, persist_state="session"
     )

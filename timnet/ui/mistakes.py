@@ -1,0 +1,94 @@
+"""The surest mistakes of a run as a gallery: each film with the map of what moved the classifier.
+
+Owns the pictures and their words. Films come from the cohort that the run was tested on; where it was
+imported anew, or is gone, a sentence says so and no other film is shown in its place.
+"""
+
+from __future__ import annotations
+
+import io
+from dataclasses import replace
+from pathlib import Path
+
+import streamlit as st
+from PIL import Image
+
+from timnet import config
+from timnet.cohorts.records import CohortError
+from timnet.cohorts.store import Cohort
+from timnet.evaluation.predictions import Predictions
+from timnet.ui import checkpoints, loaders, notices
+from timnet.ui.notices import plain
+
+MOST = 4
+"""Films of each kind."""
+LONGEST = 320
+"""Longest side of a picture, in pixels."""
+
+
+def show(folder: Path, found: Predictions, label: str, threshold: float) -> None:
+    """Show the films of one label that a run was surest of and got wrong at a threshold."""
+    # With it comes SciPy, which takes longer to import than the page to draw.
+    from timnet.evaluation import mistakes
+
+    asked = _cohort(folder, found)
+    network = next((each for each in checkpoints.listed("classifier") if each.folder == folder), None)
+    if asked is None or network is None:
+        return
+    st.markdown(
+        f"Test films on which the network was **surest and wrong** when it says yes from {threshold:.3g} on. "
+        "Look whether they share something: a device, a view, a label that is itself in doubt."
+    )
+    missed, alarms = mistakes.surest(found, label, threshold, MOST)
+    name = plain(label)
+    for title, films, none in (
+        (f"**{name} is there, and it said no**", missed, f"No film with {name} was missed."),
+        (f"**{name} is not there, and it said yes**", alarms, "There was no false alarm."),
+    ):
+        st.markdown(title)
+        if not films:
+            st.caption(none)
+            continue
+        for cell, each in zip(st.columns(MOST), films, strict=False):
+            with cell:
+                word = "present" if each.positive else "absent"
+                st.image(
+                    _painted(str(folder), network.stamp, asked.identity, each.film, label, asked),
+                    alt=f"Film {each.film} with the map of what moved the classifier",
+                )
+                st.markdown(f"It said **{each.probability:.1%}**; its label says {word}.")
+                st.page_link(
+                    "pages/diagnose.py",
+                    label=f"Film {each.film}",
+                    icon=":material/open_in_new:",
+                    query_params={
+                        "diagnose_network": folder.name,
+                        "diagnose_cohort": asked.name,
+                        "diagnose_film": str(each.film),
+                    },
+                )
+    st.caption(f"Each map is painted on the network's one scale. :material/info: {notices.MAP}")
+
+
+def _cohort(folder: Path, found: Predictions) -> Cohort | None:
+    """Return the cohort whose films these are, or say why there is none."""
+    settings = checkpoints.settings(folder)
+    try:
+        cohort = loaders.cohort(settings.cohort) if isinstance(settings, config.Finetune) else None
+        if cohort is not None:
+            found.patients(cohort)
+    except CohortError as error:
+        st.info(plain(f"{error}."), icon=":material/info:")
+        return None
+    return cohort
+
+
+@st.cache_resource(max_entries=128, show_spinner="Reading the film with the network …")
+def _painted(folder: str, stamp: int, identity: str, film: int, label: str, _cohort: Cohort) -> bytes:
+    """Return a film with a label's map over it, as a JPEG file."""
+    whole = loaders.cohort_film(_cohort, film)
+    reading = loaders.reader(folder, stamp).read(whole)
+    small = replace(reading, film=loaders.shown(whole, LONGEST))
+    file = io.BytesIO()
+    Image.fromarray(small.overlay(label)).save(file, format="JPEG", quality=88)
+    return file.getvalue()
