@@ -1,0 +1,199 @@
+"""Reading films in a real browser, from the file to the printed page: by mouse, and by keyboard alone."""
+
+from __future__ import annotations
+
+import csv
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from browsing import Watched
+from pydicom.data import get_testdata_file
+from test_flows import DICOM, PAGES
+from test_sheet import opened
+
+from timnet.cohorts import reports
+from timnet.reader import Reader
+
+pytestmark = [pytest.mark.browser, pytest.mark.whole]
+
+REPORT = (
+    "INDICATION: Cough.\n\nFINDINGS: The heart is enlarged. There is an opacity in the left lung. "
+    "No pneumothorax.\n\nIMPRESSION: Opacity in the left lung."
+)
+SENTENCES = reports.sentences(reports.findings(REPORT))
+HEADER, ROW = 35, 35
+"""Heights of a table's parts, in pixels of the page: its cells are drawn, not elements."""
+ACTIVE = """(wanted) => {
+  let at = document.activeElement
+  while (at.shadowRoot && at.shadowRoot.activeElement) at = at.shadowRoot.activeElement
+  const host = at.getRootNode().host
+  return at.closest(wanted) !== null || (host !== undefined && host.closest(wanted) !== null)
+}"""
+
+
+@pytest.fixture
+def classifier(home: Path, server: str, networks: Path) -> Iterator[Path]:
+    """The tiny classifier among the app's checkpoints, while a test lasts."""
+    folder = home.parent / "checkpoints" / "classifier"
+    shutil.copytree(networks / "classifier", folder)
+    yield folder
+    shutil.rmtree(folder)
+
+
+def test_a_dicom_film_and_a_pasted_report_are_read_sentence_by_sentence_and_printed(
+    tab: Watched, home: Path
+) -> None:
+    if not DICOM.is_file():
+        pytest.skip(f"the real DICOM film is not beside the repository ({DICOM.name})")
+    page = tab.page
+    tab.open("", PAGES["Match"])
+    _asks(page, "a film and its findings")
+    page.locator(".st-key-match_upload input[type=file]").set_input_files(DICOM)
+    _asks(page, "the findings")
+    page.locator(".st-key-match_findings textarea").fill(REPORT)
+    page.locator(".st-key-match_go button").click()
+    number = page.locator("[data-testid=stMetricValue]").first
+    number.wait_for()
+    expected = Reader.load(home.parent / "checkpoints" / "timnet").read(_film(), REPORT)
+    assert number.inner_text() == f"{expected.match:.3f}"
+
+    sentences = _table(page, "match_sentences")
+    for row, sentence in enumerate(SENTENCES):
+        _click(page, sentences, row, 60)
+        _holds(page, "match_map", sentence)
+
+    changes = _table(page, "match_changes")
+    for row in range(4 * len(SENTENCES)):
+        _click(page, changes, row, 18)
+        page.get_by_role("img", name="Map of the edited text").wait_for()
+        page.wait_for_timeout(1500)
+        if page.get_by_text("Says the opposite: ").count():
+            break
+    else:
+        raise AssertionError("no edit says the opposite of a sentence")
+
+    with page.expect_download() as download:
+        page.get_by_role("button", name="One page (PDF)").click()
+    told = opened(download.value.path().read_bytes())
+    assert told.pages == 1 and len(told.images) >= 1
+    assert f"{expected.match:.3f}" in told.words and expected.film.sha256[:12] in told.words.replace("\n", "")
+
+
+def test_similar_cases_are_prepared_listed_and_opened(tab: Watched) -> None:
+    page = tab.page
+    tab.open("match?match_cohort=synthetic&match_film=7", PAGES["Match"])
+    page.locator(".st-key-match_prepare button").click()
+    page.get_by_text("Films that match this text best").wait_for(timeout=240_000)
+    link = page.get_by_role("link", name="Study study").first
+    study = link.inner_text().split()[-1]
+    link.click()
+    page.get_by_role("heading", level=1, name=PAGES["Explore"]).wait_for()
+    page.get_by_text(f"Study {study}, patient").wait_for()
+
+
+def test_five_films_are_diagnosed_at_once_and_their_numbers_saved(
+    tab: Watched, csv_root: Path, classifier: Path
+) -> None:
+    page, films = tab.page, [csv_root / "films" / f"{number:03}.png" for number in range(5)]
+    tab.open("diagnose", PAGES["Diagnose"])
+    _asks(page, "a film")
+    page.get_by_text("Several films", exact=True).click()
+    _asks(page, "films")
+    page.locator(".st-key-diagnose_uploads input[type=file]").set_input_files(films)
+    page.get_by_role("button", name="Read 5 films").click()
+    page.get_by_text("5 of 5 films read.").wait_for()
+    page.get_by_role("img", name="The chest film with the chosen map over it").wait_for()
+    with page.expect_download() as download:
+        page.locator(".st-key-diagnose_films_csv button").click()
+    with download.value.path().open(newline="", encoding="utf-8-sig") as file:
+        rows = list(csv.DictReader(file))
+    assert [row["film"] for row in rows] == [film.name for film in films]
+    assert all(0 <= float(row["Effusion"]) <= 1 and row["film sha256"] for row in rows)
+
+
+def test_a_ct_slice_is_refused_in_one_sentence(tab: Watched) -> None:
+    tab.open("", PAGES["Match"])
+    _asks(tab.page, "a film and its findings")
+    slice_ = get_testdata_file("CT_small.dcm")
+    tab.page.locator(".st-key-match_upload input[type=file]").set_input_files(slice_)
+    said = tab.page.locator("[data-testid=stAlert]", has_text="CT_small.dcm")
+    said.wait_for()
+    assert "expected a radiograph (CR, DX, RG, PX, SC or OT), got modality CT" in said.inner_text()
+    assert tab.page.locator("[data-testid=stMetricValue]").count() == 0
+
+
+def test_a_film_is_read_and_printed_without_a_mouse(tab: Watched, csv_root: Path) -> None:
+    page = tab.page
+    tab.open("", PAGES["Match"])
+    _asks(page, "a film and its findings")
+    _reach(page, ".st-key-match_upload [data-testid=stFileUploaderDropzone]")
+    with page.expect_file_chooser() as chooser:
+        page.keyboard.press("Enter")
+    chooser.value.set_files(csv_root / "films" / "001.png")
+    _asks(page, "the findings")
+    _reach(page, ".st-key-match_findings textarea")
+    page.keyboard.type(reports.findings(REPORT))
+    _reach(page, ".st-key-match_go button")
+    page.keyboard.press("Enter")
+    page.locator("[data-testid=stMetricValue]").first.wait_for()
+    page.get_by_role("img", name="The chest film with the chosen map over it").wait_for()
+
+    _reach(page, ".st-key-match_map input")
+    page.keyboard.press("ArrowDown")
+    page.keyboard.press("ArrowDown")
+    page.keyboard.press("Enter")
+    page.wait_for_timeout(1500)
+    assert page.locator(".st-key-match_map input").input_value() in SENTENCES
+
+    _reach(page, ".pane canvas")
+    page.keyboard.press("i")
+    page.locator(".st-key-match_viewer .status", has_text="inverted").wait_for()
+    _reach(page, ".st-key-match_pdf button")
+    with page.expect_download() as download:
+        page.keyboard.press("Enter")
+    assert opened(download.value.path().read_bytes()).pages == 1
+
+
+def _film() -> Any:
+    from timnet.cohorts.films import read_film
+
+    return read_film(DICOM)
+
+
+def _asks(page: Any, what: str) -> None:
+    """Wait until the page asks for something: a file given before its run has ended may be lost."""
+    page.get_by_text(f"Next: give {what}.").wait_for()
+    page.locator("[data-testid=stApp][data-test-script-state=notRunning]").wait_for()
+
+
+def _table(page: Any, key: str) -> Any:
+    """Return a table's drawing, in sight."""
+    canvas = page.locator(f"[class*=st-key-{key}] canvas").first
+    canvas.wait_for()
+    canvas.scroll_into_view_if_needed()
+    return canvas
+
+
+def _click(page: Any, table: Any, row: int, across: int) -> None:
+    table.scroll_into_view_if_needed()
+    box = table.bounding_box()
+    page.mouse.click(box["x"] + across, box["y"] + HEADER + ROW * (row + 0.5))
+
+
+def _holds(page: Any, key: str, value: str) -> None:
+    """Wait until a select box holds a value."""
+    page.wait_for_function(
+        "([key, value]) => document.querySelector(`.st-key-${key} input`)?.value === value", arg=[key, value]
+    )
+
+
+def _reach(page: Any, wanted: str) -> None:
+    """Press Tab until what is wanted has the focus."""
+    for _ in range(120):
+        page.keyboard.press("Tab")
+        if page.evaluate(ACTIVE, wanted):
+            return
+    raise AssertionError(f"{wanted}: not reached by the Tab key")
