@@ -22,6 +22,8 @@ from timnet.ui.notices import plain
 
 MOST = 4
 """Films of each kind."""
+CELL = 165
+"""Width of a film with its words; what does not fit beside the others goes below."""
 LONGEST = 320
 """Longest side of a picture, in pixels."""
 
@@ -49,8 +51,9 @@ def show(folder: Path, found: Predictions, label: str, threshold: float) -> None
         if not films:
             st.caption(none)
             continue
-        for cell, each in zip(st.columns(MOST), films, strict=False):
-            with cell:
+        row = st.container(horizontal=True)
+        for each in films:
+            with row.container(width=CELL):
                 word = "present" if each.positive else "absent"
                 st.image(
                     _painted(str(folder), network.stamp, asked.identity, each.film, label, asked),
