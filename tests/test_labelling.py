@@ -106,7 +106,7 @@ def test_no_key_that_labels_a_film_is_one_that_the_viewer_knows() -> None:
     code = (Path(labelling.__file__).parent / "browser" / "viewer.js").read_text()
     tools, acts = (re.search(rf"const {name} = {{(.*?)}}", code, re.S) for name in ("TOOLS", "ACTS"))
     assert tools and acts
-    taken = {key.strip('" ') for key in re.findall(r"([^,{]+?):", f"{tools[1]},{acts[1]}")}
+    taken = {key.strip('" \n') for key in re.findall(r"([^,{]+?):", f"{tools[1]},{acts[1]}")}
     assert {"w", "z", "p", "i", "r", "h"} <= taken
     own = {letter for _, letter, _, _ in labelling.ANSWERS.values()} | {labelling.SKIP, labelling.UNDO}
     assert len(own) == 5 and not own & taken

@@ -64,6 +64,7 @@ def done(settings, train, folder):
     return runs.result(folder)
 
 
+@pytest.mark.whole
 def test_fine_tuning_finds_the_planted_blob_and_leaves_a_working_checkpoint(cohort_folder, tmp_path):
     result = done(settings_finetune(cohort_folder), finetune.train, tmp_path / "run")
     assert value(result["test"], "auROC") > 0.9
@@ -199,6 +200,7 @@ def test_pre_training_learns_which_report_belongs_to_which_film(cohort_folder, t
     assert result["truncated"] == 0
 
 
+@pytest.mark.whole
 def test_a_pre_trained_trunk_starts_a_classifier(cohort_folder, tmp_path):
     done(settings_pretrain(cohort_folder, epochs=1), pretrain.train, tmp_path / "timnet")
     settings = settings_finetune(

@@ -155,6 +155,7 @@ def test_boxes_hold_their_masks(ct):
     assert inside[0].any() and inside[-1].any() and inside[:, 0].any() and inside[:, -1].any()
 
 
+@pytest.mark.whole
 def test_a_folder_of_films_becomes_a_cohort_with_its_truth(ct_folder, tmp_path, monkeypatch):
     monkeypatch.setenv("TIMNET_HOME", str(tmp_path / "home"))
     out = tmp_path / "films"

@@ -109,6 +109,7 @@ def test_sigterm_stops_the_worker_in_good_order(folder, at_work):
     assert runs.state(folder).name == "cancelled"
 
 
+@pytest.mark.whole
 def test_two_workers_never_share_a_run(folder, at_work):
     with pytest.raises(RunError, match="another worker is at this run"):
         worker.work(folder, nothing)

@@ -28,6 +28,7 @@ def test_a_page_opened_first_by_its_own_address_has_its_frame_and_keeps_choices(
     assert tab.page.get_by_role("link", name="Label efficiency").count() == 1
 
 
+@pytest.mark.whole
 def test_every_page_is_found_by_its_name_and_by_a_link_to_a_film(tab: Watched) -> None:
     for name, heading in zip(
         ("match", "diagnose", "explore", "fine_tune", "efficiency"), PAGES.values(), strict=True
