@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 import zlib
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -26,6 +27,14 @@ REAL = Path(__file__).resolve().parents[1].parent / "shared" / "data" / "dicom_c
 ROOT = Path(decoding.__file__).resolve().parents[2]
 
 GREYS = np.arange(0, 65536, 16, dtype=np.uint16).reshape(64, 64)
+
+
+@pytest.fixture(autouse=True)
+def no_child_waits() -> Iterator[None]:
+    """Each test starts its own child; what waits is not left to another test."""
+    decoding._dismiss()
+    yield
+    decoding._dismiss()
 
 
 def png(greys: np.ndarray = GREYS) -> bytes:
@@ -150,6 +159,28 @@ def test_a_nonsensical_answer_is_refused(
 def test_an_answer_is_parsed_and_never_executed(monkeypatch: pytest.MonkeyPatch) -> None:
     child_runs(monkeypatch, "import sys; sys.stdin.buffer.read(); print('[' * 60000)")
     assert reason(png()) == "the file is damaged: its decoder's answer makes no sense"
+
+
+def test_a_child_that_waits_gives_the_same_film_answers_once_and_is_left_out_where_it_died(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    started: list[subprocess.Popen[bytes]] = []
+    start = decoding._start
+    monkeypatch.setattr(decoding, "_start", lambda *words: started.append(start(*words)) or started[-1])
+    decoding.prepare()
+    decoding.prepare()
+    assert len(started) == 1
+    ready = read_untrusted(png(), name="film.png")
+    assert len(started) == 1 and started[0].returncode == 0
+    anew = read_untrusted(png(), name="film.png")
+    assert len(started) == 2 and np.array_equal(ready.pixels, anew.pixels) and ready.sha256 == anew.sha256
+    decoding.prepare()
+    started[-1].kill()
+    started[-1].communicate()
+    assert np.array_equal(read_untrusted(png(), name="film.png").pixels, anew.pixels) and len(started) == 4
+    decoding.prepare()
+    decoding._dismiss()
+    assert started[-1].returncode is not None and not decoding._spares
 
 
 def test_nothing_of_the_file_is_in_the_childs_arguments_or_environment(

@@ -3,17 +3,21 @@
 Owns the child's command, limits and reply. A decoder that crashes, hangs or asks for gigabytes ends the
 child, never the app, and each such end is one sentence in a FilmError. Bytes go in and the film comes out
 through pipes, as a line of JSON and raw float32: nothing of a patient reaches an argument, a log or a file,
-and nothing that the child sends is ever executed.
+and nothing that the child sends is ever executed. Each child answers once; one may be started before there is
+an upload, for its imports take longer than most films.
 """
 
 from __future__ import annotations
 
+import atexit
 import hashlib
+import importlib
 import json
 import os
 import signal
 import subprocess
 import sys
+import threading
 from collections.abc import Collection
 from pathlib import Path
 from typing import BinaryIO, get_args
@@ -35,6 +39,20 @@ _ENVIRONMENT = {"PYTHONPATH": str(_ROOT), "OPENBLAS_NUM_THREADS": "1", "OMP_NUM_
 # The pixels begin at a multiple of this, so that they can be used where they arrive.
 _ALIGNMENT = 16
 _LONGEST_HEADER = 64 * 2**10
+_READY = "ready"
+
+_spares: list[subprocess.Popen[bytes]] = []
+"""At most one child that has had no bytes yet."""
+_lock = threading.Lock()
+
+
+def prepare() -> None:
+    """Start a child for the next upload, if none is waiting; returns at once."""
+    with _lock:
+        while _spares and _spares[0].poll() is not None:
+            _spares.pop()
+        if not _spares:
+            _spares.append(_start("0", _READY))
 
 
 def read_untrusted(data: bytes, *, name: str, window: int = 0, admit: Collection[Admit] = ()) -> Film:
@@ -45,10 +63,8 @@ def read_untrusted(data: bytes, *, name: str, window: int = 0, admit: Collection
     """
     name = films.file_name(name)
     kind = films.recognise(data, name)
-    pipe, nothing = subprocess.PIPE, subprocess.DEVNULL
-    with subprocess.Popen(
-        (*_COMMAND, str(window), *admit), cwd=_ROOT, env=_ENVIRONMENT, stdin=pipe, stdout=pipe, stderr=nothing
-    ) as child:
+    waiting = None if window or admit else _waiting()
+    with waiting or _start(str(window), *admit) as child:
         try:
             reply, _ = child.communicate(data, timeout=WALL_SECONDS)
         except subprocess.TimeoutExpired:
@@ -63,6 +79,29 @@ def read_untrusted(data: bytes, *, name: str, window: int = 0, admit: Collection
         if isinstance(error, FilmError):
             raise
         raise FilmError(name, "the file is damaged: its decoder's answer makes no sense") from None
+
+
+def _start(*words: str) -> subprocess.Popen[bytes]:
+    pipe, nothing = subprocess.PIPE, subprocess.DEVNULL
+    return subprocess.Popen(
+        (*_COMMAND, *words), cwd=_ROOT, env=_ENVIRONMENT, stdin=pipe, stdout=pipe, stderr=nothing
+    )
+
+
+def _waiting() -> subprocess.Popen[bytes] | None:
+    """Take the child that waits; None where there is none that lives."""
+    with _lock:
+        child = _spares.pop() if _spares else None
+    return child if child and child.poll() is None else None
+
+
+@atexit.register
+def _dismiss() -> None:
+    """End the child that waits: it would end by itself, but a process leaves no other behind."""
+    child = _waiting()
+    if child:
+        child.kill()
+        child.communicate()
 
 
 def _ending(code: int) -> str:
@@ -137,13 +176,16 @@ def answer(data: bytes, out: BinaryIO, window: int, admit: Collection[Admit]) ->
 def main() -> None:
     """Answer one request: bytes on the standard input, the reply on the standard output.
 
-    Arguments: the window's number, then what is admitted.
+    Arguments: the window's number, then what is admitted; `ready` to import what most films need before
+    there are bytes.
     """
     limit()
     window, admit = int(sys.argv[1]), [word for word in get_args(Admit) if word in sys.argv[2:]]
     # pydicom imports these for its sample downloads where they are installed: a fifth of the child's time,
     # and no business of a decoder.
     sys.modules.update({"requests": None, "tqdm": None, "ssl": None})  # type: ignore[dict-item]
+    if _READY in sys.argv[2:]:
+        importlib.import_module("timnet.cohorts.dicom")
     # Decoders print: what they say goes where nobody listens, the reply keeps the pipe to itself.
     with os.fdopen(os.dup(1), "wb") as out:
         os.dup2(2, 1)

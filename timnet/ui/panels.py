@@ -16,6 +16,7 @@ import pandas as pd
 import streamlit as st
 
 from timnet import config, plots
+from timnet.cohorts import decoding
 from timnet.cohorts.films import Film
 from timnet.cohorts.readers.demo import Truth
 from timnet.training import runs, worker
@@ -71,7 +72,11 @@ def upload(key: str) -> Film | None:
         key=key,
         help="PNG, JPEG or DICOM, up to 32 MB. The film stays in this computer's memory and is not saved.",
     )
-    return loaders.uploaded(file.getvalue(), file.name) if file is not None else None
+    if file is None:
+        # While somebody chooses a file.
+        decoding.prepare()
+        return None
+    return loaders.uploaded(file.getvalue(), file.name)
 
 
 def choose(checkpoints: list[Checkpoint], label: str, key: str) -> Checkpoint:
