@@ -216,7 +216,7 @@ def opened() -> None:
 def in_turn(
     cases: dict[str, Callable[[], Any]], rounds: int, before: Callable[[], None] = lambda: None
 ) -> dict[str, list[Spent]]:
-    """Return what each case took, round by round, after a round that does not count; `before` each, untimed."""
+    """Return what each case took, round by round, after one that does not count; `before` each, untimed."""
     times: dict[str, list[Spent]] = {name: [] for name in cases}
     for number in range(rounds + 1):
         for name, case in cases.items():

@@ -27,7 +27,18 @@ from timnet.cohorts.pairs import Pairs, collect
 from timnet.evaluation import cam, held_out, matching, metrics, probing, recall
 from timnet.model import encoders, initialisation, weights
 from timnet.model.timnet import TIMNet
-from timnet.training import batches, devices, loop, mining, objectives, pairing, ranks, snapshots, watch
+from timnet.training import (
+    batches,
+    devices,
+    loop,
+    mining,
+    objectives,
+    pairing,
+    picture,
+    ranks,
+    snapshots,
+    watch,
+)
 from timnet.training.events import Events
 from timnet.training.reports import Reports, text_vectors
 from timnet.training.runs import BEST
@@ -183,6 +194,7 @@ def train(
     events.append("phase", phase="testing", films=len(held_pairs))
     table, retrieved = measure(held_pairs)
     save(folder)
+    picture.draw(folder)
     return {
         "held_out": metrics.records(table),
         "retrieval": metrics.records(retrieved),
