@@ -19,7 +19,7 @@ from timnet.training.cluster import Need
 from timnet.training.runs import RunError
 
 GRID = ["curve", "synthetic", "--task", "Opacity", "--fractions", "0.15", "0.2", "--seeds", "2"]
-GRID += ["--side", "32", "--width", "8", "--epochs", "150", "--batch", "8", "--precision", "fp32"]
+GRID += ["--side", "32", "--width", "8", "--epochs", "40", "--batch", "8", "--precision", "fp32"]
 
 
 @pytest.mark.parametrize(
