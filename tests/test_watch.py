@@ -16,7 +16,7 @@ from timnet.cohorts.pairs import collect
 from timnet.cohorts.readers import csv_table
 from timnet.evaluation import held_out, matching, metrics, recall
 from timnet.model import weights
-from timnet.training import pretrain, runs, watch, worker
+from timnet.training import pairing, pretrain, runs, watch, worker
 from timnet.training.events import EVENTS, Cancelled, Events
 
 # Every test here trains a network.
@@ -185,5 +185,5 @@ def test_the_share_left_out_is_counted_pair_by_pair(three_splits, tiny_bert):
         for j in train
         if i != j
     ]
-    assert pretrain.masked_share(asked, pairs, train, epoch=0) == pytest.approx(np.mean(out))
-    assert pretrain.masked_share(replace(asked, objective="pairs"), pairs, train, epoch=0) is None
+    assert pairing.masked_share(asked, pairs, train, epoch=0) == pytest.approx(np.mean(out))
+    assert pairing.masked_share(replace(asked, objective="pairs"), pairs, train, epoch=0) is None
