@@ -121,7 +121,7 @@ def busy(process, root):
     return None
 
 
-@pytest.mark.whole
+@pytest.mark.slow
 @pytest.mark.skipif(not importlib.util.find_spec("ray"), reason="Ray is not installed (requirements-ray.txt)")
 def test_ray_has_the_rows_of_one_after_another_though_a_worker_is_killed_and_the_grid_is_stopped(
     start, tmp_path

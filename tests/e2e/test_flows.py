@@ -95,7 +95,7 @@ def test_a_run_is_launched_reloaded_stopped_resumed_and_sent_to_diagnose(
     page = tab.page
     tab.open("fine_tune", PAGES["Fine-tune"])
     page.get_by_role("radio", name=re.compile("^1 % ·")).click()
-    page.get_by_text("labelled training films are used").wait_for()
+    page.get_by_text("labelled training films, of").wait_for()
     page.get_by_text("Training settings").click()
     tab.fill("ft_side_small", "32")
     tab.fill("ft_epochs_small", "1500")
@@ -114,7 +114,7 @@ def test_a_run_is_launched_reloaded_stopped_resumed_and_sent_to_diagnose(
     assert step() >= before
     page.locator(".st-key-ft_stop button").first.click()
     page.get_by_text("This run was stopped on request.").wait_for()
-    page.locator(".st-key-ft_resume button").click()
+    page.locator(".st-key-ft_resume button").first.click()
     assert step() >= before
     page.get_by_text("Done: trained on").wait_for(timeout=600_000)
     page.get_by_role("tab", name="Where is it wrong?").click()
