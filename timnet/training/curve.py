@@ -10,7 +10,6 @@ from __future__ import annotations
 import hashlib
 import io
 import json
-import os
 import subprocess
 import sys
 import threading
@@ -277,16 +276,10 @@ def parquet(of: pd.DataFrame) -> bytes:
 
 def write(of: pd.DataFrame, path: Path) -> None:
     """Write a table as Parquet so that a reader sees the old file or the new one."""
-    data = parquet(of)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        with temporary.open("wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    # Imported here: pages ask what is missing of a curve without torch.
+    from timnet.model.weights import write_whole
+
+    write_whole(path, parquet(of))
 
 
 class _Listener:
