@@ -63,6 +63,7 @@ def test_the_small_preset_is_the_defaults():
         ("side", 31),
         ("side", 1025),
         ("epochs", 0),
+        ("least_steps", -1),
         ("batch", 1),
         ("learning_rate", 0.0),
         ("learning_rate", 1.0),

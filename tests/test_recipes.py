@@ -20,7 +20,7 @@ from timnet.cohorts.store import Cohort
 from timnet.evaluation import draws, efficiency, held_out, matching, metrics, predictions
 from timnet.model import encoders, weights
 from timnet.reader import Reader
-from timnet.training import finetune, pairing, pretrain, runs, worker
+from timnet.training import finetune, pace, pairing, pretrain, runs, worker
 
 
 def settings_finetune(cohort_folder, **changes) -> config.Finetune:
@@ -124,6 +124,28 @@ def test_shuffling_deals_the_same_labels_out_anew_and_marks_the_run(cohort_folde
     assert rows[0].tolist() == rows[1].tolist()
     assert labels[0].sum() == labels[1].sum() and not torch.equal(labels[0], labels[1])
     assert runs.points(tmp_path)["recipe"].nunique() == 2
+
+
+@pytest.mark.parametrize("drop_last", [True, False])
+@pytest.mark.parametrize("fraction", [0.1, 1.0])
+def test_few_films_are_passed_over_until_the_least_steps_are_done(
+    cohort_folder, tmp_path, monkeypatch, fraction, drop_last
+):
+    made = []
+
+    def count(objective, batches, *_, epochs, steps, **__):
+        made.append((epochs, sum(len(list(batches(epoch, 0))) for epoch in range(epochs))))
+        assert made[0][1] == epochs * steps
+
+    monkeypatch.setattr(finetune.loop, "fit", count)
+    settings = settings_finetune(
+        cohort_folder, fraction=fraction, epochs=2, least_steps=20, batch=8, drop_last=drop_last
+    )
+    films = done(settings, finetune.train, tmp_path / "r")["films"]
+    ((epochs, steps),) = made
+    assert pace.steps_of(settings, films) == steps >= 20
+    # One pass less would be too few steps, unless the epochs asked for are more.
+    assert epochs == 2 or steps - steps // epochs < 20
 
 
 def halves(whole):

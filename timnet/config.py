@@ -192,6 +192,8 @@ class Finetune:
     """Channels of the 1x1 convolution."""
     epochs: int = 100
     """Passes over the films drawn."""
+    least_steps: int = 0
+    """Few films are passed over more often than `epochs`, until so many steps are done."""
     batch: int = 16
     """Films a step."""
     learning_rate: float = 1e-4
@@ -214,6 +216,7 @@ class Finetune:
         _require(32 <= self.side <= 1024, "side", "32 to 1024 pixels", self.side)
         _require(8 <= self.width <= 4096, "width", "8 to 4096", self.width)
         _require(1 <= self.epochs <= 10_000, "epochs", "1 to 10000", self.epochs)
+        _require(0 <= self.least_steps <= 1_000_000, "least_steps", "0 to 1000000", self.least_steps)
         _require(2 <= self.batch <= 65_536, "batch", "2 to 65536", self.batch)
         _require(0 < self.learning_rate < 1, "learning_rate", "above 0 and below 1", self.learning_rate)
 
@@ -231,6 +234,7 @@ _ADDED = {
     "probe": "",
     "mode": "full",
     "shuffled_labels": False,
+    "least_steps": 0,
 }
 """Fields younger than runs that can still go on: with these values they are not written, so that a run keeps
 its name and its snapshots."""

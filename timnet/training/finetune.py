@@ -19,7 +19,7 @@ from torch import Tensor, nn
 
 from timnet import config
 from timnet.model import initialisation, weights
-from timnet.training import augment, batches, devices, loop, objectives, probe, snapshots
+from timnet.training import augment, batches, devices, loop, objectives, pace, probe, snapshots
 from timnet.training.events import MEMORY, Events
 from timnet.training.material import finish, gather
 
@@ -101,7 +101,7 @@ def train(settings: config.Finetune, folder: Path, events: Events) -> dict[str, 
         torch.optim.Adam(trained, lr=settings.learning_rate, fused=True),
         accelerator,
         events,
-        epochs=settings.epochs,
+        epochs=pace.epochs_of(settings, len(drawn)),
         steps=batches.steps(len(drawn), settings.batch, settings.drop_last),
         kept=snapshots.Snapshots(folder, snapshots.origin(settings, trained_on, precision), found),
     )

@@ -6,6 +6,7 @@ Refuses to guess: without such a run there is no answer.
 
 from __future__ import annotations
 
+import math
 import statistics
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -41,11 +42,17 @@ def steps(films: int, batch: int, drop_last: bool = False) -> int:
     return max(whole + (rest > 1 and not drop_last), 1)
 
 
+def epochs_of(settings: config.Finetune, films: int) -> int:
+    """Return how many passes a run on so many films takes: the least steps may ask for more than `epochs`."""
+    each = steps(films, settings.batch, settings.drop_last)
+    return max(settings.epochs, math.ceil(settings.least_steps / each))
+
+
 def steps_of(settings: config.Finetune, films: int) -> int:
     """Return how many steps a run on so many films takes; a probe takes none."""
     if settings.mode == "probe":
         return 0
-    return settings.epochs * steps(films, settings.batch, settings.drop_last)
+    return epochs_of(settings, films) * steps(films, settings.batch, settings.drop_last)
 
 
 def measured(states: Iterable[State], like: config.Finetune) -> Pace | None:
