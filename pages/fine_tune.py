@@ -7,6 +7,7 @@ from timnet.cohorts import tasks
 from timnet.evaluation.efficiency import FRACTIONS
 from timnet.training import runs, worker
 from timnet.ui import (
+    again,
     appraisals,
     before,
     checkpoints,
@@ -16,9 +17,9 @@ from timnet.ui import (
     labelling,
     loaders,
     notices,
-    panels,
     pretraining,
     preview,
+    run,
     side_by_side,
 )
 
@@ -69,8 +70,8 @@ with notices.sentences():
         )
         mode = st.selectbox(
             "What learns",
-            list(panels.MODES),
-            format_func=lambda each: panels.MODES[each],
+            list(run.MODES),
+            format_func=lambda each: run.MODES[each],
             key="ft_mode",
             persist_state="session",
             help="The less of it learns, the faster; with few labels it may also be better, with many worse. "
@@ -130,9 +131,11 @@ with notices.sentences():
             batch = st.number_input(
                 "Films a step (batch)", 2, 512, int(numbers.get("batch", 16)), key=f"ft_batch_{preset}"
             )
+            numbers |= {"side": side, "epochs": epochs, "batch": batch}
+            if not paper:
+                numbers |= run.cautions()
             if mode == "probe":
                 st.caption("A line on top has no passes and no steps: of these, the film side alone counts.")
-        numbers |= {"side": side, "epochs": epochs, "batch": batch}
         settings = config.Finetune(
             cohort=name,
             task=task,
@@ -186,11 +189,11 @@ with notices.sentences():
             now = runs.state(state.folder)
             if now.name != state.name:
                 st.rerun()
-            panels.run_progress(now)
+            run.progress(now)
 
         follow()
         if not state.active:
-            panels.run_end(state)
+            run.end(state)
             # A classifier has a point on a curve; a matching network has not.
             if state.name == "done" and isinstance(state.settings, config.Finetune):
                 appraisals.show(state.folder, runs.result(state.folder))
@@ -206,7 +209,7 @@ with notices.sentences():
                         icon=":material/radiology:",
                         query_params={"diagnose_network": state.folder.name},
                     )
-        panels.run_keeping(state)
+        run.keeping(state, again.into_form)
     st.subheader("All runs")
     history.show(states)
     side_by_side.show(states)

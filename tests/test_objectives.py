@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
 import pytest
 import torch
 from sklearn.metrics import log_loss
@@ -261,3 +262,27 @@ def test_unknown_labels_get_no_push_and_no_nan():
     assert logits.grad[0, 0] != 0
     assert logits.grad[0, 1] == 0
     assert (logits.grad[1] == 0).all()
+
+
+def test_balanced_classes_weigh_alike_and_known_labels_one_in_the_mean():
+    rng = np.random.default_rng(0)
+    y = torch.from_numpy(rng.choice([0.0, 1.0, np.nan], size=(60, 4), p=[0.7, 0.1, 0.2]))
+    y[:, 3] = 0.0
+    weights = objectives.class_weights(y)
+    for label in range(3):
+        absent, present = ((y[:, label] == value).sum() * weights[value, label] for value in (0, 1))
+        assert absent == pytest.approx(present)
+        assert absent + present == pytest.approx(float((~y[:, label].isnan()).sum()))
+    # Of one kind alone there is nothing to weigh against.
+    assert weights[:, 3].tolist() == [1.0, 1.0]
+
+
+def test_weighted_cross_entropy_is_that_of_torch_by_positive_weight():
+    rng = np.random.default_rng(1)
+    y = torch.from_numpy(rng.choice([0.0, 1.0], size=(40, 3), p=[0.8, 0.2]))
+    logits = torch.from_numpy(rng.normal(size=y.shape))
+    weights = objectives.class_weights(y)
+    expected = torch.nn.functional.binary_cross_entropy_with_logits(
+        logits, y, weight=weights[0].expand_as(y), pos_weight=weights[1] / weights[0]
+    )
+    assert float(objectives.masked_bce(logits, y, weights)) == pytest.approx(float(expected))

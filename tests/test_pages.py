@@ -15,6 +15,7 @@ import pandas as pd
 import pytest
 import streamlit as st
 import torch
+from filelock import FileLock
 from PIL import Image
 from sklearn.metrics import roc_auc_score
 from streamlit.testing.v1 import AppTest
@@ -372,6 +373,30 @@ def test_starting_a_run_writes_the_settings_byte_for_byte(
     assert len(workers) == 1
     assert app.selectbox(key="ft_run").value == folder.name == app.query_params["run"]
     assert app.button(key="ft_stop")
+
+
+def test_looks_at_validation_films_are_told_while_it_runs_and_which_was_kept_when_it_is_done(
+    open_page: Open, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("TIMNET_CHECKPOINTS", str(tmp_path))
+    _finished(tmp_path, 0, 0.8)
+    (folder,) = (path.parent for path in tmp_path.glob("*/config.json"))
+    told = json.loads((folder / runs.RESULT).read_text())
+    kept = {"epoch": 4, "epochs": 9, "validation_loss": 0.4, "films": 12, "held_back": 12}
+    (folder / runs.RESULT).write_text(json.dumps({**told, "early_stopping": kept}))
+    step = {"event": "step", "step": 1, "steps": 9, "epoch": 1, "epochs": 9, "loss": 0.7, "eta_seconds": 5.0}
+    look = {"event": "validation", "step": 1, "epoch": 1, "validation_loss": 0.6, "validation_auroc": 0.8125}
+    (folder / events.EVENTS).write_text(json.dumps(step) + "\n" + json.dumps(look) + "\n")
+    app = open_page("fine_tune")
+    assert "weights of epoch 4 (of at most 9)" in app.success[0].value
+    assert "12 validation films, 12 of them held back" in app.success[0].value
+    drawn = json.loads(app.get("plotly_chart")[0].proto.spec)["data"]
+    assert [line["name"] for line in drawn] == ["on films that it learns from", "on validation films"]
+
+    (folder / runs.DONE).unlink()
+    with FileLock(folder / runs.LOCK):
+        app = open_page("fine_tune")
+        assert {each.label: each.value for each in app.metric}["Validation auROC"] == "0.812"
 
 
 def test_a_pre_training_is_the_one_of_the_command_line_and_says_what_it_takes(
@@ -772,7 +797,7 @@ def test_a_runs_settings_go_back_into_the_form_and_what_it_cannot_hold_is_named(
     monkeypatch.setenv("TIMNET_CHECKPOINTS", str(tmp_path))
     asked = config.Finetune(
         cohort="synthetic", task="Left opacity", uncertain="ones", mode="last-layers", fraction=0.2, seed=3,
-        side=48, epochs=7, batch=5, learning_rate=0.01,
+        side=48, epochs=7, batch=5, learning_rate=0.01, patience=5, class_weights="balanced",
     )  # fmt: skip
     folder = tmp_path / runs.folder_name(asked)
     folder.mkdir()

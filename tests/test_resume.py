@@ -150,6 +150,20 @@ def test_a_fine_tuning_killed_again_and_again_ends_bit_for_bit_the_same(finetuni
     same(tmp_path / "run", expected)
 
 
+@pytest.mark.whole
+def test_a_fine_tuning_that_stops_early_ends_the_same_where_it_was_killed(finetuning, tmp_path):
+    early = replace(finetuning, fraction=1.0, epochs=40, looks=40, patience=1, learning_rate=3e-3)
+    expected = uninterrupted(early, tmp_path / "whole")
+    kept = runs.result(expected)["early_stopping"]
+    last = max(step for name, step, _ in losses(expected) if name == "step")
+    epochs = sum(name == "epoch" for name, _, _ in losses(expected))
+    assert kept["epoch"] == epochs - 1 < 39
+    waits = [(step, 0.05) for step in (1, last // 2, last - 1)]
+    assert killed_on_the_way(early, tmp_path / "run", waits) >= 2
+    same(tmp_path / "run", expected)
+    assert not (tmp_path / "run" / runs.BEST).exists()
+
+
 @pytest.mark.slow
 def test_a_fine_tuning_killed_at_fifty_random_points_ends_bit_for_bit_the_same(finetuning, tmp_path):
     expected = uninterrupted(finetuning, tmp_path / "whole")

@@ -26,6 +26,7 @@ MAP_LIMITS = (
 )
 
 Precision = Literal["auto", "fp32", "bf16"]
+ClassWeights = Literal["none", "balanced"]
 Mode = Literal["full", "last-layers", "probe"]
 _STRICT = ConfigDict(extra="forbid")
 
@@ -204,6 +205,13 @@ class Finetune:
     """`film`: each film by its own mean and deviation; `imagenet`: all alike. A checkpoint keeps its own."""
     drop_last: bool = True
     """Leave out an epoch's last batch where it is not full; every film has its turn over the epochs."""
+    class_weights: ClassWeights = "none"
+    """`balanced`: films with a label and films without it weigh alike in all, however rare one kind is."""
+    looks: int = 20
+    """Looks at films of the split `val` while it trains, spread over the epochs; 0: none."""
+    patience: int = 0
+    """Looks without a lower loss on validation films after which it stops, with the best look's weights; 0:
+    it trains to the last epoch. Without a split `val`, a fifth of the films drawn is held back for it."""
     shuffled_labels: bool = False
     """A control: the films drawn get each other's labels, so that the test films must stay at chance."""
     precision: Precision = "auto"
@@ -217,6 +225,9 @@ class Finetune:
         _require(8 <= self.width <= 4096, "width", "8 to 4096", self.width)
         _require(1 <= self.epochs <= 10_000, "epochs", "1 to 10000", self.epochs)
         _require(0 <= self.least_steps <= 1_000_000, "least_steps", "0 to 1000000", self.least_steps)
+        _require(0 <= self.looks <= 10_000, "looks", "0 to 10000", self.looks)
+        least = "0 to 10000, and looks of 1 or more where it is above 0"
+        _require(0 <= self.patience <= 10_000 * bool(self.looks), "patience", least, self.patience)
         _require(2 <= self.batch <= 65_536, "batch", "2 to 65536", self.batch)
         _require(0 < self.learning_rate < 1, "learning_rate", "above 0 and below 1", self.learning_rate)
 
@@ -235,6 +246,9 @@ _ADDED = {
     "mode": "full",
     "shuffled_labels": False,
     "least_steps": 0,
+    "class_weights": "none",
+    "looks": 20,
+    "patience": 0,
 }
 """Fields younger than runs that can still go on: with these values they are not written, so that a run keeps
 its name and its snapshots."""
@@ -262,6 +276,7 @@ _PAPER: dict[type, dict[str, object]] = {
         "augment": False,
         "normalisation": "imagenet",
         "drop_last": False,
+        "looks": 0,
     },
 }
 

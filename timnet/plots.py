@@ -44,10 +44,11 @@ _AXES: dict[Axis, dict[str, object]] = {
 
 
 def loss_curve(events: pd.DataFrame) -> go.Figure:
-    """Draw a run's training loss.
+    """Draw a run's training loss, and its loss on validation films where it looked at some.
 
     Args:
-        events: as of `runs.events`; rows whose `event` is `step` hold `step` and `loss`.
+        events: as of `runs.events`; rows whose `event` is `step` hold `step` and `loss`, those of looks
+            `step`, `epoch` and `validation_loss`.
     """
     steps = events[events["event"] == "step"] if "loss" in events else events.iloc[:0]
     figure = go.Figure()
@@ -61,7 +62,27 @@ def loss_curve(events: pd.DataFrame) -> go.Figure:
             customdata=steps["epoch"].tolist(),
             hovertemplate="step %{x}, epoch %{customdata}<br>loss %{y:.4f}<extra></extra>",
         )
-    figure.update_layout(height=260, margin=_MARGIN, xaxis_title="Training step", yaxis_title="Training loss")
+    looks = events.dropna(subset=["validation_loss"]) if "validation_loss" in events else events.iloc[:0]
+    if len(looks):
+        figure.data[0].name = "on films that it learns from"
+        figure.add_scatter(
+            x=looks["step"].tolist(),
+            y=looks["validation_loss"].tolist(),
+            name="on validation films",
+            mode="lines+markers",
+            line={"color": KNOWN["base"], "width": 2, "dash": "dot"},
+            marker={"size": 6},
+            customdata=looks["epoch"].tolist(),
+            hovertemplate="epoch %{customdata}<br>loss %{y:.4f}<extra></extra>",
+        )
+    figure.update_layout(
+        height=260,
+        margin=_MARGIN,
+        xaxis_title="Training step",
+        yaxis_title="Loss",
+        showlegend=bool(len(looks)),
+        legend={"orientation": "h", "y": 1.0, "yanchor": "bottom", "x": 0},
+    )
     figure.update_yaxes(rangemode="tozero")
     return figure
 

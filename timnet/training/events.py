@@ -16,6 +16,8 @@ from typing import Any
 EVENTS, CANCEL = "metrics.jsonl", "cancel"
 EVALUATION = "evaluation"
 """The event that tells how well a network does at the end of an epoch."""
+VALIDATION = "validation"
+"""The event that tells how a fine-tuning does, at the end of an epoch, on films it does not learn from."""
 MEMORY = "memory"
 """The event that tells the bytes of memory a run took: `host`, `gpu` and, of the whole GPU, `gpu_total`."""
 
@@ -108,6 +110,6 @@ class Events:
 
 
 def _after(event: Event, epoch: float, step: float) -> bool:
-    if event["event"] in ("epoch", EVALUATION):
+    if event["event"] in ("epoch", EVALUATION, VALIDATION):
         return bool(event["epoch"] > epoch)
     return bool(event.get("step", 0) > step)

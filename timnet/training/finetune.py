@@ -1,8 +1,9 @@
 """Fine-tuning: a cohort's films and a share of its labels -> a classifier and its test metrics.
 
-Paper Sec. III-B, III-C and IV-B: Adam 1e-4, cross-entropy, 100 epochs, batch 16. No film of the validation or
-test split is seen before the end, there is no early stopping, and the last epoch's weights are kept, with
-what they say of both and, where there are validation films, what its numbers mean. A run that was stopped
+Paper Sec. III-B, III-C and IV-B: Adam 1e-4, cross-entropy, 100 epochs, batch 16. No film of the test split is
+seen before the end; those of `val` are looked at and teach nothing. The last epoch's weights are kept or,
+where early stopping was asked for, those of the best look; with what they say of both splits and, where there
+are validation films, what its numbers mean. A run that was stopped
 goes on from its last good snapshot. With `last-layers` the trunk's first stages stay as they are; a `probe`
 is `training.probe`.
 """
@@ -19,9 +20,21 @@ from torch import Tensor, nn
 
 from timnet import config
 from timnet.model import initialisation, weights
-from timnet.training import augment, batches, devices, loop, objectives, pace, probe, snapshots
+from timnet.training import (
+    augment,
+    batches,
+    best,
+    devices,
+    loop,
+    objectives,
+    pace,
+    probe,
+    snapshots,
+    validation,
+)
 from timnet.training.events import MEMORY, Events
 from timnet.training.material import finish, gather
+from timnet.training.runs import BEST
 
 FROZEN = ("conv1", "bn1", "layer1", "layer2", "layer3")
 """Layers of the trunk that stay as they are where the last ones alone are trained."""
@@ -30,9 +43,12 @@ FROZEN = ("conv1", "bn1", "layer1", "layer2", "layer3")
 class LabelObjective(nn.Module):
     """Batch -> masked cross-entropy of a classifier, some of whose layers may stay as they are."""
 
-    def __init__(self, classifier: nn.Module, frozen: Sequence[nn.Module] = ()) -> None:
+    def __init__(
+        self, classifier: nn.Module, frozen: Sequence[nn.Module] = (), weights_2L: Tensor | None = None
+    ) -> None:
         super().__init__()
         self.classifier = classifier
+        self._weights_2L = weights_2L
         self._frozen = tuple(frozen)
         for part in self._frozen:
             part.requires_grad_(False)
@@ -42,7 +58,7 @@ class LabelObjective(nn.Module):
         for part in self._frozen:
             # The loop calls for training as a whole; batch norm of a frozen layer keeps what it knows.
             part.eval()
-        return objectives.masked_bce(self.classifier(batch["films"]), batch["y"])
+        return objectives.masked_bce(self.classifier(batch["films"]), batch["y"], self._weights_2L)
 
 
 def train(settings: config.Finetune, folder: Path, events: Events) -> dict[str, Any]:
@@ -54,7 +70,9 @@ def train(settings: config.Finetune, folder: Path, events: Events) -> dict[str, 
     if settings.mode == "probe":
         return probe.train(settings, folder, events)
     material = gather(settings)
-    cohort, targets, drawn = material.cohort, material.targets, material.drawn
+    cohort, targets = material.cohort, material.targets
+    parts = validation.parts(material, settings)
+    train_rows = parts.train_rows
 
     on = devices.device()
     found = snapshots.newest(folder)
@@ -81,7 +99,7 @@ def train(settings: config.Finetune, folder: Path, events: Events) -> dict[str, 
 
     def epoch_batches(epoch: int, done: int) -> Iterator[loop.Batch]:
         chance = batches.generator(settings.seed, epoch)
-        orders = batches.orders(drawn.tolist(), settings.batch, settings.seed, epoch, settings.drop_last)
+        orders = batches.orders(train_rows.tolist(), settings.batch, settings.seed, epoch, settings.drop_last)
         for i, rows in enumerate(orders):
             changes = augment.draw(len(rows), chance) if settings.augment else None
             if i >= done:
@@ -89,32 +107,50 @@ def train(settings: config.Finetune, folder: Path, events: Events) -> dict[str, 
                 films = films if changes is None else augment.apply(films, changes)
                 yield {"films": films, "y": y_NL[rows].to(on), "rows": rows}
 
-    events.append("phase", phase="training", films=len(drawn))
+    def said(rows: np.ndarray, phase: str = "") -> np.ndarray:
+        if not len(rows):
+            return np.empty((0, len(targets.labels)))
+        tell = events.phase(phase) if phase else None
+        if tell:
+            tell(0, len(rows))
+        return batches.forward(classifier, pixels, rows.tolist(), on, precision == "bf16", tell).numpy()
+
+    def looked() -> np.ndarray:
+        classifier.eval()
+        return said(parts.look_rows).astype(float)
+
+    events.append("phase", phase="training", films=len(train_rows))
     accelerator = loop.accelerator(precision)
-    trained_on = snapshots.fingerprint(pixels, drawn, targets.y_NL[drawn])
+    trained_on = snapshots.fingerprint(pixels, train_rows, targets.y_NL[train_rows])
+    balanced = settings.class_weights == "balanced"
+    weights_2L = objectives.class_weights(y_NL[train_rows]).to(on) if balanced else None
     frozen = FROZEN if settings.mode == "last-layers" else ()
-    objective = LabelObjective(classifier, [getattr(classifier.trunk, name) for name in frozen])
+    objective = LabelObjective(classifier, [getattr(classifier.trunk, name) for name in frozen], weights_2L)
     trained = [parameter for parameter in classifier.parameters() if parameter.requires_grad]
+    epochs = pace.epochs_of(settings, len(train_rows))
+    watch = validation.Validation(
+        settings, epochs, folder, events, targets.y_NL[parts.look_rows].astype(float), looked,
+        lambda into: weights.save_checkpoint(into, classifier, spec),
+    )  # fmt: skip
     loop.fit(
         objective,
         epoch_batches,
         torch.optim.Adam(trained, lr=settings.learning_rate, fused=True),
         accelerator,
         events,
-        epochs=pace.epochs_of(settings, len(drawn)),
-        steps=batches.steps(len(drawn), settings.batch, settings.drop_last),
+        epochs=epochs,
+        steps=batches.steps(len(train_rows), settings.batch, settings.drop_last),
         kept=snapshots.Snapshots(folder, snapshots.origin(settings, trained_on, precision), found),
+        watch=watch if settings.looks and len(parts.look_rows) else None,
     )
 
+    stopped: dict[str, Any] = {}
+    if settings.patience:
+        classifier.load_state_dict(weights.tensors(folder / BEST))
+        stopped = {
+            "early_stopping": {**best.chosen(folder), "held_back": len(material.drawn) - len(train_rows)}
+        }
     classifier.eval()
-
-    def said(rows: np.ndarray, phase: str) -> np.ndarray:
-        if not len(rows):
-            return np.empty((0, len(targets.labels)))
-        tell = events.phase(phase)
-        tell(0, len(rows))
-        return batches.forward(classifier, pixels, rows.tolist(), on, precision == "bf16", tell).numpy()
-
     result = finish(material, settings, folder, classifier, spec, said, matched, on, precision)
     events.append(MEMORY, **devices.memory(on))
-    return result
+    return {**result, **stopped}

@@ -53,7 +53,7 @@ def fit(
     steps: int,
     scheduler: torch.optim.lr_scheduler.LRScheduler | None = None,
     kept: Snapshots | None = None,
-    watch: Callable[[int, int], None] | None = None,
+    watch: Callable[[int, int], bool] | None = None,
     beside: nn.Module | None = None,
 ) -> None:
     """Train for `epochs` passes of `steps` batches, or for what is left of them.
@@ -66,7 +66,7 @@ def fit(
         events: told of losses, with the seconds left; asked before each step whether to stop.
         kept: where the run goes on from, and where it keeps what it needs to go on; None keeps nothing.
         watch: called with epochs and steps done at the end of each epoch, by the first process alone; leaves
-            what is trained as it is.
+            what is trained as it is, and returns True where the training is to end there.
         beside: what else the batches of an epoch depend on, in its buffers: kept with a snapshot.
 
     Raises:
@@ -113,23 +113,32 @@ def fit(
             if kept and kept.due():
                 _keep(kept, parts, at, events)
         events.append("epoch", epoch=at.epoch + 1, step=at.step, loss=at.mean())
-        if watch and _stopped(watch, at, on):
-            _keep(kept, parts, at, events)
-            raise Cancelled
+        if watch:
+            stopped, enough = _watched(watch, at, on)
+            if stopped:
+                _keep(kept, parts, at, events)
+                raise Cancelled
+            if enough:
+                # No snapshot is taken behind this place: a run that goes on comes here again and ends.
+                return
         at = at.next_epoch()
         if kept and kept.due(epoch_end=True):
             _keep(kept, parts, at, events)
 
 
-def _stopped(watch: Callable[[int, int], None], at: Place, on: Accelerator) -> bool:
-    """Let the first process look at the end of an epoch; say whether it was asked to stop meanwhile."""
-    stopped = False
+def _watched(watch: Callable[[int, int], bool], at: Place, on: Accelerator) -> tuple[bool, bool]:
+    """Let the first process look at the end of an epoch.
+
+    Returns:
+        Whether it was asked to stop meanwhile, and whether it has seen enough.
+    """
+    stopped = enough = False
     if not ranks.number():
         try:
-            watch(at.epoch + 1, at.step)
+            enough = watch(at.epoch + 1, at.step)
         except Cancelled:
             stopped = True
-    return ranks.anyone(stopped, on.device)
+    return ranks.anyone(stopped, on.device), ranks.anyone(enough, on.device)
 
 
 def _step(

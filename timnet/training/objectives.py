@@ -137,8 +137,24 @@ def nce_loss(score_BB: Tensor, positive_BB: Tensor, ignore_BB: Tensor) -> Tensor
     return (among_BB.logsumexp(0).mean() + among_BB.logsumexp(1).mean()) / 2 - own
 
 
-def masked_bce(logits_BL: Tensor, y_BL: Tensor) -> Tensor:
-    """Return the mean cross-entropy over the known labels; y is 0, 1 or nan for unknown."""
+def class_weights(y_NL: Tensor) -> Tensor:
+    """Return what an absent and a present label weigh so that both kinds weigh alike in all, (2, L).
+
+    Over the known labels the weights of a label are 1 in the mean; a label of one kind alone has 1.
+    """
+    counts_2L = torch.stack([(y_NL == value).sum(0) for value in (0, 1)])
+    balanced_2L = counts_2L.sum(0) / (2 * counts_2L.clamp(min=1))
+    return torch.where((counts_2L > 0).all(0), balanced_2L, 1.0)
+
+
+def masked_bce(logits_BL: Tensor, y_BL: Tensor, weights_2L: Tensor | None = None) -> Tensor:
+    """Return the mean cross-entropy over the known labels; y is 0, 1 or nan for unknown.
+
+    Args:
+        weights_2L: what an absent and a present label weigh (`class_weights`); None weighs all alike.
+    """
     known_BL = ~y_BL.isnan()
     losses_BL = F.binary_cross_entropy_with_logits(logits_BL, y_BL.nan_to_num(), reduction="none")
+    if weights_2L is not None:
+        losses_BL = losses_BL * torch.where(y_BL == 1, weights_2L[1], weights_2L[0])
     return (losses_BL * known_BL).sum() / known_BL.sum().clamp(min=1)

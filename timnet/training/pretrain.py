@@ -29,6 +29,7 @@ from timnet.model import encoders, initialisation, weights
 from timnet.model.timnet import TIMNet
 from timnet.training import (
     batches,
+    best,
     devices,
     loop,
     mining,
@@ -243,7 +244,7 @@ def _trained(encoder: encoders.TextEncoder, settings: config.Pretrain) -> nn.Mod
 
 def _best(settings: config.Pretrain, folder: Path, events: Events) -> dict[str, Any] | None:
     """Return which network was chosen on `val` and how it does on `test`; None where none was."""
-    kept = watch.chosen(folder)
+    kept = best.chosen(folder)
     if not kept:
         return None
     progress = events.phase("testing the best")

@@ -264,11 +264,13 @@ def _recipe(settings: config.Finetune) -> str:
     augmented = "augmented" if settings.augment else "not augmented"
     films = "full batches" if settings.drop_last else "every film each epoch"
     layers = "last layers, " if settings.mode == "last-layers" else ""
+    weighted = ", classes weigh alike" if settings.class_weights == "balanced" else ""
+    stopped = f", stopped early (patience {settings.patience})" if settings.patience else ""
     least = f" or {settings.least_steps} steps" if settings.least_steps else ""
     return (
         f"{layers}{settings.side} px, {settings.epochs} epochs{least}, batch {settings.batch}, "
         f"learning rate {settings.learning_rate:g}, {augmented}, {films}, {settings.backbone}, "
-        f"normalised by {settings.normalisation}, width {settings.width}{policy}{shuffled}"
+        f"normalised by {settings.normalisation}, width {settings.width}{policy}{shuffled}{weighted}{stopped}"
     )
 
 

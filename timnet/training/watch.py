@@ -8,7 +8,6 @@ chosen.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,10 +20,10 @@ from timnet import config
 from timnet.cohorts.pairs import Pairs
 from timnet.evaluation import matching, metrics
 from timnet.model import weights
+from timnet.training import best
 from timnet.training.events import EVALUATION, Events
-from timnet.training.runs import BEST
 
-CHOSEN, CARD = "chosen.json", "card.md"
+CARD = "card.md"
 VAL, TEST = "val", "test"
 BY = "auROC"
 """The metric that chooses, with up to twenty mismatched reports a film."""
@@ -49,11 +48,14 @@ class Watch:
     probe: Callable[[list[int]], list[dict[str, Any]] | None] = lambda chosen: None
     """Pairs -> metrics of a linear probe tested on them; None where none is asked for."""
 
-    def __call__(self, epoch: int, step: int) -> None:
-        """Look at the held-out pairs if it is time, and keep the network if it is the best so far."""
+    def __call__(self, epoch: int, step: int) -> bool:
+        """Look at the held-out pairs if it is time, and keep the network if it is the best so far.
+
+        Never ends the training: the paper's network is the last epoch's.
+        """
         every = self.settings.evaluate_every
         if not every or (epoch % every and epoch != self.settings.epochs):
-            return
+            return False
         table, found = self.measure(watched(self.pairs))
         probed = self.probe(watched(self.pairs))
         self.events.append(
@@ -67,11 +69,11 @@ class Watch:
             **({"probe": probed} if probed else {}),
         )
         score = _score(table)
-        if chooses(self.pairs) and score > chosen(self.folder).get(BY, -1.0):
+        if chooses(self.pairs) and score > best.chosen(self.folder).get(BY, -1.0):
             self._keep(epoch, score)
+        return False
 
     def _keep(self, epoch: int, score: float) -> None:
-        self.save(self.folder / BEST)
         kept = {"epoch": epoch, BY: score, "split": VAL, "pairs": len(watched(self.pairs))}
         card = (
             f"The network of epoch {epoch} of {self.settings.epochs} of the run {self.folder.name}, chosen "
@@ -79,9 +81,12 @@ class Watch:
             f"{self.settings.evaluate_every} epochs. No pair of the split test took part in the choice.\n\n"
             f"{config.RESEARCH_USE}\n"
         )
-        weights.write_whole(self.folder / BEST / CARD, card.encode())
-        # Last: what it tells of is whole then.
-        weights.write_whole(self.folder / BEST / CHOSEN, (json.dumps(kept) + "\n").encode())
+
+        def save(folder: Path) -> None:
+            self.save(folder)
+            weights.write_whole(folder / CARD, card.encode())
+
+        best.keep(self.folder, save, kept)
 
 
 def chooses(pairs: Pairs) -> bool:
@@ -95,15 +100,6 @@ def watched(pairs: Pairs) -> list[int]:
     """Return the pairs that are looked at while training."""
     kept = pairs.held_out & (pairs.split == VAL) if chooses(pairs) else pairs.held_out
     return np.flatnonzero(kept).tolist()
-
-
-def chosen(folder: Path) -> dict[str, Any]:
-    """Return which network a run holds as its best, and by what; empty where it holds none."""
-    try:
-        told = json.loads((folder / BEST / CHOSEN).read_text(encoding="utf-8"))
-    except (FileNotFoundError, ValueError):
-        return {}
-    return told if isinstance(told, dict) else {}
 
 
 def _score(table: pd.DataFrame) -> float:

@@ -140,6 +140,9 @@ def work(
         else:
             # The checkpoint stays; a snapshot that cannot be removed does no harm.
             shutil.rmtree(folder / SNAPSHOTS, ignore_errors=True)
+            if isinstance(settings, config.Finetune):
+                # Its best is the checkpoint itself.
+                shutil.rmtree(folder / BEST, ignore_errors=True)
     return runs.state(folder)
 
 

@@ -13,9 +13,10 @@ import streamlit as st
 from timnet import config, plots
 from timnet.cohorts import store
 from timnet.evaluation.efficiency import FRACTIONS
-from timnet.ui import checkpoints, loaders, notices
+from timnet.ui import checkpoints, loaders, notices, run
 
 _HELD = {"cohort", "task", "uncertain", "initialisation", "mode", "fraction", "seed", "preset"}
+_HELD |= {"patience", "class_weights"}
 _NUMBERS = ("side", "epochs", "batch")
 
 
@@ -37,6 +38,8 @@ def into_form(asked: config.Finetune) -> None:
         "fraction": (asked.fraction, asked.fraction in FRACTIONS),
         "seed": (asked.seed, True),
         "paper": (asked.preset == "paper", True),
+        "patience": (asked.patience > 0, asked.patience in (0, run.PATIENCE)),
+        "class_weights": (asked.class_weights == "balanced", True),
     }
     for name, (value, holds) in wanted.items():
         if holds:

@@ -15,7 +15,7 @@ import streamlit as st
 from timnet import plots
 from timnet.evaluation import predictions
 from timnet.evaluation.predictions import Predictions
-from timnet.ui import mistakes, panels
+from timnet.ui import mistakes, run
 from timnet.ui.notices import plain
 
 if TYPE_CHECKING:
@@ -56,7 +56,7 @@ def show(folder: Path, told: dict[str, Any]) -> None:
         st.warning(plain(f"{error}."), icon=":material/warning:")
         found = None
     if found is None:
-        panels.results(told["test"], key="ft_result")
+        run.results(told["test"], key="ft_result")
         st.caption(
             "This run was made by an earlier version, or its file is gone, and kept no predictions: no "
             "operating point, curves or calibration. Start it anew to have them."
@@ -74,7 +74,7 @@ def show(folder: Path, told: dict[str, Any]) -> None:
         on_change="rerun",
     )
     with good:
-        panels.results(told["test"], key="ft_result")
+        run.results(told["test"], key="ft_result")
         _area(judged)
     with decided:
         _decisions(judged)

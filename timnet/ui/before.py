@@ -11,7 +11,7 @@ from timnet.cohorts import tasks
 from timnet.cohorts.shares import Share
 from timnet.cohorts.store import Cohort
 from timnet.training import pace, runs
-from timnet.ui import demo, loaders, notices, panels
+from timnet.ui import demo, loaders, notices, run
 
 SHOWN = 8
 WIDTH = 96
@@ -54,4 +54,4 @@ def time(settings: config.Finetune, share: Share, root: Path) -> None:
         return
     seconds = found.seconds(pace.steps_of(settings, share.films))
     by = "the last run" if found.runs == 1 else f"the last {found.runs} runs"
-    st.caption(f"Time: about {panels.duration(seconds)}, by {by} of this kind on this computer.")
+    st.caption(f"Time: about {run.duration(seconds)}, by {by} of this kind on this computer.")

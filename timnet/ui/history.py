@@ -10,7 +10,7 @@ import streamlit as st
 from timnet import config
 from timnet.evaluation.metrics import MACRO
 from timnet.training import runs
-from timnet.ui import loaders, notices, panels
+from timnet.ui import loaders, notices, run
 
 
 def show(states: list[runs.State]) -> None:
@@ -23,11 +23,11 @@ def show(states: list[runs.State]) -> None:
         rows.append(
             {
                 "Run": state.folder.name,
-                "State": panels.STATES[state.name],
+                "State": run.STATES[state.name],
                 "Cohort": tuned.cohort if tuned else ", ".join(getattr(asked, "cohorts", ())),
                 "Task": tuned.task if tuned else "matching",
                 "Start": tuned.initialisation if tuned else getattr(asked, "image_weights", ""),
-                "What learns": panels.MODES[tuned.mode] if tuned else "",
+                "What learns": run.MODES[tuned.mode] if tuned else "",
                 "Labels": f"{tuned.fraction * 100:g} %" if tuned else "none needed",
                 "auROC": reached.get(state.folder.name),
                 "Seed": asked.seed,

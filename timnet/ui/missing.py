@@ -19,7 +19,7 @@ from timnet.evaluation.efficiency import FRACTIONS
 from timnet.training import curve, runs, worker
 from timnet.training.curve import Grid
 from timnet.training.runs import State
-from timnet.ui import notices, panels
+from timnet.ui import notices, run
 
 
 def ask(points: pd.DataFrame) -> None:
@@ -99,7 +99,7 @@ def _time(left: list[config.Finetune], root: Path) -> str:
         return "How long that takes is not known: no run of this kind has finished here that says so."
     seconds, number = found
     as_runs = "the last run of this kind" if number == 1 else f"the last {number} runs of this kind"
-    return f"They take about **{panels.duration(seconds)}**, at the pace of {as_runs} on this computer."
+    return f"They take about **{run.duration(seconds)}**, at the pace of {as_runs} on this computer."
 
 
 def _follow(grid: Grid, root: Path, done: int) -> None:

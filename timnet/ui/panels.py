@@ -6,21 +6,18 @@ Whatever comes from a file or a report is shown as literal text or in tables, ne
 from __future__ import annotations
 
 import json
-import time
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
-import pandas as pd
 import streamlit as st
 
-from timnet import config, plots
+from timnet import config
 from timnet.cohorts import decoding
 from timnet.cohorts.films import Film
 from timnet.cohorts.readers.demo import Truth
-from timnet.training import runs, worker
-from timnet.ui import again, loaders, matching, notices, viewer
+from timnet.ui import loaders, notices, run, viewer
 from timnet.ui.checkpoints import Checkpoint
 
 if TYPE_CHECKING:
@@ -38,30 +35,6 @@ MAP_SIDE = 256
 """Longest side of a map on a page: the network's grid is far coarser."""
 WIDE = 0.6
 """Share of a map's cells above half strength from which on it points nowhere."""
-
-STATES = {
-    "queued": "waiting",
-    "running": "running",
-    "done": "done",
-    "failed": "failed",
-    "cancelled": "stopped",
-    "lost": "lost",
-}
-MODES: dict[config.Mode, str] = {
-    "full": "The whole network",
-    "last-layers": "Its last layers (faster)",
-    "probe": "A line on top of it (seconds)",
-}
-"""What learns, in words."""
-_TABLE: dict[str, Any] = {
-    "value": st.column_config.NumberColumn("Value", format="%.3f"),
-    "low": st.column_config.NumberColumn("95 % low", format="%.3f"),
-    "high": st.column_config.NumberColumn("95 % high", format="%.3f"),
-    "label": "Label",
-    "metric": "Metric",
-    "n": "",
-    "positives": "Positive",
-}
 
 
 def upload(key: str) -> Film | None:
@@ -99,7 +72,7 @@ def choose(checkpoints: list[Checkpoint], label: str, key: str) -> Checkpoint:
             if chosen.labels:
                 st.text("labels: " + ", ".join(chosen.labels))
             if isinstance(chosen.settings, config.Finetune):
-                st.text(f"what learned: {MODES[chosen.settings.mode].lower()}")
+                st.text(f"what learned: {run.MODES[chosen.settings.mode].lower()}")
     st.page_link(
         "pages/card.py",
         label="Model card of this network",
@@ -246,148 +219,3 @@ def exports(reading: Reading, name: str, key: str, card: str | None = None, simu
             "Names, dates and numbers in the words are marked only where their form is known: read it "
             "before you pass it on.",
         )
-
-
-def run_progress(state: runs.State) -> None:
-    """Show where a run stands, as it stands now."""
-    last, folder = state.last, state.folder
-    log = runs.events(folder)
-    device = log["device"].dropna() if "device" in log else pd.Series(dtype=str)
-    if state.active:
-        st.progress(*_progress(state.name, last, state.stopping))
-        cells = st.columns(4)
-        epoch = f"{last['epoch']} of {last['epochs']}" if "epoch" in last else "–"
-        cells[0].metric("Epoch", epoch)
-        cells[1].metric("Loss", f"{last['loss']:.4f}" if "loss" in last else "–")
-        cells[2].metric("Time left", duration(last.get("eta_seconds")))
-        cells[3].metric("Started", time.strftime("%H:%M", time.localtime(state.created)))
-        if len(device):
-            held = log["memory_bytes"].dropna() if "memory_bytes" in log else pd.Series(dtype=float)
-            memory = f", at most {held.iloc[-1] / 1e9:.1f} GB of memory so far" if len(held) else ""
-            st.caption(f"Training on {notices.plain(str(device.iloc[-1]))}{memory}")
-        st.button(
-            "Stop",
-            key="ft_stop",
-            icon=":material/stop_circle:",
-            disabled=state.stopping,
-            help="Stops after the step at hand. You can resume it later where it stopped.",
-            on_click=worker.cancel,
-            args=(folder,),
-        )
-    if "loss" in log:
-        st.plotly_chart(
-            plots.loss_curve(log),
-            key="ft_loss",
-            alt="Training loss by training step",
-            config={"displayModeBar": False},
-        )
-    matching.follow(log)
-
-
-def run_end(state: runs.State) -> None:
-    """Show what came of a run that has ended."""
-    if state.name == "done":
-        told = runs.result(state.folder)
-        if "test" in told:
-            st.success(
-                f"Done: trained on {told['films']} films of {told['patients']} patients, "
-                f"tested on {told['films_test']} films never trained on.",
-                icon=":material/check_circle:",
-            )
-        else:
-            st.success(matching.told(told), icon=":material/check_circle:")
-            results(told["held_out"], key="ft_result", counted="Pairs")
-            if "retrieval" in told:
-                matching.retrieval(told["retrieval"], key="ft_retrieval")
-    elif state.name == "cancelled":
-        st.info("This run was stopped on request.", icon=":material/stop_circle:")
-    else:
-        st.error(f"This run {'failed' if state.name == 'failed' else 'was lost'}. The reason:")
-        st.text(state.reason or "not known")
-        with st.expander("End of its log", icon=":material/article:"):
-            st.text(runs.log_tail(state.folder) or "empty")
-    if state.name != "done":
-        run_again(state)
-
-
-def run_again(state: runs.State) -> None:
-    """Offer to let a run that did not end well go on, where it can, and to start it anew."""
-    with st.container(horizontal=True):
-        goes_on = state.resumable and st.button(
-            "Resume",
-            key="ft_resume",
-            type="primary",
-            icon=":material/resume:",
-            help="Goes on where its last snapshot was taken; the result is that of a run never stopped.",
-        )
-        anew = st.button("Start anew", key="ft_anew", icon=":material/restart_alt:")
-    if goes_on or anew:
-        worker.restart(state.folder, fresh=anew)
-        st.rerun()
-
-
-def run_keeping(state: runs.State) -> None:
-    """Show a run's note and its command, and offer to delete it."""
-    folder = state.folder
-    with st.expander("Note, copy, command, delete", icon=":material/edit_note:"):
-        note = st.text_area(
-            "Note", runs.note(folder), max_chars=runs.NOTE_LENGTH, key=f"ft_note_{folder.name}"
-        )
-        if st.button("Keep the note", key="ft_keep_note", icon=":material/save:"):
-            worker.annotate(folder, note)
-            st.toast("The note is kept.")
-        if isinstance(state.settings, config.Finetune):
-            st.button(
-                "Put its settings into the form",
-                key="ft_clone",
-                icon=":material/content_copy:",
-                help="Change what you like and start it as another run; this one stays.",
-                on_click=again.into_form,
-                args=(state.settings,),
-            )
-        st.caption("The same run from a terminal, in the folder of this app:")
-        st.code(runs.command_line(state), language="bash", wrap_lines=True)
-        sure = st.checkbox(
-            "Delete this run with its checkpoint, for good",
-            key=f"ft_sure_{folder.name}",
-            disabled=state.active,
-        )
-        if st.button("Delete", key="ft_delete", icon=":material/delete:", disabled=not sure or state.active):
-            worker.delete(folder)
-            st.rerun()
-
-
-def results(rows: list[dict[str, Any]], key: str, counted: str = "Test films") -> None:
-    """Show test metrics with their intervals; `counted` says what they are of."""
-    table = pd.DataFrame(rows)
-    st.dataframe(
-        table,
-        column_config=_TABLE | {"n": counted},
-        column_order=[name for name in _TABLE if name in table] if table["label"].nunique() > 1 else None,
-        hide_index=True,
-        placeholder="undefined",
-        key=key,
-        alt="Test metrics with their 95 % intervals",
-    )
-
-
-def duration(seconds: float | None) -> str:
-    """Return seconds in words; a dash where unknown."""
-    if seconds is None:
-        return "–"
-    if seconds < 90:
-        return f"{seconds:.0f} s"
-    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
-
-
-def _progress(name: str, last: Mapping[str, Any], stopping: bool) -> tuple[float, str]:
-    """Return the share done, in 0..1, and the words for it."""
-    done, total = last.get("step", last.get("done")), last.get("steps", last.get("total"))
-    part = min(max(done / total, 0.0), 1.0) if done is not None and total else 0.0
-    if stopping:
-        return part, "Stopping after the step at hand …"
-    if name == "queued":
-        return 0.0, "Waiting for its turn: one run at a time …"
-    if "phase" in last:
-        return part, f"{str(last['phase']).capitalize()} …"
-    return (part, f"Training, step {done:,} of {total:,}") if total else (0.0, "Starting …")

@@ -9,7 +9,7 @@ import streamlit as st
 
 from timnet import config
 from timnet.training import estimates, worker
-from timnet.ui import loaders, notices, panels
+from timnet.ui import loaders, notices, run
 
 MODES = {
     "frozen": "Text network as it is (fast)",
@@ -88,7 +88,7 @@ def _told(settings: config.Pretrain, root: Path) -> None:
         )
     else:
         scaled = f", scaled from films of {time.side} pixels" if time.side != settings.side else ""
-        st.text(f"Time: about {panels.duration(time.seconds)}, by an earlier run on this computer{scaled}.")
+        st.text(f"Time: about {run.duration(time.seconds)}, by an earlier run on this computer{scaled}.")
     room = f"Disk: up to {disk.needed / 1e9:.1f} GB while it trains; {disk.free / 1e9:.0f} GB are free."
     if disk.needed > disk.free:
         st.warning(notices.plain(room), icon=":material/hard_drive:")

@@ -1,0 +1,37 @@
+"""A run's best network so far, beside its last: `best/` in the run's folder, and what chose it.
+
+Written last, what tells of it is never there without it. Knows nothing of how networks are compared.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from timnet.model import weights
+from timnet.training.runs import BEST
+
+CHOSEN = "chosen.json"
+
+
+def keep(run: Path, save: Callable[[Path], None], told: Mapping[str, Any]) -> None:
+    """Put a network in the place of a run's best.
+
+    Args:
+        save: writes the network as a checkpoint into the folder it is given.
+        told: which look chose it, and by what.
+    """
+    folder = run / BEST
+    save(folder)
+    weights.write_whole(folder / CHOSEN, (json.dumps(dict(told)) + "\n").encode())
+
+
+def chosen(run: Path) -> dict[str, Any]:
+    """Return which network a run holds as its best, and by what; empty where it holds none."""
+    try:
+        told = json.loads((run / BEST / CHOSEN).read_text(encoding="utf-8"))
+    except (FileNotFoundError, ValueError):
+        return {}
+    return told if isinstance(told, dict) else {}
