@@ -2,7 +2,7 @@
 
 import streamlit as st
 
-from timnet import config, plots
+from timnet import config
 from timnet.cohorts import tasks
 from timnet.evaluation.efficiency import FRACTIONS
 from timnet.training import runs, worker
@@ -10,7 +10,6 @@ from timnet.ui import (
     again,
     appraisals,
     before,
-    checkpoints,
     demo,
     frame,
     history,
@@ -21,6 +20,7 @@ from timnet.ui import (
     preview,
     run,
     side_by_side,
+    starts,
 )
 
 POLICIES: dict[tasks.Policy, str] = {
@@ -59,15 +59,7 @@ with notices.sentences():
         if not learnable:
             notices.refused(f"{name} has no label with both present and absent films: nothing to learn from.")
         task = right.selectbox("Task", learnable, key="ft_task", persist_state="session")
-        networks = [network.name for network in checkpoints.listed("timnet")]
-        start = st.selectbox(
-            "Start from",
-            [*plots.NAMES, *networks],
-            format_func=lambda each: plots.NAMES.get(each, f"{each} (learned from reports)"),
-            key="ft_initialisation",
-            persist_state="session",
-            help="What the network knows before it sees a label.",
-        )
+        start = starts.ask(config.Finetune.backbone)
         mode = st.selectbox(
             "What learns",
             list(run.MODES),
@@ -140,13 +132,16 @@ with notices.sentences():
             cohort=name,
             task=task,
             uncertain=policy,
-            initialisation=start,
+            initialisation=start or "base",
             mode=mode,
             fraction=fraction,
             seed=seed,
             **numbers,
         )
         before.some(cohort, share, task)
+        if start is None:
+            st.info("Next: name the file of weights.", icon=":material/arrow_upward:")
+            return settings
         preview.show(cohort, settings)
         before.time(settings, share, root)
         if st.button("Start", key="ft_start", type="primary", icon=":material/play_arrow:", width="stretch"):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import os
 import pickle
 
@@ -40,6 +41,26 @@ def test_a_torchvision_shaped_state_dict_fills_the_trunk_under_any_prefix(tmp_pa
     assert {key.removeprefix(prefix) for key in told.unexpected} == {"fc.weight", "fc.bias"}
     for key, value in trunk.state_dict().items():
         assert torch.equal(value, reference.state_dict()[key])
+
+
+def test_a_release_like_that_of_c2l_fills_the_trunk_with_its_settings_beside_it(tmp_path):
+    """As C2L's training writes it: DataParallel, a projection, a queue, settings, optimiser."""
+    reference = perturbed(resnet18(weights=None))
+    state = {f"encoder.module.{key}": value for key, value in reference.state_dict().items()}
+    held = {
+        "opt": argparse.Namespace(model="resnet18", moco=True, learning_rate=0.03),
+        "model": state,
+        "contrast": {"memory": torch.zeros(8, 128)},
+        "optimizer": {"state": {}, "param_groups": [{"lr": 0.03, "params": [0]}]},
+        "epoch": 120,
+        "model_ema": {key: value * 0 for key, value in state.items()},
+    }
+    torch.save(held, tmp_path / "ckpt_epoch_120.pth")
+    trunk = Trunk("resnet18")
+    told = initialisation.initialise(trunk, str(tmp_path / "ckpt_epoch_120.pth"), "resnet18")
+    assert told.missing == () and set(told.matched) == set(trunk.state_dict())
+    assert set(told.unexpected) == {"encoder.module.fc.weight", "encoder.module.fc.bias"}
+    assert all(torch.equal(value, reference.state_dict()[key]) for key, value in trunk.state_dict().items())
 
 
 def test_a_timnet_checkpoint_fills_the_trunk_of_a_classifier(networks):

@@ -87,6 +87,13 @@ def test_only_folders_that_the_operator_opened_are_let_in(
             jobs.allowed(str(folder))
         told.add(str(refused.value).split("; got")[0])
     assert len(told) == 1  # one sentence for what is missing and what is closed
+    (opened / "w.pth").touch()
+    (closed / "w.pth").touch()
+    (opened / "w-link").symlink_to(closed / "w.pth")
+    assert jobs.allowed_file(str(opened / "w.pth")) == (opened / "w.pth").resolve()
+    for name in (closed / "w.pth", opened / "w-link", opened / "export", opened / "missing.pth", ""):
+        with pytest.raises(CohortError, match="expected a file inside"):
+            jobs.allowed_file(str(name))
     monkeypatch.setenv("TIMNET_IMPORTS", "none")
     with pytest.raises(CohortError, match="turned imports from pages off"):
         jobs.allowed(str(opened))

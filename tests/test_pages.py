@@ -17,8 +17,10 @@ import streamlit as st
 import torch
 from filelock import FileLock
 from PIL import Image
+from safetensors.torch import save_file
 from sklearn.metrics import roc_auc_score
 from streamlit.testing.v1 import AppTest
+from torchvision.models import resnet18
 
 from timnet import arguments, config
 from timnet.__main__ import main
@@ -397,6 +399,36 @@ def test_looks_at_validation_films_are_told_while_it_runs_and_which_was_kept_whe
     with FileLock(folder / runs.LOCK):
         app = open_page("fine_tune")
         assert {each.label: each.value for each in app.metric}["Validation auROC"] == "0.812"
+
+
+def test_a_file_of_weights_is_compared_tensor_by_tensor_before_a_run_starts_from_it(
+    open_page: Open, workers: list[list[str]], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("TIMNET_CHECKPOINTS", str(tmp_path / "runs"))
+    monkeypatch.setenv("TIMNET_IMPORTS", str(tmp_path))
+    state = resnet18(weights=None).state_dict()
+    del state["layer4.1.bn2.weight"]
+    save_file(
+        {f"module.{key}": value.contiguous() for key, value in state.items()}, tmp_path / "w.safetensors"
+    )
+    save_file({"a": torch.zeros(2)}, tmp_path / "none.safetensors")
+    app = open_page("fine_tune")
+    app.selectbox(key="ft_initialisation").select("file").run()
+    assert "name the file of weights" in app.info[0].value
+    assert "ft_start" not in {button.key for button in app.button}
+    app.text_input(key="ft_weights").set_value("/etc/passwd").run()
+    assert "expected a file inside" in app.error[0].value
+    app.text_input(key="ft_weights").set_value(str(tmp_path / "none.safetensors")).run()
+    assert "none of its 1 keys fits a resnet18" in app.error[0].value
+    app.text_input(key="ft_weights").set_value(str(tmp_path / "w.safetensors")).run()
+    assert not app.exception and not app.error
+    assert any("It fills 119 of the 120 tensors" in each.value for each in app.caption)
+    assert any("; 2 of the file are not used" in each.value for each in app.caption)
+    app.button(key="ft_start").click().run()
+    (folder,) = (path.parent for path in (tmp_path / "runs").glob("*/config.json"))
+    started = runs.settings(folder)
+    assert isinstance(started, config.Finetune) and len(workers) == 1
+    assert started.initialisation == str(tmp_path / "w.safetensors")
 
 
 def test_a_pre_training_is_the_one_of_the_command_line_and_says_what_it_takes(

@@ -12,7 +12,7 @@ import re
 import subprocess
 import sys
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -44,19 +44,28 @@ def allowed(folder: str) -> Path:
     Raises:
         CohortError: pages may not import at all, or not from there, or there is no such folder.
     """
+    return _open(folder, Path.is_dir, "folder")
+
+
+def allowed_file(name: str) -> Path:
+    """Return a file that pages may read weights from; CohortError as of `allowed`."""
+    return _open(name, Path.is_file, "file")
+
+
+def _open(name: str, there: Callable[[Path], bool], what: str) -> Path:
     roots = config.importable()
     if not roots:
         raise CohortError("import: the operator of this app has turned imports from pages off")
     try:
-        path = Path(folder.strip()).expanduser().resolve()
-        found = path.is_dir()
+        path = Path(name.strip()).expanduser().resolve()
+        found = there(path)
     except (OSError, RuntimeError, ValueError):  # no path at all, such as one with NUL
         found = False
     inside = found and any(path.is_relative_to(root) for root in roots)
-    if not folder.strip() or not inside:
-        # The same words for a folder that is missing and for one that is closed: a page tells of neither.
+    if not name.strip() or not inside:
+        # The same words for what is missing and for what is closed: a page tells of neither.
         listed = ", ".join(map(str, roots))
-        raise CohortError(f"import: expected a folder inside {listed}; got {folder.strip()[:200]!r}")
+        raise CohortError(f"import: expected a {what} inside {listed}; got {name.strip()[:200]!r}")
     return path
 
 

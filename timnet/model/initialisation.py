@@ -6,6 +6,7 @@ weights of which nothing fits; what was filled and what was not is told.
 
 from __future__ import annotations
 
+import argparse
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -91,7 +92,9 @@ def _external(path: Path) -> Mapping[str, Tensor]:
         if path.suffix == ".safetensors":
             state: Any = load_file(path)
         else:
-            state = torch.load(path, map_location="cpu", weights_only=True)
+            # C2L's release and others of its time keep their settings beside the weights: plain values.
+            with torch.serialization.safe_globals([argparse.Namespace]):
+                state = torch.load(path, map_location="cpu", weights_only=True)
     except SafetensorError as error:
         raise CheckpointError(f"{path.name}: not a readable safetensors file ({error})") from None
     except Exception as error:

@@ -25,7 +25,10 @@ def device() -> torch.device:
 
 def describe(on: torch.device) -> str:
     """Return the device in words for logs and pages."""
-    return torch.cuda.get_device_name(on) if on.type == "cuda" else f"CPU, {torch.get_num_threads()} threads"
+    if on.type == "cuda":
+        return torch.cuda.get_device_name(on)
+    threads = torch.get_num_threads()
+    return f"CPU, {threads} thread{'s' if threads > 1 else ''}"
 
 
 def memory(on: torch.device) -> dict[str, int]:

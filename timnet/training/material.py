@@ -9,7 +9,7 @@ Shapes: N films, L labels.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -122,6 +122,7 @@ def finish(
             "missing": len(matched.missing),
             "unexpected": len(matched.unexpected),
         },
+        "start_keys": asdict(matched),
         "device": devices.describe(on),
         "precision": precision,
     }

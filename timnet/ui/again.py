@@ -13,7 +13,7 @@ import streamlit as st
 from timnet import config, plots
 from timnet.cohorts import store
 from timnet.evaluation.efficiency import FRACTIONS
-from timnet.ui import checkpoints, loaders, notices, run
+from timnet.ui import checkpoints, loaders, notices, run, starts
 
 _HELD = {"cohort", "task", "uncertain", "initialisation", "mode", "fraction", "seed", "preset"}
 _HELD |= {"patience", "class_weights"}
@@ -23,7 +23,10 @@ _NUMBERS = ("side", "epochs", "batch")
 def into_form(asked: config.Finetune) -> None:
     """Put settings into the form of the page; call it before the form is drawn."""
     state, left = st.session_state, []
-    starts = {*plots.NAMES, *(network.name for network in checkpoints.listed("timnet"))}
+    known = {*plots.NAMES, *(network.name for network in checkpoints.listed("timnet"))}
+    filed = Path(asked.initialisation).suffix in (".safetensors", ".pt", ".pth")
+    if filed:
+        state["ft_weights"] = asked.initialisation
     start, cohort = Path(asked.initialisation).name, Path(asked.cohort).name
     there = cohort in store.available()
     of = loaders.cohort(cohort) if there else None
@@ -33,7 +36,7 @@ def into_form(asked: config.Finetune) -> None:
         "cohort": (cohort, there),
         "task": (asked.task, asked.task in learnable),
         "uncertain": (asked.uncertain, True),
-        "initialisation": (start, start in starts),
+        "initialisation": (start if start in known else starts.FILE, start in known or filed),
         "mode": (asked.mode, True),
         "fraction": (asked.fraction, asked.fraction in FRACTIONS),
         "seed": (asked.seed, True),
@@ -50,8 +53,8 @@ def into_form(asked: config.Finetune) -> None:
         state[f"ft_{name}_{asked.preset}"] = getattr(asked, name)
     usual = config.numbers(config.Finetune, asked.preset)
     for each in fields(asked):
-        known = each.name in _HELD or each.name in _NUMBERS
-        if not known and getattr(asked, each.name) != usual.get(each.name, each.default):
+        held = each.name in _HELD or each.name in _NUMBERS
+        if not held and getattr(asked, each.name) != usual.get(each.name, each.default):
             left.append(each.name)
     if left:
         st.toast(

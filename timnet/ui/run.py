@@ -11,7 +11,7 @@ import streamlit as st
 
 from timnet import config, plots
 from timnet.training import runs, worker
-from timnet.ui import matching, notices
+from timnet.ui import matching, notices, starts
 
 STATES = {
     "queued": "waiting",
@@ -30,11 +30,11 @@ MODES: dict[config.Mode, str] = {
 PATIENCE = 5
 """Looks without a gain after which a run that is asked to stop early stops."""
 _TABLE: dict[str, Any] = {
+    "label": "Label",
+    "metric": "Metric",
     "value": st.column_config.NumberColumn("Value", format="%.3f"),
     "low": st.column_config.NumberColumn("95 % low", format="%.3f"),
     "high": st.column_config.NumberColumn("95 % high", format="%.3f"),
-    "label": "Label",
-    "metric": "Metric",
     "n": "",
     "positives": "Positive",
 }
@@ -55,8 +55,9 @@ def progress(state: runs.State) -> None:
             "Time left": duration(last.get("eta_seconds")),
             "Started": time.strftime("%H:%M", time.localtime(state.created)),
         }
-        for cell, (name, value) in zip(st.columns(len(told)), told.items(), strict=True):
-            cell.metric(name, value)
+        with st.container(horizontal=True, gap="large"):
+            for name, value in told.items():
+                st.metric(name, value, width="content")
         if len(device):
             held = log["memory_bytes"].dropna() if "memory_bytes" in log else pd.Series(dtype=float)
             memory = f", at most {held.iloc[-1] / 1e9:.1f} GB of memory so far" if len(held) else ""
@@ -96,6 +97,8 @@ def end(state: runs.State) -> None:
                 f"tested on {told['films_test']} films never trained on.{_stopped_early(told)}",
                 icon=":material/check_circle:",
             )
+            if told.get("start_keys", {}).get("matched"):
+                starts.show(told["start_keys"], f"ft_start_{state.folder.name}")
         else:
             st.success(matching.told(told), icon=":material/check_circle:")
             results(told["held_out"], key="ft_result", counted="Pairs")
