@@ -19,7 +19,8 @@ from timnet.model.branches import ImageBranch, TextBranch
 from timnet.model.timnet import TIMNet
 from timnet.training import loop, objectives, pretrain, ranks, runs, worker
 
-NAMES = ("all-pairs", "pairs", "sigmoid", "infonce")
+SWAPPED = " with swapped reports"
+NAMES = ("all-pairs", "pairs", "sigmoid", "infonce", f"all-pairs{SWAPPED}", f"sigmoid{SWAPPED}")
 FILMS = (7, 2)
 """Of a batch: shares that differ by one, and a process that has none where there are three."""
 
@@ -63,14 +64,33 @@ def batch(films: int, mine: slice) -> dict[str, object]:
     }
 
 
+def with_swapped(plain: dict[str, object], films: int, mine: slice) -> dict[str, object]:
+    """Return a batch where every second film has its own report with the sides swapped behind the others."""
+    draw = torch.Generator().manual_seed(films + 1000)
+    states = torch.randn(films, 5, 12, dtype=torch.float64, generator=draw)
+    twins = torch.arange(films) % 2 == 1
+    own_states, own_mask = plain["text"]
+    rows = twins[mine].nonzero()[:, 0]
+    return {
+        **plain,
+        "text": (
+            torch.cat([own_states, states[mine][rows]]),
+            torch.cat([own_mask, torch.ones(len(rows), 5, dtype=torch.long)]),
+        ),
+        "mirrors": rows,
+        "mirrored": int(twins.sum()),
+    }
+
+
 def learned(name: str, films: int) -> dict[str, torch.Tensor]:
     """Return loss, gradients and buffers of a step of this process's rows."""
     on = loop.accelerator("fp32")
-    module = objective(name)
+    module = objective(name.removesuffix(SWAPPED))
     ranks.shared_norms(module, on.device)
     module.train()
     prepared = on.prepare(module)
-    loss = prepared(batch(films, ranks.share(films)))
+    shown = batch(films, mine := ranks.share(films))
+    loss = prepared(with_swapped(shown, films, mine) if name.endswith(SWAPPED) else shown)
     on.backward(loss)
     gradients = {key: value.grad for key, value in module.named_parameters()}
     return {"loss": torch.tensor(ranks.mean(loss)), **gradients, **dict(module.named_buffers())}

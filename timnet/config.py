@@ -26,6 +26,8 @@ MAP_LIMITS = (
 )
 
 Precision = Literal["auto", "fp32", "bf16"]
+MIRRORING = ("all-pairs", "sigmoid")
+"""Objectives that know what to do with reports whose sides are swapped."""
 ClassWeights = Literal["none", "balanced"]
 Mode = Literal["full", "last-layers", "probe"]
 _STRICT = ConfigDict(extra="forbid")
@@ -105,6 +107,9 @@ class Pretrain:
     negatives: Literal["drawn", "mined"] = "drawn"
     """`mined`: from the second epoch on, half the mismatched reports are those that the network of the epoch
     before took for a film's own: drawn as its pair, or put into its batch."""
+    mirrored: bool = False
+    """Half of the mismatched pairs' weight goes to films with their own report, left and right swapped, where
+    that makes it wrong: else a network may match well and know nothing of sides."""
     padding: Literal["masked", "literal"] = "masked"
     """`masked`: padding changes nothing; `literal`: zeros up to `tokens` take part, as in the paper."""
     side: int = 224
@@ -161,6 +166,12 @@ class Pretrain:
         _require(2 <= self.batch <= 65_536, "batch", "2 to 65536", self.batch)
         _require(self.chunk == 0 or self.chunk >= 2, "chunk", "0, or 2 or more films", self.chunk)
         _require(0 < self.learning_rate < 1, "learning_rate", "above 0 and below 1", self.learning_rate)
+        _require(
+            not self.mirrored or self.objective in MIRRORING,
+            "mirrored",
+            f"the objective {' or '.join(MIRRORING)}",
+            self.objective,
+        )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -240,6 +251,7 @@ _ADDED = {
     "text_layers": 3,
     "h_cls": "mlp",
     "negatives": "drawn",
+    "mirrored": False,
     "chunk": 0,
     "recompute": False,
     "probe": "",

@@ -15,7 +15,7 @@ from typing import Literal
 from timnet.cohorts import reports
 from timnet.cohorts.negation import EditError, negated
 
-__all__ = ["MOST", "Edit", "EditError", "Refusal", "every", "mirrored", "negated", "swapped"]
+__all__ = ["MOST", "Edit", "EditError", "Refusal", "every", "mirrored", "misplaced", "negated", "swapped"]
 
 Kind = Literal["remove", "negate", "swap"]
 
@@ -30,6 +30,14 @@ _ONE_SIDED = re.compile(
     r"\b(?:(?:left|right)\s+(?:middle\s+lobe|atri\w*|ventric\w*|heart|aortic)|rml|lingula\w*)\b",
     re.IGNORECASE,
 )
+
+
+_NOT_THERE = re.compile(
+    r"\b(?:no|not|nor|non|without|never|absen\w*|negative|clear\w*|free|normal\w*|unremarkable|unchanged|"
+    r"resol\w*|exclude\w*)\b",
+    re.IGNORECASE,
+)
+"""A sentence with one of these may be as true of the other side."""
 
 
 @dataclass(frozen=True)
@@ -82,6 +90,21 @@ def swapped(text: str) -> str:
     if part := _ONE_SIDED.search(text):
         raise EditError(f"\u201c{part[0]}\u201d has no counterpart on the other side")
     return mirrored(text)
+
+
+def misplaced(findings: str) -> str | None:
+    """Return findings with left and right swapped where that makes them wrong; None where it may not.
+
+    It does where a sentence puts something on one side alone, and no part is named that one side has.
+    """
+    if _ONE_SIDED.search(findings):
+        return None
+    for sentence in reports.sentences(findings):
+        # `left`, `lul` and `lll` are the left half, the others the right one.
+        halves = {side[0].lower() for side in _SIDE.findall(sentence)}
+        if len(halves) == 1 and not _NOT_THERE.search(sentence):
+            return mirrored(findings)
+    return None
 
 
 def every(findings: str) -> tuple[list[Edit], list[Refusal]]:

@@ -129,7 +129,7 @@ def disk(settings: config.Pretrain, counted: Pairs, root: Path) -> Disk:
 def _alike(one: config.Pretrain, other: config.Pretrain) -> bool:
     names = ["backbone", "text_mode", "text_layers", "text_encoder", "objective", "width"]
     # Each of these has layers computed twice, or every film encoded once more.
-    names += ["negatives", "chunk", "recompute"]
+    names += ["negatives", "mirrored", "chunk", "recompute"]
     return all(getattr(one, name) == getattr(other, name) for name in names)
 
 

@@ -26,6 +26,9 @@ from timnet.training.reports import text_vectors
 COSINES = ("sigmoid", "infonce")
 """Matching objectives that compare by a cosine; the others train h_cls."""
 
+MIRRORED = 0.5
+"""Share of the mismatched pairs' weight that goes to films with their own report, its sides swapped."""
+
 _WARMEST = math.log(100.0)
 """InfoNCE's scale stays below, as in CLIP: beyond, single pairs rule the gradient."""
 
@@ -50,11 +53,13 @@ class MatchObjective(nn.Module):
         """Return the loss of `films` (b, 1, S, S) against `text`, those of this process.
 
         With `positive` (b,) where films and reports stand in pairs, else with `own` and `false_negative`
-        (B, B), films by reports of all processes; `of` is B. The mean over the processes is the loss of the
-        whole batch, and so are its gradients.
+        (B, B), films by reports of all processes; `of` is B. Where `mirrored`, a number of all processes, is
+        above 0, behind this process's reports stand those of its films `mirrors` with their sides swapped.
+        The mean over the processes is the loss of the whole batch, and so are its gradients.
         """
         rows = batch["of"]
         v_image, v_text = self._vectors(batch["films"], batch["text"], rows)
+        v_text, v_swapped = v_text[: len(v_image)], v_text[len(v_image) :]
         if self.name == "pairs":
             return ranks.count() * pair_loss(self.timnet.match(v_image, v_text), batch["positive"], rows)
         own, ignore = batch["own"], batch["false_negative"]
@@ -63,7 +68,14 @@ class MatchObjective(nn.Module):
             # A process compares its own films with every report: its rows of the whole.
             logit, mine = self.timnet.match_all(v_image, v_text), ranks.share(rows)
             weights = match_weights(own, ignore, logit.dtype)
-            return ranks.count() * _weighted(logit, own[mine], weights[mine])
+            if not (number := batch.get("mirrored", 0)):
+                return ranks.count() * _weighted(logit, own[mine], weights[mine])
+            weights = torch.where(own, weights, weights * (1 - MIRRORED))
+            wrong = self.timnet.match(v_image[batch["mirrors"]], v_swapped)
+            swapped = F.binary_cross_entropy_with_logits(wrong, torch.zeros_like(wrong), reduction="sum")
+            return ranks.count() * (
+                _weighted(logit, own[mine], weights[mine]) + swapped * MIRRORED / (2 * number)
+            )
         cosine = cosines(ranks.gathered(v_image, rows), v_text)
         scale = self.log_scale.clamp(max=_WARMEST).exp()
         # InfoNCE knows no probability: the head learns one of the cosines and pushes nothing back.

@@ -18,7 +18,7 @@ from torch import Tensor
 
 from timnet import config
 from timnet.cohorts.pairs import Codes, Pairs
-from timnet.training import augment, batches, loop, mining, ranks
+from timnet.training import augment, batches, loop, mining, mirrors, ranks
 from timnet.training.reports import Reports
 
 
@@ -57,11 +57,12 @@ def all_pairs(
     epoch: int,
     done: int = 0,
     partners: list[int] | None = None,
+    mirrored: Codes | None = None,
 ) -> Iterator[loop.Batch]:
     """Yield batches of true pairs, but for the first `done`; every film meets every report of its batch.
 
     Films and reports are this process's rows, the masks those of all. With `partners`, these stand beside
-    their pairs.
+    their pairs; with `mirrored` (`mirrors.of`), swapped reports stand behind the others, those of `mirrors`.
     """
     chance = batches.generator(settings.seed, epoch)
     arrange = functools.partial(mining.together, partners=partners) if partners else None
@@ -71,7 +72,7 @@ def all_pairs(
         if i < done:
             continue
         yield {
-            **_rows(pairs, chosen, chosen, changes, reports, on),
+            **_rows(pairs, chosen, chosen, changes, reports, on, mirrored),
             "own": torch.eye(len(chosen), dtype=torch.bool, device=on),
             "false_negative": torch.from_numpy(_left_out(settings, pairs, np.array(chosen))).to(on),
         }
@@ -113,17 +114,26 @@ def _rows(
     changes: Tensor | None,
     reports: Reports,
     on: torch.device,
+    mirrored: Codes | None = None,
 ) -> loop.Batch:
     """Return this process's rows of a batch: films, the reports shown with them, and how many all have."""
     mine = ranks.share(len(films))
     number = mine.stop - mine.start
     # A process without a row takes one and keeps nothing of it: the others wait for its part of the sums.
     some = mine if number else slice(0, 1)
-    first, mask = reports.batch(others[some], on)
+    twins_B = np.full(len(films), mirrors.NONE) if mirrored is None else mirrored[others]
+    swapped = twins_B[mine][twins_B[mine] != mirrors.NONE]
+    first, mask = reports.batch(others[some], on, swapped.tolist())
     shown = _films(pairs, films[some], on, None if changes is None else changes[some])
+    told = number + len(swapped)
     return {
-        "films": shown[:number], "text": (first[:number], mask[:number]), "of": len(films), "rows": films
-    }  # fmt: skip
+        "films": shown[:number],
+        "text": (first[-told:], mask[-told:]) if told else (first[:0], mask[:0]),
+        "of": len(films),
+        "rows": films,
+        "mirrors": torch.from_numpy(np.flatnonzero(twins_B[mine] != mirrors.NONE)).to(on),
+        "mirrored": int((twins_B != mirrors.NONE).sum()),
+    }
 
 
 def _films(pairs: Pairs, chosen: Sequence[int], on: torch.device, changes: Tensor | None) -> Tensor:

@@ -33,6 +33,7 @@ from timnet.training import (
     devices,
     loop,
     mining,
+    mirrors,
     objectives,
     pairing,
     picture,
@@ -85,8 +86,9 @@ def train(
 
     encoder = encoders.load(settings.text_encoder)
     encoder.bert.to(on)
+    told_of, mirrored = mirrors.of(pairs) if settings.mirrored else (pairs, None)
     with ranks.first_goes_first():
-        reports = Reports(pairs, encoder, settings, events)
+        reports = Reports(told_of, encoder, settings, events)
     trained = _trained(encoder, settings)
     # A frozen encoder that has no folder here to be found in again is kept like a trained one.
     own_encoder = encoder if trained is not None or encoder.sha256 is None else None
@@ -110,7 +112,9 @@ def train(
     batches.channels_last(ranks.shared_norms(timnet, on), on)
     partners = mining.Partners(len(pairs.row)) if settings.negatives == "mined" else None
 
-    epoch_batches = pairing.literal_pairs if settings.objective == "pairs" else pairing.all_pairs
+    literal = functools.partial(pairing.literal_pairs, settings, pairs, train_pairs, reports, on)
+    every = functools.partial(pairing.all_pairs, settings, pairs, train_pairs, reports, on, mirrored=mirrored)
+    epoch_batches = literal if settings.objective == "pairs" else every
     num_pairs = len(train_pairs)
     if settings.objective == "pairs":
         num_pairs += len(pairs.mismatched(train_pairs, pairing.rng(settings.seed, 0)))
@@ -170,7 +174,7 @@ def train(
 
     def epoch_of(epoch: int, done: int) -> Iterator[loop.Batch]:
         hard = mined(epoch, done)
-        yield from epoch_batches(settings, pairs, train_pairs, reports, on, epoch, done, hard)
+        yield from epoch_batches(epoch, done, hard)
 
     loop.fit(
         objective,

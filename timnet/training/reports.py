@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -33,14 +34,20 @@ class Reports:
             kind = states.Kind(encoder, settings.tokens, self._literal, upper)
             self._states = states.cached(kind, pairs.texts, events.phase("reading reports"))
 
-    def batch(self, chosen: Sequence[int], on: torch.device) -> tuple[Tensor, Tensor]:
-        """Return states (B, T, H) or token ids (B, T), and their mask (B, T)."""
-        rows = self._pairs.text[list(chosen)]
+    def batch(
+        self, chosen: Sequence[int], on: torch.device, texts: Sequence[int] = ()
+    ) -> tuple[Tensor, Tensor]:
+        """Return states (B, T, H) or token ids (B, T), and their mask (B, T).
+
+        Args:
+            texts: more texts, by their own numbers, behind those of the pairs.
+        """
+        rows = np.concatenate([self._pairs.text[list(chosen)], np.asarray(texts, np.int64)])
         if self._states is not None:
             first, mask = self._states.batch(rows.tolist())
         else:
-            texts = [self._pairs.texts[i] for i in rows]
-            first, mask = self._encoder.tokenize(texts, self._tokens, self._literal)
+            told = [self._pairs.texts[i] for i in rows]
+            first, mask = self._encoder.tokenize(told, self._tokens, self._literal)
         return first.to(on), mask.to(on)
 
 
