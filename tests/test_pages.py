@@ -168,6 +168,26 @@ def test_choosing_another_map_does_not_ask_the_network_again(
     assert not app.exception and len(reads) == 1
 
 
+def test_choosing_another_map_does_not_draw_the_other_patients_again(
+    open_page: Open, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    drawn: list[float] = []
+    draw = standing.plots.standing
+    monkeypatch.setattr(
+        standing.plots, "standing", lambda others, own: (drawn.append(own), draw(others, own))[1]
+    )
+    monkeypatch.setattr(standing, "SECONDS", 60.0)
+    monkeypatch.setattr(standing, "FEWEST", 3)
+    app = _own_film(open_page("match"), 7)
+    before = len(drawn)
+    assert before > 0
+    maps = app.selectbox(key="match_map").options
+    app.selectbox(key="match_map").select_index(len(maps) - 1).run()
+    assert not app.exception and len(drawn) == before
+    app.number_input(key="match_film").set_value(8).run()
+    assert not app.exception and len(drawn) == before + 1
+
+
 def test_the_match_page_says_what_each_edit_changes_and_shows_the_chosen_ones_map(
     open_page: Open, networks: Path
 ) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import os
 from dataclasses import asdict, dataclass
+from functools import cache
 from pathlib import Path
 from typing import Literal
 
@@ -317,8 +318,7 @@ def from_json(text: str, source: str = "config.json") -> Run:
     """
     try:
         fields = json.loads(text)
-        settings = _COMMANDS[fields.pop("command")]
-        return _adapter(settings).validate_python(fields)
+        return _adapter(fields.pop("command")).validate_python(fields)
     except (json.JSONDecodeError, KeyError, AttributeError, TypeError) as error:
         raise ConfigError(
             f"{source}: expected the settings of {' or '.join(_COMMANDS)}, got {error!r}"
@@ -329,8 +329,10 @@ def from_json(text: str, source: str = "config.json") -> Run:
         raise ConfigError(f"{source}: {field}: {first['msg']}") from None
 
 
-def _adapter(settings: type[Pretrain] | type[Finetune]) -> TypeAdapter[Run]:
-    return TypeAdapter(_strict(settings))
+@cache
+def _adapter(command: str) -> TypeAdapter[Run]:
+    # Made once: pages read the settings of every checkpoint at every look.
+    return TypeAdapter(_strict(_COMMANDS[command]))
 
 
 def _strict(settings: type) -> type:

@@ -12,6 +12,7 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -55,14 +56,48 @@ def home(cohort_folder: Path, csv_root: Path, tmp_path_factory: pytest.TempPathF
 @pytest.fixture(scope="session")
 def server(home: Path, networks: Path) -> Iterator[str]:
     """The address of the app, serving `home` and a tiny TIMNet."""
-    root, checkpoints = home.parent, home.parent / "checkpoints"
+    checkpoints = home.parent / "checkpoints"
     shutil.copytree(networks / "timnet", checkpoints / "timnet")
+    environment = os.environ | {"TIMNET_HOME": str(home), "TIMNET_CHECKPOINTS": str(checkpoints)}
+    with _served(environment, home.parent / "server.log") as address:
+        yield address
+
+
+@pytest.fixture(scope="session")
+def refusing_server(networks: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The address of the app with the tiny networks, refusing what looks like no chest film as it is shipped.
+
+    The other server reads all: the films of its cohorts are planted noise.
+    """
+    root = tmp_path_factory.mktemp("refusing")
+    environment = os.environ | {"TIMNET_HOME": str(root / "home"), "TIMNET_CHECKPOINTS": str(networks)}
+    del environment["TIMNET_REFUSE"]
+    with _served(environment, root / "server.log") as address:
+        yield address
+
+
+@pytest.fixture
+def tab(chromium: Any, server: str) -> Iterator[Watched]:
+    """A tab of the app; at the end it must not have complained, opened a dialog or left the machine."""
+    with _watched(chromium, server) as watched:
+        yield watched
+
+
+@pytest.fixture
+def refusing_tab(chromium: Any, refusing_server: str) -> Iterator[Watched]:
+    """As `tab`, of the app that refuses."""
+    with _watched(chromium, refusing_server) as watched:
+        yield watched
+
+
+@contextmanager
+def _served(environment: dict[str, str], told: Path) -> Iterator[str]:
+    """Serve the app on a free port while the context lasts; what it says goes to a file."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    environment = os.environ | {"TIMNET_HOME": str(home), "TIMNET_CHECKPOINTS": str(checkpoints)}
     command = [sys.executable, "-m", "streamlit", "run", "app.py", "--server.port", str(port)]
-    with (root / "server.log").open("wb") as log:
+    with told.open("wb") as log:
         process = subprocess.Popen(
             command, cwd=config.REPOSITORY, env=environment, stdout=log, stderr=subprocess.STDOUT
         )
@@ -74,9 +109,8 @@ def server(home: Path, networks: Path) -> Iterator[str]:
             process.wait(timeout=20)
 
 
-@pytest.fixture
-def tab(chromium: Any, server: str) -> Iterator[Watched]:
-    """A tab of the app; at the end it must not have complained, opened a dialog or left the machine."""
+@contextmanager
+def _watched(chromium: Any, server: str) -> Iterator[Watched]:
     context = chromium.new_context(viewport={"width": 1440, "height": 900})
     context.set_default_timeout(60_000)
     watched = Watched(context.new_page(), server)

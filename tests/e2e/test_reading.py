@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import shutil
 from collections.abc import Iterator
+from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from test_sheet import opened
 
 from timnet.cohorts import reports
 from timnet.reader import Reader
+from timnet.ui import doubts
 
 pytestmark = [pytest.mark.browser, pytest.mark.whole]
 
@@ -24,6 +26,8 @@ REPORT = (
     "No pneumothorax.\n\nIMPRESSION: Opacity in the left lung."
 )
 SENTENCES = reports.sentences(reports.findings(REPORT))
+PHOTOGRAPH = files("sklearn.datasets.images") / "flower.jpg"
+"""A colour photograph that comes with an installed package."""
 HEADER, ROW = 35, 35
 """Heights of a table's parts, in pixels of the page: its cells are drawn, not elements."""
 ACTIVE = """(wanted) => {
@@ -124,6 +128,29 @@ def test_a_ct_slice_is_refused_in_one_sentence(tab: Watched) -> None:
     said.wait_for()
     assert "expected a radiograph (CR, DX, RG, PX, SC or OT), got modality CT" in said.inner_text()
     assert tab.page.locator("[data-testid=stMetricValue]").count() == 0
+
+
+@pytest.mark.parametrize("address", ["match", "diagnose"])
+def test_a_photograph_is_refused_in_one_sentence_and_read_at_the_readers_wish(
+    refusing_tab: Watched, address: str
+) -> None:
+    page = refusing_tab.page
+    refusing_tab.open(f"{address}?diagnose_network=classifier", None)
+    _asks(page, "a film and its findings" if address == "match" else "a film")
+    if address == "match":
+        page.locator(".st-key-match_findings textarea").fill(REPORT)
+        page.locator(".st-key-match_go button").click()
+        _asks(page, "a film")
+    page.locator(f".st-key-{address}_upload input[type=file]").set_input_files(PHOTOGRAPH)
+    said = page.locator("[data-testid=stAlert]", has_text="Not read")
+    said.wait_for()
+    reason = "expected a frontal chest film, but this does not look like one"
+    assert said.inner_text().strip().removeprefix("block").strip() == f"Not read: {reason}."
+    numbers = page.locator("[data-testid=stMetricValue], [data-testid=stDataFrame]")
+    assert numbers.count() == 0 and page.locator(".pane canvas").count() == 0
+    page.get_by_text(doubts.ANYWAY).click()
+    page.locator(".pane canvas").first.wait_for()
+    assert numbers.count() > 0 and said.count() == 1
 
 
 def test_a_film_is_read_and_printed_without_a_mouse(tab: Watched, csv_root: Path) -> None:

@@ -31,6 +31,7 @@ from timnet.cohorts.shares import Share
 from timnet.cohorts.store import Cohort
 from timnet.evaluation.efficiency import FRACTIONS
 from timnet.training import runs
+from timnet.ui import garbage
 from timnet.ui.checkpoints import Checkpoint
 
 if TYPE_CHECKING:
@@ -201,7 +202,9 @@ def reader(folder: str, stamp: int) -> Reader:
     """Return a checkpoint's reader; CheckpointError says why it cannot be loaded."""
     from timnet.reader import Reader
 
-    return Reader.load(folder)
+    loaded = Reader.load(folder)
+    garbage.set_aside()
+    return loaded
 
 
 def shown(film: Film, longest: int = SHOWN) -> Film:

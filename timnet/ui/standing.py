@@ -21,6 +21,7 @@ from timnet.ui import loaders, notices, source
 from timnet.ui.checkpoints import Checkpoint
 
 if TYPE_CHECKING:
+    from plotly.graph_objects import Figure
     from torch import Tensor
 
     from timnet.cohorts.films import Film
@@ -110,6 +111,11 @@ def _growing(network: Checkpoint, sample: Sample) -> None:
         st.rerun()
 
 
+@st.cache_resource(max_entries=3, scope="session", show_spinner=False)
+def _figure(others: tuple[float, ...], own: float) -> Figure:
+    return plots.standing(others, own)
+
+
 def _told(reading: Reading, others: np.ndarray) -> None:
     from timnet.evaluation import standing
 
@@ -124,7 +130,7 @@ def _told(reading: Reading, others: np.ndarray) -> None:
         "film as well: two healthy chests share their findings."
     )
     chart.plotly_chart(
-        plots.standing(others.tolist(), reading.match),
+        _figure(tuple(others.tolist()), reading.match),
         key="match_standing",
         alt="Match probabilities of other patients' reports with this film, and that of the text above",
         config={"displayModeBar": False},
