@@ -27,6 +27,8 @@ MAP_LIMITS = (
 
 Precision = Literal["auto", "fp32", "bf16"]
 Mode = Literal["full", "last-layers", "probe"]
+COSINES = ("sigmoid", "infonce")
+"""Matching objectives that compare by a cosine; the others train h_cls."""
 _STRICT = ConfigDict(extra="forbid")
 
 
