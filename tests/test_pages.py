@@ -487,7 +487,8 @@ def test_a_finished_pre_training_shows_matching_retrieval_and_how_its_best_was_c
              "chance": 0.1, "n": 50, "candidates": 50.0}  # fmt: skip
     look = {"event": "evaluation", "epoch": 5, "step": 9, "split": "val", "masked": 0.25}
     (folder / events.EVENTS).write_text(
-        json.dumps({"event": "step", "step": 1, "epoch": 1, "loss": 0.7}) + "\n"
+        json.dumps({"event": "phase", "phase": "training", "truncated": 0.375}) + "\n"
+        + json.dumps({"event": "step", "step": 1, "epoch": 1, "loss": 0.7}) + "\n"
         + json.dumps({**look, "held_out": [area], "retrieval": [found]}) + "\n"
     )  # fmt: skip
     told = {
@@ -504,7 +505,8 @@ def test_a_finished_pre_training_shows_matching_retrieval_and_how_its_best_was_c
     assert "90 films" in done and "12.5% of the reports" in done
     assert "best on the split val alone, that of epoch 5" in done and "0.700 (0.600 to 0.800)" in done
     assert "50 films of 40 other patients" in done
-    assert any("25.0% of the mismatched pairs" in element.value for element in app.caption)
+    (looked,) = [element.value for element in app.caption if "25.0% of the mismatched pairs" in element.value]
+    assert "37.5% of the reports are longer" in looked
     assert len(app.get("plotly_chart")) == 2
     # A run from before held-out pairs were looked at on the way shows what it has.
     (folder / runs.RESULT).write_text(
