@@ -31,6 +31,8 @@ MIRRORING = ("all-pairs", "sigmoid")
 """Objectives that know what to do with reports whose sides are swapped."""
 ClassWeights = Literal["none", "balanced"]
 Mode = Literal["full", "last-layers", "probe"]
+COSINES = ("sigmoid", "infonce")
+"""Matching objectives that compare by a cosine; the others train h_cls."""
 _STRICT = ConfigDict(extra="forbid")
 
 

@@ -18,13 +18,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from timnet import config
 from timnet.model.again import again
 from timnet.model.timnet import COSINE, DIFFERENCE, TIMNet, cosines
 from timnet.training import ranks
 from timnet.training.reports import text_vectors
-
-COSINES = ("sigmoid", "infonce")
-"""Matching objectives that compare by a cosine; the others train h_cls."""
 
 MIRRORED = 0.5
 """Share of the mismatched pairs' weight that goes to films with their own report, its sides swapped."""
@@ -100,7 +98,7 @@ class MatchObjective(nn.Module):
 
 def head(name: str, h_cls: str = "mlp") -> str:
     """Return the head that an objective trains, by its name and the shape of h_cls."""
-    return COSINE if name in COSINES else {"mlp": DIFFERENCE}.get(h_cls, h_cls)
+    return COSINE if name in config.COSINES else {"mlp": DIFFERENCE}.get(h_cls, h_cls)
 
 
 def pair_loss(logit_P: Tensor, positive_P: Tensor, rows: int | None = None) -> Tensor:

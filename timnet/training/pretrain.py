@@ -118,7 +118,8 @@ def train(
     num_pairs = len(train_pairs)
     if settings.objective == "pairs":
         num_pairs += len(pairs.mismatched(train_pairs, pairing.rng(settings.seed, 0)))
-    events.append("phase", phase="training", films=len(train_pairs))
+    truncated = encoder.truncated(pairs.texts, settings.tokens)
+    events.append("phase", phase="training", films=len(train_pairs), truncated=truncated)
     steps = batches.steps(num_pairs, settings.batch)
     objective = objectives.MatchObjective(timnet, settings.objective, settings.chunk).to(on)
     optimizer = torch.optim.Adam(objective.parameters(), lr=settings.learning_rate, fused=True)
@@ -211,7 +212,7 @@ def train(
         "patients_held_out": len(np.unique(pairs.patient[held_pairs])),
         "films_without_text": pairs.without_text,
         "masked": masked(settings.epochs - 1),
-        "truncated": encoder.truncated(pairs.texts, settings.tokens),
+        "truncated": truncated,
         "initialised": {"matched": len(matched.matched), "missing": len(matched.missing)},
         "device": devices.describe(on),
         "precision": precision,

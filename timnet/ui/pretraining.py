@@ -9,7 +9,7 @@ import streamlit as st
 
 from timnet import config
 from timnet.training import estimates, worker
-from timnet.ui import loaders, notices, run
+from timnet.ui import loaders, notices, recipe, run
 
 MODES = {
     "frozen": "Text network as it is (fast)",
@@ -60,6 +60,7 @@ def form(names: list[str], root: Path) -> None:
     )
     seed = right.number_input("Draw (seed)", 0, 2**31 - 1, 0, key="pt_seed")
     asked: dict[str, Any] = {**numbers, "text_mode": mode, "side": side, "epochs": epochs, "seed": seed}
+    asked |= recipe.ask(cohorts, mode, numbers)
     settings = config.Pretrain(
         cohorts=tuple(cohorts), repeats=repeats if any(n > 1 for n in repeats) else (), **asked
     )

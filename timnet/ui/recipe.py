@@ -1,0 +1,262 @@
+"""The finer settings of a pre-training, in words: what is compared, how it steps, what memory it takes.
+
+Owns the widgets below **More settings**. Their first values are the preset's, so that an expander that nobody
+opened changes nothing. What another choice leaves without a meaning is greyed out and keeps that value.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import MISSING, fields
+from typing import Any
+
+import streamlit as st
+
+from timnet import config, plots
+from timnet.ui import checkpoints, loaders
+
+OBJECTIVES = {
+    "all-pairs": "Every film with every report of a step",
+    "pairs": "Each film with its own report and one other, as in the paper",
+    "sigmoid": "Every pair of a step, by the angle of their vectors",
+    "infonce": "Pick a film's report out of the step's, by the angle",
+}
+NEGATIVES = {"drawn": "As they come", "mined": "Half of them the hardest found"}
+NORMALS = {"contrast": "Count as mismatched", "ignore": "Leave out"}
+HEADS = {
+    "mlp": "As in the paper: a layer on the difference",
+    "linear": "A weighted sum of the difference",
+    "product": "A layer on difference and product",
+}
+SCHEDULES = {"constant": "The same throughout", "cosine": "Rises at first, falls to 0 at the end"}
+CHUNKS = [0, 8, 16, 32, 64, 128, 256]
+PADDINGS = {"masked": "Left out", "literal": "Zeros that take part, as in the paper"}
+
+
+def ask(cohorts: list[str], mode: str, numbers: Mapping[str, object]) -> dict[str, Any]:
+    """Return the finer settings by their names in `config.Pretrain`, those of the preset until changed.
+
+    Args:
+        cohorts: what is learned from; the probe's labels are the first one's.
+        mode: what of the text network is trained.
+        numbers: where the preset differs from the defaults.
+    """
+    usual = {**_defaults(), **numbers}
+    with st.expander("More settings", icon=":material/tune:", key="pt_more"):
+        st.caption("Nothing here has to be touched; the first values are those of the choice above.")
+        asked = _compared(usual) | _steps(usual)
+        asked |= _text(usual, mode) | _memory(usual) | _looks(cohorts)
+    return asked
+
+
+def _compared(usual: Mapping[str, Any]) -> dict[str, Any]:
+    st.markdown("**What is compared**")
+    objective = _choice(
+        "Learns by comparing",
+        "objective",
+        OBJECTIVES,
+        usual,
+        "All but the paper's way compare each film with every report of the step, so larger steps teach "
+        "more. By the angle: two vectors match if they point the same way, and no layers compare them.",
+    )
+    by_angle = objective in config.COSINES
+    head = _choice(
+        "How two vectors are compared",
+        "h_cls",
+        HEADS,
+        usual,
+        "The layers that turn a film's and a report's vectors into a match. By the angle there are none.",
+        disabled=by_angle,
+    )
+    negatives = _choice(
+        "Mismatched reports",
+        "negatives",
+        NEGATIVES,
+        usual,
+        "Hardest: reports of other patients that the network of the pass before took for the film's own. "
+        "A pass takes longer, as all films and reports are looked at before it.",
+    )
+    swapped = st.toggle(
+        "Its own report with left and right swapped is a mismatch, too",
+        bool(usual["mirrored"]),
+        key=_key("mirrored", usual),
+        disabled=objective not in config.MIRRORING,
+        help="Another patient's report seldom differs by the side alone: a network may match well and know "
+        "nothing of sides. Only reports that the swap makes wrong are taken.",
+    )
+    normals = _choice(
+        "A normal film with another's normal report",
+        "both_normal",
+        NORMALS,
+        usual,
+        "It may well fit. Whether both are normal is told by the label No Finding.",
+    )
+    return {
+        "objective": objective,
+        "h_cls": usual["h_cls"] if by_angle else head,
+        "negatives": negatives,
+        "mirrored": swapped if objective in config.MIRRORING else usual["mirrored"],
+        "both_normal": normals,
+    }
+
+
+def _steps(usual: Mapping[str, Any]) -> dict[str, Any]:
+    st.markdown("**How it steps**")
+    left, right = st.columns(2)
+    batch = left.number_input(
+        "Films a step",
+        2,
+        4096,
+        int(usual["batch"]),
+        key=_key("batch", usual),
+        help="Batch size. More films mean more mismatched reports to tell apart, fewer steps, more memory.",
+    )
+    rate = right.number_input(
+        "Step size",
+        1e-6,
+        1e-1,
+        float(usual["learning_rate"]),
+        step=1e-5,
+        format="%g",
+        key=_key("learning_rate", usual),
+        help="Learning rate: how far a step moves weights. Too large: the loss jumps. Too small: no gain.",
+    )
+    schedule = _choice(
+        "Over the run, the step size",
+        "schedule",
+        SCHEDULES,
+        usual,
+        "With a fall to 0 a larger step size can be taken; such a run is at its best at its end.",
+    )
+    starts = [*plots.NAMES, *(network.name for network in checkpoints.listed("timnet"))]
+    start = st.selectbox(
+        "Image network starts from",
+        starts,
+        index=starts.index(str(usual["image_weights"])),
+        format_func=lambda each: plots.NAMES.get(each, each),
+        key=_key("image_weights", usual),
+        help="Random knows nothing. ImageNet: everyday photographs; its weights must be on this computer or "
+        "are fetched by torchvision. A network of yours: go on from what it learned of films.",
+    )
+    augment = st.toggle(
+        "Turn, shift and scale the films a little at random",
+        bool(usual["augment"]),
+        key=_key("augment", usual),
+        help="Never mirrored: sides have words. It helps where passes are many and films few.",
+    )
+    return {
+        "batch": batch,
+        "learning_rate": float(rate),
+        "schedule": schedule,
+        "image_weights": start,
+        "augment": augment,
+    }
+
+
+def _text(usual: Mapping[str, Any], mode: str) -> dict[str, Any]:
+    st.markdown("**Reports**")
+    left, right = st.columns(2)
+    tokens = left.number_input(
+        "Longest report",
+        4,
+        512,
+        int(usual["tokens"]),
+        key=_key("tokens", usual),
+        help="In word pieces; a word is one or two. Longer ones are cut, and the run says how many were.",
+    )
+    layers = right.number_input(
+        "Layers trained",
+        1,
+        96,
+        int(usual["text_layers"]),
+        key=_key("text_layers", usual),
+        disabled=mode != "partial",
+        help="The last ones of the text network, where only those are trained. The shipped one has six.",
+    )
+    padding = _choice(
+        "Empty places behind a short report",
+        "padding",
+        PADDINGS,
+        usual,
+        "Left out, a report's vector does not depend on the longest report beside it.",
+    )
+    return {
+        "tokens": tokens,
+        "text_layers": layers if mode == "partial" else usual["text_layers"],
+        "padding": padding,
+    }
+
+
+def _memory(usual: Mapping[str, Any]) -> dict[str, Any]:
+    st.markdown("**If memory runs out**")
+    chunk = st.selectbox(
+        "Films computed at a time",
+        CHUNKS,
+        index=CHUNKS.index(usual["chunk"]),
+        format_func=lambda films: f"{films}" if films else "all of a step",
+        key=_key("chunk", usual),
+        help="For steps that do not fit into memory. Every film still meets every report of its step, but "
+        "each is computed twice: about a third slower.",
+    )
+    recompute = st.toggle(
+        "Compute layers again rather than keep them",
+        bool(usual["recompute"]),
+        key=_key("recompute", usual),
+        help="Less memory for large films or long reports, for about a third more time; the result stays "
+        "the same.",
+    )
+    return {"chunk": chunk, "recompute": recompute}
+
+
+def _looks(cohorts: list[str]) -> dict[str, Any]:
+    st.markdown("**Looks at held-out films on the way**")
+    every = st.number_input(
+        "Every so many passes (0: only at the end)",
+        0,
+        10_000,
+        int(_defaults()["evaluate_every"]),
+        key="pt_evaluate_every",
+        help="Each look takes a moment and changes no weight.",
+    )
+    first = loaders.cohort(cohorts[0])
+    labels = loaders.available_tasks(str(first.folder), first.identity, first)
+    probe = st.selectbox(
+        "Beside it, how well a label can be told",
+        ["", *labels],
+        format_func=lambda each: each or "not looked at",
+        key=f"pt_probe_{first.name}",
+        help="At every look a straight line learns this label from what the image network sees of up to 256 "
+        f"labelled films of {first.name}. It changes no weight either.",
+    )
+    return {"evaluate_every": every, "probe": probe}
+
+
+def _choice(
+    label: str,
+    name: str,
+    words: Mapping[str, str],
+    usual: Mapping[str, Any],
+    told: str,
+    disabled: bool = False,
+) -> str:
+    """Ask for one of a setting's values by its words."""
+    values = list(words)
+    chosen = st.selectbox(
+        label,
+        values,
+        index=values.index(str(usual[name])),
+        format_func=lambda each: words[each],
+        key=_key(name, usual),
+        help=told,
+        disabled=disabled,
+    )
+    return str(chosen)
+
+
+def _key(name: str, usual: Mapping[str, Any]) -> str:
+    """Return a widget's key: one a preset, so that each begins with its own numbers."""
+    return f"pt_{name}_{usual['preset']}"
+
+
+def _defaults() -> dict[str, Any]:
+    return {each.name: each.default for each in fields(config.Pretrain) if each.default is not MISSING}
