@@ -16,8 +16,9 @@ import pandas as pd
 import torch
 from torch import Tensor
 
+from timnet.cohorts import edits
 from timnet.cohorts.pairs import Pairs, Progress, collect
-from timnet.evaluation import matching
+from timnet.evaluation import matching, sides
 from timnet.model import states, weights
 from timnet.model.encoders import TextEncoder, TokenStates
 from timnet.model.timnet import TIMNet
@@ -32,9 +33,10 @@ def measure(
     seed: int = 0,
     progress: Progress | None = None,
 ) -> pd.DataFrame:
-    """Return the matching metrics (`matching.evaluate`) of a TIMNet checkpoint.
+    """Return the matching metrics (`matching.evaluate`) of a TIMNet checkpoint, and whether it tells sides.
 
-    Mismatched reports come from the film's own cohort.
+    Mismatched reports come from the film's own cohort. The last row is that of `sides.evaluate`, where a
+    report puts something on one side alone.
 
     Raises:
         CheckpointError: no TIMNet there. CohortError: no such cohort, or too few pairs.
@@ -42,7 +44,24 @@ def measure(
     pairs = collect(cohorts, held_out, weights.describe(checkpoint).side)
     chosen = np.flatnonzero(pairs.held_out).tolist()
     timnet, v_image_PD, v_text_PD = vectors(checkpoint, pairs, chosen, progress)
-    return matching.evaluate(timnet, v_image_PD, v_text_PD, pairs, chosen, seed)
+    matched = matching.evaluate(timnet, v_image_PD, v_text_PD, pairs, chosen, seed)
+    twins = [edits.misplaced(pairs.texts[number]) for number in pairs.text[chosen]]
+    sided = [place for place, twin in enumerate(twins) if twin is not None]
+    if not sided:
+        return matched
+    v_twin = texts(checkpoint, [str(twins[place]) for place in sided], progress)
+    patients = [str(pairs.patient[chosen[place]]) for place in sided]
+    told = sides.evaluate(timnet, v_image_PD[sided], v_text_PD[sided], v_twin, patients, seed)
+    return pd.concat([matched, told], ignore_index=True)
+
+
+@torch.inference_mode()
+def texts(checkpoint: Path, told: list[str], progress: Progress | None = None) -> Tensor:
+    """Return the report vectors (N, D) of texts under a TIMNet."""
+    timnet, spec, encoder = weights.load_timnet(checkpoint)
+    encoded = _states(encoder, spec, told, progress)
+    parts = [range(start, min(start + _BATCH, len(told))) for start in range(0, len(told), _BATCH)]
+    return torch.cat([timnet.text.project(*encoded.batch(part)) for part in parts])
 
 
 @torch.inference_mode()
@@ -55,8 +74,8 @@ def vectors(
         CheckpointError: no TIMNet there.
     """
     timnet, spec, encoder = weights.load_timnet(checkpoint)
-    texts = [pairs.texts[number] for number in pairs.text[list(chosen)]]
-    encoded = _states(encoder, spec, texts, progress)
+    told = [pairs.texts[number] for number in pairs.text[list(chosen)]]
+    encoded = _states(encoder, spec, told, progress)
     v_image, v_text = [], []
     for start in range(0, len(chosen), _BATCH):
         part = range(start, min(start + _BATCH, len(chosen)))
