@@ -21,8 +21,9 @@ from timnet.ui import demo, loaders, notices, prepared, report, viewer
 
 BATCH = 20
 ORDERS = {
-    "uncertain": "Films the probe is least sure of",
+    # First what has been measured to teach more than films drawn at random (docs/evidence.md).
     "diverse": "Films least like those labelled",
+    "uncertain": "Films the probe is least sure of",
 }
 ANSWERS = {
     "present": ("Present", "y", 1.0, ":material/check:"),
