@@ -109,7 +109,7 @@ def _left(
     """
     chance = batches.generator(settings.seed, epoch)
     for i, chosen in enumerate(orders):
-        changes = augment.draw(len(chosen), chance) if settings.augment else None
+        changes = augment.draw(len(chosen), chance, settings.erase) if settings.augment else None
         if i >= done:
             yield chosen, changes
 
