@@ -3,7 +3,7 @@
 Each arm changes one choice of the first. An arm whose step costs more takes fewer epochs: equal are the
 floating-point operations (`cost`), up to a whole number of epochs. Done runs are not done again; the table
 has the mean over seeds with its 95 % interval (Student's t), and the difference to the first arm, seed by
-seed. The cohorts are made as docs/evidence.md says; with those that others have, the figures are others.
+seed. The cohorts are made as docs/method.md says; with those that others have, the figures are others.
 
     .venv/bin/python benchmarks/ablations.py            # make ablations
     .venv/bin/python benchmarks/ablations.py --table    # what is done so far, nothing trained

@@ -66,6 +66,7 @@ def main() -> None:
     asked.add_argument("--films", type=int, default=128)
     asked.add_argument("--rounds", type=int, default=5)
     asked.add_argument("--encoder", default=config.Pretrain.text_encoder, help="folder or hub id of a BERT")
+    asked.add_argument("--only", default="", help="ways whose name ends in this; keeps nothing")
     asked.add_argument("--memory", action="store_true", help="peak memory by batch size instead")
     asked.add_argument("--one", type=int, help=argparse.SUPPRESS)
     words = asked.parse_args()
@@ -73,6 +74,8 @@ def main() -> None:
         print(peak(words.one))
         return
     told = memory() if words.memory else speed(words)
+    if words.only:
+        return
     name = "pretrain_memory" if words.memory else "pretrain_speed"
     told = {"what": __doc__.splitlines()[0], "machine": machine(), **told}
     (RESULTS / f"{name}.json").write_text(json.dumps(told, indent=1) + "\n", encoding="utf-8")
@@ -99,6 +102,7 @@ def speed(words: argparse.Namespace) -> dict[str, Any]:
         ways[f"library, text {told}"] = library(given, trained, precision == "bf16")
     ways["input pipeline alone"] = pipeline(given)
     ways["ours without input, text frozen"] = ours(given, False, precision == "bf16", fed=True)
+    ways = {name: step for name, step in ways.items() if name.endswith(words.only)}
     clock = time.perf_counter if on.type == "cuda" else time.process_time
     seconds: dict[str, list[float]] = {name: [] for name in ways}
     for at in range(words.rounds + 1):
@@ -111,23 +115,18 @@ def speed(words: argparse.Namespace) -> dict[str, Any]:
                 # The first of each warms up.
                 seconds[name].append((clock() - begun) / learned)
     median = {name: statistics.median(values) for name, values in seconds.items()}
+    asked_of = {
+        "literal over ours, text trained": ("literal, text trained", "ours, text trained", 4),
+        "literal over ours, text frozen and kept": ("literal, text frozen", "ours, text frozen", 10),
+        "library over ours, text trained": ("library, text trained", "ours, text trained", 1),
+        "library over ours, text frozen and kept": ("library, text frozen", "ours, text frozen", 3),
+        "model over input pipeline": ("ours without input, text frozen", "input pipeline alone", 3),
+    }
     bars = {
-        "literal over ours, text trained": (
-            median["literal, text trained"] / median["ours, text trained"], 4
-        ),
-        "literal over ours, text frozen and kept": (
-            median["literal, text frozen"] / median["ours, text frozen"], 10
-        ),
-        "library over ours, text trained": (
-            median["library, text trained"] / median["ours, text trained"], 1
-        ),
-        "library over ours, text frozen and kept": (
-            median["library, text frozen"] / median["ours, text frozen"], 3
-        ),
-        "model over input pipeline": (
-            median["ours without input, text frozen"] / median["input pipeline alone"], 3
-        ),
-    }  # fmt: skip
+        name: (median[slow] / median[fast], bar)
+        for name, (slow, fast, bar) in asked_of.items()
+        if slow in median and fast in median
+    }
     for name, value in median.items():
         print(f"{name:<36}{value * 1000:9.1f} ms a positive pair")
     for name, (ratio, bar) in bars.items():

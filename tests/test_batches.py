@@ -94,3 +94,38 @@ def test_films_stay_in_range_and_draws_within_their_limits():
     moved = augment.apply(torch.rand(1000, 1, 8, 8), drawn)
     assert moved.min() >= 0
     assert moved.max() <= 1
+
+
+def test_what_is_drawn_for_erasing_leaves_the_other_changes_as_they_were():
+    plain, more = (augment.draw(5, torch.Generator().manual_seed(3), erase) for erase in (False, True))
+    assert torch.equal(more[:, :6], plain) and more.shape == (5, 12)
+    assert not torch.equal(more[0, 6:], more[1, 6:])
+
+
+def test_a_rectangle_is_the_films_mean_and_covers_what_was_drawn():
+    films = torch.rand(1, 1, 20, 20)
+    unmoved, half = [0.0] * 6, films.mean()
+    covered = augment.apply(films, torch.tensor([[*unmoved, 7, 0, 0.25, 0.5, 0.2, 0.3]]))
+    inside = torch.zeros(20, 20, dtype=torch.bool)
+    inside[10:16, 5:9] = True
+    assert torch.allclose(covered[0, 0, inside], half, atol=1e-5)
+    torch.testing.assert_close(covered[0, 0, ~inside], films[0, 0, ~inside], atol=1e-5, rtol=1e-5)
+    # What lies outside the film covers nothing.
+    beside = augment.apply(films, torch.tensor([[*unmoved, 7, 0, -0.3, 0.5, 0.3, 0.3]]))
+    torch.testing.assert_close(beside, films, atol=1e-5, rtol=1e-5)
+
+
+def test_noise_has_its_deviation_and_is_a_films_own_wherever_it_stands():
+    films, changes = torch.full((3, 1, 64, 64), 0.5), torch.zeros(3, 12)
+    changes[:, 6], changes[:, 7] = torch.tensor([1.0, 2.0, 2.0**24 - 1]), 0.05
+    noisy = augment.apply(films, changes)
+    assert noisy.std((1, 2, 3)).tolist() == pytest.approx([0.05] * 3, rel=0.05)
+    assert not torch.equal(noisy[0], noisy[1])
+    assert torch.equal(augment.apply(films[2:], changes[2:]), noisy[2:])
+
+
+def test_erased_films_stay_in_range_and_an_eighth_is_the_most_that_is_covered():
+    drawn = augment.draw(2000, torch.Generator().manual_seed(1), erase=True)
+    moved = augment.apply(torch.rand(2000, 1, 8, 8), drawn)
+    assert moved.min() >= 0 and moved.max() <= 1
+    assert (drawn[:, 10] * drawn[:, 11]).max() < 1 / 8 < 1.05 * augment.PATCH**2

@@ -101,7 +101,7 @@ def test_a_file_that_holds_no_settings_is_refused_in_one_sentence(text):
 def test_every_field_survives_json():
     settings = Pretrain(
         cohorts=("a",), evaluate_every=3, text_layers=4, h_cls="linear", negatives="mined", chunk=4,
-        recompute=True, probe="Opacity", mirrored=True,
+        recompute=True, erase=True, probe="Opacity", mirrored=True,
     )  # fmt: skip
     stored = json.loads(config.to_json(settings))
     assert set(stored) == {field.name for field in dataclasses.fields(settings)} | {"command"}

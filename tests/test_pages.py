@@ -481,36 +481,27 @@ def test_every_finer_setting_of_a_pre_training_is_the_one_of_the_command_line(
     app.selectbox(key="pt_mode_small").select("partial").run()
     chosen = {
         "objective": "pairs", "h_cls": "product", "negatives": "mined", "both_normal": "ignore",
-        "schedule": "cosine", "padding": "literal", "chunk": 16,
+        "schedule": "cosine", "padding": "literal", "chunk": 16, "precision": "fp32",
     }  # fmt: skip
     numbers = {"batch": 48, "learning_rate": 7e-4, "tokens": 64, "text_layers": 2}
     for name, value in chosen.items():
         app.selectbox(key=f"pt_{name}_small").select(value)
     for name, value in numbers.items():
         app.number_input(key=f"pt_{name}_small").set_value(value)
-    app.toggle(key="pt_augment_small").set_value(False)
+    app.toggle(key="pt_erase_small").set_value(True)
     app.toggle(key="pt_recompute_small").set_value(True)
     app.number_input(key="pt_evaluate_every").set_value(2)
     app.selectbox(key="pt_probe_synthetic").select("Opacity").run()
     app.button(key="pt_start").click().run()
     assert not app.exception and not app.error
     settings = config.Pretrain(
-        cohorts=("synthetic",), text_mode="partial", augment=False, recompute=True, evaluate_every=2,
+        cohorts=("synthetic",), text_mode="partial", erase=True, recompute=True, evaluate_every=2,
         probe="Opacity", **chosen, **numbers,
     )  # fmt: skip
     (folder,) = [path.parent for path in tmp_path.glob("*/config.json")]
     assert (folder / "config.json").read_bytes() == config.to_json(settings).encode()
     # Every field is asked for, but for these, which are the command line's alone.
-    left = {
-        "preset",
-        "backbone",
-        "text_encoder",
-        "width",
-        "held_out",
-        "shuffled",
-        "normalisation",
-        "precision",
-    }
+    left = {"preset", "backbone", "text_encoder", "width", "held_out", "shuffled", "normalisation"}
     keys = {widget.key for widget in [*app.selectbox, *app.number_input, *app.toggle, *app.multiselect]}
     asked = {str(key).removeprefix("pt_").split("_small")[0].split("_synthetic")[0] for key in keys}
     of_form = {"mode": "text_mode", "paper": "preset"}
@@ -545,11 +536,13 @@ def test_a_setting_that_another_leaves_without_meaning_is_greyed_out_and_keeps_i
     app.selectbox(key="pt_mode_small").select("partial").run()
     app.number_input(key="pt_text_layers_small").set_value(1)
     app.selectbox(key="pt_mode_small").select("frozen")
+    app.toggle(key="pt_erase_small").set_value(True).run()
+    app.toggle(key="pt_augment_small").set_value(False)
     app.selectbox(key="pt_objective_small").select("sigmoid").run()
-    assert app.selectbox(key="pt_h_cls_small").disabled
+    assert app.selectbox(key="pt_h_cls_small").disabled and app.toggle(key="pt_erase_small").disabled
     assert app.number_input(key="pt_text_layers_small").disabled
     app.button(key="pt_start").click().run()
-    settings = config.Pretrain(cohorts=("synthetic",), objective="sigmoid")
+    settings = config.Pretrain(cohorts=("synthetic",), objective="sigmoid", augment=False)
     (folder,) = [path.parent for path in tmp_path.glob("*/config.json")]
     assert (folder / "config.json").read_bytes() == config.to_json(settings).encode()
 

@@ -141,6 +141,8 @@ class Pretrain:
     """A control: each training film gets another's report, so that only the films are learned from."""
     augment: bool = True
     """Small rotations, scalings, shifts and contrast changes; never a left-right flip."""
+    erase: bool = False
+    """With `augment`: noise too, and a rectangle of one grey over up to an eighth of the film."""
     held_out: tuple[str, ...] = ("val", "test")
     """Splits that are never trained on and on which the matching is measured."""
     evaluate_every: int = 5
@@ -257,6 +259,7 @@ _ADDED = {
     "mirrored": False,
     "chunk": 0,
     "recompute": False,
+    "erase": False,
     "probe": "",
     "mode": "full",
     "shuffled_labels": False,

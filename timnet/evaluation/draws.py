@@ -10,7 +10,8 @@ Shapes: N films of one label, R draws of labels, B bootstrap replicates.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,6 +21,7 @@ from timnet.evaluation.auroc import LEVEL, Estimate
 from timnet.evaluation.predictions import Predictions
 
 REPLICATES = 1000
+Draw = TypeVar("Draw")
 
 
 class DrawsError(ValueError):
@@ -57,14 +59,12 @@ def difference(
     """Return how much larger a metric's mean is for the second start than for the first.
 
     Row r of both is the same draw of labels.
+
+    Raises:
+        DrawsError: there are more draws of one than of the other.
     """
-    if len(first_RN) != len(second_RN):
-        raise ValueError(
-            f"difference: expected the same draws of both, got {len(first_RN)} and {len(second_RN)}"
-        )
-    first, first_drawn = _scores(y_N, first_RN, patients_N, metric, seed, replicates)
-    second, second_drawn = _scores(y_N, second_RN, patients_N, metric, seed, replicates)
-    return _estimate(second - first, second_drawn - first_drawn, seed)
+    both = np.stack(_paired(first_RN, second_RN))
+    return _gain(*_scores(y_N, both, patients_N, metric, seed, replicates), seed)
 
 
 def of_runs(
@@ -97,12 +97,8 @@ def difference_of_runs(
     replicates: int = REPLICATES,
 ) -> Estimate:
     """Return `difference` of what runs kept; run r of both is of the same draw. Errors as for `of_runs`."""
-    if len(first) != len(second):
-        raise DrawsError(f"difference: expected the same draws of both, got {len(first)} and {len(second)}")
-    both = [*first, *second]
-    whole, drawn = _run_scores(both, patients_N, label, metric, seed, replicates)
-    half = len(first)
-    return _estimate(whole[half:] - whole[:half], drawn[half:] - drawn[:half], seed)
+    both = _paired(first, second)
+    return _gain(*_run_scores(both, patients_N, label, metric, seed, replicates), seed)
 
 
 def wider(low: float, high: float, estimate: Estimate) -> tuple[float, float]:
@@ -112,6 +108,14 @@ def wider(low: float, high: float, estimate: Estimate) -> tuple[float, float]:
     is too narrow somewhere. The wider of the two is tested to hold the truth (tests/test_draws.py).
     """
     return float(np.fmin(low, estimate.low)), float(np.fmax(high, estimate.high))
+
+
+def _paired(first: Iterable[Draw], second: Iterable[Draw]) -> list[Draw]:
+    """Return the draws of both starts, one behind the other."""
+    one, other = list(first), list(second)
+    if len(one) != len(other):
+        raise DrawsError(f"difference: expected the same draws of both, got {len(one)} and {len(other)}")
+    return one + other
 
 
 def _run_scores(
@@ -161,6 +165,12 @@ def _scores(
         for weights in metrics.resamples(patients_N, seed, replicates)
     ]
     return np.array(whole), np.concatenate(drawn, 1)
+
+
+def _gain(whole_R: NDArray[np.float64], drawn_RB: NDArray[np.float64], seed: int) -> Estimate:
+    """Return by how much the second half of the draws is above the first, draw by draw."""
+    (first, second), (first_drawn, second_drawn) = (np.split(part, 2) for part in (whole_R, drawn_RB))
+    return _estimate(second - first, second_drawn - first_drawn, seed)
 
 
 def _estimate(whole_R: NDArray[np.float64], drawn_RB: NDArray[np.float64], seed: int) -> Estimate:

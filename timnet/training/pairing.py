@@ -10,7 +10,7 @@ Shapes: B batch, S side.
 from __future__ import annotations
 
 import functools
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 import numpy as np
 import torch
@@ -64,13 +64,9 @@ def all_pairs(
     Films and reports are this process's rows, the masks those of all. With `partners`, these stand beside
     their pairs; with `mirrored` (`mirrors.of`), swapped reports stand behind the others, those of `mirrors`.
     """
-    chance = batches.generator(settings.seed, epoch)
     arrange = functools.partial(mining.together, partners=partners) if partners else None
     orders = batches.orders(train, settings.batch, settings.seed, epoch, arrange=arrange)
-    for i, chosen in enumerate(orders):
-        changes = _changes(settings, len(chosen), chance)
-        if i < done:
-            continue
+    for chosen, changes in _left(settings, orders, epoch, done):
         yield {
             **_rows(pairs, chosen, chosen, changes, reports, on, mirrored),
             "own": torch.eye(len(chosen), dtype=torch.bool, device=on),
@@ -92,19 +88,31 @@ def literal_pairs(
 
     Each film comes once with its report and once with another's, drawn anew each epoch, or its partner's.
     """
-    chance, draw = batches.generator(settings.seed, epoch), rng(settings.seed, epoch)
+    draw = rng(settings.seed, epoch)
     drawn = pairs.mismatched(train, draw)
     both = [(i, i) for i in train] + (mining.hardened(drawn, partners, draw) if partners else drawn)
-    for i, places in enumerate(batches.orders(range(len(both)), settings.batch, settings.seed, epoch)):
-        changes = _changes(settings, len(places), chance)
-        if i < done:
-            continue
+    orders = batches.orders(range(len(both)), settings.batch, settings.seed, epoch)
+    for places, changes in _left(settings, orders, epoch, done):
         films, others = ([both[k][side] for k in places] for side in (0, 1))
         true = torch.tensor([film == other for film, other in zip(films, others, strict=True)], device=on)
         yield {
             **_rows(pairs, films, others, changes, reports, on),
             "positive": true[ranks.share(len(places))],
         }
+
+
+def _left(
+    settings: config.Pretrain, orders: Iterable[list[int]], epoch: int, done: int
+) -> Iterator[tuple[list[int], Tensor | None]]:
+    """Yield an epoch's batches but for the first `done`, each with the changes of its films.
+
+    Those of the first are drawn all the same: the others' are what they would have been behind them.
+    """
+    chance = batches.generator(settings.seed, epoch)
+    for i, chosen in enumerate(orders):
+        changes = augment.draw(len(chosen), chance, settings.erase) if settings.augment else None
+        if i >= done:
+            yield chosen, changes
 
 
 def _rows(
@@ -139,10 +147,6 @@ def _rows(
 def _films(pairs: Pairs, chosen: Sequence[int], on: torch.device, changes: Tensor | None) -> Tensor:
     films = batches.films(pairs.films(chosen), range(len(chosen)), on)
     return films if changes is None else augment.apply(films, changes)
-
-
-def _changes(settings: config.Pretrain, films: int, chance: torch.Generator) -> Tensor | None:
-    return augment.draw(films, chance) if settings.augment else None
 
 
 def rng(seed: int, epoch: int) -> np.random.Generator:

@@ -11,13 +11,16 @@ from collections.abc import Sequence
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from timnet import config
 from timnet.cohorts.pairs import Pairs
 from timnet.model import encoders, states
 from timnet.model.timnet import TIMNet
 from timnet.training.events import Events
+
+BUCKETS, LEAST = 4, 8
+"""Most calls of a trained encoder a batch, and reports in each at least."""
 
 
 class Reports:
@@ -54,4 +57,26 @@ class Reports:
 def text_vectors(timnet: TIMNet, text: tuple[Tensor, Tensor]) -> Tensor:
     """Return v_t through the layers that the branch trains, if any, of what comes from below them."""
     first, mask = text
-    return timnet.text.project(first, mask) if timnet.text.encoder is None else timnet.text(first, mask)
+    encoder = timnet.text.encoder
+    return timnet.text.project(first if encoder is None else encoded(encoder, first, mask), mask)
+
+
+def encoded(encoder: nn.Module, first: Tensor, mask_BT: Tensor) -> Tensor:
+    """Return the encoder's token states (B, T, H), zero behind a report's end; like lengths share a call.
+
+    Beside the longest report of a batch most of it would be padding. Batch norm comes behind the encoder and
+    sees all reports at once.
+    """
+    lengths = mask_BT.sum(1)
+    order = lengths.argsort(stable=True)
+    parts = order.tensor_split(min(BUCKETS, max(len(order) // LEAST, 1)))
+    ends = [int(end) for end in lengths[torch.stack([part[-1] for part in parts])]]
+    if ends[0] == ends[-1]:
+        states: Tensor = encoder(first, mask_BT).last_hidden_state
+        return states
+    of_part = [
+        encoder(first[rows, :end], mask_BT[rows, :end]).last_hidden_state
+        for rows, end in zip(parts, ends, strict=True)
+    ]
+    padded = [nn.functional.pad(part, (0, 0, 0, mask_BT.shape[1] - part.shape[1])) for part in of_part]
+    return torch.cat(padded)[order.argsort()]

@@ -49,9 +49,8 @@ def follow(log: pd.DataFrame) -> None:
         told += " The interval holds 0.5: it may be no better than chance so far."
     if pd.notna(last.get("masked")):
         told += f" {last['masked']:.1%} of the mismatched pairs may fit after all and are not learned from."
-    cut = log["truncated"].dropna() if "truncated" in log else pd.Series(dtype=float)
-    if len(cut):
-        told += f" {cut.iloc[-1]:.1%} of the reports are longer than the network reads and were cut."
+    for cut in log["truncated"].dropna().tail(1) if "truncated" in log else []:
+        told += f" {cut:.1%} of the reports are longer than the network reads and were cut."
     told += _probed(last.get("probe"))
     st.caption(told)
     retrieval(last["retrieval"], key="ft_follow_retrieval")

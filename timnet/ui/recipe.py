@@ -29,6 +29,7 @@ HEADS = {
     "product": "A layer on difference and product",
 }
 SCHEDULES = {"constant": "The same throughout", "cosine": "Rises at first, falls to 0 at the end"}
+PRECISIONS = {"auto": "Whichever is faster here", "fp32": "32 bits", "bf16": "16 bits (bfloat16)"}
 CHUNKS = [0, 8, 16, 32, 64, 128, 256]
 PADDINGS = {"masked": "Left out", "literal": "Zeros that take part, as in the paper"}
 
@@ -57,7 +58,8 @@ def _compared(usual: Mapping[str, Any]) -> dict[str, Any]:
         OBJECTIVES,
         usual,
         "All but the paper's way compare each film with every report of the step, so larger steps teach "
-        "more. By the angle: two vectors match if they point the same way, and no layers compare them.",
+        "more. By the angle: two vectors match if they point the same way, and no layers compare them. "
+        "Picking the report out was best in short trainings on simulated films.",
     )
     by_angle = objective in config.COSINES
     head = _choice(
@@ -144,12 +146,21 @@ def _steps(usual: Mapping[str, Any]) -> dict[str, Any]:
         key=_key("augment", usual),
         help="Never mirrored: sides have words. It helps where passes are many and films few.",
     )
+    erase = st.toggle(
+        "Add noise and cover a part of each film",
+        bool(usual["erase"]),
+        key=_key("erase", usual),
+        disabled=not augment,
+        help="A rectangle of one grey, at most an eighth of the film: what it hides is told from the rest. "
+        "Whether it helps has not been measured.",
+    )
     return {
         "batch": batch,
         "learning_rate": float(rate),
         "schedule": schedule,
         "image_weights": start,
         "augment": augment,
+        "erase": erase if augment else usual["erase"],
     }
 
 
@@ -188,7 +199,7 @@ def _text(usual: Mapping[str, Any], mode: str) -> dict[str, Any]:
 
 
 def _memory(usual: Mapping[str, Any]) -> dict[str, Any]:
-    st.markdown("**If memory runs out**")
+    st.markdown("**Memory and speed**")
     chunk = st.selectbox(
         "Films computed at a time",
         CHUNKS,
@@ -205,7 +216,15 @@ def _memory(usual: Mapping[str, Any]) -> dict[str, Any]:
         help="Less memory for large films or long reports, for about a third more time; the result stays "
         "the same.",
     )
-    return {"chunk": chunk, "recompute": recompute}
+    precision = _choice(
+        "Numbers are computed with",
+        "precision",
+        PRECISIONS,
+        usual,
+        "16 bits take less memory and are faster where the processor or the GPU is made for them. Left open, "
+        "both are timed before the run.",
+    )
+    return {"chunk": chunk, "recompute": recompute, "precision": precision}
 
 
 def _looks(cohorts: list[str]) -> dict[str, Any]:

@@ -1,0 +1,67 @@
+"""Reports of like length share a call of the encoder that is trained: less padding, the same numbers."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from timnet.model import encoders
+from timnet.training import reports
+
+WORDS = "No effusion . Large right pleural opacity with a tube above the left lung"
+
+
+def texts(lengths):
+    words = WORDS.split()
+    return [" ".join(words[i % len(words)] for i in range(length)) for length in lengths]
+
+
+@pytest.fixture
+def calls(tiny_bert):
+    """A BERT in double precision, its texts as a batch, and how many places each of its calls had."""
+    encoder = encoders.load(str(tiny_bert))
+    bert, places = encoder.bert.double().eval(), []
+    bert.register_forward_pre_hook(lambda module, inputs: places.append(inputs[0].numel()))
+    return bert, encoder, places
+
+
+@pytest.mark.parametrize("lengths", [[3] * 20, [2, 40] * 4, list(range(1, 41)), [30, 1, 2] * 11])
+def test_states_and_every_gradient_are_those_of_one_call(calls, lengths):
+    bert, encoder, _ = calls
+    ids, mask = encoder.tokenize(texts(lengths), 64)
+    keep = mask.bool()
+    weight = torch.randn(
+        *ids.shape, encoder.width, dtype=torch.float64, generator=torch.Generator().manual_seed(0)
+    )
+    found = []
+    for states in (bert(ids, mask).last_hidden_state, reports.encoded(bert, ids, mask)):
+        bert.zero_grad()
+        (states * weight)[keep].sum().backward()
+        found.append(
+            [
+                states[keep].detach(),
+                *(each.grad.clone() for each in bert.parameters() if each.grad is not None),
+            ]
+        )
+    for one, other in zip(*found, strict=True):
+        torch.testing.assert_close(one, other, rtol=1e-9, atol=1e-12)
+
+
+def test_short_reports_are_not_filled_up_to_the_longest(calls):
+    bert, encoder, places = calls
+    ids, mask = encoder.tokenize(texts([4] * 24 + [40] * 8), 64)
+    reports.encoded(bert, ids, mask)
+    assert len(places) == reports.BUCKETS
+    # Three of four calls hold short reports alone.
+    short = int(mask.sum(1).min())
+    assert sum(places) == 24 * short + 8 * ids.shape[1] < ids.numel() / 2
+
+
+@pytest.mark.parametrize("number", [1, 2, 15])
+def test_few_reports_and_literal_padding_stay_one_call(calls, number):
+    bert, encoder, places = calls
+    ids, mask = encoder.tokenize(texts(range(1, number + 1)), 64)
+    reports.encoded(bert, ids, mask)
+    literal, ones = encoder.tokenize(texts(range(1, 33)), 64, literal=True)
+    reports.encoded(bert, literal, ones)
+    assert places == [ids.numel(), literal.numel()]
