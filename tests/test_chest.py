@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 from PIL import Image
 from pydicom import dcmread
 from pydicom.data import get_testdata_file
@@ -47,6 +48,22 @@ def test_frontal_films_raise_no_doubt_and_lateral_ones_are_called_lateral() -> N
     lateral = [chest.doubt(read_film(path)) for path in demo("LATERAL")]
     assert sum("lateral" in reason for reason in lateral) > 0.7 * len(lateral)
     assert all(lateral)
+
+
+def test_a_film_and_its_mirror_image_are_judged_alike_between_what_each_gets_alone() -> None:
+    detector, _ = chest.loaded()
+    for path in [*demo("frontal")[:4], *demo("LATERAL")[:4]]:
+        # At the detector's side already: pressing a film that is not square is not quite symmetric.
+        small = chest.standardised(read_film(path).pixels)
+        with torch.inference_mode():
+            alone = [
+                detector(torch.from_numpy(each.copy())[None, None])[0].softmax(0).numpy()
+                for each in (small, small[:, ::-1])
+            ]
+        for each in (small, small[:, ::-1]):
+            found = chest.judged(detector, torch.from_numpy(each.copy())[None, None])[0].numpy()
+            np.testing.assert_allclose(found, np.mean(alone, axis=0), atol=1e-5)
+        np.testing.assert_allclose(chest.probabilities(read_film(path).pixels), found, atol=1e-5)
 
 
 def test_noise_gradients_and_checks_are_doubted() -> None:

@@ -27,12 +27,12 @@ from timnet.__main__ import main
 from timnet.cohorts import edits, strangers, tasks, vectors
 from timnet.cohorts.films import read_film
 from timnet.cohorts.store import Cohort
-from timnet.evaluation import appraisal, draws, embedding, mistakes, predictions
+from timnet.evaluation import appraisal, draws, embedding, gradients, mistakes, predictions
 from timnet.evaluation.predictions import Predictions
 from timnet.model import weights
 from timnet.reader import MATCH, Reader, Reading
 from timnet.training import curve, events, runs, worker
-from timnet.ui import changes, notices, sentences, similar, spreadsheet, standing
+from timnet.ui import changes, notices, panels, sentences, similar, spreadsheet, standing, viewer
 
 PAGES = ("match", "diagnose", "explore", "fine_tune", "efficiency", "card")
 TEXT = "There is an opacity in the left lung."
@@ -166,6 +166,27 @@ def test_choosing_another_map_does_not_ask_the_network_again(
     app.text_area(key="match_findings").set_value("The lungs are clear. " + TEXT).run()
     app.selectbox(key="match_map").select(TEXT).run()
     assert not app.exception and len(reads) == 1
+
+
+def test_maps_by_other_methods_are_offered_and_each_is_the_librarys_own(
+    open_page: Open, networks: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shown: list[np.ndarray] = []
+    monkeypatch.setattr(viewer, "show", lambda *views, **_: shown.append(views[-1].strength_hw))
+    app = open_page("match")
+    app.file_uploader(key="match_upload").upload("film.png", _png(1), "image/png")
+    app.text_area(key="match_findings").set_value(TEXT).run()
+    assert app.selectbox(key="match_method").options == [panels.OWN, *panels.METHODS]
+    assert set(panels.METHODS) == set(gradients.METHODS)
+    reader, film = Reader.load(networks / "timnet"), read_film(_png(1))
+    own, seen = reader.read(film, TEXT), reader.see(film)
+    np.testing.assert_allclose(shown[-1], own.heat(MATCH) / own.map_scale, atol=1e-5)
+    for method in panels.METHODS:
+        app.selectbox(key="match_method").select(method).run()
+        assert not app.exception and any("pytorch-grad-cam" in each.value for each in app.caption)
+        expected = reader.by_library(own, seen, MATCH, method, TEXT).heat(MATCH)
+        np.testing.assert_allclose(shown[-1], expected, atol=1e-5)
+        assert np.abs(shown[-1] - shown[0]).max() > 0.1
 
 
 def test_choosing_another_map_does_not_draw_the_other_patients_again(

@@ -29,7 +29,7 @@ from scipy import ndimage
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT))
 
-from timnet.model.chest import FRONTAL, LATERAL, OTHER, SIDE, WEIGHTS, Detector  # noqa: E402
+from timnet.model.chest import FRONTAL, LATERAL, OTHER, SIDE, WEIGHTS, Detector, judged, loaded  # noqa: E402
 from timnet.simulation import anatomy  # noqa: E402
 
 LARGE, MIDDLE = 96, 48
@@ -52,6 +52,7 @@ def main() -> None:
     asked.add_argument("--laterals", type=int, default=240)
     asked.add_argument("--drawn", type=int, default=3600)
     asked.add_argument("--kept", type=Path, help="file that keeps the drawn pictures between runs")
+    asked.add_argument("--threshold", action="store_true", help="keep the weights, choose the threshold anew")
     words = asked.parse_args()
     frontal, aside = frontals(words.mendeley, words.nih)
     laterals = lateral_films(words.ct, words.laterals)
@@ -63,7 +64,10 @@ def main() -> None:
             np.save(words.kept, others)
     print(f"{len(frontal)} frontal, {len(aside)} aside, {len(laterals)} lateral, {len(others)} others")
     others_aside = others[::8]
-    detector = fitted(frontal, laterals, np.delete(others, np.s_[::8], 0))
+    if words.threshold:
+        detector, _ = loaded()
+    else:
+        detector = fitted(frontal, laterals, np.delete(others, np.s_[::8], 0))
     least = threshold(detector, aside, others_aside)
     state = {
         name: value.half() if value.is_floating_point() else value
@@ -375,12 +379,12 @@ def fitted(frontal: np.ndarray, laterals: np.ndarray, others: np.ndarray) -> Det
 def threshold(detector: Detector, frontal: np.ndarray, others: np.ndarray) -> float:
     """Return the probability of FRONTAL that DOUBTED of the pictures aside stay below, at most 0.5."""
     chance = torch.Generator().manual_seed(1)
-    p = detector(changed(halved(others), chance)).softmax(1)[:, FRONTAL].double()
+    p = judged(detector, changed(halved(others), chance))[:, FRONTAL]
     least = min(float(p.quantile(DOUBTED)), 0.5)
     x = torch.from_numpy(frontal)[:, None].float() / 255
     x = F.interpolate(x, size=(SIDE, SIDE), mode="area")
     x = (x - x.mean((2, 3), keepdim=True)) / (x.std((2, 3), keepdim=True, correction=0) + 0.01)
-    doubted = int((detector(x).softmax(1)[:, FRONTAL] < least).sum())
+    doubted = int((judged(detector, x)[:, FRONTAL] < least).sum())
     print(f"doubted aside: {doubted} of {len(x)} frontal, {int((p < least).sum())} of {len(p)} others")
     return least
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import shutil
 from collections.abc import Iterator
+from dataclasses import replace
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -15,9 +16,12 @@ from pydicom.data import get_testdata_file
 from test_flows import DICOM, PAGES
 from test_sheet import opened
 
-from timnet.cohorts import reports
+from timnet.cohorts import prompts, reports
+from timnet.cohorts.prompts import Prompt
+from timnet.cohorts.store import Cohort
 from timnet.reader import Reader
 from timnet.ui import doubts
+from timnet.ui import prompts as ask_prompts
 
 pytestmark = [pytest.mark.browser, pytest.mark.whole]
 
@@ -84,6 +88,28 @@ def test_a_dicom_film_and_a_pasted_report_are_read_sentence_by_sentence_and_prin
     told = opened(download.value.path().read_bytes())
     assert told.pages == 1 and len(told.images) >= 1
     assert f"{expected.match:.3f}" in told.words and expected.film.sha256[:12] in told.words.replace("\n", "")
+
+
+def test_the_sentences_of_a_finding_are_edited_and_asked_anew(
+    tab: Watched, home: Path, cohort_folder: Path
+) -> None:
+    page, shipped = tab.page, list(prompts.shipped())
+    reader = Reader.load(home.parent / "checkpoints" / "timnet")
+    seen = reader.see(Cohort.open(cohort_folder).read_film(7))
+    tab.open("match?match_cohort=synthetic&match_film=7", PAGES["Match"])
+    page.get_by_text(ask_prompts.WORDS).click(timeout=240_000)
+    _scored(page, shipped, reader.prompted(seen, shipped))
+
+    table = _table(page, "match_prompts")
+    box = table.bounding_box()
+    page.mouse.dblclick(box["x"] + box["width"] / 2, box["y"] + HEADER + ROW / 2)
+    page.keyboard.press("Control+A")
+    page.keyboard.type("The left lung holds a dense opacity.")
+    page.keyboard.press("Enter")
+    edited = [replace(shipped[0], positive="The left lung holds a dense opacity."), *shipped[1:]]
+    before, after = (reader.prompted(seen, asked) for asked in (shipped, edited))
+    assert abs(before[0] - after[0]) > 1e-4
+    _scored(page, edited, after)
 
 
 def test_similar_cases_are_prepared_listed_and_opened(tab: Watched) -> None:
@@ -180,6 +206,20 @@ def test_a_film_is_read_and_printed_without_a_mouse(tab: Watched, csv_root: Path
     with page.expect_download() as download:
         page.keyboard.press("Enter")
     assert opened(download.value.path().read_bytes()).pages == 1
+
+
+def _scored(page: Any, asked: list[Prompt], scores: list[float]) -> None:
+    """Wait until the table of scores holds these to six places, the highest first."""
+    told = sorted(zip(scores, asked, strict=True), key=lambda each: each[0], reverse=True)
+    page.wait_for_function(
+        """(wanted) => {
+          const table = document.querySelector("[aria-label^='Each finding with its score']")
+          const cells = [...(table?.querySelectorAll("tbody td") ?? [])].map((cell) => cell.textContent)
+          const pairs = wanted.map((_, row) => [cells[2 * row], Number(cells[2 * row + 1]).toFixed(6)])
+          return JSON.stringify(pairs) === JSON.stringify(wanted)
+        }""",
+        arg=[[each.finding, f"{score:.6f}"] for score, each in told],
+    )
 
 
 def _film() -> Any:

@@ -88,13 +88,19 @@ def doubt(film: Film) -> str:
 def probabilities(pixels_HW: NDArray[np.float32]) -> NDArray[np.float64]:
     """Return what the detector gives FRONTAL, LATERAL and OTHER (3,)."""
     x_11SS = torch.from_numpy(standardised(pixels_HW))[None, None]
-    with torch.inference_mode():
-        return _loaded()[0](x_11SS)[0].double().softmax(0).numpy()
+    return judged(loaded()[0], x_11SS)[0].numpy()
+
+
+@torch.inference_mode()
+def judged(detector: Detector, x_B1SS: Tensor) -> Tensor:
+    """Return the probabilities of the classes (B, 3), the mean of each film's and its mirror image's."""
+    # A mirrored chest is as much a chest, and what the detector errs on it rarely errs on twice.
+    return torch.stack([detector(x).double().softmax(1) for x in (x_B1SS, x_B1SS.flip(-1))]).mean(0)
 
 
 def least() -> float:
     """Return the probability of FRONTAL below which the detector doubts."""
-    return _loaded()[1]
+    return loaded()[1]
 
 
 def standardised(pixels_HW: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -104,7 +110,7 @@ def standardised(pixels_HW: NDArray[np.float32]) -> NDArray[np.float32]:
 
 
 @lru_cache(maxsize=1)
-def _loaded() -> tuple[Detector, float]:
+def loaded() -> tuple[Detector, float]:
     """Return the detector and the probability of FRONTAL below which it doubts."""
     try:
         with safe_open(WEIGHTS, framework="pt") as file:
