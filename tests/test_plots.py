@@ -38,6 +38,12 @@ def test_the_matching_curve_holds_each_look_with_its_interval_and_leaves_out_wha
     assert not plots.matching_curve(looks.iloc[1:2]).data[0].x
 
 
+@pytest.mark.parametrize(("last", "step"), [(2, 1), (40, None)])
+def test_few_epochs_have_a_tick_each(last, step):
+    looks = pd.DataFrame({"epoch": [1, last], "value": [0.5, 0.6], "low": [0.4, 0.5], "high": [0.6, 0.7]})
+    assert plots.matching_curve(looks).layout.xaxis.dtick == step
+
+
 def test_bars_show_each_probability_and_labels_literally():
     figure = plots.probabilities({"Effusion": 0.25, "<b>Mass</b>": 0.75})
     (bars,) = figure.data

@@ -106,7 +106,9 @@ def matching_curve(looks: pd.DataFrame) -> go.Figure:
     )
     figure.add_hline(y=0.5, line_dash="dot", line_color=KNOWN["base"])
     figure.update_layout(height=240, margin=_MARGIN, xaxis_title="Epoch", yaxis_title="Matching, auROC")
-    figure.update_xaxes(rangemode="tozero", tickformat=",d")
+    # Of few epochs, ticks between whole ones would round to the same number twice.
+    few = len(drawn) and drawn["epoch"].max() <= 8
+    figure.update_xaxes(rangemode="tozero", tickformat=",d", dtick=1 if few else None)
     figure.update_yaxes(range=[min(0.4, *drawn["low"].fillna(0.4)) if len(drawn) else 0.4, 1.0])
     return figure
 
