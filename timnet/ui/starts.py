@@ -14,7 +14,7 @@ import streamlit as st
 
 from timnet import plots
 from timnet.cohorts import jobs
-from timnet.ui import checkpoints, notices
+from timnet.ui import checkpoints
 
 FILE = "file"
 STATES = {
@@ -78,7 +78,7 @@ def show(keys: dict[str, Sequence[str]], key: str) -> None:
 def _name(start: str) -> str:
     if start == FILE:
         return "A file of weights …"
-    return plots.NAMES.get(start, f"{notices.plain(start)} (learned from reports)")
+    return plots.NAMES.get(start, f"{start} (learned from reports)")
 
 
 @st.cache_data(max_entries=8, show_spinner="Comparing tensors …")
