@@ -30,5 +30,7 @@ def test_a_busy_moment_does_not_turn_the_choice(monkeypatch):
     assert devices.precision("auto", CPU) == "fp32"
 
 
-def test_the_device_is_told_in_words():
-    assert devices.describe(CPU) == f"CPU, {torch.get_num_threads()} threads"
+def test_the_device_is_told_in_words(monkeypatch):
+    for threads, told in ((1, "CPU, 1 thread"), (4, "CPU, 4 threads")):
+        monkeypatch.setattr(torch, "get_num_threads", lambda threads=threads: threads)
+        assert devices.describe(CPU) == told
