@@ -69,7 +69,7 @@ def main() -> None:
         print(json.dumps(row))
     RESULT.write_text(json.dumps(told, indent=1) + "\n", encoding="utf-8")
     if not words.no_picture:
-        photograph(words.cohort)
+        photograph()
 
 
 def rows(table: pd.DataFrame, cohort: store.Cohort) -> list[dict[str, Any]]:
@@ -106,7 +106,7 @@ def row(
     }  # fmt: skip
 
 
-def photograph(cohort: str) -> None:
+def photograph() -> None:
     """Take the picture of the curve, as the page shows it."""
     found = shutil.which("chromium") or shutil.which("google-chrome")
     with served() as address, sync_playwright() as playwright:

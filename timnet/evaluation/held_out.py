@@ -24,6 +24,7 @@ from timnet.model.encoders import TextEncoder, TokenStates
 from timnet.model.timnet import TIMNet
 
 _BATCH = 32
+Loaded = tuple[TIMNet, weights.TimnetSpec, TextEncoder]
 
 
 def measure(
@@ -43,28 +44,19 @@ def measure(
     """
     pairs = collect(cohorts, held_out, weights.describe(checkpoint).side)
     chosen = np.flatnonzero(pairs.held_out).tolist()
-    timnet, v_image_PD, v_text_PD = vectors(checkpoint, pairs, chosen, progress)
+    loaded = weights.load_timnet(checkpoint)
+    timnet, v_image_PD, v_text_PD = _vectors(loaded, pairs, chosen, progress)
     matched = matching.evaluate(timnet, v_image_PD, v_text_PD, pairs, chosen, seed)
     twins = [edits.misplaced(pairs.texts[number]) for number in pairs.text[chosen]]
     sided = [place for place, twin in enumerate(twins) if twin is not None]
     if not sided:
         return matched
-    v_twin = texts(checkpoint, [str(twins[place]) for place in sided], progress)
+    v_twin = _texts(loaded, [str(twins[place]) for place in sided], progress)
     patients = [str(pairs.patient[chosen[place]]) for place in sided]
     told = sides.evaluate(timnet, v_image_PD[sided], v_text_PD[sided], v_twin, patients, seed)
     return pd.concat([matched, told], ignore_index=True)
 
 
-@torch.inference_mode()
-def texts(checkpoint: Path, told: list[str], progress: Progress | None = None) -> Tensor:
-    """Return the report vectors (N, D) of texts under a TIMNet."""
-    timnet, spec, encoder = weights.load_timnet(checkpoint)
-    encoded = _states(encoder, spec, told, progress)
-    parts = [range(start, min(start + _BATCH, len(told))) for start in range(0, len(told), _BATCH)]
-    return torch.cat([timnet.text.project(*encoded.batch(part)) for part in parts])
-
-
-@torch.inference_mode()
 def vectors(
     checkpoint: Path, pairs: Pairs, chosen: Sequence[int], progress: Progress | None = None
 ) -> tuple[TIMNet, Tensor, Tensor]:
@@ -73,18 +65,32 @@ def vectors(
     Raises:
         CheckpointError: no TIMNet there.
     """
-    timnet, spec, encoder = weights.load_timnet(checkpoint)
-    told = [pairs.texts[number] for number in pairs.text[list(chosen)]]
-    encoded = _states(encoder, spec, told, progress)
-    v_image, v_text = [], []
+    return _vectors(weights.load_timnet(checkpoint), pairs, chosen, progress)
+
+
+@torch.inference_mode()
+def _vectors(
+    loaded: Loaded, pairs: Pairs, chosen: Sequence[int], progress: Progress | None
+) -> tuple[TIMNet, Tensor, Tensor]:
+    timnet = loaded[0]
+    v_text_PD = _texts(loaded, [pairs.texts[number] for number in pairs.text[list(chosen)]], progress)
+    v_image = []
     for start in range(0, len(chosen), _BATCH):
-        part = range(start, min(start + _BATCH, len(chosen)))
-        films = torch.from_numpy(pairs.films([chosen[i] for i in part])).unsqueeze(1).float() / 255
+        part = chosen[start : start + _BATCH]
+        films = torch.from_numpy(pairs.films(part)).unsqueeze(1).float() / 255
         v_image.append(timnet.image(films)[1])
-        v_text.append(timnet.text.project(*encoded.batch(part)))
         if progress is not None:
-            progress(part.stop, len(chosen))
-    return timnet, torch.cat(v_image), torch.cat(v_text)
+            progress(start + len(part), len(chosen))
+    return timnet, torch.cat(v_image), v_text_PD
+
+
+@torch.inference_mode()
+def _texts(loaded: Loaded, told: list[str], progress: Progress | None) -> Tensor:
+    """Return the report vectors (N, D) of texts."""
+    timnet, spec, encoder = loaded
+    encoded = _states(encoder, spec, told, progress)
+    parts = [range(start, min(start + _BATCH, len(told))) for start in range(0, len(told), _BATCH)]
+    return torch.cat([timnet.text.project(*encoded.batch(part)) for part in parts])
 
 
 def _states(

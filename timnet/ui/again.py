@@ -15,8 +15,18 @@ from timnet.cohorts import store
 from timnet.evaluation.efficiency import FRACTIONS
 from timnet.ui import checkpoints, loaders, notices, run, starts
 
-_HELD = {"cohort", "task", "uncertain", "initialisation", "mode", "fraction", "seed", "preset"}
-_HELD |= {"patience", "class_weights"}
+_HELD = {
+    "cohort",
+    "task",
+    "uncertain",
+    "initialisation",
+    "mode",
+    "fraction",
+    "seed",
+    "preset",
+    "patience",
+    "class_weights",
+}
 _NUMBERS = ("side", "epochs", "batch")
 
 

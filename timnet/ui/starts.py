@@ -18,9 +18,9 @@ from timnet.ui import checkpoints
 
 FILE = "file"
 STATES = {
-    "matched": "filled by the file",
-    "missing": "not in the file: random",
-    "unexpected": "in the file, not used",
+    "matched": "filled by the start",
+    "missing": "not in the start: random",
+    "unexpected": "in the start, not used",
 }
 
 
@@ -63,8 +63,8 @@ def show(keys: dict[str, Sequence[str]], key: str) -> None:
     """Show which tensors of the network a start fills: their number, and their names once asked for."""
     filled, of = len(keys["matched"]), len(keys["matched"]) + len(keys["missing"])
     st.caption(
-        f"It fills {filled} of the {of} tensors of the network's trunk; {len(keys['unexpected'])} of the "
-        "file are not used."
+        f"The start fills {filled} of the {of} tensors of the network's trunk; {len(keys['unexpected'])} of "
+        "its own are not used."
     )
     box = st.expander("Tensor by tensor", icon=":material/table_rows:", key=key, on_change="rerun")
     if not box.open:
