@@ -24,7 +24,7 @@ OBJECTIVES = {
 NEGATIVES = {"drawn": "As they come", "mined": "Half of them the hardest found"}
 NORMALS = {"contrast": "Count as mismatched", "ignore": "Leave out"}
 HEADS = {
-    "mlp": "As in the paper: a layer on the difference",
+    "mlp": "The paper's: a layer on the difference",
     "linear": "A weighted sum of the difference",
     "product": "A layer on difference and product",
 }
