@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from timnet.cohorts import pairs
+from timnet.cohorts import pairs, store
 from timnet.cohorts.records import CohortError
 
 
@@ -116,3 +116,20 @@ def test_a_cohort_without_enough_pairs_is_refused(cohort_folder):
         CohortError, match="at least 4 pairs to train on and 2 held out in none, got 120 and 0"
     ):
         pairs.collect([str(cohort_folder)], ("none",), side=32)
+
+
+def test_a_film_is_normal_by_its_label_in_any_spelling(cohort_folder):
+    found = pairs.collect([str(cohort_folder)], ("val", "test"), 32)
+    cohort = store.Cohort.open(cohort_folder)
+    assert found.normal.any() and not found.normal.all()
+    assert (found.normal == (cohort.labels()["No Finding"].to_numpy()[found.row] == 1)).all()
+
+
+def test_what_only_measures_may_hold_everything_out(cohort_folder):
+    splits = ("train", "val", "test")
+    with pytest.raises(CohortError, match=r"expected at least 4 pairs to train on and 2 held out.*got 0 and"):
+        pairs.collect([str(cohort_folder)], splits, 32)
+    found = pairs.collect([str(cohort_folder)], splits, 32, measuring=True)
+    assert found.held_out.all() and len(found.row) == len(store.Cohort.open(cohort_folder).films())
+    with pytest.raises(CohortError, match=r"expected at least 2 held out in nowhere, got 0$"):
+        pairs.collect([str(cohort_folder)], ("nowhere",), 32, measuring=True)

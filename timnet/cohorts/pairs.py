@@ -17,10 +17,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from timnet.cohorts import store, tasks
+from timnet.cohorts.records import match_name
 
 Progress = Callable[[int, int | None], None]
 Codes = NDArray[np.int64]
-NORMAL = "no_finding"
 
 
 @dataclass(frozen=True)
@@ -36,7 +36,7 @@ class Pairs:
     labels: Codes
     """Equal where all labels are; below 0 where they are not known, then equal to none."""
     normal: NDArray[np.bool_]
-    """True where the label `no_finding` is 1."""
+    """True where the label No Finding is 1."""
     texts: tuple[str, ...]
     """Distinct findings, numbered by `text`."""
     split: NDArray[np.str_]
@@ -90,9 +90,13 @@ class Pairs:
 
 
 def collect(
-    names: Sequence[str], held_out: Sequence[str], side: int, progress: Progress | None = None
+    names: Sequence[str],
+    held_out: Sequence[str],
+    side: int,
+    progress: Progress | None = None,
+    measuring: bool = False,
 ) -> Pairs:
-    """Gather the pairs of cohorts by name or path.
+    """Gather the pairs of cohorts by name or path; of those that only measure, all may be held out.
 
     Raises:
         CohortError: no such cohort, fewer than 4 pairs to train on or fewer than 2 held out, or nothing to
@@ -121,14 +125,16 @@ def collect(
         known = ~labels.isna().any(axis=1) if len(labels.columns) else np.zeros(len(labels), bool)
         rows_of = zip(known, labels.to_numpy(), strict=True)
         labelled += [f"{source}/{values.tolist()}" if is_known else "" for is_known, values in rows_of]
-        normal += (labels[NORMAL] == 1).tolist() if NORMAL in labels else [False] * len(labels)
+        named = match_name(tasks.NO_FINDING, [str(label) for label in labels])
+        normal += (labels[named] == 1).tolist() if named else [False] * len(labels)
     split = np.concatenate(splits)
     held = np.isin(split, held_out)
-    told = f"{int((~held).sum())} and {int(held.sum())}"
-    if (~held).sum() < 4 or held.sum() < 2:
+    learned, measured = int((~held).sum()), int(held.sum())
+    if (learned < 4 and not measuring) or measured < 2:
+        least = "" if measuring else "4 pairs to train on and "
         raise store.CohortError(
-            f"{', '.join(names)}: expected at least 4 pairs to train on and 2 held out in "
-            f"{' or '.join(held_out)}, got {told}"
+            f"{', '.join(names)}: expected at least {least}2 held out in {' or '.join(held_out)}, "
+            f"got {'' if measuring else f'{learned} and '}{measured}"
         )
     texts, text = _codes(findings)
     same = _codes(labelled)[1]
@@ -148,7 +154,7 @@ def collect(
         held_out=held,
         without_text=without,
     )
-    for part in (np.flatnonzero(~held), np.flatnonzero(held)):
+    for part in (np.flatnonzero(held),) if measuring else (np.flatnonzero(~held), np.flatnonzero(held)):
         if not found.mismatched(part.tolist(), np.random.default_rng(0)):
             raise store.CohortError(
                 f"{', '.join(names)}: no two reports of different patients and wording, nothing to contrast"

@@ -42,7 +42,7 @@ def measure(
     Raises:
         CheckpointError: no TIMNet there. CohortError: no such cohort, or too few pairs.
     """
-    pairs = collect(cohorts, held_out, weights.describe(checkpoint).side)
+    pairs = collect(cohorts, held_out, weights.describe(checkpoint).side, measuring=True)
     chosen = np.flatnonzero(pairs.held_out).tolist()
     loaded = weights.load_timnet(checkpoint)
     timnet, v_image_PD, v_text_PD = _vectors(loaded, pairs, chosen, progress)
@@ -72,15 +72,17 @@ def vectors(
 def _vectors(
     loaded: Loaded, pairs: Pairs, chosen: Sequence[int], progress: Progress | None
 ) -> tuple[TIMNet, Tensor, Tensor]:
-    timnet = loaded[0]
+    timnet, on = loaded[0], torch.device("cuda" if torch.cuda.is_available() else "cpu")
     v_text_PD = _texts(loaded, [pairs.texts[number] for number in pairs.text[list(chosen)]], progress)
     v_image = []
+    timnet.image.to(on)
     for start in range(0, len(chosen), _BATCH):
         part = chosen[start : start + _BATCH]
-        films = torch.from_numpy(pairs.films(part)).unsqueeze(1).float() / 255
-        v_image.append(timnet.image(films)[1])
+        films = torch.from_numpy(pairs.films(part)).to(on).unsqueeze(1).float() / 255
+        v_image.append(timnet.image(films)[1].cpu())
         if progress is not None:
             progress(start + len(part), len(chosen))
+    timnet.image.cpu()
     return timnet, torch.cat(v_image), v_text_PD
 
 
