@@ -62,6 +62,7 @@ def main() -> None:
     asked.add_argument("--matching", default="open-cxr")
     asked.add_argument("--findings", type=int, default=40)
     asked.add_argument("--studies", type=int, default=24, help="twins a question")
+    asked.add_argument("--films", type=int, default=300, help="with one finding, for the match map")
     asked.add_argument("--steps", type=int, default=8, help="of a deletion or insertion curve")
     asked.add_argument("--seed", type=int, default=0)
     asked.add_argument("--ct", type=Path, default=twins.CT)
@@ -69,13 +70,14 @@ def main() -> None:
     torch.set_num_threads(1)
     begun = time.perf_counter()
     told = {"what": __doc__.splitlines()[0], "findings": words.findings, "studies": words.studies}
+    told |= {"films": words.films}
     told |= {"steps": words.steps, "seed": words.seed, "machine": machine()}
     tables: dict[str, twins.Table] = {"maps": maps(words.classifier, words.findings, words.steps, words.seed)}
     print(twins.markdown(tables["maps"]))
     print(f"maps: {time.perf_counter() - begun:.0f} s", file=sys.stderr)
     if (words.ct / "mask.nii.gz").is_file() or twins.KEPT.is_dir():
         readers = twins.readers(words.matching, words.seed)
-        tables["twins"] = twins.answers(readers, words.ct, words.studies)
+        tables["twins"] = twins.answers(readers, words.ct, words.studies, words.films)
         print(twins.markdown(tables["twins"]))
     else:
         print("twins: left out, the CT is not here (make ct)", file=sys.stderr)

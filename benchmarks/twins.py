@@ -47,6 +47,9 @@ DILATION = 0.1
 PRESENCE = ("pleural_effusion", "cardiomegaly", "consolidation")
 LATERALITY = ("pleural_effusion", "consolidation", "pneumothorax")
 POINTING = "peak of the match map within the dilated mask"
+ALONE = "the same, of the match by itself"
+FIRST = 3000
+"""Cases to point at are drawn from this number on: on earlier ones it was chosen what a map compares with."""
 CT, KEPT = ROOT / "build" / "ct", ROOT / "build" / "twins"
 
 Table = dict[str, dict[str, str]]
@@ -75,11 +78,12 @@ def main() -> None:
     asked = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     asked.add_argument("--checkpoint", default="open-cxr")
     asked.add_argument("--studies", type=int, default=24)
+    asked.add_argument("--films", type=int, default=300, help="with one finding, to point at")
     asked.add_argument("--seed", type=int, default=0, help="of the weights drawn anew")
     asked.add_argument("--ct", type=Path, default=CT)
     words = asked.parse_args()
     torch.set_num_threads(1)
-    table = answers(readers(words.checkpoint, words.seed), words.ct, words.studies)
+    table = answers(readers(words.checkpoint, words.seed), words.ct, words.studies, words.films)
     print(markdown(table))
     print(json.dumps({"checkpoint": words.checkpoint, "studies": words.studies, "table": table}))
 
@@ -92,7 +96,7 @@ def readers(checkpoint: str, seed: int) -> dict[str, Reader]:
     return {"own": own, "forgotten": replace(own, _network=forgotten)}
 
 
-def answers(asked: Mapping[str, Reader], ct: Path, studies: int) -> Table:
+def answers(asked: Mapping[str, Reader], ct: Path, studies: int, films: int) -> Table:
     """Ask every question of every network; one mean with its interval over studies for each."""
     table: Table = {}
     for name, kinds, twins in (("text", PRESENCE, presence), ("side", LATERALITY, laterality)):
@@ -106,8 +110,7 @@ def answers(asked: Mapping[str, Reader], ct: Path, studies: int) -> Table:
             question = f"prefers the right {name}: {kind}"
             table[question] = {each: interval(values) for each, values in right.items()}
             print(f"{question}: {time.perf_counter() - begun:.0f} s", file=sys.stderr)
-    table[POINTING] = pointing(asked, ct, studies)
-    return table
+    return table | pointing(asked, ct, films)
 
 
 def presence(ct: Path, kind: str, number: int) -> Iterator[Question]:
@@ -134,11 +137,14 @@ def prefers(reader: Reader, question: Question) -> float:
     return 0.5 if own == other else float(own > other)
 
 
-def pointing(asked: Mapping[str, Reader], ct: Path, studies: int) -> dict[str, str]:
+def pointing(asked: Mapping[str, Reader], ct: Path, films: int) -> Table:
     """Films with one finding: is the highest point of the match map in its mask, dilated?"""
-    hits: dict[str, list[float]] = {each: [] for each in (*asked, "a random point")}
-    number = 0
-    while len(hits["a random point"]) < studies:
+    hits: dict[str, dict[str, list[float]]] = {
+        POINTING: {each: [] for each in (*asked, "a random point")},
+        ALONE: {each: [] for each in asked},
+    }
+    number = FIRST
+    while len(hits[POINTING]["a random point"]) < films:
         number += 1
         case = facts.draw(np.random.default_rng((17, number)))
         if len(case.findings) != 1 or case.findings[0].kind == "support_devices":
@@ -148,11 +154,15 @@ def pointing(asked: Mapping[str, Reader], ct: Path, studies: int) -> dict[str, s
             continue
         tolerance = DILATION * max(made.mask_HW.shape)
         for each, reader in asked.items():
-            heat_HW = reader.read(made.film, report(case, number)).heat(MATCH)
-            hits[each].append(sanity.pointing(heat_HW, made.mask_HW, tolerance))
+            reading = reader.read(made.film, report(case, number))
+            for question, maps in ((POINTING, reading.maps), (ALONE, reading.alone)):
+                heat_HW = replace(reading, maps=maps).heat(MATCH)
+                hits[question][each].append(sanity.pointing(heat_HW, made.mask_HW, tolerance))
         near_HW = ndimage.distance_transform_edt(~made.mask_HW) <= tolerance
-        hits["a random point"].append(float(near_HW.mean()))
-    return {each: interval(values) for each, values in hits.items()}
+        hits[POINTING]["a random point"].append(float(near_HW.mean()))
+    return {
+        question: {each: interval(values) for each, values in of.items()} for question, of in hits.items()
+    }
 
 
 def one(kind: str, number: int) -> Finding:

@@ -176,11 +176,15 @@ def test_maps_by_other_methods_are_offered_and_each_is_the_librarys_own(
     app = open_page("match")
     app.file_uploader(key="match_upload").upload("film.png", _png(1), "image/png")
     app.text_area(key="match_findings").set_value(TEXT).run()
-    assert app.selectbox(key="match_method").options == [panels.OWN, *panels.METHODS]
+    assert app.selectbox(key="match_method").options == [panels.OVER, panels.OWN, *panels.METHODS]
     assert set(panels.METHODS) == set(gradients.METHODS)
     reader, film = Reader.load(networks / "timnet"), read_film(_png(1))
     own, seen = reader.read(film, TEXT), reader.see(film)
     np.testing.assert_allclose(shown[-1], own.heat(MATCH) / own.map_scale, atol=1e-5)
+    assert any("rather than for a normal report" in each.value for each in app.caption)
+    app.selectbox(key="match_method").select(panels.OWN).run()
+    by_itself = replace(own, maps=own.alone).heat(MATCH)
+    np.testing.assert_allclose(shown[-1], by_itself / own.map_scale, atol=1e-5)
     for method in panels.METHODS:
         app.selectbox(key="match_method").select(method).run()
         assert not app.exception and any("pytorch-grad-cam" in each.value for each in app.caption)

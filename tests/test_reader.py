@@ -12,7 +12,7 @@ import torch
 from PIL import Image
 
 from timnet import config
-from timnet.cohorts import edits
+from timnet.cohorts import edits, prompts
 from timnet.cohorts.films import Letterbox, read_film
 from timnet.model import weights
 from timnet.model.branches import ImageBranch
@@ -140,6 +140,28 @@ def test_every_edit_is_asked_as_the_edited_text_would_be(networks, film):
         alone = reader.read(film, edit.text)
         assert probability == pytest.approx(alone.match, abs=1e-4)
         np.testing.assert_allclose(reading.maps[edit.name], alone.maps[MATCH], atol=1e-4)
+
+
+def test_a_texts_map_is_its_evidence_over_that_of_the_normal_texts(networks, film):
+    reader = Reader.load(networks / "timnet")
+    reading = reader.read(film, EDITED)
+    normal = [reader.read(film, text).alone[MATCH] for text in prompts.normal()]
+    assert list(reading.alone) == list(reading.maps)
+    for name, of_text in reading.alone.items():
+        np.testing.assert_allclose(reading.maps[name], of_text - np.mean(normal, 0), atol=1e-4)
+    assert np.abs(reading.maps[MATCH] - reading.alone[MATCH]).max() > 1e-3
+    # Compared with nothing, the positive part is Grad-CAM's; HiResCAM is the same behind a mean.
+    seen = reader.see(film)
+    library = reader.by_library(reading, seen, MATCH, "HiResCAM", EDITED).maps[MATCH]
+    positive = np.maximum(reading.alone[MATCH], 0)
+    span = positive.max() - positive.min()
+    np.testing.assert_allclose(library, (positive - positive.min()) / span, atol=1e-4)
+
+
+def test_a_classifiers_maps_are_compared_with_nothing(networks, film):
+    reading = Reader.load(networks / "classifier").read(film)
+    for name, of_label in reading.alone.items():
+        assert (reading.maps[name] == of_label).all()
 
 
 def test_a_film_is_taken_through_the_trunk_once_for_all_questions(networks, film, monkeypatch):

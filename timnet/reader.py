@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from timnet import config
-from timnet.cohorts import edits, reports
+from timnet.cohorts import edits, prompts, reports
 from timnet.cohorts.edits import Edit
 from timnet.cohorts.films import Film, Letterbox
 from timnet.cohorts.prompts import Prompt
@@ -76,11 +76,14 @@ class Reading:
     map_scale: float
     """Evidence, in logits, at which a map is painted at full strength."""
     maps: Mapping[str, NDArray[np.float32]]
-    """Name -> signed evidence (h, w), in logits: `match`, the sentences, the edits, or the labels."""
+    """Name -> signed evidence (h, w), in logits: `match`, the sentences, the edits, or the labels. That of a
+    text is for this text rather than for a normal report."""
     edits: tuple[tuple[Edit, float], ...] = ()
     """Each edit of the findings with the edited text's match probability; of `Reader.edited` alone."""
     doubt: str = ""
     """Why the film may be no frontal chest film; empty where it looks like one."""
+    alone: Mapping[str, NDArray[np.float32]] = field(default_factory=dict)
+    """The maps of the logits themselves, compared with nothing (paper Fig. 7); of a classifier, `maps`."""
     certainty: Certainty = certainty.UNKNOWN
     """How logits became these probabilities, and which of them are too close to call."""
 
@@ -181,7 +184,7 @@ class Reader:
             # One sentence is the whole: no second question.
             questions = [text, *told] if len(told) > 1 else [text]
             names = [MATCH, *told] if len(told) > 1 else [MATCH]
-            reading, values = self._reading(start, film, self._match_head(self._network, questions), names)
+            reading, values = self._reading(start, film, self._over_normal(self._network, questions), names)
             singly = values[1:] if len(told) > 1 else values
             return replace(reading, match=values[0], sentences=tuple(zip(told, singly, strict=True)))
         if findings:
@@ -201,7 +204,7 @@ class Reader:
             raise ReadingError(f"findings: {self.name} is a classifier, it reads films without text")
         text = _asked(findings)
         made, _ = edits.every(text)
-        head = self._match_head(self._network, [text, *(edit.text for edit in made)])
+        head = self._over_normal(self._network, [text, *(edit.text for edit in made)])
         names = [MATCH, *(edit.name for edit in made)]
         reading, values = self._reading(start, film, head, names)
         return replace(reading, match=values[0], edits=tuple(zip(made, values[1:], strict=True)))
@@ -222,7 +225,7 @@ class Reader:
         else:
             head, logit = self._network.head, list(reading.maps).index(name)
         map_hw = gradients.stretched(method, self._network, seen.grid_1Chw, head, logit)
-        return replace(reading, maps={name: map_hw}, map_scale=1.0)
+        return replace(reading, maps={name: map_hw}, alone={}, map_scale=1.0)
 
     @property
     def timnet(self) -> TIMNet:
@@ -250,7 +253,7 @@ class Reader:
             v_image_1D = torch.from_numpy(self.film_vector(seen))
             return self.matched(self.timnet.match_all(v_image_1D, v_text_MD)[0].double().numpy())
 
-    def prompted(self, seen: Seen, prompts: Sequence[Prompt]) -> list[float]:
+    def prompted(self, seen: Seen, asked: Sequence[Prompt]) -> list[float]:
         """Return for each prompt the share of its sentence for, of the two: zero-shot, not calibrated.
 
         Source: CheXzero (Tiu et al., Nature Biomedical Engineering 2022), with the match head's logits.
@@ -258,7 +261,7 @@ class Reader:
         Raises:
             ReadingError: this is a classifier.
         """
-        texts = [text for each in prompts for text in (each.positive, each.negative)]
+        texts = [text for each in asked for text in (each.positive, each.negative)]
         with torch.no_grad():
             v_image_1D = torch.from_numpy(self.film_vector(seen))
             logits_L = self.timnet.match_all(v_image_1D, self.text_vectors(texts))[0].double()
@@ -272,10 +275,13 @@ class Reader:
     def _reading(
         self, start: float, film: Film | Seen, head: Callable[[Tensor], Tensor], names: list[str]
     ) -> tuple[Reading, list[float]]:
-        """Return a Reading with its maps, and the probabilities in the order of the names."""
+        """Return a Reading with its maps, and the probabilities in the order of the names.
+
+        The head gives a logit for each name, and may give each name's contrast behind them, for the maps.
+        """
         seen = film if isinstance(film, Seen) else self.see(film)
         logits_1L, maps_1Lhw = cam.evidence(seen.grid_1Chw, head)
-        maps = maps_1Lhw[0].float().numpy()
+        maps, number = maps_1Lhw[0].float().numpy(), len(names)
         reading = Reading(
             checkpoint=self.name,
             weights_sha256=self.weights_sha256,
@@ -286,19 +292,31 @@ class Reader:
             seconds=time.perf_counter() - start,
             side=self.spec.side,
             map_scale=self.spec.map_scale,
-            maps=dict(zip(names, maps, strict=True)),
+            maps=dict(zip(names, maps[-number:], strict=True)),
+            alone=dict(zip(names, maps[:number], strict=True)),
             doubt=seen.doubt,
             certainty=self.certainty,
         )
         # Whatever is asked of the match head, a sentence or an edit, goes by the line of the match.
         asked = [MATCH if isinstance(self._network, TIMNet) else name for name in names]
-        logits = logits_1L[0].double().tolist()
+        logits = logits_1L[0, :number].double().tolist()
         return reading, certainty.probabilities([self.certainty.line(name) for name in asked], logits)
 
     def _match_head(self, timnet: TIMNet, texts: list[str]) -> Callable[[Tensor], Tensor]:
         """Return pooled grid (1, C) -> match logits (1, number of texts)."""
         v_text_LD = self._text_vectors(timnet, texts)
         return lambda pooled_1C: timnet.match(timnet.image.fc(pooled_1C), v_text_LD).unsqueeze(0)
+
+    def _over_normal(self, timnet: TIMNet, texts: list[str]) -> Callable[[Tensor], Tensor]:
+        """Return pooled grid (1, C) -> match logits, then what each is above those of a normal report."""
+        v_text_MD = self._text_vectors(timnet, [*texts, *prompts.normal()])
+
+        def head(pooled_1C: Tensor) -> Tensor:
+            logits_1M = timnet.match_all(timnet.image.fc(pooled_1C), v_text_MD)
+            logits_1L, normal_1K = logits_1M[:, : len(texts)], logits_1M[:, len(texts) :]
+            return torch.cat([logits_1L, logits_1L - normal_1K.mean(1, keepdim=True)], 1)
+
+        return head
 
     def _text_vectors(self, timnet: TIMNet, texts: Sequence[str]) -> Tensor:
         assert self._encoder is not None and isinstance(self.spec, weights.TimnetSpec)

@@ -132,9 +132,10 @@ def _pictures(sheet: _Sheet, reading: Reading, name: str, simulated: bool) -> No
     whole = "the whole text" if name == "match" else deidentify.scrub(name, deidentify.Known())[0]
     shown = "Simulated film, not a patient's" if simulated else "The film"
     sheet.pictures([(plain, shown), (painted, f"With the map of: {whole}")])
+    over = "" if reading.match is None else "What speaks for it rather than for a normal report. "
     sheet.line(
-        f"Evidence from weak (dark) to strong (bright), on one scale for every film of this network: full "
-        f"strength is {reading.map_scale:.3g} logits, the strongest point here {peak:.0%} of it. "
+        f"{over}Evidence from weak (dark) to strong (bright), on one scale for every film of this network: "
+        f"full strength is {reading.map_scale:.3g} logits, the strongest point here {peak:.0%} of it. "
         f"{config.MAP_LIMITS}",
         7.5,
         colour=_GREY,

@@ -1,6 +1,6 @@
-"""Zero-shot prompts: a finding as a sentence that says yes and one that says no.
+"""Zero-shot prompts: a finding as a sentence that says yes and one that says no; and normal reports.
 
-Owns the list that comes with timnet (assets/prompts.toml) and what a prompt must hold: a name and two
+Owns the lists that come with timnet (assets/prompts.toml) and what a prompt must hold: a name and two
 different sentences of at most LONGEST characters. Refuses more than MOST. No number is made here.
 """
 
@@ -29,6 +29,22 @@ class Prompt:
     finding: str
     positive: str
     negative: str
+
+
+def normal(path: Path = FILE) -> tuple[str, ...]:
+    """Return the normal texts of a TOML file, at least one.
+
+    Raises:
+        PromptError: the file cannot be read, or holds none.
+    """
+    try:
+        texts = tomllib.loads(path.read_text(encoding="utf-8"))["normal"]
+    except (OSError, ValueError, KeyError) as error:
+        raise PromptError(f"{path.name}: expected a list of normal texts ({type(error).__name__})") from None
+    listed = isinstance(texts, list) and texts
+    if not listed or not all(isinstance(text, str) and text.strip() for text in texts):
+        raise PromptError(f"{path.name}: normal: expected one text or more, none of them empty")
+    return tuple(texts)
 
 
 def shipped(path: Path = FILE) -> tuple[Prompt, ...]:

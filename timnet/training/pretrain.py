@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import functools
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -23,6 +23,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from timnet import config
+from timnet.cohorts import prompts
 from timnet.cohorts.pairs import Pairs, collect
 from timnet.evaluation import cam, held_out, matching, metrics, probing, recall
 from timnet.model import encoders, initialisation, weights
@@ -87,6 +88,9 @@ def train(
     encoder = encoders.load(settings.text_encoder)
     encoder.bert.to(on)
     told_of, mirrored = mirrors.of(pairs) if settings.mirrored else (pairs, None)
+    # Behind the cohorts' own, for the scale of the maps alone.
+    normal = range(len(told_of.texts), len(told_of.texts) + len(prompts.normal()))
+    told_of = replace(told_of, texts=(*told_of.texts, *prompts.normal()))
     with ranks.first_goes_first():
         reports = Reports(told_of, encoder, settings, events)
     trained = _trained(encoder, settings)
@@ -128,7 +132,7 @@ def train(
 
     def save(to: Path) -> None:
         timnet.eval()
-        scale = _map_scale(timnet, pairs, train_pairs[:MAPPED], reports, on)
+        scale = _map_scale(timnet, pairs, train_pairs[:MAPPED], normal, reports, on)
         weights.save_checkpoint(to, timnet, replace(spec, map_scale=scale), own_encoder)
 
     def measure(chosen: list[int]) -> watch.Tables:
@@ -293,10 +297,20 @@ def _pooled(
     return torch.cat(parts).numpy()
 
 
-def _map_scale(timnet: TIMNet, pairs: Pairs, chosen: list[int], reports: Reports, on: torch.device) -> float:
-    """Return the evidence at which this network's match maps are painted at full strength."""
+def _map_scale(
+    timnet: TIMNet, pairs: Pairs, chosen: list[int], normal: Sequence[int], reports: Reports, on: torch.device
+) -> float:
+    """Return the evidence at which this network's match maps are painted at full strength.
+
+    `normal`: the numbers of the texts that the maps compare a report with.
+    """
     with torch.no_grad():
         grid = timnet.image.grid(batches.films(pairs.films(chosen), range(len(chosen)), on))
-        v_text = text_vectors(timnet, reports.batch(chosen, on))
-    maps = cam.evidence(grid, lambda pooled: timnet.match(timnet.image.fc(pooled), v_text).unsqueeze(1))[1]
-    return cam.scale_of(maps)
+        v_text, v_normal = text_vectors(timnet, reports.batch(chosen, on, normal)).tensor_split([len(chosen)])
+
+    def head(pooled: Tensor) -> Tensor:
+        v_image = timnet.image.fc(pooled)
+        over = timnet.match(v_image, v_text) - timnet.match_all(v_image, v_normal).mean(1)
+        return over.unsqueeze(1)
+
+    return cam.scale_of(cam.evidence(grid, head)[1])

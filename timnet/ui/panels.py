@@ -23,11 +23,16 @@ from timnet.ui.checkpoints import Checkpoint
 if TYPE_CHECKING:
     from timnet.reader import Reading
 
-OWN = "One pass"
+OVER, OWN = "Against a normal report", "One pass"
 METHODS = ("GradCAM++", "LayerCAM", "HiResCAM", "EigenCAM")
 _METHOD = (
     "One pass: this app's own maps of all labels from one reading, on an absolute scale. The others are "
     "pytorch-grad-cam's, for comparison; EigenCAM shows the same for every label."
+)
+_METHOD_OF_TEXT = (
+    "Against a normal report: what speaks for this text rather than for a report that finds nothing. One "
+    "pass: what speaks for this text, compared with no other (Grad-CAM, as in the paper). The others are "
+    "pytorch-grad-cam's, for comparison; EigenCAM shows the same for every text."
 )
 FAINT = 0.1
 """Share of a map's full strength below which the eye sees next to nothing."""
@@ -108,23 +113,33 @@ def film_and_map(
     which, how = st.columns([3, 1])
     name = which.selectbox("Map of", options, format_func=lambda each: names[each], key=f"{key}_map")
     name = name if name in names else options[0]
-    method = how.selectbox("By", [OWN, *METHODS], key=f"{key}_method", help=_METHOD)
-    if method != OWN:
+    of_text = reading.match is not None
+    ways, told = ([OVER, OWN], _METHOD_OF_TEXT) if of_text else ([OWN], _METHOD)
+    method = how.selectbox("By", [*ways, *METHODS], key=f"{key}_method", help=told)
+    if method not in ways:
         stretched = loaders.by_library(network, reading, name, str(method), findings)
         view = painted(stretched, name, "Film with map")
         viewer.show(viewer.View(reading.film, title="Film"), view, key=f"{key}_viewer")
         st.caption(
             f"{method} by pytorch-grad-cam, stretched so that the strongest point is always full strength: a "
             "map without meaning looks as hot as any, and two films cannot be compared. Downloads keep the "
-            f"one-pass map.  \n:material/info: {notices.MAP}"
+            f"map that is shown first.  \n:material/info: {notices.MAP}"
         )
         return
+    about = ""
+    if of_text and method == OVER:
+        about = (
+            "What speaks for this text rather than for a normal report; of a normal text, little is left. "
+        )
+    elif of_text:
+        about = "What speaks for this text, whatever speaks for others. Downloads keep the map shown first. "
+        reading = replace(reading, maps=reading.alone)
     strength_hw = reading.maps[name] / reading.map_scale
     view = painted(reading, name, "Film with map")
     viewer.show(viewer.View(reading.film, title="Film"), view, key=f"{key}_viewer")
     st.caption(
-        "From weak (dark) to strong (bright) evidence, on one scale for every film of this network: where "
-        f"evidence is weak, the film stays unpainted. {_extent(strength_hw)}  \n"
+        f"{about}From weak (dark) to strong (bright) evidence, on one scale for every film of this network: "
+        f"where evidence is weak, the film stays unpainted. {_extent(strength_hw)}  \n"
         f":material/info: {notices.MAP}"
     )
 
