@@ -9,7 +9,7 @@ from torch import nn
 
 from timnet.evaluation import retrieval
 from timnet.model.branches import ImageBranch, TextBranch, seeded
-from timnet.model.timnet import TIMNet
+from timnet.model.timnet import COSINE, TIMNet
 
 JOINT = 32
 
@@ -54,6 +54,18 @@ def test_the_filter_misses_nothing_where_the_head_is_a_line():
     found, _ = retrieval.nearest(straight, query, searched, 50, kept=200)
     every, _ = retrieval.nearest(straight, query, searched, 50)
     assert set(found) == set(every)
+
+
+def test_a_cosine_judges_all_however_many_there_are():
+    with seeded(6):
+        cosine = TIMNet(ImageBranch(width=8, joint=JOINT), TextBranch(24, width=8, joint=JOINT), head=COSINE)
+    searched, query = vectors(6000, 7), torch.randn(JOINT, generator=torch.Generator().manual_seed(8))
+    rows, logits = retrieval.nearest(cosine.eval(), query, searched, 25, kept=200)
+    wide, one = searched.astype(float), query.double().numpy()
+    angle = wide @ one / np.linalg.norm(wide, axis=1) / np.linalg.norm(one)
+    np.testing.assert_array_equal(rows, np.argsort(-angle)[:25])
+    scale, bias = cosine.log_scale.exp().item(), cosine.bias.item()
+    np.testing.assert_allclose(logits, scale * np.sort(angle)[::-1][:25] + bias, atol=1e-4)
 
 
 def test_asking_for_more_than_there_are_gives_all(timnet):

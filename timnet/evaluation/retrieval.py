@@ -3,7 +3,7 @@
 Owns the order of the answers. h_cls(|h_t - h_i|) is no distance, so no index of distances knows it, and every
 pair costs two layers. Where there are many vectors, a line is fitted, for this one question, from |h_t - h_i|
 to the head's logits of a sample; it orders all of them, and the head itself judges the best of those anew.
-benchmarks/retrieval_speed.py measures what that misses.
+benchmarks/retrieval_speed.py measures what that misses. A cosine is as cheap as the line: it judges all.
 
 Shapes: N vectors searched, D joint width, K results.
 """
@@ -15,7 +15,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from timnet.model.timnet import TIMNet
+from timnet.model.timnet import COSINE, TIMNet
 
 SAMPLED = 4096
 """Vectors that the line is fitted to."""
@@ -35,10 +35,10 @@ def nearest(
         query_D: of a report to search films, of a film to search reports: the head takes either.
         vectors_ND: what is searched.
         number: K, or fewer where there are fewer.
-        kept: how many the head judges.
+        kept: how many the head judges, unless it is a cosine.
     """
     rows = torch.arange(len(vectors_ND))
-    if len(vectors_ND) > kept:
+    if len(vectors_ND) > kept and timnet.head != COSINE:
         line_D = _fitted(timnet, query_D, vectors_ND)
         scores = [_differences(query_D, vectors_ND[at : at + _BLOCK]) @ line_D for at in _starts(len(rows))]
         rows = torch.cat(scores).topk(kept).indices.sort().values
