@@ -14,6 +14,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -309,14 +310,20 @@ class Reader:
 
     def _over_normal(self, timnet: TIMNet, texts: list[str]) -> Callable[[Tensor], Tensor]:
         """Return pooled grid (1, C) -> match logits, then what each is above those of a normal report."""
-        v_text_MD = self._text_vectors(timnet, [*texts, *prompts.normal()])
+        v_text_LD = self._text_vectors(timnet, texts)
 
         def head(pooled_1C: Tensor) -> Tensor:
-            logits_1M = timnet.match_all(timnet.image.fc(pooled_1C), v_text_MD)
-            logits_1L, normal_1K = logits_1M[:, : len(texts)], logits_1M[:, len(texts) :]
+            v_image_1D = timnet.image.fc(pooled_1C)
+            logits_1L = timnet.match_all(v_image_1D, v_text_LD)
+            normal_1K = timnet.match_all(v_image_1D, self._normal_KD)
             return torch.cat([logits_1L, logits_1L - normal_1K.mean(1, keepdim=True)], 1)
 
         return head
+
+    @cached_property
+    def _normal_KD(self) -> Tensor:
+        """The vectors of the normal texts, read once."""
+        return self._text_vectors(self.timnet, prompts.normal())
 
     def _text_vectors(self, timnet: TIMNet, texts: Sequence[str]) -> Tensor:
         assert self._encoder is not None and isinstance(self.spec, weights.TimnetSpec)
