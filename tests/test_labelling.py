@@ -75,10 +75,12 @@ def test_films_are_labelled_in_place_and_an_answer_is_taken_back(app: AppTest, h
     rows = acquisition.candidates(cohort, TASK)
     learned, y = acquisition.known(cohort, TASK)
     said = probe.probability(probe.fit(kept[learned], y).logits(kept[rows])[:, 0])
+    first, second = rows[acquisition.uncertain(said, 2)].tolist()
+    assert _at_hand(app) == first and not _said(home)
+    app.selectbox(key="lm_order").select("diverse").run()
     (most_unlike,) = rows[acquisition.diverse(kept[rows], kept[learned], 1)].tolist()
     assert _at_hand(app) == most_unlike
     app.selectbox(key="lm_order").select("uncertain").run()
-    first, second = rows[acquisition.uncertain(said, 2)].tolist()
     assert _at_hand(app) == first and not _said(home)
     app.button(key=f"lm_absent_{first}").click().run()
     assert not app.exception and _said(home) == {first: 0.0} and _at_hand(app) == second

@@ -21,9 +21,9 @@ from timnet.ui import demo, loaders, notices, prepared, report, viewer
 
 BATCH = 20
 ORDERS = {
-    # First what has been measured to teach more than films drawn at random (docs/evidence.md).
-    "diverse": "Films least like those labelled",
+    # First what teaches no less than films drawn at random from the shipped start (docs/evidence.md).
     "uncertain": "Films the probe is least sure of",
+    "diverse": "Films least like those labelled",
 }
 ANSWERS = {
     "present": ("Present", "y", 1.0, ":material/check:"),
