@@ -21,7 +21,6 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
-from finetune_speed import machine
 from playwright.sync_api import sync_playwright
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -32,6 +31,7 @@ from pictures import served  # noqa: E402
 from timnet import config  # noqa: E402
 from timnet.cohorts import store  # noqa: E402
 from timnet.evaluation import draws, efficiency, predictions  # noqa: E402
+from timnet.training import runs  # noqa: E402
 
 TABLE = ROOT / "benchmarks" / "results" / "fig5.parquet"
 RESULT = TABLE.with_suffix(".json")
@@ -45,7 +45,7 @@ def main() -> None:
     """Do what is missing of the grid, then keep its table, its differences and its picture."""
     asked = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     asked.add_argument("--cohort", default="mendeley")
-    asked.add_argument("--side", default="112")
+    asked.add_argument("--side", default="224")
     asked.add_argument("--epochs", default="10")
     asked.add_argument("--least-steps", default="120")
     asked.add_argument("--seeds", default="5")
@@ -62,7 +62,9 @@ def main() -> None:
         "what": __doc__.splitlines()[0],
         "command": " ".join(["python -m timnet", *command[:-1], TABLE.name]),
         "runs": int(table["run"].nunique()),
-        "machine": machine(),
+        "devices": sorted(
+            {runs.result(config.checkpoints() / run)["device"] for run in table["run"].unique()}
+        ),
         "rows": rows(table, store.Cohort.open(store.find(words.cohort))),
     }
     for row in told["rows"]:

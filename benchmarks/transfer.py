@@ -3,7 +3,7 @@
 Every run is an ordinary run folder, named after its settings, and is skipped where it is done: stop and start
 at will. The difference of two starts is taken draw by draw, its interval is Student's over the draws.
 
-    .venv/bin/python benchmarks/transfer.py mendeley pneumonia --starts base open-cxr --fractions 0.005 0.02
+    .venv/bin/python benchmarks/transfer.py mendeley pneumonia --starts base open-cxr --precision bf16
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import argparse
 import json
 import sys
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 from scipy import stats
@@ -25,6 +25,7 @@ from timnet.progress import ProgressLine  # noqa: E402
 from timnet.training import curve, runs  # noqa: E402
 from timnet.training.events import Events  # noqa: E402
 
+RESULT = ROOT / "benchmarks" / "results" / "transfer.json"
 METRICS = ("auROC", "ACC", "AP")
 
 
@@ -36,13 +37,19 @@ def main() -> None:
     asked.add_argument("--starts", nargs="+", default=["base", "open-cxr"], help="the first is compared with")
     asked.add_argument("--fractions", nargs="+", type=float, default=[0.005, 0.02])
     asked.add_argument("--draws", type=int, default=10)
-    asked.add_argument("--side", type=int, default=112)
-    asked.add_argument("--epochs", nargs="+", type=int, default=[100], help="one, or one a fraction")
+    asked.add_argument("--side", type=int, default=224)
+    asked.add_argument("--epochs", type=int, default=10)
+    asked.add_argument("--least-steps", type=int, default=120)
+    asked.add_argument("--precision", choices=get_args(config.Precision), default="auto")
+    asked.add_argument("--keep", action="store_true", help="write benchmarks/results/transfer.json")
     words = asked.parse_args()
-    epochs = words.epochs * len(words.fractions) if len(words.epochs) == 1 else words.epochs
     line = ProgressLine("")
-    for fraction, passes in zip(words.fractions, epochs, strict=True):
-        shared = config.Finetune(cohort=words.cohort, task=words.task, side=words.side, epochs=passes)
+    rows: list[dict[str, Any]] = []
+    shared = config.Finetune(
+        cohort=words.cohort, task=words.task, side=words.side, epochs=words.epochs,
+        least_steps=words.least_steps, precision=words.precision,
+    )  # fmt: skip
+    for fraction in words.fractions:
         # Draw by draw, so that a run that is cut short has compared all starts.
         asked = curve.Grid(shared, tuple(words.starts), (fraction,), words.draws).settings()
         failed = curve.complete(asked, config.checkpoints(), trained, line.grid)
@@ -53,8 +60,14 @@ def main() -> None:
         folders = curve.finished(asked, config.checkpoints())
         for settings in asked:
             found[settings.initialisation].append(measured(folders[settings]))
-        for told in compared(words.starts, found, fraction):
-            print(told, flush=True)
+        rows += compared(words.starts, found, fraction)
+        devices = sorted({runs.result(folder)["device"] for folder in folders.values()})
+        for told in rows[-len(METRICS) * len(words.starts) :]:
+            print(json.dumps(told), flush=True)
+    if words.keep:
+        settings = json.loads(config.to_json(shared)) | {"draws": words.draws, "devices": devices}
+        told = {"what": __doc__.splitlines()[0], "settings": settings, "rows": rows}
+        RESULT.write_text(json.dumps(told, indent=1) + "\n", encoding="utf-8")
 
 
 def trained(settings: config.Run, folder: Path, events: Events) -> dict[str, Any]:
@@ -71,21 +84,24 @@ def measured(folder: Path) -> dict[str, float]:
     return {row["metric"]: row["value"] for row in rows if row["metric"] in METRICS}
 
 
-def compared(starts: list[str], found: dict[str, list[dict[str, float]]], fraction: float) -> list[str]:
-    """Return lines: means over the draws, and paired differences to the first start."""
-    lines = []
+def compared(
+    starts: list[str], found: dict[str, list[dict[str, float]]], fraction: float
+) -> list[dict[str, Any]]:
+    """Return rows: means over the draws, and paired differences to the first start."""
+    rows = []
     for metric in METRICS:
         values = {start: np.array([run[metric] for run in found[start]]) for start in starts}
         for start in starts:
-            told = {"fraction": fraction, "metric": metric, "start": start, "draws": len(values[start])}
+            told: dict[str, Any] = {"fraction": fraction, "metric": metric, "start": start}
+            told |= {"draws": len(values[start])}
             told |= {"mean": round(float(values[start].mean()), 4)}
             if start != starts[0] and len(values[start]) > 1:
                 difference = values[start] - values[starts[0]]
                 half = stats.t.ppf(0.975, len(difference) - 1) * stats.sem(difference)
                 told["minus " + starts[0]] = round(float(difference.mean()), 4)
                 told["95 %"] = [round(float(difference.mean() + sign * half), 4) for sign in (-1, 1)]
-            lines.append(json.dumps(told))
-    return lines
+            rows.append(told)
+    return rows
 
 
 if __name__ == "__main__":
