@@ -66,7 +66,7 @@ def photograph(address: str) -> None:
         found = shutil.which("chromium") or shutil.which("google-chrome")
         browser = playwright.chromium.launch(executable_path=found, args=["--no-sandbox", "--disable-gpu"])
         # High enough for the whole film, which stands below the questions.
-        page = browser.new_page(viewport={"width": 1440, "height": 1700}, color_scheme="dark")
+        page = browser.new_page(viewport={"width": 1440, "height": 2150}, color_scheme="dark")
         page.set_default_timeout(120_000)
 
         page.goto(address)
@@ -74,8 +74,9 @@ def photograph(address: str) -> None:
         page.locator("[data-testid=stMetricValue]").wait_for()
         take(page, "match")
 
-        page.goto(f"{address}/diagnose")
-        page.get_by_role("radio", name="Consolidation").click()
+        page.set_viewport_size({"width": 1440, "height": 2000})
+        page.goto(f"{address}/diagnose?diagnose_network=demo-findings")
+        page.get_by_role("radio", name="Large heart").click()
         page.get_by_role("img", name="The chest film with the chosen map over it").wait_for()
         take(page, "diagnose")
 

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import shutil
+from types import SimpleNamespace
 
 import numpy as np
+import pandas as pd
 import pytest
 from streamlit.testing.v1 import AppTest
 
@@ -112,3 +114,13 @@ def test_examples_show_one_thing_each(demo_root, tmp_path, monkeypatch):
     cohort = store.Cohort.open(store.find("made"))
     found = shown.examples.__wrapped__(cohort.identity, cohort)
     assert found == {"Pleural effusion": 4, "No finding": 5}
+
+
+def test_an_example_has_no_tubes_where_a_film_without_them_shows_the_same():
+    films = pd.DataFrame({"split": ["train", *["test"] * 4], "view": ["PA", "AP", "PA", "LATERAL", "AP"]})
+    labels = pd.DataFrame({
+        "pleural_effusion": [1, 1, 1, 1, 0], "mass": [0, 0, 0, 0, 1], "support_devices": [0, 1, 0, 0, 1],
+        "no_finding": 0,
+    })  # fmt: skip
+    cohort = SimpleNamespace(films=lambda: films, labels=lambda: labels)
+    assert shown.examples.__wrapped__("", cohort) == {"Pleural effusion": 2, "Mass": 4}

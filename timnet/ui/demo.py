@@ -70,14 +70,14 @@ def truth(root: str, identity: str) -> dict[str, reader.Truth]:
 def examples(identity: str, _cohort: Cohort) -> dict[str, int]:
     """Return films that show one thing each: a few words -> the film's number.
 
-    Taken from the test split, which no shipped network has seen.
+    Taken from the test split, which no shipped network has seen; without tubes and lines where there is one.
     """
     films, labels = _cohort.films(), _cohort.labels()
     findings = labels.drop(columns=["no_finding", "support_devices"], errors="ignore")
     alone = (films["split"] == "test") & (films["view"] != "LATERAL") & (findings.sum(axis=1) <= 1)
+    bare = labels["support_devices"] != 1 if "support_devices" in labels else alone
     found = {}
     for words, label in _EXAMPLES.items():
-        rows = np.flatnonzero(alone & (labels[label] == 1)) if label in labels else np.array([], int)
-        if rows.size:
-            found[words] = int(rows[0])
+        if label in labels and (shown := alone & (labels[label] == 1)).any():
+            found[words] = int(np.flatnonzero(shown & bare if (shown & bare).any() else shown)[0])
     return found
