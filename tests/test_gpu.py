@@ -11,6 +11,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from accelerate.state import AcceleratorState
 
 from timnet import config
 from timnet.cohorts import store
@@ -32,6 +33,13 @@ def done(settings, folder, train):
     state = worker.work(folder, train)
     assert state.name == "done", state.reason
     return runs.result(folder)
+
+
+@pytest.fixture(autouse=True)
+def any_precision():
+    """Accelerate keeps a process's first precision; here each training has its own."""
+    yield
+    AcceleratorState._reset_state(reset_partial_state=True)
 
 
 @pytest.fixture
