@@ -69,6 +69,7 @@ def test_match_prints_the_readers_own_number_digit_for_digit(capsys, timnet, fil
     assert answer["seconds"] > 0
     with Image.open(places / "cam.png") as written:
         assert (np.asarray(written) == reading.overlay("match")).all()
+    assert (answer["cam"]["map"], answer["cam"]["over"]) == ("match", "normal texts")
 
 
 def test_without_json_a_person_reads_it(capsys, timnet, film):

@@ -158,6 +158,16 @@ def test_a_texts_map_is_its_evidence_over_that_of_the_normal_texts(networks, fil
     np.testing.assert_allclose(library, (positive - positive.min()) / span, atol=1e-4)
 
 
+def test_normal_texts_that_cannot_be_used_are_told_in_the_readers_own_error(networks, film, monkeypatch):
+    def broken():
+        raise prompts.PromptError("prompts.toml: expected a list of normal texts (KeyError)")
+
+    monkeypatch.setattr(prompts, "normal", broken)
+    with pytest.raises(ReadingError, match=r"^prompts\.toml: expected a list of normal texts"):
+        Reader.load(networks / "timnet").read(film, EDITED)
+    Reader.load(networks / "classifier").read(film)
+
+
 def test_a_classifiers_maps_are_compared_with_nothing(networks, film):
     reading = Reader.load(networks / "classifier").read(film)
     for name, of_label in reading.alone.items():

@@ -12,10 +12,13 @@ import pytest
 
 from timnet import config
 from timnet.cohorts import store
+from timnet.cohorts.films import read_film
 from timnet.cohorts.pairs import collect
 from timnet.cohorts.readers import csv_table
+from timnet.cohorts.store import Cohort
 from timnet.evaluation import held_out, matching, metrics, recall
 from timnet.model import weights
+from timnet.reader import MATCH, Reader
 from timnet.training import pairing, pretrain, runs, watch, worker
 from timnet.training.events import EVENTS, Cancelled, Events
 
@@ -189,3 +192,16 @@ def test_the_share_left_out_is_counted_pair_by_pair(three_splits, tiny_bert):
     ]
     assert pairing.masked_share(asked, pairs, train, epoch=0) == pytest.approx(np.mean(out))
     assert pairing.masked_share(replace(asked, objective="pairs"), pairs, train, epoch=0) is None
+
+
+def test_full_strength_of_a_map_is_the_99th_percentile_of_what_the_reader_shows(watched, three_splits):
+    folder, _ = watched
+    reader, cohort = Reader.load(folder), Cohort.open(three_splits)
+    films = cohort.films()
+    learned = films[(films["split"] == "train") & (films["findings"].str.strip() != "")]
+    shown = [
+        reader.read(read_film(cohort.root / path), findings).maps[MATCH]
+        for path, findings in learned[["path", "findings"]].head(pretrain.MAPPED).to_numpy()
+    ]
+    maps = np.stack(shown)
+    assert reader.spec.map_scale == pytest.approx(np.quantile(maps[maps > 0], 0.99), rel=0.03)

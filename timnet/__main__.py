@@ -306,9 +306,11 @@ def _read(asked: arguments.Match | arguments.Diagnose, findings: str | None) -> 
     reading, cam = reader.read(seen, findings), asked.cam
     told = {**reading.as_dict(), "seconds": round(time.perf_counter() - start, 3)}
     if reading.match is not None:
+        over = "normal texts"
         name, lines = MATCH, [f"match probability {reading.match:.3f}"]
         lines += [f"  {probability:.3f}  {sentence}" for sentence, probability in reading.sentences]
     else:
+        over = None
         name = max(reading.probabilities, key=lambda label: reading.probabilities[label])
         lines = [
             "  ".join(filter(None, (f"{probability:.3f}", label, reading.verdict(label))))
@@ -316,7 +318,7 @@ def _read(asked: arguments.Match | arguments.Diagnose, findings: str | None) -> 
         ]
     if cam is not None:
         Image.fromarray(reading.overlay(name)).save(cam, format="PNG")
-        told["cam"] = {"map": name, "file": cam.name, "scale_logits": reading.map_scale}
+        told["cam"] = {"map": name, "over": over, "file": cam.name, "scale_logits": reading.map_scale}
     if reading.doubt:
         lines.append(f"read all the same: {reading.doubt}")
     _show(told, asked.json, [*lines, config.RESEARCH_USE])

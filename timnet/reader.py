@@ -185,7 +185,9 @@ class Reader:
             # One sentence is the whole: no second question.
             questions = [text, *told] if len(told) > 1 else [text]
             names = [MATCH, *told] if len(told) > 1 else [MATCH]
-            reading, values = self._reading(start, film, self._over_normal(self._network, questions), names)
+            reading, values = self._reading(
+                start, film, self._match_head(self._network, questions, True), names
+            )
             singly = values[1:] if len(told) > 1 else values
             return replace(reading, match=values[0], sentences=tuple(zip(told, singly, strict=True)))
         if findings:
@@ -205,7 +207,7 @@ class Reader:
             raise ReadingError(f"findings: {self.name} is a classifier, it reads films without text")
         text = _asked(findings)
         made, _ = edits.every(text)
-        head = self._over_normal(self._network, [text, *(edit.text for edit in made)])
+        head = self._match_head(self._network, [text, *(edit.text for edit in made)], True)
         names = [MATCH, *(edit.name for edit in made)]
         reading, values = self._reading(start, film, head, names)
         return replace(reading, match=values[0], edits=tuple(zip(made, values[1:], strict=True)))
@@ -278,11 +280,14 @@ class Reader:
     ) -> tuple[Reading, list[float]]:
         """Return a Reading with its maps, and the probabilities in the order of the names.
 
-        The head gives a logit for each name, and may give each name's contrast behind them, for the maps.
+        The head gives a logit for each name, and may give those of normal texts behind them: maps are linear
+        in the logit, so each is taken over the normal ones' mean.
         """
         seen = film if isinstance(film, Seen) else self.see(film)
         logits_1L, maps_1Lhw = cam.evidence(seen.grid_1Chw, head)
         maps, number = maps_1Lhw[0].float().numpy(), len(names)
+        alone, normal = maps[:number], maps[number:]
+        over = alone - normal.mean(0) if len(normal) else alone
         reading = Reading(
             checkpoint=self.name,
             weights_sha256=self.weights_sha256,
@@ -293,8 +298,8 @@ class Reader:
             seconds=time.perf_counter() - start,
             side=self.spec.side,
             map_scale=self.spec.map_scale,
-            maps=dict(zip(names, maps[-number:], strict=True)),
-            alone=dict(zip(names, maps[:number], strict=True)),
+            maps=dict(zip(names, over, strict=True)),
+            alone=dict(zip(names, alone, strict=True)),
             doubt=seen.doubt,
             certainty=self.certainty,
         )
@@ -303,27 +308,26 @@ class Reader:
         logits = logits_1L[0, :number].double().tolist()
         return reading, certainty.probabilities([self.certainty.line(name) for name in asked], logits)
 
-    def _match_head(self, timnet: TIMNet, texts: list[str]) -> Callable[[Tensor], Tensor]:
-        """Return pooled grid (1, C) -> match logits (1, number of texts)."""
+    def _match_head(
+        self, timnet: TIMNet, texts: list[str], and_normal: bool = False
+    ) -> Callable[[Tensor], Tensor]:
+        """Return pooled grid (1, C) -> match logits (1, number of texts); those of normal texts come last."""
         v_text_LD = self._text_vectors(timnet, texts)
+        if and_normal:
+            v_text_LD = torch.cat([v_text_LD, self._normal_KD])
         return lambda pooled_1C: timnet.match(timnet.image.fc(pooled_1C), v_text_LD).unsqueeze(0)
-
-    def _over_normal(self, timnet: TIMNet, texts: list[str]) -> Callable[[Tensor], Tensor]:
-        """Return pooled grid (1, C) -> match logits, then what each is above those of a normal report."""
-        v_text_LD = self._text_vectors(timnet, texts)
-
-        def head(pooled_1C: Tensor) -> Tensor:
-            v_image_1D = timnet.image.fc(pooled_1C)
-            logits_1L = timnet.match_all(v_image_1D, v_text_LD)
-            normal_1K = timnet.match_all(v_image_1D, self._normal_KD)
-            return torch.cat([logits_1L, logits_1L - normal_1K.mean(1, keepdim=True)], 1)
-
-        return head
 
     @cached_property
     def _normal_KD(self) -> Tensor:
-        """The vectors of the normal texts, read once."""
-        return self._text_vectors(self.timnet, prompts.normal())
+        """The vectors of the normal texts, read once.
+
+        Raises:
+            ReadingError: their file, which a department may change, cannot be used.
+        """
+        try:
+            return self._text_vectors(self.timnet, prompts.normal())
+        except prompts.PromptError as error:
+            raise ReadingError(str(error)) from None
 
     def _text_vectors(self, timnet: TIMNet, texts: Sequence[str]) -> Tensor:
         assert self._encoder is not None and isinstance(self.spec, weights.TimnetSpec)

@@ -70,7 +70,7 @@ def truth(root: str, identity: str) -> dict[str, reader.Truth]:
 def examples(identity: str, _cohort: Cohort) -> dict[str, int]:
     """Return films that show one thing each: a few words -> the film's number.
 
-    Taken from the test split, which no shipped network has seen; without tubes and lines where there is one.
+    Taken from the test split, which no shipped network has seen; without tubes and lines where one is there.
     """
     films, labels = _cohort.films(), _cohort.labels()
     findings = labels.drop(columns=["no_finding", "support_devices"], errors="ignore")

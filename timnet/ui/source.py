@@ -84,7 +84,14 @@ def _examples(key: str, cohorts: list[str]) -> None:
             st.session_state.update({f"{key}_{name}": value for name, value in state.items()})
 
     if examples:
-        st.pills("Or a simulated film with", list(examples), key=f"{key}_demo", on_change=show, help=_HELP)
+        st.pills(
+            "Or a simulated film with",
+            list(examples),
+            key=f"{key}_demo",
+            on_change=show,
+            help=_HELP,
+            wrap=True,
+        )
 
 
 _HELP = "Made from one CT by physics, with findings put in and a report written from them. No patient's film."
