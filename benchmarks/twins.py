@@ -143,6 +143,7 @@ def pointing(asked: Mapping[str, Reader], ct: Path, films: int) -> Table:
         POINTING: {each: [] for each in (*asked, "a random point")},
         ALONE: {each: [] for each in asked},
     }
+    kinds: dict[str, dict[str, list[float]]] = {}
     number = FIRST
     while len(hits[POINTING]["a random point"]) < films:
         number += 1
@@ -157,11 +158,17 @@ def pointing(asked: Mapping[str, Reader], ct: Path, films: int) -> Table:
             reading = reader.read(made.film, report(case, number))
             for question, maps in ((POINTING, reading.maps), (ALONE, reading.alone)):
                 heat_HW = replace(reading, maps=maps).heat(MATCH)
-                hits[question][each].append(sanity.pointing(heat_HW, made.mask_HW, tolerance))
+                hit = sanity.pointing(heat_HW, made.mask_HW, tolerance)
+                hits[question][each].append(hit)
+                if question == POINTING:
+                    of_kind = kinds.setdefault(f"peak of the match map, by kind: {case.findings[0].kind}", {})
+                    of_kind.setdefault(each, []).append(hit)
         near_HW = ndimage.distance_transform_edt(~made.mask_HW) <= tolerance
         hits[POINTING]["a random point"].append(float(near_HW.mean()))
+    counted = {f"{kind} ({len(next(iter(of.values())))} films)": of for kind, of in sorted(kinds.items())}
     return {
-        question: {each: interval(values) for each, values in of.items()} for question, of in hits.items()
+        question: {each: interval(values) for each, values in of.items()}
+        for question, of in (hits | counted).items()
     }
 
 
