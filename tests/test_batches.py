@@ -66,6 +66,14 @@ def test_no_change_drawn_changes_nothing():
     torch.testing.assert_close(augment.apply(films, torch.zeros(2, 6)), films, atol=1e-5, rtol=1e-5)
 
 
+@pytest.mark.parametrize("erase", [False, True])
+def test_changed_films_lie_channels_last_as_a_convolution_reads_it_from_their_strides(erase):
+    films = torch.rand(3, 1, 16, 16)
+    changed = augment.apply(films, augment.draw(3, torch.Generator().manual_seed(0), erase))
+    assert changed.stride() == (256, 1, 16, 1)
+    assert torch.conv2d(changed, torch.rand(4, 1, 3, 3)).stride()[1] == 1
+
+
 def test_a_left_marker_stays_on_the_left():
     film = torch.zeros(50, 1, 32, 32)
     film[:, :, 14:18, 4:8] = 1

@@ -40,7 +40,10 @@ def draw(batch: int, generator: torch.Generator, erase: bool = False) -> Tensor:
 
 
 def apply(x_B1SS: Tensor, parameters: Tensor) -> Tensor:
-    """Return the changed films, in [0, 1], by parameters of `draw`; what comes in from outside is black."""
+    """Return the changed films, in [0, 1] and channels last, by parameters of `draw`.
+
+    What comes in from outside is black.
+    """
     angle, log_scale, shift_x, shift_y, log_contrast, brightness = parameters[:, :6].to(x_B1SS).unbind(1)
     cos, sin = torch.cos(angle) * log_scale.exp(), torch.sin(angle) * log_scale.exp()
     theta_B23 = torch.stack([cos, -sin, shift_x, sin, cos, shift_y], 1).view(-1, 2, 3)
@@ -49,7 +52,10 @@ def apply(x_B1SS: Tensor, parameters: Tensor) -> Tensor:
     middle = moved.mean((1, 2, 3), keepdim=True)
     contrast = log_contrast.exp().view(-1, 1, 1, 1)
     changed = (moved - middle) * contrast + middle + brightness.view(-1, 1, 1, 1)
-    return (_erased(changed, parameters[:, 6:]) if parameters.shape[1] > 6 else changed).clamp(0, 1)
+    ready = (_erased(changed, parameters[:, 6:]) if parameters.shape[1] > 6 else changed).clamp(0, 1)
+    # One channel lies alike in both layouts, and a convolution goes by the strides alone: without those of
+    # channels last the first layers, where most of the pixels are, would run in the slow layout.
+    return ready.squeeze(1).unsqueeze(-1).movedim(-1, 1)
 
 
 def _erased(x_B1SS: Tensor, parameters_B6: Tensor) -> Tensor:
