@@ -156,8 +156,9 @@ def _step(
     what, value = "loss", ranks.mean(loss)
     if math.isfinite(value):
         on.backward(loss)
-        # An infinite limit clips nothing: only the norm is wanted.
-        norm = nn.utils.clip_grad_norm_(objective.parameters(), math.inf).item()
+        norm = nn.utils.get_total_norm(
+            [each.grad for each in objective.parameters() if each.grad is not None]
+        ).item()
         if math.isfinite(norm):
             optimizer.step()
             return float(value)
