@@ -21,14 +21,17 @@ from typing import TYPE_CHECKING, Any
 from timnet import arguments, config
 from timnet.cohorts.records import Summary
 from timnet.progress import ProgressLine
+from timnet.training import allocator, runs, worker
 from timnet.training import curve as grids
-from timnet.training import runs, worker
 from timnet.training.events import Events
 
 if TYPE_CHECKING:
     from timnet.evaluation.certainty import Line
 
 Command = Callable[[list[str]], None]
+
+TRAINING = ("pretrain", "finetune", "curve", "run")
+"""Commands whose process trains."""
 
 
 class Refused(ValueError):
@@ -405,4 +408,6 @@ def _show(told: dict[str, Any], as_json: bool, lines: Sequence[str]) -> None:
 
 
 if __name__ == "__main__":
+    if sys.argv[1:2] and sys.argv[1] in TRAINING:
+        allocator.adopt()
     sys.exit(main())

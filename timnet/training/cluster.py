@@ -21,7 +21,7 @@ from typing import Any
 from filelock import FileLock, Timeout
 
 from timnet import config
-from timnet.training import curve, pace, runs, worker
+from timnet.training import allocator, curve, pace, runs, worker
 from timnet.training.curve import Progress, Stopped
 from timnet.training.events import MEMORY, Event, Events
 from timnet.training.pace import Pace
@@ -186,6 +186,7 @@ def _ray(address: str) -> Any:
             "--ray: Ray is not installed; pip install -r requirements-ray.txt, or leave --ray out"
         ) from None
     told = {
+        allocator.VARIABLE: allocator.environment(os.environ)[allocator.VARIABLE],
         "PYTHONPATH": os.pathsep.join(filter(None, [str(config.REPOSITORY), os.environ.get("PYTHONPATH")])),
         "TIMNET_HOME": str(config.home()),
         "TIMNET_CHECKPOINTS": str(config.checkpoints()),

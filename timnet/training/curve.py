@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import io
 import json
+import os
 import subprocess
 import sys
 import threading
@@ -25,7 +26,7 @@ from filelock import FileLock, Timeout
 
 from timnet import config
 from timnet.cohorts import shares, store
-from timnet.training import pace, runs, worker
+from timnet.training import allocator, pace, runs, worker
 from timnet.training.events import Event, Events
 from timnet.training.runs import CONFIG, RunError, State
 
@@ -166,6 +167,7 @@ def start(grid: Grid, root: Path) -> None:
             process = subprocess.Popen(
                 ["nice", "-n", "5", sys.executable, "-m", "timnet", *grid.words()],
                 cwd=config.REPOSITORY,
+                env=allocator.environment(os.environ),
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import logging
+import os
 import shutil
 import signal
 import subprocess
@@ -25,7 +26,7 @@ from filelock import FileLock, Timeout
 
 from timnet import config
 from timnet.evaluation import predictions
-from timnet.training import runs
+from timnet.training import allocator, runs
 from timnet.training.events import CANCEL, EVENTS, Cancelled, Event, Events
 from timnet.training.runs import (
     BEST,
@@ -230,6 +231,7 @@ def _start(settings: config.Run, folder: Path, fresh: bool) -> None:
             worker = subprocess.Popen(
                 [sys.executable, "-m", "timnet", "run", str(folder)],
                 cwd=config.REPOSITORY,
+                env=allocator.environment(os.environ),
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,

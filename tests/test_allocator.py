@@ -1,0 +1,82 @@
+"""How training processes hold their memory."""
+
+import os
+import platform
+import subprocess
+import sys
+
+import pytest
+
+from timnet import config
+from timnet.training import allocator
+
+# Takes, fills and frees a block of 64 MiB; prints how often the kernel had to hand out pages the second time.
+FAULTS = """
+import ctypes, resource
+libc = ctypes.CDLL(None)
+libc.malloc.restype = ctypes.c_void_p
+libc.malloc.argtypes = [ctypes.c_size_t]
+libc.free.argtypes = [ctypes.c_void_p]
+for _ in range(2):
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+    block = libc.malloc(64 << 20)
+    ctypes.memset(block, 1, 64 << 20)
+    libc.free(block)
+print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
+"""
+
+glibc = pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="the tunables are glibc's")
+
+
+def faults(environment: dict[str, str]) -> int:
+    ran = subprocess.run([sys.executable, "-c", FAULTS], env=environment, check=True, capture_output=True)
+    return int(ran.stdout)
+
+
+def bare() -> dict[str, str]:
+    return {name: value for name, value in os.environ.items() if name != allocator.VARIABLE}
+
+
+@glibc
+def test_a_block_that_was_freed_is_taken_again_without_the_kernel():
+    pages = (64 << 20) // os.sysconf("SC_PAGE_SIZE")
+    assert faults(bare()) > pages / 1024, "glibc holds freed blocks by itself here: nothing to set"
+    assert faults(allocator.environment(bare())) < 8
+
+
+def test_what_is_set_already_stays():
+    told = allocator.environment({"A": "b", allocator.VARIABLE: "glibc.malloc.mmap_max=7:glibc.rtld.nns=4"})
+    assert told["A"] == "b"
+    parts = told[allocator.VARIABLE].split(":")
+    assert parts[:2] == ["glibc.malloc.mmap_max=7", "glibc.rtld.nns=4"]
+    assert {each.partition("=")[0] for each in parts[2:]} == set(allocator.TUNABLES) - {
+        "glibc.malloc.mmap_max"
+    }
+    assert allocator.environment(told) == told
+
+
+@glibc
+def test_a_training_by_hand_begins_again_with_it_and_another_command_does_not(tmp_path):
+    # A module found before any other tells of the process that a command ended up in.
+    (tmp_path / "sitecustomize.py").write_text(
+        "import os, sys\n"
+        f"print('held' if 'mmap_max' in os.environ.get({allocator.VARIABLE!r}, '') else 'bare', "
+        "os.getpid(), file=sys.stderr)\n"
+    )
+    told = {
+        **bare(),
+        "PYTHONPATH": str(tmp_path),
+        "TIMNET_HOME": str(tmp_path),
+        "TIMNET_CHECKPOINTS": str(tmp_path),
+    }
+
+    def starts(*words: str) -> list[tuple[str, str]]:
+        command = [sys.executable, "-m", "timnet", *words]
+        ran = subprocess.run(command, cwd=config.REPOSITORY, env=told, capture_output=True, text=True)
+        lines = [line.split() for line in ran.stderr.splitlines()]
+        return [(line[0], line[1]) for line in lines if line[0] in ("held", "bare")]
+
+    (first, one), (second, two) = starts("run", str(tmp_path / "none"))
+    assert (first, second) == ("bare", "held")
+    assert one == two, "the same process goes on, for whoever watches it"
+    assert [kind for kind, _ in starts("runs")] == ["bare"]
