@@ -10,7 +10,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from timnet.training import augment, batches
+from timnet.training import augment, batches, devices
 
 
 @given(films=st.integers(2, 60), batch=st.integers(2, 20), seed=st.integers(0, 99), epoch=st.integers(0, 5))
@@ -48,6 +48,27 @@ def test_films_come_as_they_lie_in_the_cache():
     made = batches.films(pixels, [3, 1], torch.device("cpu"))
     assert made.shape == (2, 1, 8, 8)
     torch.testing.assert_close(made[0, 0], torch.from_numpy(pixels[3].astype(np.float32) / 255))
+
+
+def test_films_on_the_device_are_those_of_the_cache_and_no_others(monkeypatch):
+    pixels = np.random.default_rng(0).integers(0, 256, (2500, 8, 8), dtype=np.uint8)
+    on, rows = torch.device("cpu"), np.array([2499, 7, 7, *range(100, 1300)])
+    room = len(set(rows.tolist())) * 64 / batches.ROOM
+    monkeypatch.setattr(devices, "free", lambda on: room)
+    held = batches.resident(pixels, rows, on)
+    assert isinstance(held, batches.Resident) and held.films_MSS.nbytes == 1202 * 64
+    asked = [7, 2499, 1299, 100, 7]
+    made, expected = (batches.films(source, asked, on) for source in (held, pixels))
+    assert torch.equal(made, expected) and made.stride() == expected.stride()
+    with pytest.raises(IndexError):
+        batches.films(held, [8], on)
+    monkeypatch.setattr(devices, "free", lambda on: room - 1)
+    assert batches.resident(pixels, rows, on) is pixels
+
+
+def test_a_processor_reads_the_cache_as_it_is():
+    pixels = np.zeros((4, 8, 8), np.uint8)
+    assert batches.resident(pixels, np.arange(4), torch.device("cpu")) is pixels
 
 
 def test_forward_keeps_the_order_and_tells_how_far_it_is():

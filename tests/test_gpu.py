@@ -66,6 +66,14 @@ def test_a_classifier_learns_the_blob_and_says_the_same_on_the_processor(tuned, 
     assert np.abs(again - kept.logit_NL).max() < tolerance * (1 + np.abs(kept.logit_NL).max())
 
 
+def test_films_that_are_learned_from_lie_on_the_gpu(tuned):
+    pixels, on = Cohort.open(store.find(tuned.cohort)).pixels(tuned.side), devices.device()
+    held = batches.resident(pixels, np.arange(8), on)
+    assert isinstance(held, batches.Resident) and held.films_MSS.is_cuda
+    there, here = batches.films(held, [7, 0], on), batches.films(pixels, [7, 0], CPU)
+    assert torch.equal(there.cpu(), here)
+
+
 def test_a_run_on_the_gpu_that_is_stopped_goes_on_to_the_same_epochs(tuned, tmp_path):
     folder = tmp_path / "run"
     worker.prepare(tuned, folder)

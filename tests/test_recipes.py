@@ -20,7 +20,7 @@ from timnet.cohorts.store import Cohort
 from timnet.evaluation import draws, efficiency, held_out, matching, metrics, predictions, sides
 from timnet.model import encoders, weights
 from timnet.reader import Reader
-from timnet.training import finetune, pace, pairing, pretrain, runs, worker
+from timnet.training import batches, devices, finetune, pace, pairing, pretrain, runs, worker
 
 
 def settings_finetune(cohort_folder, **changes) -> config.Finetune:
@@ -175,6 +175,21 @@ def test_the_same_seed_gives_the_same_weights_and_losses(cohort_folder, tmp_path
     assert losses[0] == losses[1]
     description = [json.loads((tmp_path / name / "model.json").read_text()) for name in ("a", "b")]
     assert description[0]["weights_sha256"] == description[1]["weights_sha256"]
+
+
+def test_films_that_lie_on_the_device_teach_what_those_of_the_cache_do(cohort_folder, tmp_path, monkeypatch):
+    settings = settings_finetune(cohort_folder, fraction=0.2, epochs=2, augment=True)
+    done(settings, finetune.train, tmp_path / "cache")
+    held, make = [], batches.resident
+    monkeypatch.setattr(devices, "free", lambda on: 10**9)
+    monkeypatch.setattr(batches, "resident", lambda *told: held.append(make(*told)) or held[-1])
+    done(settings, finetune.train, tmp_path / "device")
+    assert [type(each) for each in held] == [batches.Resident]
+    one, two = (load_file(tmp_path / name / "model.safetensors") for name in ("cache", "device"))
+    assert all(torch.equal(one[name], two[name]) for name in one)
+    assert (tmp_path / "cache" / predictions.FILE).read_bytes() == (
+        tmp_path / "device" / predictions.FILE
+    ).read_bytes()
 
 
 def test_a_policy_for_uncertain_labels_changes_what_is_trained_on_and_not_what_is_tested_on(

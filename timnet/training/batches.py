@@ -6,18 +6,58 @@ Shapes: N films of a cohort, B batch, S side.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from timnet.training import devices
 from timnet.training.pace import steps as steps
 
+ROOM = 0.5
+"""Share of the GPU's free memory that films may take: the training wants the rest."""
+_PIECE = 1024
+"""Films that go to the GPU at once."""
 
-def films(pixels_NSS: NDArray[np.uint8], rows: Sequence[int], device: torch.device) -> Tensor:
+
+@dataclass(frozen=True)
+class Resident:
+    """Films that lie on the device as uint8, found by their rows in the cohort."""
+
+    films_MSS: Tensor
+    place_N: Tensor
+
+
+Pixels = NDArray[np.uint8] | Resident
+"""Films by their rows: a cohort's pixel cache (N, S, S), or those of its films that lie on the device."""
+
+
+def resident(pixels_NSS: NDArray[np.uint8], rows: NDArray[np.intp], device: torch.device) -> Pixels:
+    """Return the films of `rows` where batches are fastest made of them.
+
+    That is on a GPU where they fit; else, and on a processor, the cache as it is.
+    """
+    chosen, side = np.unique(rows), pixels_NSS.shape[-1]
+    if len(chosen) * side * side > ROOM * devices.free(device):
+        return pixels_NSS
+    films_MSS = torch.empty(len(chosen), side, side, dtype=torch.uint8, device=device)
+    for start in range(0, len(chosen), _PIECE):
+        piece = pixels_NSS[chosen[start : start + _PIECE]]
+        films_MSS[start : start + len(piece)] = torch.from_numpy(np.ascontiguousarray(piece))
+    # A row that is none of them would be out of bounds, not another film.
+    place_N = torch.full((len(pixels_NSS),), len(chosen), device=device)
+    place_N[torch.from_numpy(chosen).to(device)] = torch.arange(len(chosen), device=device)
+    return Resident(films_MSS, place_N)
+
+
+def films(pixels: Pixels, rows: Sequence[int], device: torch.device) -> Tensor:
     """Return films (B, 1, S, S) float32 in [0, 1], channels last."""
-    chosen = torch.from_numpy(np.ascontiguousarray(pixels_NSS[np.asarray(rows)])).to(device)
+    if isinstance(pixels, Resident):
+        chosen = pixels.films_MSS[pixels.place_N[torch.as_tensor(rows, device=device)]]
+    else:
+        chosen = torch.from_numpy(np.ascontiguousarray(pixels[np.asarray(rows)])).to(device)
     return chosen.unsqueeze(1).to(torch.float32, memory_format=torch.channels_last).div_(255)
 
 
@@ -55,7 +95,7 @@ def orders(
 @torch.inference_mode()
 def forward(
     module: Callable[[Tensor], Tensor],
-    pixels_NSS: NDArray[np.uint8],
+    pixels: Pixels,
     rows: Sequence[int],
     on: torch.device,
     bf16: bool,
@@ -66,7 +106,7 @@ def forward(
     outputs = []
     for start in range(0, len(rows), batch):
         with torch.autocast(on.type, torch.bfloat16, enabled=bf16):
-            outputs.append(module(films(pixels_NSS, rows[start : start + batch], on)).float().cpu())
+            outputs.append(module(films(pixels, rows[start : start + batch], on)).float().cpu())
         if progress:
             progress(min(start + batch, len(rows)), len(rows))
     return torch.cat(outputs)

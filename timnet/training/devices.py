@@ -45,6 +45,11 @@ def memory(on: torch.device) -> dict[str, int]:
     return told
 
 
+def free(on: torch.device) -> int:
+    """Return the bytes of the device's own memory that nobody has taken; 0 of a processor, which has none."""
+    return torch.cuda.mem_get_info(on)[0] if on.type == "cuda" else 0
+
+
 def precision(asked: str, on: torch.device) -> str:
     """Return `fp32` or `bf16`: what is asked for, and for `auto` the faster of the two on this device.
 

@@ -94,6 +94,8 @@ def train(settings: config.Finetune, folder: Path, events: Events) -> dict[str, 
     batches.channels_last(classifier, on)
     events.append("phase", phase="reading films", device=devices.describe(on), precision=precision)
     pixels = cohort.pixels(settings.side, progress=events.phase("reading films"))
+    # What is seen again and again lies on the GPU; the test films are seen once.
+    learned = batches.resident(pixels, np.concatenate([train_rows, parts.look_rows]), on)
 
     y_NL = torch.from_numpy(targets.y_NL)
 
@@ -103,21 +105,21 @@ def train(settings: config.Finetune, folder: Path, events: Events) -> dict[str, 
         for i, rows in enumerate(orders):
             changes = augment.draw(len(rows), chance) if settings.augment else None
             if i >= done:
-                films = batches.films(pixels, rows, on)
+                films = batches.films(learned, rows, on)
                 films = films if changes is None else augment.apply(films, changes)
                 yield {"films": films, "y": y_NL[rows].to(on), "rows": rows}
 
-    def said(rows: np.ndarray, phase: str = "") -> np.ndarray:
+    def said(rows: np.ndarray, phase: str = "", source: batches.Pixels = pixels) -> np.ndarray:
         if not len(rows):
             return np.empty((0, len(targets.labels)))
         tell = events.phase(phase) if phase else None
         if tell:
             tell(0, len(rows))
-        return batches.forward(classifier, pixels, rows.tolist(), on, precision == "bf16", tell).numpy()
+        return batches.forward(classifier, source, rows.tolist(), on, precision == "bf16", tell).numpy()
 
     def looked() -> np.ndarray:
         classifier.eval()
-        return said(parts.look_rows).astype(float)
+        return said(parts.look_rows, source=learned).astype(float)
 
     events.append("phase", phase="training", films=len(train_rows))
     accelerator = loop.accelerator(precision)
