@@ -34,8 +34,9 @@ from timnet.cohorts import edits  # noqa: E402
 from timnet.cohorts import reports as sections  # noqa: E402
 from timnet.cohorts.films import Film, read_film  # noqa: E402
 from timnet.evaluation import sanity  # noqa: E402
+from timnet.evaluation.certainty import MATCH  # noqa: E402
 from timnet.model.timnet import TIMNet  # noqa: E402
-from timnet.reader import MATCH, Reader  # noqa: E402
+from timnet.reader import Reader  # noqa: E402
 from timnet.simulation import anatomy, facts, reports  # noqa: E402
 from timnet.simulation.cohort import jpeg  # noqa: E402
 from timnet.simulation.facts import Case, Finding  # noqa: E402

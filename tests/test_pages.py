@@ -28,9 +28,11 @@ from timnet.cohorts import edits, strangers, tasks, vectors
 from timnet.cohorts.films import read_film
 from timnet.cohorts.store import Cohort
 from timnet.evaluation import appraisal, draws, embedding, gradients, mistakes, predictions
+from timnet.evaluation.certainty import MATCH
 from timnet.evaluation.predictions import Predictions
 from timnet.model import weights
-from timnet.reader import MATCH, Reader, Reading
+from timnet.reader import Reader
+from timnet.reading import Reading
 from timnet.training import curve, events, runs, worker
 from timnet.ui import changes, notices, panels, sentences, similar, spreadsheet, standing, viewer
 

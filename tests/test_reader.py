@@ -14,9 +14,11 @@ from PIL import Image
 from timnet import config
 from timnet.cohorts import edits, prompts
 from timnet.cohorts.films import Letterbox, read_film
+from timnet.evaluation.certainty import MATCH
 from timnet.model import weights
 from timnet.model.branches import ImageBranch
-from timnet.reader import MATCH, Reader, ReadingError
+from timnet.reader import Reader
+from timnet.reading import ReadingError
 
 REPORT = "FINDINGS: There is an opacity in the left lung. The heart is normal in size.\nIMPRESSION: Opacity."
 

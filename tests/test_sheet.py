@@ -17,7 +17,8 @@ from PIL.PngImagePlugin import PngInfo
 
 from timnet import config, sheet
 from timnet.cohorts.films import Film, read_film
-from timnet.reader import Reader, Reading, ReadingError
+from timnet.reader import Reader
+from timnet.reading import Reading, ReadingError
 
 REPORT = "FINDINGS: There is a small left effusion. The heart is normal in size."
 

@@ -17,8 +17,9 @@ from timnet.cohorts.pairs import collect
 from timnet.cohorts.readers import csv_table
 from timnet.cohorts.store import Cohort
 from timnet.evaluation import held_out, matching, metrics, recall
+from timnet.evaluation.certainty import MATCH
 from timnet.model import weights
-from timnet.reader import MATCH, Reader
+from timnet.reader import Reader
 from timnet.training import pairing, pretrain, runs, watch, worker
 from timnet.training.events import EVENTS, Cancelled, Events
 

@@ -298,7 +298,8 @@ def _read(asked: arguments.Match | arguments.Diagnose, findings: str | None) -> 
     from PIL import Image
 
     from timnet.cohorts.films import read_film
-    from timnet.reader import MATCH, Reader
+    from timnet.evaluation.certainty import MATCH
+    from timnet.reader import Reader
 
     start = time.perf_counter()
     film = read_film(asked.film)

@@ -22,7 +22,7 @@ from timnet import config
 from timnet.cohorts import deidentify, films
 
 if TYPE_CHECKING:
-    from timnet.reader import Reading
+    from timnet.reading import Reading
 
 PICTURE = 900
 """Longest side of a film on the page, in its pixels: about 250 a inch."""

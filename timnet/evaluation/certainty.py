@@ -24,6 +24,7 @@ from timnet.model import weights
 
 FILE = weights.CALIBRATION
 MATCH = "match"
+"""What the probability and the map of a text's match are called beside a classifier's labels."""
 LEAST = 10
 """Films of either class below which nothing is fitted: a tenth of fewer is less than one film."""
 SHARE = 0.9

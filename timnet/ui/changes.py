@@ -19,7 +19,7 @@ from timnet.ui.checkpoints import Checkpoint
 
 if TYPE_CHECKING:
     from timnet.cohorts.films import Film
-    from timnet.reader import Reading
+    from timnet.reading import Reading
 
 KINDS = {"remove": "Left out", "negate": "Says the opposite", "swap": "Left and right swapped"}
 WHOLE = "Whole text"

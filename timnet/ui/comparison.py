@@ -20,7 +20,7 @@ from timnet.ui import notices, panels, viewer
 from timnet.ui.checkpoints import Checkpoint
 
 if TYPE_CHECKING:
-    from timnet.reader import Reading
+    from timnet.reading import Reading
 
 FIRST, SECOND, DIFFERENCE = "Classifier", "Compared with", "Difference"
 

@@ -37,7 +37,8 @@ from timnet.ui.checkpoints import Checkpoint
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from timnet.reader import Reader, Reading, Seen
+    from timnet.reader import Reader, Seen
+    from timnet.reading import Reading
 
 THUMBNAIL = 112
 SHOWN = 1024

@@ -19,7 +19,7 @@ MAP = config.MAP_LIMITS
 _PUNCTUATION = re.compile(r"([!-/:-@\[-`{-~])")
 _OURS = (config.ConfigError, FilmError, CohortError, RunError)
 # Raised only once their module, and with it torch, has been imported.
-_HEAVY = (("timnet.model.weights", "CheckpointError"), ("timnet.reader", "ReadingError"))
+_HEAVY = (("timnet.model.weights", "CheckpointError"), ("timnet.reading", "ReadingError"))
 
 
 def research_use() -> None:

@@ -21,7 +21,7 @@ from timnet.ui import loaders, notices, run, viewer
 from timnet.ui.checkpoints import Checkpoint
 
 if TYPE_CHECKING:
-    from timnet.reader import Reading
+    from timnet.reading import Reading
 
 OVER, OWN = "Against a normal report", "One pass"
 METHODS = ("GradCAM++", "LayerCAM", "HiResCAM", "EigenCAM")

@@ -14,7 +14,7 @@ import pandas as pd
 import streamlit as st
 
 if TYPE_CHECKING:
-    from timnet.reader import Reading
+    from timnet.reading import Reading
 
 WHOLE = "match"
 """The map of the whole text, by its name in a Reading."""

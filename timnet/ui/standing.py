@@ -25,7 +25,8 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from timnet.cohorts.films import Film
-    from timnet.reader import Reader, Reading
+    from timnet.reader import Reader
+    from timnet.reading import Reading
 
 NUMBER = 200
 """Reports that a film is held against, where the cohort has so many."""

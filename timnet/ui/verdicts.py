@@ -16,7 +16,7 @@ from timnet.ui import notices
 
 if TYPE_CHECKING:
     from timnet.evaluation.certainty import Certainty
-    from timnet.reader import Reading
+    from timnet.reading import Reading
 
 UNKNOWN = "no zone known"
 COLUMNS = ("label", "probability", "in words", "not sure", "operating point")

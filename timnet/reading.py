@@ -1,0 +1,106 @@
+"""A Reading: what a checkpoint says of one film, in numbers and maps, and why it may not be believed.
+
+Owns what is told of a film wherever it is told: its evidence at the film's own pixels, the picture with a map
+over it, and one object of numbers without pixels or text. Made by `reader.Reader`.
+Research use only, never a diagnosis.
+
+Shapes: h w the last grid, H W the film's own pixels.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from numpy.typing import NDArray
+
+from timnet import config
+from timnet.cohorts.edits import Edit
+from timnet.cohorts.films import Film, Letterbox
+from timnet.evaluation import cam, certainty
+from timnet.evaluation.certainty import MATCH, Certainty, Verdict
+
+
+class ReadingError(ValueError):
+    """A question that this checkpoint cannot answer; the message says what it can."""
+
+
+@dataclass(frozen=True)
+class Reading:
+    """What a checkpoint says of one film."""
+
+    checkpoint: str
+    weights_sha256: str
+    film: Film
+    match: float | None
+    """Probability that the findings belong to the film; None of a classifier."""
+    sentences: tuple[tuple[str, float], ...]
+    """Each sentence of the findings with its own match probability."""
+    probabilities: Mapping[str, float]
+    """Label -> probability; empty of a TIMNet."""
+    seconds: float
+    side: int
+    map_scale: float
+    """Evidence, in logits, at which a map is painted at full strength."""
+    maps: Mapping[str, NDArray[np.float32]]
+    """Name -> signed evidence (h, w), in logits: `match`, the sentences, the edits, or the labels. That of a
+    text is for this text rather than for a normal report."""
+    edits: tuple[tuple[Edit, float], ...] = ()
+    """Each edit of the findings with the edited text's match probability; of `Reader.edited` alone."""
+    doubt: str = ""
+    """Why the film may be no frontal chest film; empty where it looks like one."""
+    alone: Mapping[str, NDArray[np.float32]] = field(default_factory=dict)
+    """The maps of the logits themselves, compared with nothing (paper Fig. 7); of a classifier, `maps`."""
+    certainty: Certainty = certainty.UNKNOWN
+    """How logits became these probabilities, and which of them are too close to call."""
+
+    def verdict(self, name: str) -> Verdict:
+        """Return what a label's probability means in words; nothing where no zone is known."""
+        return self.certainty.line(name).verdict(self.probabilities[name])
+
+    def calibrated(self, name: str) -> bool:
+        """Say whether a label's probability, or `match`, was fitted on held-out films."""
+        return self.certainty.line(name).fitted
+
+    def heat(self, name: str) -> NDArray[np.float32]:
+        """Return a map's evidence at the film's own pixels (H, W), in logits."""
+        if name not in self.maps:
+            raise ReadingError(f"map: expected one of {', '.join(self.maps)}, got {name!r}")
+        grid = torch.from_numpy(self.maps[name])[None, None]
+        square = F.interpolate(grid, size=(self.side, self.side), mode="bilinear", align_corners=False)
+        return Letterbox(self.film.rows, self.film.columns, self.side).invert(square[0, 0].numpy())
+
+    def overlay(self, name: str, opacity: float = 0.6) -> NDArray[np.uint8]:
+        """Return the film with a map over it, (H, W, 3)."""
+        return cam.paint(self.film.pixels, self.heat(name), self.map_scale, opacity)
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return the numbers as one JSON object; no pixels and no text."""
+        told: dict[str, Any] = {
+            "film": {
+                "rows": self.film.rows,
+                "columns": self.film.columns,
+                "kind": self.film.kind,
+                "sha256": self.film.sha256,
+            },
+            "checkpoint": self.checkpoint,
+            "weights_sha256": self.weights_sha256,
+            "seconds": round(self.seconds, 3),
+            "research_use": config.RESEARCH_USE,
+            "doubt": self.doubt or None,
+        }
+        if self.match is not None:
+            told["match_calibrated"] = self.calibrated(MATCH)
+            told["match_probability"] = self.match
+            told["sentence_probabilities"] = [probability for _, probability in self.sentences]
+        if self.edits:
+            told["edits"] = {edit.name: probability for edit, probability in self.edits}
+        if self.probabilities:
+            told["probabilities"] = dict(self.probabilities)
+            told["calibrated"] = {name: self.calibrated(name) for name in self.probabilities}
+            told["verdicts"] = {name: self.verdict(name) or None for name in self.probabilities}
+        return told
