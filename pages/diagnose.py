@@ -2,7 +2,7 @@
 
 import streamlit as st
 
-from timnet import plots
+from timnet.plots import bars
 from timnet.ui import (
     checkpoints,
     comparison,
@@ -60,7 +60,7 @@ if beside:
 
 chart, numbers = st.columns([3, 2], gap="large")
 chart.plotly_chart(
-    plots.probabilities(reading.probabilities),
+    bars.probabilities(reading.probabilities),
     key="diagnose_bars",
     alt="Probability of each label",
     config={"displayModeBar": False},

@@ -2,11 +2,11 @@
 
 import streamlit as st
 
-from timnet import plots
 from timnet.evaluation import efficiency
+from timnet.plots import curves, look
 from timnet.ui import answers, bands, frame, keeping, loaders, missing, notices, paper
 
-AXES: dict[plots.Axis, str] = {"log": "Share, log scale", "linear": "Share, even scale", "films": "Films"}
+AXES: dict[curves.Axis, str] = {"log": "Share, log scale", "linear": "Share, even scale", "films": "Films"}
 
 frame.require()
 st.title("Label efficiency")
@@ -65,7 +65,7 @@ with st.container(horizontal=True, vertical_alignment="bottom"):
         "Axis", list(AXES), default="log", required=True, format_func=lambda each: AXES[each], key="eff_axis"
     )
     place = st.empty()
-figure = plots.efficiency(points, table, metric, axis)
+figure = curves.efficiency(points, table, metric, axis)
 # The paper gives shares alone.
 if axis != "films":
     paper.beside(figure, metric, place)
@@ -76,7 +76,7 @@ st.caption(
     f"circles are single runs. {told}"
 )
 st.dataframe(
-    table.replace({"initialisation": plots.NAMES}),
+    table.replace({"initialisation": look.NAMES}),
     hide_index=True,
     key="eff_table",
     placeholder="one draw",

@@ -199,9 +199,9 @@ def test_choosing_another_map_does_not_draw_the_other_patients_again(
     open_page: Open, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     drawn: list[float] = []
-    draw = standing.plots.standing
+    draw = standing.bars.standing
     monkeypatch.setattr(
-        standing.plots, "standing", lambda others, own: (drawn.append(own), draw(others, own))[1]
+        standing.bars, "standing", lambda others, own: (drawn.append(own), draw(others, own))[1]
     )
     monkeypatch.setattr(standing, "SECONDS", 60.0)
     monkeypatch.setattr(standing, "FEWEST", 3)

@@ -5,8 +5,8 @@ import math
 import pandas as pd
 import pytest
 
-from timnet import plots
 from timnet.evaluation import efficiency
+from timnet.plots import bars, curves, look, losses
 
 
 def test_the_loss_curve_holds_every_step_and_its_loss():
@@ -18,12 +18,12 @@ def test_the_loss_curve_holds_every_step_and_its_loss():
             {"event": "step", "step": 5, "epoch": 2, "loss": 0.4},
         ]
     )
-    (line,) = plots.loss_curve(events).data
+    (line,) = losses.loss_curve(events).data
     assert list(line.x) == [1, 5] and list(line.y) == [0.7, 0.4]
 
 
 def test_a_run_without_steps_gives_an_empty_loss_curve():
-    assert not plots.loss_curve(pd.DataFrame([{"event": "queued"}])).data
+    assert not losses.loss_curve(pd.DataFrame([{"event": "queued"}])).data
 
 
 def test_the_matching_curve_holds_each_look_with_its_interval_and_leaves_out_what_is_undefined():
@@ -31,29 +31,29 @@ def test_the_matching_curve_holds_each_look_with_its_interval_and_leaves_out_wha
         [(5, 0.6, 0.5, 0.75), (10, None, None, None), (15, 0.8, 0.7, 0.85)],
         columns=["epoch", "value", "low", "high"],
     )
-    (line,) = plots.matching_curve(looks).data
+    (line,) = losses.matching_curve(looks).data
     assert list(line.x) == [5, 15] and list(line.y) == [0.6, 0.8]
     assert list(line.error_y.array) == pytest.approx([0.15, 0.05])
     assert list(line.error_y.arrayminus) == pytest.approx([0.1, 0.1])
-    assert not plots.matching_curve(looks.iloc[1:2]).data[0].x
+    assert not losses.matching_curve(looks.iloc[1:2]).data[0].x
 
 
 @pytest.mark.parametrize(("last", "step"), [(2, 1), (40, None)])
 def test_few_epochs_have_a_tick_each(last, step):
     looks = pd.DataFrame({"epoch": [1, last], "value": [0.5, 0.6], "low": [0.4, 0.5], "high": [0.6, 0.7]})
-    assert plots.matching_curve(looks).layout.xaxis.dtick == step
+    assert losses.matching_curve(looks).layout.xaxis.dtick == step
 
 
 def test_bars_show_each_probability_and_labels_literally():
-    figure = plots.probabilities({"Effusion": 0.25, "<b>Mass</b>": 0.75})
-    (bars,) = figure.data
-    assert list(bars.x) == [0.25, 0.75] and tuple(figure.layout.xaxis.range) == (0, 1)
-    assert list(bars.y) == ["Effusion", "&lt;b&gt;Mass&lt;/b&gt;"]
+    figure = bars.probabilities({"Effusion": 0.25, "<b>Mass</b>": 0.75})
+    (drawn,) = figure.data
+    assert list(drawn.x) == [0.25, 0.75] and tuple(figure.layout.xaxis.range) == (0, 1)
+    assert list(drawn.y) == ["Effusion", "&lt;b&gt;Mass&lt;/b&gt;"]
 
 
 def test_two_networks_bars_stand_beside_each_other_and_a_label_not_asked_for_has_none():
     table = pd.DataFrame({"label": ["<b>A</b>", "B"], "One": [0.25, math.nan], "Two": [0.5, 1.0]})
-    figure = plots.compared(table)
+    figure = bars.compared(table)
     assert [bar.name for bar in figure.data] == ["One", "Two"]
     assert [list(bar.x) for bar in figure.data] == [[0.25, None], [0.5, 1.0]]
     assert list(figure.data[0].y) == ["&lt;b&gt;A&lt;/b&gt;", "B"]
@@ -71,7 +71,7 @@ def test_the_efficiency_figure_holds_means_intervals_and_draws():
         columns=["initialisation", "fraction", "films", "seed", "value"],
     ).assign(metric="auROC")
     curve = efficiency.curve(points)
-    figure = plots.efficiency(points, curve, "auROC")
+    figure = curves.efficiency(points, curve, "auROC")
     lines = {trace.name: trace for trace in figure.data if trace.mode == "lines+markers"}
     base, row = lines["random start"], curve.iloc[0]
     assert list(base.x) == [10, 100] and list(base.y) == curve["mean"].tolist()[:2]
@@ -80,7 +80,7 @@ def test_the_efficiency_figure_holds_means_intervals_and_draws():
     drawn = [value for trace in figure.data if trace.mode == "markers" for value in trace.y]
     assert sorted(drawn) == [0.6, 0.7, 0.8, 0.9]
     assert figure.layout.xaxis.type == "log" and len(figure.layout.xaxis.tickvals) == 11
-    counted, linear = (plots.efficiency(points, curve, "auROC", axis) for axis in ("films", "linear"))
+    counted, linear = (curves.efficiency(points, curve, "auROC", axis) for axis in ("films", "linear"))
     assert list(counted.data[0].x) == [52, 520] and counted.layout.xaxis.type == "log"
     assert list(linear.data[0].x) == [10, 100] and linear.layout.xaxis.type is None
 
@@ -90,7 +90,7 @@ def test_an_undefined_run_is_not_drawn():
         [("base", 0.1, 52, 0, math.nan, "AP"), ("base", 0.1, 52, 1, 0.5, "AP")],
         columns=["initialisation", "fraction", "films", "seed", "value", "metric"],
     )
-    figure = plots.efficiency(points, efficiency.curve(points), "AP")
+    figure = curves.efficiency(points, efficiency.curve(points), "AP")
     assert [list(trace.y) for trace in figure.data] == [[0.5], [0.5]]
 
 
@@ -99,7 +99,7 @@ def test_differences_are_drawn_with_their_intervals_around_zero():
         [("x", 0.1, 52, 0.05, 0.01, 0.09, 3), ("x", 1.0, 520, 0.02, math.nan, math.nan, 1)],
         columns=["initialisation", "fraction", "films", "mean", "low", "high", "draws"],
     )
-    figure = plots.differences(table, "AP", "random start")
+    figure = curves.differences(table, "AP", "random start")
     (line,) = figure.data
     assert list(line.x) == [10, 100] and list(line.y) == [0.05, 0.02]
     assert line.error_y.array == (pytest.approx(0.04), None)
@@ -107,13 +107,13 @@ def test_differences_are_drawn_with_their_intervals_around_zero():
 
 
 def test_an_initialisation_keeps_its_colour_and_no_two_share_one():
-    alone, together = plots.colours(["base"]), plots.colours(["base", "imagenet", "open-pairs"])
+    alone, together = look.colours(["base"]), look.colours(["base", "imagenet", "open-pairs"])
     assert alone["base"] == together["base"]
     assert len(set(together.values())) == 3
 
 
 def test_a_printed_figure_is_dark_on_white_and_holds_the_same_lines():
-    figure = plots.loss_curve(pd.DataFrame({"event": ["step"], "step": [1], "loss": [0.5], "epoch": [1]}))
-    printed = plots.printed(figure)
+    figure = losses.loss_curve(pd.DataFrame({"event": ["step"], "step": [1], "loss": [0.5], "epoch": [1]}))
+    printed = look.printed(figure)
     assert printed.layout.paper_bgcolor == "white" and printed.layout.font.color == "black"
     assert printed.data == figure.data and figure.layout.paper_bgcolor is None

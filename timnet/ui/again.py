@@ -10,9 +10,10 @@ from pathlib import Path
 
 import streamlit as st
 
-from timnet import config, plots
+from timnet import config
 from timnet.cohorts import store
 from timnet.evaluation.efficiency import FRACTIONS
+from timnet.plots import look
 from timnet.ui import checkpoints, loaders, notices, run, starts
 
 _HELD = {
@@ -33,7 +34,7 @@ _NUMBERS = ("side", "epochs", "batch")
 def into_form(asked: config.Finetune) -> None:
     """Put settings into the form of the page; call it before the form is drawn."""
     state, left = st.session_state, []
-    known = {*plots.NAMES, *(network.name for network in checkpoints.listed("timnet"))}
+    known = {*look.NAMES, *(network.name for network in checkpoints.listed("timnet"))}
     filed = Path(asked.initialisation).suffix in (".safetensors", ".pt", ".pth")
     if filed:
         state["ft_weights"] = asked.initialisation

@@ -11,8 +11,8 @@ from typing import Any
 import pandas as pd
 import streamlit as st
 
-from timnet import plots
 from timnet.evaluation import forecast, savings
+from timnet.plots import curves, look
 from timnet.ui import bands
 from timnet.ui.notices import plain
 
@@ -34,7 +34,7 @@ def saved(points: pd.DataFrame, cohort: str, label: str, metric: str) -> None:
     Args:
         points: runs of one label and metric, as for `savings.differences`, each with its `run`.
     """
-    starts = sorted(points["initialisation"].unique(), key=lambda name: (name not in plots.NAMES, name))
+    starts = sorted(points["initialisation"].unique(), key=lambda name: (name not in look.NAMES, name))
     if len(starts) < 2:
         st.info(
             "Run the same shares and draws from another start, too, and its gain stands here.",
@@ -49,7 +49,7 @@ def saved(points: pd.DataFrame, cohort: str, label: str, metric: str) -> None:
     for start in table["initialisation"].unique():
         st.markdown(_reduction(points, start, first, metric))
     st.plotly_chart(
-        plots.differences(table, metric, _name(first)),
+        curves.differences(table, metric, _name(first)),
         key="eff_differences",
         alt=f"Difference in {metric} to {_name(first)} against the share of labels, with 95 % intervals",
     )
@@ -107,4 +107,4 @@ def _reduction(points: pd.DataFrame, start: str, first: str, metric: str) -> str
 
 
 def _name(start: object) -> str:
-    return plots.NAMES.get(str(start), str(start))
+    return look.NAMES.get(str(start), str(start))

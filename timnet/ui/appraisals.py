@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 import streamlit as st
 
-from timnet import plots
 from timnet.evaluation import predictions
 from timnet.evaluation.predictions import Predictions
+from timnet.plots import quality
 from timnet.ui import mistakes, run
 from timnet.ui.notices import plain
 
@@ -161,11 +161,11 @@ def _curves(judged: Appraisal) -> None:
         return
     left, right = st.columns(2)
     left.plotly_chart(
-        plots.receiver(judged), key="ft_roc", alt="Share found against false alarms (ROC curve)",
+        quality.receiver(judged), key="ft_roc", alt="Share found against false alarms (ROC curve)",
         config={"displayModeBar": False},
     )  # fmt: skip
     right.plotly_chart(
-        plots.precision_recall(judged), key="ft_pr", alt="Precision against recall",
+        quality.precision_recall(judged), key="ft_pr", alt="Precision against recall",
         config={"displayModeBar": False},
     )  # fmt: skip
     st.caption(
@@ -195,7 +195,7 @@ def _calibration(judged: Appraisal) -> None:
             "stays the same either way."
         )
     st.plotly_chart(
-        plots.reliability(judged),
+        quality.reliability(judged),
         key="ft_reliability",
         alt="Share found positive against the probability said",
         config={"displayModeBar": False},

@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING
 import pandas as pd
 import streamlit as st
 
-from timnet import plots
 from timnet.cohorts import records
+from timnet.plots import bars
 from timnet.ui import notices, panels, viewer
 from timnet.ui.checkpoints import Checkpoint
 
@@ -63,7 +63,7 @@ def show(first: Reading, second: Reading, key: str) -> None:
     table = aligned(first.probabilities, second.probabilities)
     chart, numbers = st.columns([3, 2], gap="large")
     chart.plotly_chart(
-        plots.compared(table),
+        bars.compared(table),
         key=f"{key}_bars",
         alt="Probability of each label by either classifier",
         config={"displayModeBar": False},

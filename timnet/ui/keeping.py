@@ -12,7 +12,7 @@ import pandas as pd
 import plotly.graph_objects as go
 import streamlit as st
 
-from timnet import plots
+from timnet.plots import look
 from timnet.training import curve
 from timnet.ui import spreadsheet
 
@@ -60,7 +60,7 @@ def picture(figure: go.Figure, alt: str) -> None:
         form = st.segmented_control("Save as", FORMATS, default=FORMATS[0], required=True, key="eff_format")
         st.caption("Press the camera in the figure's upper right corner: the browser saves it.")
         st.plotly_chart(
-            plots.printed(figure),
+            look.printed(figure),
             key=f"eff_printed_{form}",
             theme=None,
             alt=alt,

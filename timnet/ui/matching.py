@@ -8,7 +8,7 @@ from typing import Any
 import pandas as pd
 import streamlit as st
 
-from timnet import plots
+from timnet.plots import losses
 from timnet.training.events import EVALUATION
 from timnet.ui import notices
 
@@ -34,7 +34,7 @@ def follow(log: pd.DataFrame) -> None:
     looks = log[log["event"] == EVALUATION]
     rows = [{**_area(look["held_out"]), "epoch": look["epoch"]} for _, look in looks.iterrows()]
     st.plotly_chart(
-        plots.matching_curve(pd.DataFrame(rows)),
+        losses.matching_curve(pd.DataFrame(rows)),
         key="ft_matching",
         alt="How well true reports are told from mismatched ones, by epoch",
         config={"displayModeBar": False},

@@ -13,9 +13,10 @@ from pathlib import Path
 import pandas as pd
 import streamlit as st
 
-from timnet import config, plots
+from timnet import config
 from timnet.cohorts.records import CohortError
 from timnet.evaluation.efficiency import FRACTIONS
+from timnet.plots import look
 from timnet.training import curve, runs, worker
 from timnet.training.curve import Grid
 from timnet.training.runs import State
@@ -70,7 +71,7 @@ def _grid(points: pd.DataFrame, root: Path) -> Grid | None:
         "Starts",
         list(known),
         list(known),
-        format_func=lambda each: plots.NAMES.get(each, each),
+        format_func=lambda each: look.NAMES.get(each, each),
         key="eff_starts",
     )
     present = {each.fraction for each in made}

@@ -9,8 +9,8 @@ import plotly.graph_objects as go
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
-from timnet import plots
 from timnet.evaluation import published
+from timnet.plots import curves
 
 NONE = "nothing"
 
@@ -31,7 +31,7 @@ def beside(figure: go.Figure, metric: str, place: DeltaGenerator) -> None:
     if chosen == NONE:
         return
     points = published.points(chosen, metric)
-    plots.published(figure, points, chosen)
+    curves.published(figure, points, chosen)
     st.caption(
         f"Grey and dotted: the {len(points)} values of {metric} that the text on {chosen} of Liang et al., "
         "IEEE JBHI 26(4), 2022 states together with their share of the labels; the rest of its curves is "

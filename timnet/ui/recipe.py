@@ -12,7 +12,8 @@ from typing import Any
 
 import streamlit as st
 
-from timnet import config, plots
+from timnet import config
+from timnet.plots import look
 from timnet.ui import checkpoints, loaders
 
 OBJECTIVES = {
@@ -130,12 +131,12 @@ def _steps(usual: Mapping[str, Any]) -> dict[str, Any]:
         usual,
         "With a fall to 0 a larger step size can be taken; such a run is at its best at its end.",
     )
-    starts = [*plots.NAMES, *(network.name for network in checkpoints.listed("timnet"))]
+    starts = [*look.NAMES, *(network.name for network in checkpoints.listed("timnet"))]
     start = st.selectbox(
         "Image network starts from",
         starts,
         index=starts.index(str(usual["image_weights"])),
-        format_func=lambda each: plots.NAMES.get(each, each),
+        format_func=lambda each: look.NAMES.get(each, each),
         key=_key("image_weights", usual),
         help="Random knows nothing. ImageNet: everyday photographs; its weights must be on this computer or "
         "are fetched by torchvision. A network of yours: go on from what it learned of films.",

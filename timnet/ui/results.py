@@ -12,9 +12,9 @@ import math
 import pandas as pd
 import streamlit as st
 
-from timnet import plots
 from timnet.cohorts.queries import Filters
 from timnet.cohorts.store import Cohort
+from timnet.plots import bars
 from timnet.ui import loaders, notices, spreadsheet
 
 PAGE = 12
@@ -131,7 +131,7 @@ def counts(cohort: Cohort, wanted: Filters) -> None:
         if facets.labels:
             labels.markdown("**Labels: share present among the studies where known**")
             labels.plotly_chart(
-                plots.prevalence(facets.labels),
+                bars.prevalence(facets.labels),
                 key="explore_prevalence",
                 alt="Share of the studies found in which each label is present, of those where it is known",
                 config={"displayModeBar": False},
@@ -149,7 +149,7 @@ def counts(cohort: Cohort, wanted: Filters) -> None:
             if set(numbers) - {"", None}:
                 others.markdown(f"**{title}, in {unit}**")
                 others.plotly_chart(
-                    plots.numbers({name or "not stated": number for name, number in numbers.items()}),
+                    bars.numbers({name or "not stated": number for name, number in numbers.items()}),
                     key=f"explore_{title}",
                     alt=f"{title} of what was found, in {unit}",
                     config={"displayModeBar": False},

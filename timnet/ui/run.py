@@ -9,7 +9,8 @@ from typing import Any
 import pandas as pd
 import streamlit as st
 
-from timnet import config, plots
+from timnet import config
+from timnet.plots import losses
 from timnet.training import runs, worker
 from timnet.ui import matching, notices, starts
 
@@ -73,7 +74,7 @@ def progress(state: runs.State) -> None:
         )
     if "loss" in log:
         st.plotly_chart(
-            plots.loss_curve(log),
+            losses.loss_curve(log),
             key="ft_loss",
             alt="Training loss by training step",
             config={"displayModeBar": False},

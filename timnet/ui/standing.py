@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 import streamlit as st
 
-from timnet import plots
 from timnet.cohorts import reports, strangers
 from timnet.cohorts.store import Cohort
+from timnet.plots import bars
 from timnet.ui import loaders, notices, source
 from timnet.ui.checkpoints import Checkpoint
 
@@ -114,7 +114,7 @@ def _growing(network: Checkpoint, sample: Sample) -> None:
 
 @st.cache_resource(max_entries=3, scope="session", show_spinner=False)
 def _figure(others: tuple[float, ...], own: float) -> Figure:
-    return plots.standing(others, own)
+    return bars.standing(others, own)
 
 
 def _told(reading: Reading, others: np.ndarray) -> None:

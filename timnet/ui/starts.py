@@ -12,8 +12,8 @@ from typing import Any
 import pandas as pd
 import streamlit as st
 
-from timnet import plots
 from timnet.cohorts import jobs
+from timnet.plots import look
 from timnet.ui import checkpoints
 
 FILE = "file"
@@ -34,7 +34,7 @@ def ask(backbone: str) -> str | None:
     networks = [network.name for network in checkpoints.listed("timnet")]
     start = st.selectbox(
         "Start from",
-        [*plots.NAMES, *networks, FILE],
+        [*look.NAMES, *networks, FILE],
         format_func=_name,
         key="ft_initialisation",
         persist_state="session",
@@ -78,7 +78,7 @@ def show(keys: dict[str, Sequence[str]], key: str) -> None:
 def _name(start: str) -> str:
     if start == FILE:
         return "A file of weights …"
-    return plots.NAMES.get(start, f"{start} (learned from reports)")
+    return look.NAMES.get(start, f"{start} (learned from reports)")
 
 
 @st.cache_data(max_entries=8, show_spinner="Comparing tensors …")

@@ -1,0 +1,1 @@
+"""Charts: a table goes in, a plotly figure comes out. No Streamlit, no torch, no reading of files."""
