@@ -6,8 +6,12 @@ import sys
 import time
 from pathlib import Path
 
+from timnet import config
 from timnet.training.curve import Progress
 from timnet.training.events import TELL_SECONDS, Event
+
+LOG_SECONDS = 5.0
+"""From one line of a log to the next where nothing but the time left has changed."""
 
 
 class ProgressLine:
@@ -17,6 +21,7 @@ class ProgressLine:
         self._phase = phase
         self._start = time.monotonic()
         self._told = 0.0
+        self._doing: dict[config.Finetune, str] = {}
 
     def done(self, done: int, total: int | None) -> None:
         """Tell of a share done, with the seconds left."""
@@ -48,11 +53,17 @@ class ProgressLine:
             return
         doing = f"epoch {event['epoch']} of {event['epochs']}" if "epoch" in event else event["event"]
         doing = str(event.get("phase", doing))
-        left = "" if progress.seconds_left is None else f", {_duration(progress.seconds_left)} left"
-        self._tell(
+        text = (
             f"{progress.done} of {progress.total} runs done; {Path(asked.initialisation).name}, "
-            f"{asked.fraction:.1%}, seed {asked.seed}: {doing}{left}"
+            f"{asked.fraction:.1%}, seed {asked.seed}: {doing}"
         )
+        now = time.monotonic()
+        # A grid takes hours: its log does not get a line for every step.
+        if self._doing.get(asked) == text and now - self._told < LOG_SECONDS and not sys.stderr.isatty():
+            return
+        self._doing[asked], self._told = text, now
+        left = "" if progress.seconds_left is None else f", {_duration(progress.seconds_left)} left"
+        self._tell(f"{text}{left}")
 
     def end(self) -> None:
         """Leave the line as it stands."""
