@@ -55,7 +55,9 @@ def test_films_on_the_device_are_those_of_the_cache_and_no_others(monkeypatch):
     on, rows = torch.device("cpu"), np.array([2499, 7, 7, *range(100, 1300)])
     room = len(set(rows.tolist())) * 64 / batches.ROOM
     monkeypatch.setattr(devices, "free", lambda on: room)
-    held = batches.resident(pixels, rows, on)
+    moved: list[tuple[int, int | None]] = []
+    held = batches.resident(pixels, rows, on, lambda *told: moved.append(told))
+    assert moved == [(1024, 1202), (1202, 1202)]
     assert isinstance(held, batches.Resident) and held.films_MSS.nbytes == 1202 * 64
     asked = [7, 2499, 1299, 100, 7]
     made, expected = (batches.films(source, asked, on) for source in (held, pixels))

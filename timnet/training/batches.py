@@ -13,6 +13,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from timnet.cohorts.records import Progress
 from timnet.training import devices
 from timnet.training.pace import steps as steps
 
@@ -34,10 +35,18 @@ Pixels = NDArray[np.uint8] | Resident
 """Films by their rows: a cohort's pixel cache (N, S, S), or those of its films that lie on the device."""
 
 
-def resident(pixels_NSS: NDArray[np.uint8], rows: NDArray[np.intp], device: torch.device) -> Pixels:
+def resident(
+    pixels_NSS: NDArray[np.uint8],
+    rows: NDArray[np.intp],
+    device: torch.device,
+    progress: Progress | None = None,
+) -> Pixels:
     """Return the films of `rows` where batches are fastest made of them.
 
     That is on a GPU where they fit; else, and on a processor, the cache as it is.
+
+    Args:
+        progress: called with films moved and films in all while they are moved.
     """
     chosen, side = np.unique(rows), pixels_NSS.shape[-1]
     if len(chosen) * side * side > ROOM * devices.free(device):
@@ -46,6 +55,8 @@ def resident(pixels_NSS: NDArray[np.uint8], rows: NDArray[np.intp], device: torc
     for start in range(0, len(chosen), _PIECE):
         piece = pixels_NSS[chosen[start : start + _PIECE]]
         films_MSS[start : start + len(piece)] = torch.from_numpy(np.ascontiguousarray(piece))
+        if progress:
+            progress(start + len(piece), len(chosen))
     # A row that is none of them would be out of bounds, not another film.
     place_N = torch.full((len(pixels_NSS),), len(chosen), device=device)
     place_N[torch.from_numpy(chosen).to(device)] = torch.arange(len(chosen), device=device)
@@ -99,7 +110,7 @@ def forward(
     rows: Sequence[int],
     on: torch.device,
     bf16: bool,
-    progress: Callable[[int, int | None], None] | None = None,
+    progress: Progress | None = None,
     batch: int = 64,
 ) -> Tensor:
     """Return the module's float32 outputs of films on the CPU, in the order of `rows`."""

@@ -95,7 +95,8 @@ def train(settings: config.Finetune, folder: Path, events: Events) -> dict[str, 
     events.append("phase", phase="reading films", device=devices.describe(on), precision=precision)
     pixels = cohort.pixels(settings.side, progress=events.phase("reading films"))
     # What is seen again and again lies on the GPU; the test films are seen once.
-    learned = batches.resident(pixels, np.concatenate([train_rows, parts.look_rows]), on)
+    seen = np.concatenate([train_rows, parts.look_rows])
+    learned = batches.resident(pixels, seen, on, events.phase("moving films to the device"))
 
     y_NL = torch.from_numpy(targets.y_NL)
 
