@@ -1,0 +1,214 @@
+"""The form of a fine-tuning and a run at work, without a browser."""
+
+import json
+import shutil
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+from driving import HOSTILE, Open, finished, stopped, texts
+from filelock import FileLock
+from safetensors.torch import save_file
+from torchvision.models import resnet18
+
+from timnet import config
+from timnet.training import events, runs, worker
+
+
+def test_starting_a_run_writes_the_settings_byte_for_byte(
+    open_page: Open, workers: list[list[str]], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("TIMNET_CHECKPOINTS", str(tmp_path))
+    app = open_page("fine_tune")
+    app.selectbox(key="ft_task").select("Opacity")
+    app.pills(key="ft_fraction").set_value(0.2)
+    app.number_input(key="ft_epochs_small").set_value(3)
+    app.number_input(key="ft_side_small").set_value(32).run()
+    for _ in range(5):
+        app.button(key="ft_start").click().run()
+        assert not app.exception and not app.error
+    settings = config.Finetune(cohort="synthetic", task="Opacity", fraction=0.2, epochs=3, side=32)
+    (folder,) = [path.parent for path in tmp_path.glob("*/config.json")]
+    assert folder.name == runs.folder_name(settings)
+    assert (folder / "config.json").read_bytes() == config.to_json(settings).encode()
+    assert len(workers) == 1
+    assert app.selectbox(key="ft_run").value == folder.name == app.query_params["run"]
+    assert app.button(key="ft_stop")
+
+
+def test_looks_at_validation_films_are_told_while_it_runs_and_which_was_kept_when_it_is_done(
+    open_page: Open, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("TIMNET_CHECKPOINTS", str(tmp_path))
+    finished(tmp_path, 0, 0.8)
+    (folder,) = (path.parent for path in tmp_path.glob("*/config.json"))
+    told = json.loads((folder / runs.RESULT).read_text())
+    kept = {"epoch": 4, "epochs": 9, "validation_loss": 0.4, "films": 12, "held_back": 12}
+    (folder / runs.RESULT).write_text(json.dumps({**told, "early_stopping": kept}))
+    step = {"event": "step", "step": 1, "steps": 9, "epoch": 1, "epochs": 9, "loss": 0.7, "eta_seconds": 5.0}
+    look = {"event": "validation", "step": 1, "epoch": 1, "validation_loss": 0.6, "validation_auroc": 0.8125}
+    (folder / events.EVENTS).write_text(json.dumps(step) + "\n" + json.dumps(look) + "\n")
+    app = open_page("fine_tune")
+    assert "weights of epoch 4 (of at most 9)" in app.success[0].value
+    assert "12 validation films, 12 of them held back" in app.success[0].value
+    drawn = json.loads(app.get("plotly_chart")[0].proto.spec)["data"]
+    assert [line["name"] for line in drawn] == ["on films that it learns from", "on validation films"]
+
+    (folder / runs.DONE).unlink()
+    with FileLock(folder / runs.LOCK):
+        app = open_page("fine_tune")
+        assert {each.label: each.value for each in app.metric}["Validation auROC"] == "0.812"
+
+
+def test_a_file_of_weights_is_compared_tensor_by_tensor_before_a_run_starts_from_it(
+    open_page: Open, workers: list[list[str]], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("TIMNET_CHECKPOINTS", str(tmp_path / "runs"))
+    monkeypatch.setenv("TIMNET_IMPORTS", str(tmp_path))
+    state = resnet18(weights=None).state_dict()
+    del state["layer4.1.bn2.weight"]
+    save_file(
+        {f"module.{key}": value.contiguous() for key, value in state.items()}, tmp_path / "w.safetensors"
+    )
+    save_file({"a": torch.zeros(2)}, tmp_path / "none.safetensors")
+    app = open_page("fine_tune")
+    app.selectbox(key="ft_initialisation").select("file").run()
+    assert "name the file of weights" in app.info[0].value
+    assert "ft_start" not in {button.key for button in app.button}
+    app.text_input(key="ft_weights").set_value("/etc/passwd").run()
+    assert "expected a file inside" in app.error[0].value
+    app.text_input(key="ft_weights").set_value(str(tmp_path / "none.safetensors")).run()
+    assert "none of its 1 keys fits a resnet18" in app.error[0].value
+    app.text_input(key="ft_weights").set_value(str(tmp_path / "w.safetensors")).run()
+    assert not app.exception and not app.error
+    assert any("The start fills 119 of the 120 tensors" in each.value for each in app.caption)
+    assert any("; 2 of its own are not used" in each.value for each in app.caption)
+    app.button(key="ft_start").click().run()
+    (folder,) = (path.parent for path in (tmp_path / "runs").glob("*/config.json"))
+    started = runs.settings(folder)
+    assert isinstance(started, config.Finetune) and len(workers) == 1
+    assert started.initialisation == str(tmp_path / "w.safetensors")
+
+
+def test_each_share_of_the_labels_tells_its_films_and_outlives_another_task(open_page: Open) -> None:
+    app = open_page("fine_tune")
+    app.selectbox(key="ft_task").select("Opacity")
+    box = app.pills(key="ft_fraction").set_value(0.2).run().pills(key="ft_fraction")
+    films = int(texts(app).split(" ", 1)[0])
+    assert f"20 % · {films}" in box.options
+    app.selectbox(key="ft_task").select("Left opacity").run()
+    fewer = int(texts(app).split(" ", 1)[0])
+    box = app.pills(key="ft_fraction")
+    assert not app.exception and fewer < films
+    assert box.value == 0.2 and f"20 % · {fewer}" in box.options
+
+
+def test_what_uncertain_labels_count_as_is_asked_only_where_there_are_any(
+    open_page: Open, workers: list[list[str]], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("TIMNET_CHECKPOINTS", str(tmp_path))
+    app = open_page("fine_tune")
+    app.selectbox(key="ft_task").select("Opacity").run()
+    assert not any(box.key == "ft_uncertain" for box in app.selectbox)
+    app.selectbox(key="ft_task").select("Left opacity").run()
+    fewer = int(texts(app).split(" of ", 1)[1].split(" ")[0])
+    app.selectbox(key="ft_uncertain").select("ones").run()
+    assert int(texts(app).split(" of ", 1)[1].split(" ")[0]) > fewer
+    app.button(key="ft_start").click().run()
+    (folder,) = [path.parent for path in tmp_path.glob("*/config.json")]
+    started = runs.settings(folder)
+    assert not app.exception and isinstance(started, config.Finetune) and started.uncertain == "ones"
+
+
+def test_stop_asks_the_run_to_stop(
+    open_page: Open, workers: list[list[str]], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("TIMNET_CHECKPOINTS", str(tmp_path))
+    folder = worker.submit(config.Finetune(cohort="synthetic", task="Opacity"), tmp_path)
+    app = open_page("fine_tune")
+    app.button(key="ft_stop").click().run()
+    assert not app.exception and (folder / events.CANCEL).exists()
+
+
+def test_the_reason_of_a_failed_run_is_text(
+    open_page: Open, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("TIMNET_CHECKPOINTS", str(tmp_path))
+    folder = tmp_path / "run"
+    folder.mkdir()
+    (folder / runs.CONFIG).write_text(config.to_json(config.Finetune(cohort="synthetic", task="x")))
+    (folder / runs.FAILED).write_text(json.dumps({"reason": HOSTILE}))
+    app = open_page("fine_tune")
+    assert not app.exception
+    assert HOSTILE in [element.value for element in app.text]
+
+
+@pytest.mark.parametrize(("button", "kept"), [("ft_resume", True), ("ft_anew", False)])
+def test_a_stopped_run_is_resumed_or_started_anew(
+    button: str,
+    kept: bool,
+    open_page: Open,
+    workers: list[list[str]],
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+) -> None:
+    monkeypatch.setenv("TIMNET_CHECKPOINTS", str(tmp_path))
+    folder = stopped(tmp_path)
+    app = open_page("fine_tune")
+    app.button(key=button).click().run()
+    assert not app.exception and not app.error
+    assert len(workers) == 1 and workers[0][-1] == str(folder)
+    assert (folder / runs.SNAPSHOTS).exists() == kept
+    assert app.button(key="ft_stop")
+
+
+def test_a_lost_run_without_a_snapshot_is_only_started_anew(
+    open_page: Open, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("TIMNET_CHECKPOINTS", str(tmp_path))
+    shutil.rmtree(stopped(tmp_path) / runs.SNAPSHOTS)
+    app = open_page("fine_tune")
+    assert [button.key for button in app.button if button.key in ("ft_resume", "ft_anew")] == ["ft_anew"]
+
+
+def test_a_run_has_a_note_shown_as_text_a_command_and_is_deleted_when_sure(
+    open_page: Open, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("TIMNET_CHECKPOINTS", str(tmp_path))
+    folder = stopped(tmp_path)
+    app = open_page("fine_tune")
+    assert app.code[0].value == runs.command_line(runs.state(folder))
+    app.text_area(key=f"ft_note_{folder.name}").set_value(HOSTILE)
+    app.button(key="ft_keep_note").click().run()
+    assert not app.exception and runs.note(folder) == HOSTILE
+    app = open_page("fine_tune")
+    assert app.text_area(key=f"ft_note_{folder.name}").value == HOSTILE
+    shown = [*app.markdown, *app.caption, *app.error, *app.info]
+    assert not any("evil.example" in str(element.value) for element in shown)
+    assert app.button(key="ft_delete").disabled
+    app.checkbox(key=f"ft_sure_{folder.name}").check().run()
+    app.button(key="ft_delete").click().run()
+    assert not app.exception and not folder.exists()
+    assert any("No run yet" in info.value for info in app.info)
+
+
+def test_a_runs_settings_go_back_into_the_form_and_what_it_cannot_hold_is_named(
+    open_page: Open, workers: list[list[str]], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("TIMNET_CHECKPOINTS", str(tmp_path))
+    asked = config.Finetune(
+        cohort="synthetic", task="Left opacity", uncertain="ones", mode="last-layers", fraction=0.2, seed=3,
+        side=48, epochs=7, batch=5, learning_rate=0.01, patience=5, class_weights="balanced",
+    )  # fmt: skip
+    folder = tmp_path / runs.folder_name(asked)
+    folder.mkdir()
+    (folder / runs.CONFIG).write_text(config.to_json(asked))
+    (folder / runs.CANCELLED).write_text("{}")
+    app = open_page("fine_tune")
+    app.button(key="ft_clone").click().run()
+    assert not app.exception and "learning\\_rate" in app.toast[0].value
+    app.number_input(key="ft_epochs_small").set_value(9).run()
+    app.button(key="ft_start").click().run()
+    (started,) = (path.parent for path in tmp_path.glob("*/config.json") if path.parent != folder)
+    assert runs.settings(started) == replace(asked, epochs=9, learning_rate=1e-4)

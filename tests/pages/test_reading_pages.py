@@ -1,0 +1,283 @@
+"""Match and Diagnose without a browser: numbers, maps, edits, other reports, similar cases."""
+
+import json
+import re
+import shutil
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import streamlit as st
+import torch
+from driving import TEXT, Open, open_at, png, texts
+from streamlit.testing.v1 import AppTest
+
+from timnet import config
+from timnet.__main__ import main
+from timnet.cohorts import edits, strangers, vectors
+from timnet.cohorts.films import read_film
+from timnet.cohorts.store import Cohort
+from timnet.evaluation import embedding, gradients
+from timnet.evaluation.certainty import MATCH
+from timnet.reader import Reader
+from timnet.reading import Reading
+from timnet.ui import changes, notices, panels, sentences, similar, standing, viewer
+
+
+def test_page_command_and_python_give_the_same_match_digit_for_digit(
+    open_page: Open, networks: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    text, film = f"{TEXT} The heart is normal.", tmp_path / "IM00001"
+    film.write_bytes(png())
+    app = open_page("match")
+    app.file_uploader(key="match_upload").upload(film.name, film.read_bytes(), "")
+    app.text_area(key="match_findings").set_value(text)
+    app.button(key="match_go").click().run()
+    expected = Reader.load(networks / "timnet").read(read_film(film), text)
+    assert not app.exception and not app.error
+    assert app.metric[0].value == f"{expected.match:.3f}"
+    singly = app.dataframe[0].value["probability"].tolist()
+    assert singly == [probability for _, probability in expected.sentences] and len(singly) == 2
+    assert app.get("bidi_component")
+    assert any(notices.MAP in caption.value for caption in app.caption)
+    main(["match", str(film), "--findings", text, "--checkpoint", "timnet", "--json"])
+    told = json.loads(capsys.readouterr().out)
+    assert told["match_probability"] == expected.match and told["sentence_probabilities"] == singly
+    assert told | {"seconds": 0} == expected.as_dict() | {"seconds": 0}
+
+
+def test_a_clicked_sentence_chooses_its_map_and_no_click_the_whole_texts(networks: Path) -> None:
+    reader, film = Reader.load(networks / "timnet"), read_film(png())
+    two = reader.read(film, f"{TEXT} The heart is normal.")
+    assert [sentences.chosen(two, [(row, "sentence")]) for row in (0, 1)] == [
+        text for text, _ in two.sentences
+    ]
+    assert sentences.chosen(two, []) == MATCH == sentences.WHOLE
+    assert sentences.chosen(reader.read(film, TEXT), [(0, "probability")]) == MATCH
+
+
+def test_choosing_another_map_does_not_ask_the_network_again(
+    open_page: Open, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reads: list[int] = []
+    read = Reader.read
+    monkeypatch.setattr(Reader, "read", lambda *asked: (reads.append(1), read(*asked))[1])
+    app = open_page("match")
+    app.file_uploader(key="match_upload").upload("film.png", png(1), "image/png")
+    app.text_area(key="match_findings").set_value("The lungs are clear. " + TEXT).run()
+    app.selectbox(key="match_map").select(TEXT).run()
+    assert not app.exception and len(reads) == 1
+
+
+def test_maps_by_other_methods_are_offered_and_each_is_the_librarys_own(
+    open_page: Open, networks: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shown: list[np.ndarray] = []
+    monkeypatch.setattr(viewer, "show", lambda *views, **_: shown.append(views[-1].strength_hw))
+    app = open_page("match")
+    app.file_uploader(key="match_upload").upload("film.png", png(1), "image/png")
+    app.text_area(key="match_findings").set_value(TEXT).run()
+    assert app.selectbox(key="match_method").options == [panels.OVER, panels.OWN, *panels.METHODS]
+    assert set(panels.METHODS) == set(gradients.METHODS)
+    reader, film = Reader.load(networks / "timnet"), read_film(png(1))
+    own, seen = reader.read(film, TEXT), reader.see(film)
+    np.testing.assert_allclose(shown[-1], own.heat(MATCH) / own.map_scale, atol=1e-5)
+    assert any("rather than for a normal report" in each.value for each in app.caption)
+    app.selectbox(key="match_method").select(panels.OWN).run()
+    by_itself = replace(own, maps=own.alone).heat(MATCH)
+    np.testing.assert_allclose(shown[-1], by_itself / own.map_scale, atol=1e-5)
+    for method in panels.METHODS:
+        app.selectbox(key="match_method").select(method).run()
+        assert not app.exception and any("pytorch-grad-cam" in each.value for each in app.caption)
+        expected = reader.by_library(own, seen, MATCH, method, TEXT).heat(MATCH)
+        np.testing.assert_allclose(shown[-1], expected, atol=1e-5)
+        assert np.abs(shown[-1] - shown[0]).max() > 0.1
+
+
+def test_choosing_another_map_does_not_draw_the_other_patients_again(
+    open_page: Open, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    drawn: list[float] = []
+    draw = standing.bars.standing
+    monkeypatch.setattr(
+        standing.bars, "standing", lambda others, own: (drawn.append(own), draw(others, own))[1]
+    )
+    monkeypatch.setattr(standing, "SECONDS", 60.0)
+    monkeypatch.setattr(standing, "FEWEST", 3)
+    app = own_film(open_page("match"), 7)
+    before = len(drawn)
+    assert before > 0
+    maps = app.selectbox(key="match_map").options
+    app.selectbox(key="match_map").select_index(len(maps) - 1).run()
+    assert not app.exception and len(drawn) == before
+    app.number_input(key="match_film").set_value(8).run()
+    assert not app.exception and len(drawn) == before + 1
+
+
+def test_the_match_page_says_what_each_edit_changes_and_shows_the_chosen_ones_map(
+    open_page: Open, networks: Path
+) -> None:
+    text = "The heart is normal. There is an opacity in the left lung. Both lungs are small."
+    app = open_page("match")
+    app.file_uploader(key="match_upload").upload("film.png", png(2), "image/png")
+    app.text_area(key="match_findings").set_value(text).run()
+    reading = Reader.load(networks / "timnet").edited(read_film(png(2)), text)
+    (table,) = [each for each in app.dataframe if (each.key or "").startswith("match_changes")]
+    shown = table.value.sort_index()
+    assert not app.exception and not app.error
+    assert shown["Probability"].tolist() == [probability for _, probability in reading.edits]
+    assert table.value["Change"].abs().is_monotonic_decreasing
+    assert table.value["Change"].tolist() == pytest.approx(
+        (table.value["Probability"] - reading.match).tolist()
+    )
+    (refused,) = [each for each in app.dataframe if "Why not" in each.value]
+    assert refused.value["Sentence"].tolist() == ["3. Both lungs are small."]
+    assert len(app.get("bidi_component")) == 1
+    app.session_state[table.key] = {"selection": {"rows": [0]}}
+    app.run()
+    edit = reading.edits[table.value.index[0]][0]
+    assert not app.exception and len(app.get("bidi_component")) == 2
+    assert edit.before in texts(app)
+
+
+def test_the_sentence_that_carries_the_match_is_the_one_whose_loss_costs_most() -> None:
+    told = edits.every("First thing. Second thing. Third thing.")[0]
+    probabilities = {"remove 1": 0.5, "remove 2": 0.2, "remove 3": 0.9}
+    asked = tuple((edit, probabilities[edit.name]) for edit in told)
+    film = read_film(png())
+    reading = Reading("x", "0" * 64, film, 0.6, (), {}, 0.0, 64, 1.0, {}, edits=asked)
+    found = changes.carrier(reading)
+    assert found and found[0].name == "remove 2" and found[1] == pytest.approx(0.4)
+    assert changes.carrier(replace(reading, match=0.1)) is None
+
+
+@pytest.mark.parametrize("seconds", [0.0, 60.0])
+def test_a_match_stands_among_other_patients_reports_once_they_are_read(
+    seconds: float, open_page: Open, monkeypatch: pytest.MonkeyPatch, networks: Path, cohort_folder: Path
+) -> None:
+    st.cache_resource.clear()
+    monkeypatch.setattr(standing, "SECONDS", seconds)
+    monkeypatch.setattr(standing, "FEWEST", 3)
+    app = open_page("match")
+    app.segmented_control(key="match_source").set_value("From a cohort").run()
+    app.number_input(key="match_film").set_value(7).run()
+    assert not app.exception and not app.error
+    assert app.selectbox(key="match_against").value == "synthetic"
+    told = [metric for metric in app.metric if metric.label == "Better than"]
+    if not seconds:
+        assert not told and len(app.get("progress")) == 1
+        return
+    cohort = Cohort.open(cohort_folder)
+    study = cohort.study(cohort.films()["study"][7])
+    reader = Reader.load(networks / "timnet")
+    seen, own = reader.see(cohort.read_film(7)), reader.read(cohort.read_film(7), study.findings).match
+    others = [
+        reader.read(seen, report.findings).match
+        for report in strangers.draw(cohort, standing.NUMBER + 2)
+        if report.patient != study.patient and report.findings != study.findings
+    ]
+    assert told[0].value == f"{sum(other < own for other in others) / len(others):.0%} of {len(others)}"
+
+
+@pytest.fixture
+def searched(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, cohort_folder: Path, networks: Path) -> Cohort:
+    """A copy of the synthetic cohort, to write vectors beside; the only one that the app knows."""
+    shutil.copytree(cohort_folder, tmp_path / "synthetic")
+    monkeypatch.setenv("TIMNET_HOME", str(tmp_path))
+    monkeypatch.setenv("TIMNET_CHECKPOINTS", str(networks))
+    return Cohort.open(tmp_path / "synthetic")
+
+
+def own_film(app: AppTest, film: int) -> AppTest:
+    app.segmented_control(key="match_source").set_value("From a cohort").run()
+    return app.number_input(key="match_film").set_value(film).run()
+
+
+def test_a_search_is_prepared_by_a_process_of_its_own(
+    searched: Cohort, networks: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    started: list[list[str]] = []
+
+    class Started:
+        def __init__(self, command: list[str], **options: object) -> None:
+            started.append(command)
+
+        def wait(self) -> int:
+            return 0
+
+    monkeypatch.setattr(vectors.subprocess, "Popen", Started)
+    app = own_film(open_at("match"), 7)
+    app.button(key="match_prepare").click().run()
+    assert not app.exception and not app.error
+    assert [command[3:] for command in started] == [
+        ["embed", str(searched.folder), "--checkpoint", str(networks / "timnet")]
+    ]
+
+
+def test_similar_cases_are_the_heads_best_and_never_the_films_own_study(
+    searched: Cohort, networks: Path
+) -> None:
+    embedding.build(searched, networks / "timnet")
+    app = own_film(open_at("match"), 7)
+    assert not app.exception and not app.error
+    reader, table = Reader.load(networks / "timnet"), searched.films()
+    own = table["study"][7]
+    v_text = reader.text_vectors([table["findings"][7]])
+    kept = vectors.load(vectors.place(searched, networks / "timnet"))
+    logits = reader.timnet.match_all(torch.from_numpy(np.array(kept.films_ND)).float(), v_text)[:, 0]
+    best = [row for row in logits.argsort(descending=True).tolist() if table["study"][row] != own]
+    shown = [element.value for element in app.markdown if re.fullmatch(r"\*\*\d\.\d{3}\*\*", element.value)]
+    expected = [f"**{logits[row].sigmoid():.3f}**" for row in best[: similar.SHOWN]]
+    assert len(shown) == 2 * similar.SHOWN and shown[similar.SHOWN :] == expected
+    links = [link.proto.query_string for link in app.get("page_link") if link.proto.label.startswith("Study")]
+    linked = [int(re.search(r"open=(\d+)", link)[1]) for link in links]
+    assert len(linked) == 2 * similar.SHOWN and all(table["study"][film] != own for film in linked)
+
+
+def test_a_link_to_a_study_opens_it_in_explore_whatever_was_open_before(open_page: Open) -> None:
+    app = AppTest.from_file(str(config.REPOSITORY / "app.py"), default_timeout=60).run()
+    app.session_state["explore_open"] = "study014"
+    app.query_params.update(cohort="synthetic", page="2", open="16")
+    app.switch_page("pages/explore.py").run()
+    assert not app.exception and not app.error
+    assert app.session_state["explore_open"] == "study016"
+    assert "open" not in app.query_params and app.query_params["film"] == "16"
+
+
+def test_the_example_text_is_marked_as_one(open_page: Open) -> None:
+    app = open_page("match")
+    app.button(key="match_example").click().run()
+    assert app.text_area(key="match_findings").value
+    assert any("example text" in caption.value for caption in app.caption)
+
+
+def test_a_film_of_a_cohort_is_matched_with_its_own_report(open_page: Open) -> None:
+    app = open_page("match")
+    app.segmented_control(key="match_source").set_value("From a cohort").run()
+    app.number_input(key="match_film").set_value(7).run()
+    assert not app.exception and not app.error
+    assert app.metric[0].label == "Match probability"
+
+
+def test_explore_hands_a_film_over_to_the_match_page(open_page: Open) -> None:
+    app = AppTest.from_file(str(config.REPOSITORY / "app.py"), default_timeout=60)
+    app.query_params.update(match_cohort="synthetic", match_film="7")
+    app.run()
+    assert not app.exception and not app.error
+    assert app.number_input(key="match_film").value == 7
+
+
+def test_page_command_and_python_give_the_same_probabilities_digit_for_digit(
+    open_page: Open, networks: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    film = tmp_path / "film.png"
+    film.write_bytes(png())
+    app = open_page("diagnose")
+    app.file_uploader(key="diagnose_upload").upload(film.name, film.read_bytes(), "image/png").run()
+    expected = Reader.load(networks / "classifier").read(read_film(film)).probabilities
+    table = app.dataframe[0].value
+    assert not app.exception
+    assert dict(zip(table["label"], table["probability"], strict=True)) == dict(expected)
+    main(["diagnose", str(film), "--checkpoint", "classifier", "--json"])
+    assert json.loads(capsys.readouterr().out)["probabilities"] == dict(expected)
