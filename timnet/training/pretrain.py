@@ -89,7 +89,8 @@ def train(
     encoder.bert.to(on)
     told_of, mirrored = mirrors.of(pairs) if settings.mirrored else (pairs, None)
     # Behind the cohorts' own, for the scale of the maps alone.
-    told_of = replace(told_of, texts=(*(own := told_of.texts), *prompts.normal()))
+    own = told_of.texts
+    told_of = replace(told_of, texts=(*own, *prompts.normal()))
     normal = range(len(own), len(told_of.texts))
     with ranks.first_goes_first():
         reports = Reports(told_of, encoder, settings, events)
