@@ -18,6 +18,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -95,8 +96,8 @@ def plain_step(folder: Path, fraction: float, side: int, seed: int) -> float:
     return float(json.loads(told)["step_seconds"])
 
 
-def profiled(side: int) -> dict[str, Any]:
-    """Return the share of our step that convolutions take, and the seconds of it in each precision."""
+def stepper(side: int) -> Callable[[bool], float]:
+    """Return what takes one of our steps, in bf16 or fp32, and tells its seconds."""
     spec = weights.ClassifierSpec(
         backbone="resnet18", side=side, width=512, normalisation="film", task="t", labels=("t",)
     )
@@ -116,6 +117,12 @@ def profiled(side: int) -> dict[str, Any]:
         loss.item()
         return time.perf_counter() - begun
 
+    return step
+
+
+def profiled(side: int) -> dict[str, Any]:
+    """Return the share of our step that convolutions take, and the seconds of it in each precision."""
+    step, on = stepper(side), devices.device()
     told = {name: [step(bf16) for _ in range(3)] for name, bf16 in (("fp32", False), ("bf16", True))}
     with torch.profiler.profile(activities=[torch.profiler.ProfilerActivity.CPU]) as profile:
         step(devices.precision("auto", on) == "bf16")

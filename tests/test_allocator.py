@@ -8,7 +8,7 @@ import sys
 import pytest
 
 from timnet import config
-from timnet.training import allocator
+from timnet.training import allocator, curve, worker
 
 # Takes, fills and frees a block of 64 MiB; prints how often the kernel had to hand out pages the second time.
 FAULTS = """
@@ -80,3 +80,21 @@ def test_a_training_by_hand_begins_again_with_it_and_another_command_does_not(tm
     assert (first, second) == ("bare", "held")
     assert one == two, "the same process goes on, for whoever watches it"
     assert [kind for kind, _ in starts("runs")] == ["bare"]
+
+
+def test_workers_and_grids_are_started_with_it(tmp_path, monkeypatch):
+    started: list[dict[str, str]] = []
+
+    class Started:
+        def __init__(self, words: list[str], **told: dict[str, str]) -> None:
+            started.append(told["env"])
+
+        def wait(self) -> int:
+            return 0
+
+    monkeypatch.setattr(subprocess, "Popen", Started)
+    monkeypatch.delenv(allocator.VARIABLE, raising=False)
+    asked = config.Finetune(cohort="demo", task="Opacity")
+    worker.submit(asked, tmp_path)
+    curve.start(curve.Grid(asked, ("base",), (1.0,), 1), tmp_path)
+    assert started == [allocator.environment(os.environ)] * 2

@@ -1,9 +1,9 @@
 """How a process that trains holds its memory: what is freed stays its own, on large pages; no torch.
 
 glibc gives every large block back to the kernel when it is freed. A training step frees and takes the same
-hundreds of megabytes again, and the kernel hands them out anew in pages of 4 KiB, each zeroed: a quarter of
-the step and more. glibc reads its tunables once, as a process starts, so whoever starts one sets them.
-Elsewhere than under glibc nothing reads them.
+hundreds of megabytes again, and the kernel hands them out anew in pages of 4 KiB, each zeroed: a good part
+of the step (`benchmarks/allocator_speed.py`). glibc reads its tunables once, as a process starts, so whoever
+starts one sets them. Elsewhere than under glibc nothing reads them.
 """
 
 from __future__ import annotations
