@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 
 from timnet import arguments, config
 from timnet.cohorts.records import Summary
+from timnet.errors import TimnetError
 from timnet.progress import ProgressLine
 from timnet.training import allocator, runs, worker
 from timnet.training import curve as grids
@@ -34,7 +35,7 @@ TRAINING = ("pretrain", "finetune", "curve", "run")
 """Commands whose process trains."""
 
 
-class Refused(ValueError):
+class Refused(TimnetError):
     """Something that cannot be done; the message is the sentence for standard error."""
 
 

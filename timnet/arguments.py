@@ -13,6 +13,7 @@ from typing import Annotated, Any, Literal, TypeVar, get_type_hints
 import tyro
 
 from timnet import config
+from timnet.errors import TimnetError
 from timnet.training.curve import GRIDDED, Grid
 
 Shape = TypeVar("Shape")
@@ -289,7 +290,7 @@ class Runs:
     """Print one JSON object."""
 
 
-class Unusable(ValueError):
+class Unusable(TimnetError):
     """Words that are no command; the message is tyro's own finding in one sentence."""
 
 

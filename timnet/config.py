@@ -15,6 +15,8 @@ from typing import Literal
 
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 
+from timnet.errors import TimnetError
+
 REPOSITORY = Path(__file__).resolve().parent.parent
 TEXT_ENCODER = REPOSITORY / "assets" / "text-encoder"
 SHIPPED = "open-cxr"
@@ -39,7 +41,7 @@ _STRICT = ConfigDict(extra="forbid")
 DEMO = REPOSITORY / "assets" / "demo"
 
 
-class ConfigError(ValueError):
+class ConfigError(TimnetError):
     """A setting that cannot be used; the message names it, what was expected and what came."""
 
 

@@ -21,11 +21,12 @@ from numpy.typing import NDArray
 from timnet import config
 from timnet.cohorts.edits import Edit
 from timnet.cohorts.films import Film, Letterbox
+from timnet.errors import TimnetError
 from timnet.evaluation import cam, certainty
 from timnet.evaluation.certainty import MATCH, Certainty, Verdict
 
 
-class ReadingError(ValueError):
+class ReadingError(TimnetError):
     """A question that this checkpoint cannot answer; the message says what it can."""
 
 

@@ -24,6 +24,8 @@ from PIL import Image
 from PIL.JpegImagePlugin import JpegImageFile
 from PIL.PngImagePlugin import PngImageFile
 
+from timnet.errors import TimnetError
+
 MAX_BYTES = 32 * 2**20
 MAX_PIXELS = 40_000_000
 ONE_GREY = "expected a radiograph, got an image that holds one grey value only"
@@ -66,7 +68,7 @@ _OTHER_KINDS = {
 }
 
 
-class FilmError(ValueError):
+class FilmError(TimnetError):
     """A file that cannot be used as a film: `source` is the file's name alone, `reason` one sentence."""
 
     def __init__(self, source: str, reason: str) -> None:

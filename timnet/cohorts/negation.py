@@ -9,13 +9,15 @@ from __future__ import annotations
 
 import re
 
+from timnet.errors import TimnetError
+
 LONGEST = 600
 """Characters of a sentence beyond which no rule is tried."""
 _SEVERAL = "it says several things at once, and its denial could mean any of them"
 _WORDING = "no rule fits its wording"
 
 
-class EditError(ValueError):
+class EditError(TimnetError):
     """An edit that cannot be made honestly; the message says why, in words for a reader of the report."""
 
 

@@ -13,12 +13,13 @@ from pathlib import Path
 from typing import Any
 
 from timnet import config
+from timnet.errors import TimnetError
 
 FILE = config.REPOSITORY / "assets" / "prompts.toml"
 MOST, LONGEST = 40, 400
 
 
-class PromptError(ValueError):
+class PromptError(TimnetError):
     """Prompts that cannot be asked; the message says which one and why."""
 
 

@@ -15,6 +15,8 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Any
 
+from timnet.errors import TimnetError
+
 SPLITS = ("train", "val", "test")
 UNCERTAIN = -1.0
 """The value of a label that its source calls uncertain, apart from 0, 1 and unknown (Irvin et al. 2019)."""
@@ -28,11 +30,11 @@ _NO_PATH = re.compile(r"[\0\ud800-\udfff]")  # half a character is no file's nam
 _LOCATOR = re.compile(r"[A-Za-z]:|[A-Za-z][A-Za-z0-9+.-]*://|(?:data|file):", re.IGNORECASE)
 
 
-class CohortError(ValueError):
+class CohortError(TimnetError):
     """A cohort, export or question to one that cannot be used; the message is one sentence."""
 
 
-class PathError(ValueError):
+class PathError(TimnetError):
     """A film path that is not let in; the message is the reason alone."""
 
 

@@ -14,13 +14,15 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy import optimize, special
 
+from timnet.errors import TimnetError
+
 BINS = 10
 COLUMNS = ("low", "high", "said", "found", "n")
 COLDEST, HOTTEST = 0.05, 20.0
 """Temperatures that a fit may give: beyond them the films say nothing of it."""
 
 
-class CalibrationError(ValueError):
+class CalibrationError(TimnetError):
     """Films on which nothing can be fitted; the message says why."""
 
 

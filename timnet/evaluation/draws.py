@@ -16,6 +16,7 @@ from typing import TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from timnet.errors import TimnetError
 from timnet.evaluation import metrics
 from timnet.evaluation.auroc import LEVEL, Estimate
 from timnet.evaluation.predictions import Predictions
@@ -24,7 +25,7 @@ REPLICATES = 1000
 Draw = TypeVar("Draw")
 
 
-class DrawsError(ValueError):
+class DrawsError(TimnetError):
     """Runs that are no draws of one test; the message says why."""
 
 

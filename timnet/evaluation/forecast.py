@@ -16,6 +16,8 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy import optimize
 
+from timnet.errors import TimnetError
+
 FEWEST = 4
 """Different numbers of films that a fit needs: it has three unknowns."""
 FARTHEST = 10.0
@@ -24,7 +26,7 @@ REPLICATES = 300
 _POWERS = (0.05, 2.0)
 
 
-class ForecastError(ValueError):
+class ForecastError(TimnetError):
     """A curve that supports no forecast; the message says why in one sentence."""
 
 

@@ -20,6 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from timnet.cohorts.records import CohortError
+from timnet.errors import TimnetError
 
 if TYPE_CHECKING:
     from timnet.cohorts.store import Cohort
@@ -31,7 +32,7 @@ _DAMAGED = (OSError, ValueError, KeyError, EOFError, TypeError, RuntimeError, zl
 _ARRAYS = ("cohort", "labels", "film", "part", "truth", "logit")
 
 
-class PredictionsError(ValueError):
+class PredictionsError(TimnetError):
     """A run's predictions that cannot be used; the message says whose and why."""
 
 

@@ -12,13 +12,14 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
+from timnet.errors import TimnetError
 from timnet.evaluation.efficiency import half_width
 
 COLUMNS = ("initialisation", "fraction", "films", "mean", "low", "high", "draws")
 REPLICATES = 2000
 
 
-class SavingsError(ValueError):
+class SavingsError(TimnetError):
     """Starts that cannot be compared; the message says why."""
 
 

@@ -18,6 +18,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from timnet.errors import TimnetError
 from timnet.model.again import again
 
 JOINT = 512
@@ -31,7 +32,7 @@ FILM, IMAGENET = "film", "imagenet"
 every film by ImageNet's."""
 
 
-class ModelError(ValueError):
+class ModelError(TimnetError):
     """A network that cannot be built; the message names what was asked for and what there is."""
 
 

@@ -22,6 +22,7 @@ from torch import Tensor, nn
 
 from timnet import config
 from timnet.cohorts.films import Film
+from timnet.errors import TimnetError
 
 SIDE = 32
 WEIGHTS = config.REPOSITORY / "assets" / "chest" / "chest.safetensors"
@@ -39,7 +40,7 @@ _ELSEWHERE = (
 )  # fmt: skip
 
 
-class ChestError(ValueError):
+class ChestError(TimnetError):
     """The detector's weights cannot be used; the message says why."""
 
 

@@ -24,6 +24,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from timnet import config
+from timnet.errors import TimnetError
 from timnet.model import weights
 from timnet.model.timnet import TIMNet
 
@@ -32,7 +33,7 @@ TOLERANCE = 1e-4
 _FILMS = "float32 (batch, 1, side, side), grey in [0, 1], bone bright, letterboxed on black"
 
 
-class ExchangeError(ValueError):
+class ExchangeError(TimnetError):
     """A checkpoint that cannot be exported; the message says which and why."""
 
 

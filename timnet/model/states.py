@@ -28,6 +28,7 @@ from safetensors.torch import save
 from torch import Tensor
 
 from timnet import config
+from timnet.errors import TimnetError
 from timnet.model import weights
 from timnet.model.encoders import TextEncoder, TokenStates
 
@@ -49,7 +50,7 @@ Progress = Callable[[int, int], None]
 Found = dict[str, Tensor]
 
 
-class StatesError(ValueError):
+class StatesError(TimnetError):
     """Token states that cannot be kept; the message says where, what was expected and what came."""
 
 

@@ -19,6 +19,7 @@ from safetensors.torch import load_file, save
 from torch import Tensor, nn
 
 from timnet import config
+from timnet.errors import TimnetError
 from timnet.model import encoders
 from timnet.model.branches import ImageBranch, TextBranch, Trunk, seeded
 from timnet.model.classifier import Classifier, Probe
@@ -31,7 +32,7 @@ CALIBRATION = "calibration.json"
 """What the numbers of these weights mean (`evaluation.certainty`), where that was fitted."""
 
 
-class CheckpointError(ValueError):
+class CheckpointError(TimnetError):
     """Weights that cannot be used; the message says what, where, what was expected and what came."""
 
 

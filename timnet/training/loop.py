@@ -17,6 +17,7 @@ import torch
 from accelerate import Accelerator
 from torch import nn
 
+from timnet.errors import TimnetError
 from timnet.training import devices, ranks
 from timnet.training.events import TELL_SECONDS, Cancelled, Events
 from timnet.training.place import Parts, Place
@@ -30,7 +31,7 @@ REFUSED = 3
 _log = logging.getLogger(__name__)
 
 
-class NonFinite(ValueError):
+class NonFinite(TimnetError):
     """A loss or gradient that is not a number; the message names the step and its films."""
 
 

@@ -24,6 +24,7 @@ from typing import Any, Literal
 import pandas as pd
 
 from timnet import config
+from timnet.errors import TimnetError
 from timnet.training.events import CANCEL, EVENTS, Event
 
 CONFIG, LOG, LOCK = "config.json", "log.txt", ".lock"
@@ -44,7 +45,7 @@ LOGS_KEPT = 32
 _log = logging.getLogger(__name__)
 
 
-class RunError(ValueError):
+class RunError(TimnetError):
     """A run that cannot be found, read or started; the message says which and why."""
 
 

@@ -24,6 +24,7 @@ from safetensors.torch import save
 from torch import Tensor
 
 from timnet import config
+from timnet.errors import TimnetError
 from timnet.model import weights
 from timnet.training.place import Parts, Place
 from timnet.training.runs import SNAPSHOTS
@@ -42,7 +43,7 @@ _DATA, _MANIFEST = ".safetensors", ".json"
 _log = logging.getLogger(__name__)
 
 
-class SnapshotError(ValueError):
+class SnapshotError(TimnetError):
     """A snapshot that cannot be written, read or used here; the message says which and why."""
 
 

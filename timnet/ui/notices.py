@@ -3,23 +3,17 @@
 from __future__ import annotations
 
 import re
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 import streamlit as st
 
 from timnet import config
-from timnet.cohorts.films import FilmError
-from timnet.cohorts.records import CohortError
-from timnet.training.runs import RunError
+from timnet.errors import TimnetError
 
 MAP = config.MAP_LIMITS
 
 _PUNCTUATION = re.compile(r"([!-/:-@\[-`{-~])")
-_OURS = (config.ConfigError, FilmError, CohortError, RunError)
-# Raised only once their module, and with it torch, has been imported.
-_HEAVY = (("timnet.model.weights", "CheckpointError"), ("timnet.reading", "ReadingError"))
 
 
 def research_use() -> None:
@@ -39,10 +33,7 @@ def sentences() -> Iterator[None]:
         yield
     except OSError as error:
         refused(f"The disk or the system refused: {error.strerror or type(error).__name__}")
-    except ValueError as error:
-        heavy = tuple(getattr(sys.modules[module], name) for module, name in _HEAVY if module in sys.modules)
-        if not isinstance(error, (*_OURS, *heavy)):
-            raise
+    except TimnetError as error:
         refused(str(error))
 
 

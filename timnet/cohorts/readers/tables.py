@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import TextIO, cast
 
 from timnet.cohorts.records import CohortError, Skipped, match_name
+from timnet.errors import TimnetError
 
 MAX_CHARACTERS = 2**31  # of a table: a gz file can unpack to anything
 LFS = "version https://git-lfs"
@@ -35,7 +36,7 @@ _PER_YEAR = {"": 1.0, "Y": 1.0, "M": 12.0, "W": 52.18, "D": 365.25}
 MAX_AGE = 120.0
 
 
-class RowError(ValueError):
+class RowError(TimnetError):
     """Why a row is left out."""
 
 
