@@ -198,7 +198,9 @@ def test_points_hold_every_metric_of_every_finished_run(tmp_path):
         config.Finetune(
             cohort="c", task="t", **{**config.numbers(config.Finetune, "paper"), "side": 224, "augment": True}
         ),
+        config.Finetune(cohort="c", task="--out=elsewhere", initialisation="--fresh"),
         config.Pretrain(cohorts=("a", "b"), shuffled=True, held_out=("test",), text_mode="full"),
+        config.Pretrain(cohorts=("a", "b"), repeats=(1, 16), probe="-x"),
         config.Pretrain(cohorts=("a",), **config.numbers(config.Pretrain, "paper")),
     ],
 )

@@ -174,7 +174,10 @@ def command_line(state: State) -> str:
 
 
 def words(asked: config.Run, leaving_out: Sequence[str] = ()) -> list[str]:
-    """Return settings as words of the command line: the cohorts, and what differs from the preset."""
+    """Return settings as arguments of the command line: the cohorts, and what differs from the preset.
+
+    A value that begins with a dash is joined to its option by `=`, so that it is never read as an option.
+    """
     usual = {**config.numbers(type(asked), asked.preset), "preset": "small"}
     told: list[str] = []
     for each in fields(asked):
@@ -185,8 +188,12 @@ def words(asked: config.Run, leaving_out: Sequence[str] = ()) -> list[str]:
             continue
         elif isinstance(value, bool):
             told.append(f"--{option}" if value else f"--no-{option}")
+        elif isinstance(value, tuple):
+            told += [f"--{option}", *map(str, value)]
+        elif str(value).startswith("-"):
+            told.append(f"--{option}={value}")
         else:
-            told += [f"--{option}", *(value if isinstance(value, tuple) else (str(value),))]
+            told += [f"--{option}", str(value)]
     return told
 
 
