@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -80,6 +81,33 @@ def test_features_are_the_pooled_grid_of_the_trunk_and_are_read_once(cohort, set
     np.testing.assert_allclose(read[[5, 90]], expected, rtol=2e-3, atol=2e-3)
     monkeypatch.setattr(reading, "_read", None)
     np.testing.assert_array_equal(reading.build(cohort, settings), read)
+
+
+def test_what_a_page_starts_reads_the_films_to_the_end_and_ends_itself(cohort, settings):
+    asked = replace(settings, seed=7)
+    folder = features.place(cohort, asked)
+    features.prepare(cohort, asked)
+    deadline = time.monotonic() + 120
+    while vectors.is_held(folder) and time.monotonic() < deadline:
+        time.sleep(0.1)
+    assert not vectors.is_held(folder), "its process waits for the lock that it holds itself"
+    assert vectors.state(folder).name == "complete"
+    np.testing.assert_array_equal(features.load(folder), reading.build(cohort, asked))
+
+
+def test_two_processes_that_begin_at_once_wait_for_each_other(cohort, settings, monkeypatch):
+    asked = replace(settings, seed=8)
+    read, began = reading._read, []
+
+    def late(*args):
+        if not began:
+            began.append(True)
+            with vectors.building(features.place(cohort, asked), len(cohort), 0, 512):
+                read(*args)
+        read(*args)
+
+    monkeypatch.setattr(reading, "_read", late)
+    assert len(reading.build(cohort, asked)) == len(cohort)
 
 
 def test_other_trunks_sides_and_draws_of_a_random_start_have_other_features(cohort, settings, networks):

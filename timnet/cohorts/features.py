@@ -100,9 +100,10 @@ def words(cohort: Cohort, settings: config.Finetune) -> list[str]:
     return [
         "features",
         str(cohort.folder),
-        *("--initialisation", settings.initialisation),
-        *("--side", str(settings.side)),
-        *("--backbone", settings.backbone),
-        *("--normalisation", settings.normalisation),
-        *("--seed", str(settings.seed)),
+        # Joined by `=`: a name that begins with a dash is a name still.
+        f"--initialisation={settings.initialisation}",
+        f"--side={settings.side}",
+        f"--backbone={settings.backbone}",
+        f"--normalisation={settings.normalisation}",
+        f"--seed={settings.seed}",
     ]

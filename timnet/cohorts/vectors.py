@@ -39,6 +39,10 @@ _TYPE = np.float16
 _KEY = 16
 
 
+class BusyError(CohortError):
+    """Vectors that another process writes now."""
+
+
 @dataclass(frozen=True)
 class Vectors:
     """Complete vectors, memory-mapped; what is written into them stays out of the files."""
@@ -143,14 +147,14 @@ def building(folder: Path, films: int, reports: int, width: int) -> Iterator[Bui
     """Hold a folder's lock and give what is written into it, as far as it is.
 
     Raises:
-        CohortError: another process builds them now.
+        BusyError: another process writes them now.
     """
     folder.mkdir(parents=True, exist_ok=True)
     with (folder / _LOCK).open("wb") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            raise CohortError(f"{folder.name}: these vectors are being built now") from None
+            raise BusyError(f"{folder.name}: these vectors are being built now") from None
         yield Build(folder, (films, reports), width)
 
 
@@ -200,7 +204,12 @@ def _progress(folder: Path) -> tuple[int, int]:
 
 def is_held(folder: Path) -> bool:
     """Say whether a process is at a folder's vectors, or was started to be."""
-    return any(_locked(folder / name) for name in (_LOCK, _STARTED))
+    return is_written(folder) or _locked(folder / _STARTED)
+
+
+def is_written(folder: Path) -> bool:
+    """Return whether a process writes a folder's vectors; one that was started may still be loading."""
+    return _locked(folder / _LOCK)
 
 
 def _locked(path: Path) -> bool:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from contextlib import suppress
 
 import numpy as np
 import torch
@@ -59,9 +60,12 @@ def build(
     if not len(cohort):
         raise CohortError(f"{cohort.name}: expected films, found none")
     while vectors.state(folder).name != "complete":
-        if not vectors.is_held(folder):
-            _read(cohort, settings, progress)
-            break
+        # Only the lock of a process that writes counts: the page that started this process holds the other
+        # one through it, and waiting for that would be waiting for itself.
+        if not vectors.is_written(folder):
+            with suppress(vectors.BusyError):
+                _read(cohort, settings, progress)
+                break
         if check:
             check()
         time.sleep(0.5)
