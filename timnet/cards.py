@@ -1,0 +1,300 @@
+"""What a checkpoint is worth: the fields of its `card.json`, and the sentence that stands beside its numbers.
+
+The one source of `card.md` (`python -m timnet card CHECKPOINT` writes it) and of the Model card page. To
+write one, put `card.json` beside `model.json`:
+
+    {
+      "format": 1,
+      "summary": "One or two sentences: what it is good for, and what not.",
+      "purpose": "research on ...",
+      "not_for": "any decision about a patient; children",
+      "recommended_for": ["match real X-rays"],
+      "trained_on": [{"dataset": "Open-i", "real": true, "images": 2400, "patients": 2350,
+                      "labels": "reports by radiologists", "licence": "...", "citation": "..."}],
+      "results": [{"dataset": "Open-i, test studies", "real": true, "external": false,
+                   "label": "", "task": "one mismatched report per X-ray", "metric": "auROC",
+                   "value": 0.80, "low": 0.78, "high": 0.82, "images": 735, "positives": 735,
+                   "command": "python -m timnet evaluate open-i open_i --held-out test"}],
+      "licence": "...", "citation": "...", "text_encoder": "...", "developer": "...",
+      "limits": ["..."], "commands": ["python -m timnet pretrain ..."]
+    }
+
+Only `format`, `summary` and `trained_on` must be there. Order the results by weight: the first auROC on real
+X-rays without `group` (of a classifier: with label `macro`, or its only label) is the one that stands beside
+every number. `group` holds a subgroup ("women", "PA view"), `external` is true where no image of that source
+was trained on. Leave `results` empty where nothing was measured: then the sentence says so.
+A checkpoint without `card.json` gets what its run's own files say (`of`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, model_validator
+
+from timnet import config, files
+from timnet.errors import TimnetError
+
+FILE, WRITTEN, METRICS = "card.json", "card.md", "metrics.json"
+MACRO = "macro"
+
+Task = Literal[
+    "match real X-rays",
+    "match simulated X-rays",
+    "findings, adults",
+    "findings, simulated X-rays",
+    "pneumonia, children",
+    "initial weights",
+]
+Line = Annotated[str, Field(max_length=2000)]
+
+
+class CardError(TimnetError):
+    """A card that cannot be used; the message names the file, the field, what was expected and what came."""
+
+
+class Source(BaseModel):
+    """A data set that the network was trained on."""
+
+    model_config = files.STRICT
+    dataset: Line
+    real: bool | None
+    """False for simulated X-rays; None where nobody says."""
+    images: int | None = Field(None, ge=0)
+    patients: int | None = Field(None, ge=0)
+    labels: Line = ""
+    """Reference standard: who wrote the reports or labels, and how."""
+    licence: Line = ""
+    citation: Line = ""
+
+
+class Result(BaseModel):
+    """A measurement on X-rays that the network was not trained on."""
+
+    model_config = files.STRICT
+    dataset: Line
+    real: bool
+    external: bool = False
+    """Whether no image of this source was trained on."""
+    label: Line = ""
+    """A label of the classifier, or `macro`; empty for a match."""
+    task: Line = ""
+    """What was measured, in words."""
+    group: Line = ""
+    metric: Line = "auROC"
+    value: float
+    low: float | None = None
+    high: float | None = None
+    """95 % interval."""
+    images: int = Field(ge=1)
+    positives: int | None = Field(None, ge=0)
+    command: Line
+    """What measures it again."""
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        if (self.low is None) != (self.high is None):
+            raise ValueError("expected low and high, or neither")
+        if self.low is not None and self.high is not None and self.low > self.high:
+            raise ValueError(f"expected low at most high, got {self.low} and {self.high}")
+        if self.metric == "auROC" and not 0 <= self.value <= 1:
+            raise ValueError(f"expected an auROC from 0 to 1, got {self.value}")
+        return self
+
+
+class Card(BaseModel):
+    """What is known of a checkpoint beyond the files of its run."""
+
+    model_config = files.STRICT
+    format: Literal[1]
+    summary: Line
+    purpose: Line = ""
+    not_for: Line = ""
+    recommended_for: tuple[Task, ...] = ()
+    trained_on: tuple[Source, ...]
+    results: tuple[Result, ...] = ()
+    licence: Line = ""
+    citation: Line = ""
+    text_encoder: Line = ""
+    """Origin and licence of the text encoder."""
+    developer: Line = ""
+    limits: tuple[Line, ...] = ()
+    commands: tuple[Line, ...] = ()
+    """What trains it again."""
+
+
+class Row(BaseModel):
+    """One row of a metrics table; others stand beside these fields."""
+
+    model_config = ConfigDict(extra="allow", strict=True, allow_inf_nan=False)
+    label: str
+    metric: str
+    value: float | None
+    low: float | None = None
+    high: float | None = None
+    n: float | None = None
+    positives: float | None = None
+
+
+class Measured(BaseModel):
+    """What a run measured at its end: `metrics.json`."""
+
+    model_config = ConfigDict(extra="allow", strict=True, allow_inf_nan=False)
+    test: list[Row] | None = None
+    held_out: list[Row] | None = None
+    real: list[bool] | None = None
+    """Whether each of its cohorts holds real X-rays."""
+    positives: dict[str, int] | None = None
+    films: int | None = None
+    films_test: int | None = None
+    films_validation: int | None = None
+    patients: int | None = None
+    pairs_train: int | None = None
+    pairs_held_out: int | None = None
+    patients_train: int | None = None
+    patients_held_out: int | None = None
+    films_without_text: int | None = None
+
+
+_CARD, MEASURED = TypeAdapter(Card), TypeAdapter(Measured)
+
+
+def read(folder: Path) -> Card | None:
+    """Return the content of a checkpoint's `card.json`; None where there is none.
+
+    Raises:
+        CardError: damaged, or a field of another type.
+    """
+    try:
+        return files.read(folder / FILE, _CARD, CardError)
+    except FileNotFoundError:
+        return None
+
+
+def measured(folder: Path) -> Measured:
+    """Return what a checkpoint's run measured at its end; empty where there is no `metrics.json`.
+
+    Raises:
+        CardError: damaged, or a field of another type.
+    """
+    try:
+        return files.read(folder / METRICS, MEASURED, CardError)
+    except FileNotFoundError:
+        return Measured()
+
+
+def of(folder: Path) -> Card | None:
+    """Return a checkpoint's `card.json`, else what its run's files say; None where neither is there.
+
+    Raises:
+        CardError, ConfigError: one of the files is damaged.
+    """
+    if (card := read(folder)) is not None:
+        return card
+    try:
+        text = (folder / "config.json").read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return None
+    settings, found = config.from_json(text, f"{folder.name}/config.json"), measured(folder)
+    pretrained = isinstance(settings, config.Pretrain)
+    cohorts = settings.cohorts if isinstance(settings, config.Pretrain) else (settings.cohort,)
+    names = [Path(cohort).name for cohort in cohorts]
+    real = found.real if found.real and len(found.real) == len(names) else [None] * len(names)
+    images, patients = (
+        (found.pairs_train, found.patients_train) if pretrained else (found.films, found.patients)
+    )
+    alone = len(names) == 1
+    result = own_result(found, names)
+    return Card(
+        format=1,
+        summary=f"Trained on this computer, on {', '.join(names)}.",
+        trained_on=tuple(
+            Source(
+                dataset=name,
+                real=each,
+                images=images if alone else None,
+                patients=patients if alone else None,
+                labels="each X-ray's own report" if pretrained else "the cohort's labels",
+            )
+            for name, each in zip(names, real, strict=True)
+        ),
+        results=(result,) if result else (),
+    )
+
+
+def own_result(found: Measured, cohorts: Sequence[str] = ()) -> Result | None:
+    """Return the auROC on a run's own held-out patients: of the match, of all labels, or of the only one."""
+    rows = [row for row in found.test or found.held_out or () if row.metric == "auROC"]
+    row = next((row for row in rows if row.label == MACRO), rows[0] if rows else None)
+    images = found.films_test if found.test else found.pairs_held_out
+    if row is None or row.value is None or not images:
+        return None
+    return Result(
+        dataset=f"held-out patients of {', '.join(cohorts)}",
+        real=bool(found.real) and all(found.real or ()),
+        label=row.label if found.test else "",
+        task="" if found.test else row.label,
+        value=row.value,
+        low=row.low if row.high is not None else None,
+        high=row.high if row.low is not None else None,
+        images=images,
+        positives=None if row.positives is None else int(row.positives),
+        command="its own training",
+    )
+
+
+def at_chance(folder: Path) -> bool:
+    """Return whether a network does not beat chance on the held-out patients of its own training.
+
+    Raises:
+        CardError: its metrics are damaged.
+    """
+    result = own_result(measured(folder))
+    return result is not None and (result.value if result.low is None else result.low) <= 0.5
+
+
+def headline(card: Card | None, label: str = "") -> Result | None:
+    """Return the auROC on real X-rays of a network or of one of its labels; None where unmeasured.
+
+    Args:
+        label: one label of a classifier; empty for the whole network.
+    """
+    found = [
+        each for each in card.results if each.real and each.metric == "auROC" and not each.group
+    ] if card else []  # fmt: skip
+    if label:
+        return next((each for each in found if each.label == label), None)
+    labels = {each.label for each in found}
+    wanted = labels if len(labels) == 1 else {"", MACRO}
+    return next((each for each in found if each.label in wanted), None)
+
+
+def trust(card: Card | None) -> str:
+    """Return in one sentence what the network was worth on real X-rays, or that nobody measured it."""
+    result = headline(card)
+    if result is None:
+        return "Never measured on real X-rays."
+    mean = "mean " if result.label == MACRO else ""
+    where = "On real X-rays" if result.external else "On real X-rays of its own source"
+    number = f"{mean}auROC {figures(result)}, {verdict(result)}"
+    return f"{where} ({result.dataset}, {result.images:,} X-rays): {number}."
+
+
+def figures(result: Result) -> str:
+    """Return a value with its interval, such as `0.55 (0.53 to 0.57)`."""
+    interval = "" if result.low is None else f" ({result.low:.2f} to {result.high:.2f})"
+    return f"{result.value:.2f}{interval}"
+
+
+def verdict(result: Result) -> str:
+    """Return an auROC in words, by the lower end of its interval: what few X-rays show counts for less."""
+    low = result.value if result.low is None else result.low
+    high = result.value if result.high is None else result.high
+    if high < 0.5:
+        return "worse than chance"
+    if low <= 0.5:
+        return "not better than chance"
+    words = ((0.6, "little better than chance"), (0.7, "weak"), (0.8, "fair"), (0.9, "good"))
+    return next((word for bound, word in words if low < bound), "very good")

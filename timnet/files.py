@@ -1,0 +1,75 @@
+"""Settings files of a checkpoint or run: JSON read against declared types, written without NaN.
+
+Whatever a file holds, reading it gives a checked value or one sentence that names file, field, what was
+expected and what came: checkpoints are exchanged, so their files are untrusted input.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any, TypeVar
+
+from pydantic import ConfigDict, TypeAdapter, ValidationError
+from pydantic_core import from_json
+
+from timnet.errors import TimnetError
+
+STRICT = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
+"""Pydantic settings of every file here: no unknown field, no conversion of types, no NaN or infinity."""
+LARGEST = 2**26
+"""Bytes above which a settings file is refused unread."""
+
+Value = TypeVar("Value")
+
+
+def read(path: Path, shape: TypeAdapter[Value], error: type[TimnetError]) -> Value:
+    """Read a JSON file against a declared type.
+
+    Args:
+        path: file in a checkpoint's or run's folder; messages name both.
+        shape: what is expected; build it once, at import.
+        error: class of the error that is raised.
+
+    Raises:
+        FileNotFoundError: no such file.
+        TimnetError: of class `error`: unreadable, too large, not JSON, or a value of another type.
+    """
+    name = f"{path.parent.name}/{path.name}"
+    try:
+        if (size := path.stat().st_size) > LARGEST:
+            raise error(f"{name}: expected at most {LARGEST:,} bytes, got {size:,}")
+        data = path.read_bytes()
+        # Fields that no type covers hold no NaN either, and nothing is nested out of bounds.
+        from_json(data, allow_inf_nan=False)
+        return shape.validate_json(data)
+    except FileNotFoundError:
+        raise
+    except OSError as cause:
+        raise error(f"{name}: cannot be read ({cause.strerror or type(cause).__name__})") from None
+    except ValidationError as cause:
+        raise error(f"{name}: {sentence(cause)}") from None
+    except ValueError as cause:
+        raise error(f"{name}: expected JSON without NaN or infinity ({cause})") from None
+
+
+def sentence(invalid: ValidationError) -> str:
+    """Return the first fault that pydantic found as one sentence, its value cut short."""
+    first = invalid.errors(include_url=False, include_context=False)[0]
+    field = ".".join(str(part) for part in first["loc"])
+    came = ascii(first["input"])
+    shown = came if len(came) <= 60 else f"{came[:60]}..."
+    message = first["msg"] if first["type"] == "json_invalid" else f"{first['msg']}, got {shown}"
+    return f"{field}: {message}" if field else message
+
+
+def to_json(value: Any, source: str, error: type[TimnetError] = TimnetError, **layout: Any) -> str:
+    """Return a value as JSON text.
+
+    Raises:
+        TimnetError: of class `error`, where a number is not finite: JSON has none such.
+    """
+    try:
+        return json.dumps(value, allow_nan=False, **layout)
+    except ValueError:
+        raise error(f"{source}: expected finite numbers, got NaN or infinity") from None
