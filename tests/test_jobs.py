@@ -1,5 +1,7 @@
 """Imports that a page starts: done, failed, refused, and as long alive as their process."""
 
+import json
+import os
 import shutil
 import subprocess
 import time
@@ -9,15 +11,16 @@ from typing import Any
 import pytest
 
 from timnet import config
-from timnet.cohorts import jobs, store
+from timnet.__main__ import main
+from timnet.cohorts import jobs, schema, store
 from timnet.cohorts.records import CohortError
 
 
 @pytest.fixture(autouse=True)
-def home(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
-    """An empty TIMNET_HOME."""
+def home(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, csv_root: Path) -> Path:
+    """An empty TIMNET_HOME; pages may import from this test's folder and from the export of all tests."""
     monkeypatch.setenv("TIMNET_HOME", str(tmp_path / "home"))
-    monkeypatch.delenv("TIMNET_IMPORTS", raising=False)
+    monkeypatch.setenv("TIMNET_IMPORTS", os.pathsep.join(map(str, (tmp_path, csv_root))))
     return tmp_path / "home"
 
 
@@ -99,7 +102,88 @@ def test_only_folders_that_the_operator_opened_are_let_in(
         jobs.allowed(str(opened))
 
 
+def _page(home: Path, settings: object) -> Path:
+    """Leave the settings of an import as a page does."""
+    folder = home / jobs.FOLDER / "ours"
+    folder.mkdir(parents=True, exist_ok=True)
+    text = settings if isinstance(settings, str) else json.dumps(settings)
+    (folder / "settings.json").write_text(text)
+    return folder
+
+
+@pytest.mark.parametrize("option", ["labels", "patient", "text", "film"])
+@pytest.mark.parametrize("value", ["--name, victim", "--name=victim", "--mapping", "/etc/shadow", "-h", "--"])
+def test_what_a_form_says_is_never_an_option_of_the_command(
+    value: str, option: str, csv_root: Path, home: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    options = {option: [value, "victim"] if option == "labels" else value}
+    folder = _page(home, {"kind": "csv", "root": str(csv_root), "name": "ours", "options": options})
+    assert main(["import", "page", str(folder)]) == 2 and store.available() == []
+    told = capsys.readouterr()
+    assert f": {option.removesuffix('s')}: expected a column among path, report" in told.err
+    assert "root:" not in told.err + told.out and "usage" not in told.err + told.out
+
+
+def test_another_cohort_is_not_replaced_by_the_label_columns_of_a_form(csv_root: Path, home: Path) -> None:
+    (home / "victim").mkdir(parents=True)
+    (home / "victim" / schema.DATABASE).write_text("theirs")
+    jobs.start("csv", csv_root, "ours", {"labels": ["--name", "victim"]})
+    assert "label: expected a column among path" in _ended("ours").told
+    assert (home / "victim" / schema.DATABASE).read_text() == "theirs"
+
+
+@pytest.mark.parametrize(
+    ("kind", "options"),
+    [
+        ("csv", {"mapping": "/etc/shadow"}),
+        ("csv", {"labels": "Opacity"}),
+        ("csv", {"film": ["path"]}),
+        ("csv", {"table": "../films.csv"}),
+        ("csv", {"table": "/etc/passwd"}),
+        ("mimic", {"reports": "films.csv"}),
+        ("dicom", {"keep_identifiers": "yes"}),
+        ("dicom", {"reports": "/etc/passwd"}),
+        ("simulate", {}),
+    ],
+)
+def test_what_a_page_has_not_is_refused_by_the_page_and_by_the_process_that_it_starts(
+    kind: str, options: dict[str, Any], csv_root: Path, home: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(CohortError, match=r"^import: "):
+        jobs.start(kind, csv_root, "ours", options)
+    folder = _page(home, {"kind": kind, "root": str(csv_root), "name": "ours", "options": options})
+    assert main(["import", "page", str(folder)]) == 2
+    assert capsys.readouterr().err.startswith("timnet: ") and store.available() == []
+
+
+def test_the_process_checks_again_where_pages_may_import_from(
+    csv_root: Path, home: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    told = {"kind": "csv", "root": str(csv_root), "name": "ours", "options": {}}
+    folder = _page(home, told)
+    for roots in ("none", str(home)):
+        monkeypatch.setenv("TIMNET_IMPORTS", roots)
+        assert main(["import", "page", str(folder)]) == 2 and store.available() == []
+        assert capsys.readouterr().err.startswith("timnet: import: ")
+    for damaged in (
+        "",
+        "[]",
+        "{",
+        '{"kind": 1}',
+        json.dumps(told | {"more": 1}),
+        json.dumps(told | {"root": 1}),
+    ):
+        _page(home, damaged)
+        assert main(["import", "page", str(folder)]) == 2
+        assert capsys.readouterr().err.startswith("timnet: ours/settings.json: ")
+    monkeypatch.setenv("TIMNET_IMPORTS", str(csv_root))
+    _page(home, told)
+    assert main(["import", "page", str(folder)]) == 0 and store.available() == ["ours"]
+    assert main(["import", "page", str(folder)]) == 2, "a cohort of that name is there by now"
+
+
 def test_by_default_the_top_of_a_disk_is_never_opened(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("TIMNET_IMPORTS")
     monkeypatch.setenv("TIMNET_HOME", "/cohorts")
     assert config.importable() == (Path.home().resolve(),)
 

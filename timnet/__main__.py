@@ -53,6 +53,7 @@ def diagnose(words: list[str]) -> None:
 
 def import_cohort(words: list[str]) -> None:
     """Import an export into a cohort under TIMNET_HOME."""
+    from timnet.cohorts import jobs
     from timnet.cohorts.readers import csv_table, demo, dicom_folder, mendeley, mimic_cxr, nih, open_i
 
     sources: dict[str, tuple[type, Any]] = {
@@ -65,6 +66,15 @@ def import_cohort(words: list[str]) -> None:
         "demo": (arguments.ImportDemo, demo),
     }
     kind = words[0].replace("-", "_") if words else ""
+    line = ProgressLine("reading films")
+    if kind == "page" and len(words) == 2:
+        # What a page has started: its form's values are a file, and are checked here again.
+        settings = jobs.settings(Path(words[1]))
+        root, given = jobs.checked(settings)
+        summary = sources[settings.kind][1].run(root, settings.name, progress=line.done, **given)
+        line.end()
+        print("\n".join(_summed_up(summary)))
+        return
     if kind not in sources:
         raise Refused(f"import: expected {' or '.join(sources)}, got {kind or 'nothing'}")
     shape, reader = sources[kind]
@@ -72,7 +82,6 @@ def import_cohort(words: list[str]) -> None:
     given = {
         key: value for key, value in vars(asked).items() if key not in ("root", "name", "json") and value
     }
-    line = ProgressLine("reading films")
     summary = reader.run(asked.root, asked.name, progress=line.done, **given)
     line.end()
     _show(summary.as_dict(), asked.json, _summed_up(summary))

@@ -1,28 +1,39 @@
 """Imports in a process of their own: a page starts one, looks how far it is, and may be closed meanwhile.
 
-Owns the folder of such an import (`.imports/NAME` beside the cohorts): what it prints, and a lock that lives
-as long as its process. State is read off the lock and the files, never off a process id. Refuses a folder
+Owns the folder of such an import (`.imports/NAME` beside the cohorts): its settings, what it prints, and a
+lock that lives as long as its process. What a form says travels in a file and never as arguments, and the
+process checks it again. State is read off the lock and the files, never off a process id. Refuses a folder
 that the operator has not opened to pages, the name of a cohort that is there, and two imports at once.
 """
 
 from __future__ import annotations
 
 import fcntl
+import json
 import re
+import shutil
 import subprocess
 import sys
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
-from timnet import config
-from timnet.cohorts import schema, store
+from pydantic import TypeAdapter, ValidationError
+
+from timnet import config, files
+from timnet.cohorts import schema, store, uploads
+from timnet.cohorts.readers import csv_table
 from timnet.cohorts.records import CohortError, PathError, film_path
 
 FOLDER = ".imports"
-_LOCK, _TOLD, _LOG = ".lock", "summary.txt", "log.txt"
+_LOCK, _TOLD, _LOG, _SETTINGS = ".lock", "summary.txt", "log.txt", "settings.json"
+_OPTIONS: Mapping[str, tuple[str, ...]] = {
+    "csv": ("table", *csv_table.USUAL, "labels"),
+    "dicom": ("reports", "report_key", "report_text"),
+}
+"""What a page may say of an import beyond folder and name, by its kind."""
 _SHARE = re.compile(r"(\d+) of (\d+)")
 _TAIL = 4096
 
@@ -36,6 +47,60 @@ class Job:
     told: str
     share: float = 0.0
     """Films done, in 0..1; 0 where that is not known."""
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What a page says of an import."""
+
+    __pydantic_config__ = files.STRICT
+
+    kind: Literal["csv", "mimic", "dicom", "nih", "open_i", "mendeley", "demo"]
+    """The reader's word on the command line."""
+    root: str
+    """Folder of the export, among those that pages may import from, or an upload."""
+    name: str
+    """Of the new cohort."""
+    options: dict[str, str | list[str]]
+    """Columns and tables by the names of the command's options; `labels` is a list, all others are names."""
+
+
+_SETTINGS_TYPE = TypeAdapter(Settings)
+
+
+def settings(folder: Path) -> Settings:
+    """Read what the import of a folder is to do; CohortError where the file is damaged or says more."""
+    try:
+        return files.read(folder / _SETTINGS, _SETTINGS_TYPE, CohortError)
+    except FileNotFoundError:
+        raise CohortError(f"import: {folder.name}: expected the settings of an import, found none") from None
+
+
+def checked(settings: Settings) -> tuple[Path, dict[str, Any]]:
+    """Return the export's folder and the reader's keyword arguments.
+
+    Raises:
+        CohortError: a bad name or one that is taken, a folder that pages may not import from, a file that is
+            not inside it, or an option that a page has not.
+    """
+    if (store.place(settings.name) / schema.DATABASE).exists():
+        raise CohortError(
+            f"{settings.name}: a cohort of that name is there; choose another, or delete or rename that one"
+        )
+    root = Path(settings.root).resolve()
+    if not (config.importable() and root.is_relative_to(config.home() / uploads.FOLDER) and root.is_dir()):
+        root = allowed(settings.root)
+    given: dict[str, Any] = {}
+    for key, value in settings.options.items():
+        several = key == "labels"
+        if key not in _OPTIONS.get(settings.kind, ()) or isinstance(value, list) != several:
+            raise CohortError(f"import: {settings.kind}: expected no option {key[:80]!r}, got {value!r:.80}")
+        given[key] = value
+    if "table" in given:
+        inside(root, given["table"])
+    if "reports" in given:
+        given["reports"] = inside(root, given["reports"])
+    return root, given
 
 
 def allowed(folder: str) -> Path:
@@ -80,29 +145,29 @@ def inside(root: Path, name: str) -> Path:
     return path
 
 
-def start(kind: str, root: Path, name: str, options: Mapping[str, Sequence[str]] | None = None) -> None:
+def start(kind: str, root: Path, name: str, options: Mapping[str, str | Sequence[str]] | None = None) -> None:
     """Start the import of an export as the cohort `name`, and return at once.
 
     Args:
-        kind: the reader's word on the command line.
+        kind: as of `Settings`, like all below.
         root: folder of the export.
         name: of the new cohort.
-        options: further words of the command, by option.
+        options: columns and tables by name.
 
     Raises:
-        CohortError: a bad name, a cohort of that name is there, or an import is running.
+        CohortError: as of `checked`, or an import is running.
     """
-    if (store.place(name) / schema.DATABASE).exists():
-        raise CohortError(
-            f"{name}: a cohort of that name is there; choose another, or replace it in a terminal"
-        )
+    text = json.dumps({"kind": kind, "root": str(root), "name": name, "options": dict(options or {})})
+    try:
+        checked(_SETTINGS_TYPE.validate_json(text))
+    except ValidationError as error:
+        raise CohortError(f"import: {files.sentence(error)}") from None
     running = [job.name for job in jobs() if job.state == "running"]
     if running:
         raise CohortError(f"{running[0]}: is being imported now; start the next one after it")
     folder = config.home() / FOLDER / name
     folder.mkdir(parents=True, exist_ok=True)
-    words = [word for option, values in (options or {}).items() for word in (f"--{option}", *values)]
-    command = [sys.executable, "-m", "timnet", "import", kind, str(root), "--name", name, *words]
+    command = [sys.executable, "-m", "timnet", "import", "page", str(folder)]
     with (
         (folder / _LOCK).open("wb") as lock,
         (folder / _TOLD).open("wb") as told,
@@ -112,6 +177,7 @@ def start(kind: str, root: Path, name: str, options: Mapping[str, Sequence[str]]
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             raise CohortError(f"{name}: is being imported now") from None
+        (folder / _SETTINGS).write_text(text)
         process = subprocess.Popen(
             command,
             cwd=config.REPOSITORY,
@@ -132,8 +198,8 @@ def jobs() -> list[Job]:
 
 
 def forget(name: str) -> None:
-    """Take an import that has ended off the list."""
-    (config.home() / FOLDER / name / _LOCK).unlink(missing_ok=True)
+    """Remove what is left of an import that has ended; its cohort stays."""
+    shutil.rmtree(config.home() / FOLDER / name, ignore_errors=True)
 
 
 def _job(folder: Path) -> Job:

@@ -90,7 +90,7 @@ def _form() -> None:
             help=f"At most 32 MB a file, {limit}.",
         )
     name = st.text_input("Name of the cohort", key="import_name", placeholder="our-films", max_chars=64)
-    options = {}
+    options: dict[str, str | list[str]] = {}
     if kind == "csv":
         labels = st.text_input(
             "Label columns, separated by commas", key="import_labels", placeholder="Effusion, Pneumonia"
@@ -104,7 +104,7 @@ def _form() -> None:
             placeholder="reports.csv",
             help="A row a report: accession number or study UID, and the text.",
         )
-        options = {"reports": [table.strip()]} if table.strip() else {}
+        options = {"reports": table.strip()} if table.strip() else {}
     st.caption(_FACTS_DICOM if kind == "dicom" else _FACTS)
     if st.button("Start the import", key="import_go", type="primary", icon=":material/play_arrow:"):
         with notices.sentences():
@@ -112,7 +112,5 @@ def _form() -> None:
                 root = jobs.allowed(folder)
             else:
                 root = uploads.keep([(file.name, file.getvalue()) for file in files], name)
-            if "reports" in options:
-                options = {"reports": [str(jobs.inside(root, options["reports"][0]))]}
             jobs.start(kind, root, name, options)
         st.rerun()
