@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from timnet.cohorts import store
-from timnet.cohorts.readers import csv_table, mendeley, tables
+from timnet.cohorts.readers import csv_table, mendeley
 from timnet.cohorts.records import UNCERTAIN, CohortError, FilmRecord, Skipped, StudyRecord
 
 NIH14 = (
@@ -190,14 +190,6 @@ def test_a_git_lfs_pointer_is_no_table(tmp_path: Path, name: str) -> None:
         list(csv_table.read(tmp_path))
 
 
-@pytest.mark.parametrize(
-    ("cell", "years"),
-    [("58", 58.0), ("058Y", 58.0), ("006M", 0.5), ("0", 0.0), ("414", None), ("", None), ("old", None)],
-)
-def test_an_age_is_in_years_or_unknown(cell: str, years: float | None) -> None:
-    assert tables.age(cell) == years
-
-
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "cp1252"])
 def test_umlauts_arrive_in_every_encoding(tmp_path: Path, encoding: str) -> None:
     table(tmp_path, "path,text\na.png,Erguss größer\n", encoding=encoding)
@@ -228,13 +220,6 @@ def test_a_gz_table_is_read_and_a_damaged_one_is_named(tmp_path: Path) -> None:
     (tmp_path / "films.csv.gz").write_bytes(packed[:-6])
     with pytest.raises(CohortError, match=r"films\.csv\.gz: cannot be read as a table"):
         list(csv_table.read(tmp_path))
-
-
-def test_an_open_quote_costs_rows_not_the_import(tmp_path: Path) -> None:
-    table(tmp_path, 'path,text\na.png,T\nb.png,"open\n' + "x" * 140_000 + "\nz.png,U\n")
-    records = list(csv_table.read(tmp_path))
-    assert [r.study for r in records if isinstance(r, StudyRecord)] == ["a.png", "z.png"]
-    assert "a cell is longer than 131072 characters" in [r.reason for r in records if isinstance(r, Skipped)]
 
 
 def test_a_wrong_column_is_answered_with_those_there_are(tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import re
 import stat
+import unicodedata
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
@@ -178,7 +179,7 @@ def match_name(wanted: str, names: Iterable[str]) -> str | None:
 
 def fold(name: str) -> str:
     """Return the form of a name under which names are compared."""
-    return re.sub(r"[\s_-]+", "_", name.strip()).casefold()
+    return re.sub(r"[\s_-]+", "_", unicodedata.normalize("NFKC", name).strip()).casefold()
 
 
 def film_path(path: str) -> str:

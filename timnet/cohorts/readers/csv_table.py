@@ -1,26 +1,29 @@
 """Any export as one table: a row a film, its path, and what there is of report, patient, split and labels.
 
 Owns which column is what, by name, by a mapping file, or as usually called. Rows of one study are joined and
-must agree. Without a patient column every study is its own patient, and a split by patient can put one person
-on both sides: name that column where there is one. Refuses a wrong column or key by naming those there are.
+must agree. Without a patient column patients are looked for in the paths; where there are none, every study
+is its own patient, and the summary says so. Refuses a wrong column or key by naming those there are.
 """
 
 from __future__ import annotations
 
 import math
+import re
 import tomllib
+import unicodedata
 from collections import Counter, OrderedDict
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
 from timnet.cohorts import store
-from timnet.cohorts.readers import tables
-from timnet.cohorts.readers.tables import RowError, Table
+from timnet.cohorts.readers import cells as meaning
+from timnet.cohorts.readers import path_names, tables
+from timnet.cohorts.readers.cells import RowError
+from timnet.cohorts.readers.tables import Table
 from timnet.cohorts.records import (
-    UNCERTAIN,
     CohortError,
     FilmRecord,
     PathError,
@@ -29,7 +32,6 @@ from timnet.cohorts.records import (
     StudyRecord,
     Summary,
     film_path,
-    match_name,
 )
 
 USUAL: Mapping[str, tuple[str, ...]] = {
@@ -37,14 +39,18 @@ USUAL: Mapping[str, tuple[str, ...]] = {
         "path", "film", "image", "filename", "file", "file_name", "film_path", "image_path", "image_index",
     ),
     "text": ("text", "report", "findings", "report_text", "caption"),
-    "patient": ("patient", "patient_id", "patientid", "subject_id", "subject"),
+    "patient": (
+        "patient", "patient_id", "patientid", "subject_id", "subjectid", "subject", "participant_id", "pid",
+    ),
     "study": ("study", "study_id", "studyid"),
     "split": ("split", "subset"),
-    "view": ("view", "view_position", "viewposition", "projection"),
+    "view": ("view", "view_position", "viewposition", "projection", "ap/pa"),
     "sex": ("sex", "gender", "patient_sex", "patient_gender"),
     "age": ("age", "patient_age", "age_years"),
 }  # fmt: skip
-_TABLES = ("*.csv", "*.csv.gz", "*.tsv", "*.tsv.gz")
+_SIDE = "Frontal/Lateral"
+"""CheXpert's column for lateral films, beside AP/PA."""
+_TABLES = re.compile(r"[^.].*\.[ct]sv(?:\.(?:gz|bz2|xz|zip|zst|7z))?", re.IGNORECASE)
 _USUAL_TABLES = ("pairs", "labels", "cohort", "films", "metadata")
 _MAX_MAPPING = 2**20
 
@@ -65,14 +71,15 @@ def run(
     said = read_mapping(mapping) if mapping else {}
     asked = said | {key: value for key, value in given.items() if value}
     found = find_table(root, asked.get("table"))
+    notes = list(found.notes)
     return store.write(
         folder,
         source="csv_table",
         root=found.path.parent,
-        records=read(root, **asked),
-        notes=found.notes,
+        records=read(root, **asked, notes=notes),
+        notes=notes,
         progress=progress,
-        num_films=tables.count_rows(found),
+        num_films=found.num_rows,
         request=tables.request(found.path, **asked),
     )
 
@@ -112,6 +119,7 @@ def read(
     labels: Sequence[str] = (),
     sex: str | None = None,
     age: str | None = None,
+    notes: list[str] | None = None,
 ) -> Iterator[StudyRecord | Skipped]:
     """Yield the studies of a table in the order of their first row, and the rows that were left out.
 
@@ -122,14 +130,17 @@ def read(
         table: the table's file name, where the folder holds several.
         film: column of the film's path; like those below, by default found among the usual names.
         text: column of the report. Without one the films only have labels.
-        patient: column of the patient; without one every study is its own patient.
-        study: column of the study; without one every film is its own study.
+        patient: column of the patient; without one patients are taken from the paths (`path_names`), and
+            where these name none, every study is its own patient.
+        study: column of the study; without one it is the film, or a folder of it (`path_names.study`) where
+            patients are taken from the paths and the folder's rows agree.
         split: column of train, val or test; blank for a split to be drawn.
         view: column of the view.
         labels: columns, or patterns of columns (`label_*`), of 0, 1, -1 (uncertain), a number between 0 and
-            1, or blank (unknown).
+            1, blank (unknown), or the words of `cells.label`.
         sex: column of the patient's sex.
         age: column of the patient's age in years.
+        notes: gets what is to be known of patients, complete with the first study.
 
     Raises:
         CohortError: no table, several, one that is no text, or a column that it does not have.
@@ -139,20 +150,23 @@ def read(
         film=film, text=text, patient=patient, study=study, split=split, view=view, sex=sex, age=age
     )
     columns = {role: _column(found, role, column) for role, column in wanted.items()}
-    names = _label_columns(found, labels)
-    left = _rows_of_studies(found, columns["study"])
+    columns["side"] = None if view else tables.column_of(found, _SIDE)
+    plan = _Plan(found, columns, tuple(_label_columns(found, labels)))
+    plan, left = _surveyed(plan)
+    if notes is not None:
+        notes += plan.notes
     studies: OrderedDict[str, StudyRecord | None] = OrderedDict()
     seen: set[str] = set()
-    for row, cells in tables.rows(found):
+    for row, cells in tables.rows(found, columns["film"]):
         if isinstance(cells, Skipped):
             yield cells
             continue
         try:
-            key = _study(cells, columns)
+            path = plan.film(cells)
+            key = plan.study(cells, path)
             left[key] -= 1
             known = studies.setdefault(key, None)
-            record = _record(cells, columns, names)
-            path = record.films[0].path
+            record = plan.record(cells, path, key)
             if path in seen:
                 raise RowError("film is listed twice")
             studies[key] = _joined(known, record)
@@ -164,43 +178,102 @@ def read(
                 yield ready
 
 
+@dataclass(frozen=True)
+class _Plan:
+    """What is read of a row, and where."""
+
+    table: Table
+    columns: Mapping[str, str | None]
+    labels: tuple[str, ...]
+    form: str | None = None
+    """Of `path_names.PATIENTS`, where patients are taken from the paths."""
+    has_study_folders: bool = False
+    notes: tuple[str, ...] = ()
+
+    def cell(self, cells: Mapping[str, str], role: str) -> str:
+        column = self.columns[role]
+        return meaning.known(cells[column]) if column else ""
+
+    def film(self, cells: Mapping[str, str]) -> str:
+        path = film_path(self.cell(cells, "film"))
+        folder = self.table.path.parent
+        # CheXpert's own table lies inside the folder with which its paths begin.
+        if path.startswith(f"{folder.name}/") and not (folder / folder.name).exists():
+            return path.partition("/")[2]
+        return path
+
+    def study(self, cells: Mapping[str, str], path: str) -> str:
+        named = path_names.study(path) if self.has_study_folders else None
+        return self.cell(cells, "study") or named or path
+
+    def said(self, cells: Mapping[str, str]) -> tuple[object, ...]:
+        """Return what the rows of one study must agree in."""
+        values = tuple(meaning.label(label, cells[label]) for label in self.labels)
+        split = meaning.split(self.cell(cells, "split"))
+        return self.cell(cells, "patient"), self.cell(cells, "text"), split, repr(values)
+
+    def record(self, cells: Mapping[str, str], path: str, study: str) -> StudyRecord:
+        patient = self.cell(cells, "patient") or (self.form and path_names.patient(path, self.form))
+        view = meaning.view(self.cell(cells, "view"))
+        if self.cell(cells, "side").casefold().startswith("lat"):
+            view = meaning.LATERAL
+        return StudyRecord(
+            study=study,
+            patient=patient or study,
+            report=self.cell(cells, "text"),
+            films=(FilmRecord(path, view),),
+            labels={label: meaning.label(label, cells[label]) for label in self.labels},
+            split=meaning.split(self.cell(cells, "split")),
+            sex=meaning.sex(self.cell(cells, "sex")),
+            age=meaning.age(self.cell(cells, "age")),
+        )
+
+
+def _surveyed(plan: _Plan) -> tuple[_Plan, Counter[str]]:
+    """Complete a plan by what all rows say of patients and studies; return how many rows each study has."""
+    has_studies, has_patients = bool(plan.columns["study"]), bool(plan.columns["patient"])
+    forms, folders, examples = Counter[str](), dict[str, tuple[object, ...]](), dict[str, str]()
+    left, total, nameless, agree = Counter[str](), 0, 0, not has_studies
+    for _, cells in tables.rows(plan.table, plan.columns["film"]):
+        try:
+            if isinstance(cells, Skipped):
+                continue
+            path = plan.film(cells)
+            total += 1
+            if study := plan.cell(cells, "study") or path_names.study(path):
+                left[study] += 1
+            if has_patients:
+                nameless += not plan.cell(cells, "patient")
+                continue
+            for form in path_names.PATIENTS:
+                if patient := path_names.patient(path, form):
+                    forms[form] += 1
+                    examples.setdefault(form, patient)
+            if agree and (folder := path_names.study(path)):
+                said = plan.said(cells)
+                agree = folders.setdefault(folder, said) == said
+        except (RowError, PathError):
+            continue
+    form, count = forms.most_common(1)[0] if forms else ("", 0)
+    if has_patients:
+        note = f"rows without a patient: {nameless}; each of their studies counts as one" if nameless else ""
+        return replace(plan, notes=(note,) if note else ()), left
+    if 2 * count <= total:
+        note = (
+            "no column of patients and no patient in the paths: each study counts as a patient of its own, "
+            "and one person may be in two splits"
+        )
+        return replace(plan, notes=(note,)), left
+    note = f"no column of patients: taken from the paths ({form}, such as {examples[form]})"
+    if count < total:
+        note += f"; without one in its path: {total - count}"
+    studies = agree and bool(folders)
+    return replace(plan, form=form, has_study_folders=studies, notes=(note,)), left
+
+
 def find_table(root: Path, table: str | None = None) -> Table:
     """Find the table of an export and read its header; CohortError if there is none, or several of them."""
     return tables.open_table(root if root.is_file() else _only(root, table))
-
-
-def _rows_of_studies(table: Table, column: str | None) -> Counter[str]:
-    """Return how many rows each study has; nothing is counted where every film is its own study."""
-    if column is None:
-        return Counter()
-    cells = (cells for _, cells in tables.rows(table) if not isinstance(cells, Skipped))
-    return Counter(study for each in cells if (study := each[column].strip()))
-
-
-def _study(cells: Mapping[str, str], columns: Mapping[str, str | None]) -> str:
-    column, film = columns["study"], columns["film"]
-    return (cells[column].strip() if column else "") or film_path(cells[film or ""])
-
-
-def _record(
-    cells: Mapping[str, str], columns: Mapping[str, str | None], labels: Sequence[str]
-) -> StudyRecord:
-    def cell(role: str) -> str:
-        column = columns[role]
-        return cells[column].strip() if column else ""
-
-    path = film_path(cell("film"))
-    study = cell("study") or path
-    return StudyRecord(
-        study=study,
-        patient=cell("patient") or study,
-        report=cell("text"),
-        films=(FilmRecord(path, cell("view") or None),),
-        labels={label: _value(label, cells[label]) for label in labels},
-        split=tables.split(cell("split")),
-        sex=cell("sex")[:1].upper() or None,
-        age=tables.age(cell("age")),
-    )
 
 
 def _joined(known: StudyRecord | None, row: StudyRecord) -> StudyRecord:
@@ -217,20 +290,10 @@ def _joined(known: StudyRecord | None, row: StudyRecord) -> StudyRecord:
     return replace(known, films=known.films + row.films)
 
 
-def _value(label: str, cell: str) -> float:
-    try:
-        value = float(cell.strip() or "nan")
-    except ValueError:
-        value = math.inf
-    if not (value == UNCERTAIN or math.isnan(value) or 0 <= value <= 1):
-        raise RowError(f"label {label} is none of 0, 1, -1, a number between 0 and 1, or blank")
-    return value
-
-
 def _column(table: Table, role: str, wanted: str | None) -> str | None:
     if wanted is not None:
         return tables.named(table, role, wanted)
-    column = next(filter(None, (match_name(name, table.columns) for name in USUAL[role])), None)
+    column = next(filter(None, (tables.column_of(table, name) for name in USUAL[role])), None)
     if column is None and role == "film":
         raise CohortError(
             f"{table.path.name}: expected a column of film paths among {tables.listed(table)}: name it"
@@ -242,7 +305,8 @@ def _label_columns(table: Table, wanted: Sequence[str]) -> list[str]:
     """Return the columns of labels, each once, in the order asked for; a pattern stands for all that fit."""
     names: list[str] = []
     for label in wanted:
-        fitting = [column for column in table.columns if fnmatchcase(column, label)]
+        label = unicodedata.normalize("NFC", label)
+        fitting = [column for column in filter(None, table.columns) if fnmatchcase(column, label)]
         is_pattern = any(sign in label for sign in "*?[") and label not in table.columns
         names += fitting if is_pattern and fitting else [tables.named(table, "label", label)]
     return list(dict.fromkeys(names))
@@ -251,12 +315,15 @@ def _label_columns(table: Table, wanted: Sequence[str]) -> list[str]:
 def _only(root: Path, table: str | None) -> Path:
     if not root.is_dir():
         raise CohortError(f"csv_table: expected a table or the folder that holds one, got {str(root)!r}")
-    found = sorted({path for pattern in _TABLES for path in root.glob(pattern) if path.name[0] != "."})
+    found = sorted(path for path in root.iterdir() if _TABLES.fullmatch(path.name) and path.is_file())
     names = ", ".join(path.name for path in found) or "none"
     if table is not None:
-        for path in found:
-            if path.name == table:
-                return path
+        try:
+            named = root / film_path(table)
+            if named.is_file() and named.resolve().is_relative_to(root.resolve()):
+                return named
+        except (PathError, OSError):
+            pass
         raise CohortError(f"csv_table: table: expected one of {names}; got {table[:80]!r}")
     usual = [path for path in found if path.name.split(".")[0].casefold() in _USUAL_TABLES]
     for candidates in (found, usual):

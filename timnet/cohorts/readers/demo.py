@@ -61,17 +61,19 @@ class Truth:
 
 def run(root: Path, name: str = "demo", progress: Progress | None = None) -> Summary:
     """Import the simulated films below `root` as the cohort `name`; CohortError if there are none."""
-    table, _ = _files(root)
+    path, _ = _files(root)
+    table = tables.open_table(path)
+    labels = [column for column in table.columns if column not in _KEYS]
     folder = store.place(name)
     return store.write(
         folder,
         source=SOURCE,
         root=root,
-        records=csv_table.read(root, table=TABLE, text="report", labels=_labels(table)),
+        records=csv_table.read(root, table=TABLE, text="report", labels=labels),
         notes=[NOTE],
         progress=progress,
-        num_films=tables.count_rows(tables.open_table(table)),
-        request=tables.request(table),
+        num_films=table.num_rows,
+        request=tables.request(path),
     )
 
 
@@ -98,12 +100,6 @@ def _truth(film: Mapping[str, Any]) -> Truth:
         box = tuple(finding["box"]) if finding["box"] else None
         placed.append(Placed(finding["kind"], box, tuple(finding["mask"]), shape, facts))
     return Truth(tuple(placed), float(film["spacing_mm"]), float(film["cardiothoracic"]))
-
-
-def _labels(table: Path) -> tuple[str, ...]:
-    with table.open(encoding="utf-8") as lines:
-        header = lines.readline().strip().split(",")
-    return tuple(name for name in header if name not in _KEYS)
 
 
 def _files(root: Path) -> tuple[Path, Path]:

@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from timnet.cohorts import store
+from timnet.cohorts.readers import cells as meaning
 from timnet.cohorts.readers import report_texts, tables
 from timnet.cohorts.records import UNCERTAIN, CohortError, FilmRecord, Progress, Skipped, StudyRecord, Summary
 from timnet.cohorts.tasks import CHEXPERT14
@@ -25,7 +26,6 @@ LABELS, OTHER_LABELS = "chexpert", "negbio"
 _KEYS = ("dicom_id", "subject_id", "study_id")
 _NUMBER = re.compile(r"[1-9]\d{0,11}")
 # A label as one letter: a quarter of a million studies of 14 labels stay small in memory.
-_LETTERS = {"1": "1", "1.0": "1", "0": "0", "0.0": "0", "-1": "u", "-1.0": "u", "": " "}
 _VALUES = {"1": 1.0, "0": 0.0, "u": UNCERTAIN, " ": math.nan}
 
 
@@ -63,7 +63,7 @@ def run(root: Path, name: str, progress: Progress | None = None, *, reports: Pat
         records=read(root, reports=reports, notes=notes),
         notes=notes,
         progress=progress,
-        num_films=tables.count_rows(found),
+        num_films=found.num_rows,
         label_source=LABELS,
         request=tables.request(
             *(_path(root, what) for what in ("metadata", "split", LABELS, OTHER_LABELS)), reports=reports
@@ -114,7 +114,7 @@ def read(
 
 
 def _gather_films(table: tables.Table, studies: dict[str, _Study]) -> Iterator[Skipped]:
-    for row, cells in tables.rows(table):
+    for row, cells in tables.rows(table, "dicom_id"):
         if isinstance(cells, Skipped):
             yield _of(table, cells)
             continue
@@ -126,7 +126,7 @@ def _gather_films(table: tables.Table, studies: dict[str, _Study]) -> Iterator[S
         if study.subject != subject:
             yield Skipped(f"{table.path.name} {row}", "study belongs to another patient in an earlier row")
             continue
-        view = tables.view(cells.get("ViewPosition", "")) or ""
+        view = meaning.view(cells.get("ViewPosition", "")) or ""
         study.films += f"{dicom} {' '.join(view.split())}\n"
 
 
@@ -138,12 +138,12 @@ def _gather_splits(root: Path, studies: Mapping[str, _Study], notes: list[str]) 
             continue
         study = studies.get(cells["study_id"].strip())
         try:
-            split = tables.split(cells["split"])
+            split = meaning.split(cells["split"])
             if study is not None and split is not None:
                 if study.split not in (None, split):
-                    raise tables.RowError("split differs from an earlier row of the study")
+                    raise meaning.RowError("split differs from an earlier row of the study")
                 study.split = split
-        except tables.RowError as error:
+        except meaning.RowError as error:
             yield Skipped(f"{table.path.name if table else ''} {row}", str(error))
 
 
@@ -163,7 +163,7 @@ def _gather_labels(
             continue
         said = tuple(cells[label] for label in labels.names)
         if (letters := known.get(said)) is None:
-            letters = known[said] = "".join(_LETTERS.get(cell.strip(), "?") for cell in said)
+            letters = known[said] = "".join(map(_letter, said))
         study = cells["study_id"].strip()
         if "?" in letters:
             reason = f"label {labels.names[letters.index('?')]} is none of 1, 0, -1, or blank"
@@ -172,6 +172,15 @@ def _gather_labels(
             yield Skipped(f"{table.path.name} {row}", "study is listed twice")
         elif study in studies:
             labels.letters[study] = letters
+
+
+def _letter(cell: str) -> str:
+    """Return the letter of a label's cell; `?` where it is none of these values."""
+    try:
+        value = meaning.label("", cell)
+    except meaning.RowError:
+        return "?"
+    return " " if math.isnan(value) else {1.0: "1", 0.0: "0", UNCERTAIN: "u"}.get(value, "?")
 
 
 def _film(place: str, line: str) -> FilmRecord:

@@ -12,7 +12,8 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from timnet.cohorts import films, splits, store
-from timnet.cohorts.readers import tables
+from timnet.cohorts.readers import cells as meaning
+from timnet.cohorts.readers import lines, tables
 from timnet.cohorts.records import (
     Box,
     CohortError,
@@ -85,7 +86,7 @@ def read(
     yield from _gather_boxes(place, boxes, told)
     split_of = _splits(place, table, told)
     on_disk, seen = _films(root), set[str]()
-    for row, cells in tables.rows(table):
+    for row, cells in tables.rows(table, _FILM):
         if isinstance(cells, Skipped):
             yield Skipped(f"{path.name} {row}", cells.reason)
             continue
@@ -101,7 +102,7 @@ def read(
             yield Skipped(cells[_FILM][:120], "film is missing")
         else:
             seen.add(stem)
-            film, view = on_disk[stem], tables.view(cells.get("View Position", ""))
+            film, view = on_disk[stem], meaning.view(cells.get("View Position", ""))
             yield StudyRecord(
                 study=stem,
                 patient=cells[_PATIENT].strip(),
@@ -109,8 +110,8 @@ def read(
                 films=(FilmRecord(film, view, _on_film(root, film, boxes.get(stem, ()))),),
                 labels={label: float(label in said) for label in (*LABELS, NO_FINDING)},
                 split=split_of.get(stem),
-                sex=cells.get("Patient Gender", "").strip()[:1].upper() or None,
-                age=tables.age(cells.get("Patient Age", "")),
+                sex=meaning.sex(cells.get("Patient Gender", "")),
+                age=meaning.age(cells.get("Patient Age", "")),
             )
 
 
@@ -126,14 +127,14 @@ def _gather_boxes(place: Path, boxes: dict[str, list[Box]], notes: list[str]) ->
     for row, cells in tables.rows(table):
         try:
             if isinstance(cells, Skipped):
-                raise tables.RowError(cells.reason)
+                raise meaning.RowError(cells.reason)
             finding = cells["Finding Label"].strip()
             finding = _BOX_NAMES.get(finding, finding)
             left, top, width, height = (float(cells[number]) for number in numbers)
             inside = 0 <= left < BOX_SIDE and 0 <= top < BOX_SIDE and width > 0 and height > 0
             if finding not in LABELS or not inside:
-                raise tables.RowError("box has no finding of the 14 or is not on the film")
-        except tables.RowError as error:
+                raise meaning.RowError("box has no finding of the 14 or is not on the film")
+        except meaning.RowError as error:
             yield Skipped(f"{path.name} {row}", str(error))
         except ValueError:
             yield Skipped(f"{path.name} {row}", "box is not four numbers")
@@ -182,13 +183,13 @@ def _listed(path: Path) -> set[str]:
     """Return the films of a list, one a line; empty where there is no list."""
     if not path.is_file():
         return set()
-    with path.open("rb") as file:
-        lines = file.read(_MAX_LIST).decode("utf-8-sig", errors="replace").splitlines()
-    if lines and lines[0].startswith(tables.LFS):
+    with lines.opened(path, lines.encoding(path)) as file:
+        names = file.read(_MAX_LIST).splitlines()
+    if names and names[0].startswith(tables.LFS):
         raise CohortError(
             f"{path.name}: expected a list of films, got a Git LFS pointer: fetch the file itself"
         )
-    return {Path(line.strip()).stem for line in lines if line.strip()}
+    return {Path(name.strip()).stem for name in names if name.strip()}
 
 
 def _films(root: Path) -> dict[str, str]:

@@ -17,6 +17,7 @@ from xml.etree import ElementTree
 from xml.parsers import expat
 
 from timnet.cohorts import store
+from timnet.cohorts.readers import cells as meaning
 from timnet.cohorts.readers import tables
 from timnet.cohorts.records import (
     CohortError,
@@ -91,15 +92,15 @@ def _read_tables(root: Path, path: Path, notes: list[str]) -> Iterator[StudyReco
         raise CohortError(f"open_i: expected {PROJECTIONS} beside {REPORTS}, found none")
     table = tables.open_table(projections, ("uid", "filename", "projection"))
     notes += (*reports.notes, *table.notes)
-    for row, cells in tables.rows(table):
+    for row, cells in tables.rows(table, "filename"):
         if isinstance(cells, Skipped):
             yield Skipped(f"{projections.name} {row}", cells.reason)
         else:
-            view = tables.view(cells["projection"])
+            view = meaning.view(cells["projection"])
             listed.setdefault(cells["uid"].strip(), []).append((cells["filename"].strip(), view))
     films = _films(root)
     seen: set[str] = set()
-    for row, cells in tables.rows(reports):
+    for row, cells in tables.rows(reports, "uid"):
         if isinstance(cells, Skipped):
             yield Skipped(f"{path.name} {row}", cells.reason)
             continue

@@ -10,7 +10,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from timnet.cohorts.readers import tables
-from timnet.cohorts.records import CohortError, Skipped, match_name
+from timnet.cohorts.readers.cells import known
+from timnet.cohorts.records import CohortError, Skipped
 
 KEYS = (
     "accession", "accession_number", "accessionnumber", "acc", "acc_no", "accession_no", "study_instance_uid",
@@ -26,7 +27,7 @@ class Reports:
         """Read the table; CohortError if it is none or has not the columns.
 
         Args:
-            path: CSV or TSV, packed if its name ends in gz.
+            path: CSV or TSV, also packed.
             key: column of accession numbers or study UIDs; by default those of the usual names.
             text: column of the report's text.
         """
@@ -38,12 +39,12 @@ class Reports:
         self._texts: list[tuple[str, str]] = []  # row, text
         self._rows: dict[str, list[int]] = {}
         self._used: set[int] = set()
-        for row, cells in tables.rows(table):
+        for row, cells in tables.rows(table, keys[0]):
             if isinstance(cells, Skipped):
                 self._faults.append(cells)
                 continue
-            named = {cells[column].strip() for column in keys} - {""}
-            if not named or not cells[text].strip():
+            named = {known(cells[column]) for column in keys} - {""}
+            if not named or not known(cells[text]):
                 empty = "no report in the row" if named else "no accession number or study in the row"
                 self._faults.append(Skipped(row, empty))
                 continue
@@ -72,7 +73,7 @@ class Reports:
 
 
 def _usual(table: tables.Table, names: tuple[str, ...], what: str) -> list[str]:
-    found = [column for name in names if (column := match_name(name, table.columns))]
+    found = [column for name in names if (column := tables.column_of(table, name))]
     if not found:
         raise CohortError(
             f"{table.path.name}: expected a column of the {what} among {tables.listed(table)}: name it"

@@ -1,43 +1,31 @@
 """The tables of an export as they really come: packed or not, of any delimiter and encoding, a row at a time.
 
-Owns opening a CSV, its columns, and what split, age and view cells say. A table is never held in memory.
-Refuses, by CohortError, what is no table at all: a Git LFS pointer, a damaged archive, a header that names a
-column twice or lacks one that is needed. A row that cannot be used is handed on as Skipped.
+Owns opening a CSV, its header and its rows. A table is never held in memory. Refuses, by CohortError, what is
+no table at all: a Git LFS pointer, a damaged archive, a header that names a column twice or lacks one that is
+needed, a quote that is never closed or that swallows rows. A row that cannot be used is handed on as Skipped.
 """
 
 from __future__ import annotations
 
 import csv
-import gzip
-import itertools
 import json
 import re
-import zlib
+import unicodedata
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import chain, islice
 from pathlib import Path
-from typing import TextIO, cast
 
-from timnet.cohorts.records import CohortError, Skipped, match_name
-from timnet.errors import TimnetError
+from timnet.cohorts.readers import lines
+from timnet.cohorts.readers.lines import Encoding, Row
+from timnet.cohorts.records import CohortError, Skipped, fold
 
-MAX_CHARACTERS = 2**31  # of a table: a gz file can unpack to anything
 LFS = "version https://git-lfs"
 """How a Git LFS pointer begins: what a clone holds in place of a big file that was not fetched."""
-SPLIT_WORDS = {
-    "train": "train", "training": "train", "val": "val", "valid": "val", "validate": "val",
-    "validation": "val", "test": "test",
-}  # fmt: skip
-LATERAL = "LATERAL"
-_VIEWS = {"LL": LATERAL, "RL": LATERAL, "LAT": LATERAL}
-_AGE = re.compile(r"0*(\d{1,3}(?:\.\d+)?)\s*([YMWD]?)", re.IGNORECASE)
-_PER_YEAR = {"": 1.0, "Y": 1.0, "M": 12.0, "W": 52.18, "D": 365.25}
-MAX_AGE = 120.0
-
-
-class RowError(TimnetError):
-    """Why a row is left out."""
+_DELIMITERS = ",;\t|"
+_STATED = re.compile(r'"?sep=([^"\w\s]|[\t ])"?[,;\t|]*', re.IGNORECASE)
+"""A first line that states the delimiter, as Excel reads and writes it."""
+_BLANK = '\ufeff\0 \t\r\n,;|"'
 
 
 @dataclass(frozen=True)
@@ -45,87 +33,100 @@ class Table:
     """A table that was found, and how to read it."""
 
     path: Path
-    encoding: str
+    encoding: Encoding
     delimiter: str
     columns: tuple[str, ...]
+    header: tuple[int, int]
+    """Number of the first line after the header, and of the first row after it as a spreadsheet counts."""
+    num_rows: int
+    """How many rows follow the header, blank ones left out."""
 
     @property
     def notes(self) -> tuple[str, ...]:
         """What an import's summary says of it."""
-        odd = self.encoding == "cp1252"
-        return (f"{self.path.name} is not UTF-8: read as Windows-1252",) if odd else ()
+        return (self.encoding.note,) if self.encoding.note else ()
 
 
 def open_table(path: Path, needed: Sequence[str] = ()) -> Table:
-    """Read a table's header.
+    """Read a table's header and check its rows from end to end.
 
     Args:
-        path: CSV or TSV, packed if its name ends in gz.
+        path: CSV or TSV, also packed, whatever its name ends in.
         needed: columns without which it cannot be used, in their exact spelling.
 
     Raises:
-        CohortError: it cannot be read, is a Git LFS pointer, or its header lacks or repeats a column.
+        CohortError: it cannot be read, is a Git LFS pointer, its header lacks or repeats a column, or a quote
+            is never closed.
     """
-    encoding = _encoding(path)
-    with _text(path, encoding, errors="replace") as file:
-        header = file.readline(100_000)
-        if header.startswith(LFS):
-            raise CohortError(f"{path.name}: expected a table, got a Git LFS pointer: fetch the file itself")
-        delimiter = max(",;\t|", key=header.count)
-        columns = tuple(name.strip() for name in next(csv.reader([header], delimiter=delimiter), []))
-    named = list(filter(None, columns))
-    if not named:
-        raise CohortError(f"{path.name}: expected a header of column names in its first line, got none")
-    if len(set(named)) < len(named):
-        twice = sorted({name for name in named if named.count(name) > 1})
-        raise CohortError(
-            f"{path.name}: expected each column once, got {', '.join(map(repr, twice))} more often"
-        )
-    if missing := [name for name in needed if name not in columns]:
-        raise CohortError(f"{path.name}: expected a column {missing[0]!r}, got {', '.join(named)}")
-    return Table(path, encoding, delimiter, _stripped(columns))
+    encoding, name = lines.encoding(path), path.name
+    with lines.opened(path, encoding) as file:
+        delimiter, number, header = "", 0, 0
+        for line in file:
+            number += 1
+            if line.startswith(LFS):
+                raise CohortError(f"{name}: expected a table, got a Git LFS pointer: fetch the file itself")
+            if not delimiter and (stated := _STATED.fullmatch(line.lstrip("\ufeff").strip("\r\n"))):
+                delimiter = stated[1]
+                continue
+            header += 1
+            if line.strip(_BLANK):
+                break
+        else:
+            raise CohortError(f"{name}: expected a header of column names, got none")
+        unquoted = re.sub(r'"[^"]*"', "", line)
+        delimiter = delimiter or max(_DELIMITERS, key=unquoted.count)
+        found = lines.rows(chain([line.lstrip("\ufeff")], file), delimiter, name, number)
+        columns = _header(next(found).text, delimiter, name, needed)
+        first = next(found, None)
+        blank = delimiter + " \t\r\n\0"
+        every = chain([first] if first else [], found)
+        count = sum(bool(row.text.strip(blank) or row.fault) for row in every)
+    return Table(path, encoding, delimiter, columns, (first.line if first else 1, header + 1), count)
 
 
-def rows(table: Table) -> Iterator[tuple[str, dict[str, str] | Skipped]]:
-    """Yield every row's name, as a spreadsheet counts it, and its cells by column or why it has none."""
-    width = len(table.columns)
-    with _text(table.path, table.encoding, errors="replace") as file:
-        lines = csv.reader(file, delimiter=table.delimiter)
-        next(lines)
-        for number in itertools.count(2):
+def rows(table: Table, key: str | None = None) -> Iterator[tuple[str, dict[str, str] | Skipped]]:
+    """Yield every row's name, as a spreadsheet counts it, and its cells by column or why it has none.
+
+    Args:
+        table: as of `open_table`.
+        key: a column whose cells are alike in every row, such as a path or a number: by it a cell is
+            recognised that holds the rows below it, because its quote was closed late.
+
+    Raises:
+        CohortError: such a cell.
+    """
+    width, (start, first) = len(table.columns), table.header
+    if not table.num_rows:
+        return
+    with lines.opened(table.path, table.encoding) as file:
+        found = lines.rows(islice(file, start - 1, None), table.delimiter, table.path.name, start)
+        for number, row in enumerate(found, first):
             name = f"row {number}"
+            if row.is_several_lines and key is not None:
+                _check_swallowed(table, row, table.columns.index(key))
+            if row.fault:
+                yield name, Skipped(name, row.fault)
+                continue
             try:
-                cells = next(lines)
-            except StopIteration:
-                return
+                cells = next(csv.reader((row.text,), delimiter=table.delimiter))
             except csv.Error:
-                reason = f"a cell is longer than {csv.field_size_limit()} characters"
-                yield name, Skipped(name, reason)
+                yield name, Skipped(name, f"a cell is longer than {csv.field_size_limit()} characters")
                 continue
             if len(cells) > width:
                 cells = [*cells[:width], *_stripped(cells[width:])]
-            if len(cells) == width:
+            if not any(cell.strip("\0 \t\r\n") for cell in cells):
+                continue
+            if "\0" in row.text:
+                yield name, Skipped(name, "a cell holds a NUL character")
+            elif len(cells) == width:
                 yield name, dict(zip(table.columns, cells, strict=True))
-            elif any(cells):
+            else:
                 yield name, Skipped(name, "row has not as many cells as the header")
-
-
-def count_rows(table: Table) -> int:
-    """Return how many rows a table has, blank ones left out."""
-    with _text(table.path, table.encoding, errors="replace") as file:
-        lines, count = csv.reader(file, delimiter=table.delimiter), -1
-        while True:
-            try:
-                count += any(next(lines))
-            except StopIteration:
-                return max(count, 0)
-            except csv.Error:
-                count += 1
 
 
 def named(table: Table, role: str, wanted: str) -> str:
     """Return a column by its name, whatever its case; CohortError naming those there are."""
-    column = wanted if wanted in table.columns else match_name(wanted, table.columns)
+    column = column_of(table, wanted)
     if column is None:
         raise CohortError(
             f"{table.path.name}: {role}: expected a column among {listed(table)}; got {wanted[:80]!r}"
@@ -133,9 +134,19 @@ def named(table: Table, role: str, wanted: str) -> str:
     return column
 
 
+def column_of(table: Table, name: str) -> str | None:
+    """Return the column that is meant by a name, see `records.fold`; CohortError where it may be several."""
+    if (exact := unicodedata.normalize("NFC", name)) in table.columns:
+        return exact
+    found = [column for column in table.columns if fold(column) == fold(name)]
+    if len(found) > 1:
+        raise CohortError(f"{table.path.name}: expected one column {name!r}, got {', '.join(found)}")
+    return found[0] if found else None
+
+
 def listed(table: Table) -> str:
     """Return the columns of a table in one line."""
-    return ", ".join(table.columns)
+    return ", ".join(filter(None, table.columns))
 
 
 def one_of(folder: Path, patterns: Sequence[str]) -> Path | None:
@@ -147,34 +158,51 @@ def one_of(folder: Path, patterns: Sequence[str]) -> Path | None:
     return None
 
 
-def split(cell: str) -> str | None:
-    """Return the split that a cell names, None where it is blank; RowError for another word."""
-    word = cell.strip().casefold()
-    if word and word not in SPLIT_WORDS:
-        raise RowError("split is none of train, val, test")
-    return SPLIT_WORDS.get(word)
-
-
-def age(cell: str) -> float | None:
-    """Return an age in years (`58`, `058Y`, `006M`); None where it is none up to 120."""
-    found = _AGE.fullmatch(cell.strip())
-    if not found:
-        return None
-    years = float(found[1]) / _PER_YEAR[found[2].upper()]
-    return years if years <= MAX_AGE else None
-
-
-def view(cell: str) -> str | None:
-    """Return a view in upper case, the left and right lateral as LATERAL; None where it is blank."""
-    word = cell.strip().upper()
-    return _VIEWS.get(word, word) or None
-
-
 def request(*paths: Path | None, **given: object) -> str:
     """Return what records depend on: tables by name, size and time of change, and the words given."""
     states = [(path.name, path.stat()) for path in paths if path is not None]
     tables = [(name, state.st_size, state.st_mtime_ns) for name, state in states]
     return json.dumps([tables, given], sort_keys=True, default=str)
+
+
+def _header(text: str, delimiter: str, name: str, needed: Sequence[str]) -> tuple[str, ...]:
+    try:
+        cells = next(csv.reader((text,), delimiter=delimiter), [])
+    except csv.Error:
+        cells = []
+    columns = [unicodedata.normalize("NFC", " ".join(cell.split())) for cell in cells]
+    filled = list(filter(None, columns))
+    if not filled:
+        raise CohortError(f"{name}: expected a header of column names, got none")
+    if len(set(filled)) < len(filled):
+        twice = sorted({column for column in filled if filled.count(column) > 1})
+        raise CohortError(f"{name}: expected each column once, got {', '.join(map(repr, twice))} more often")
+    if missing := [column for column in needed if column not in columns]:
+        raise CohortError(f"{name}: expected a column {missing[0]!r}, got {', '.join(filled)}")
+    return _stripped(columns)
+
+
+def _check_swallowed(table: Table, row: Row, key: int) -> None:
+    """Refuse a row of which one line is a row by itself: as many cells, a key of the same form."""
+    first, *others = re.split(r"\r\n|\r|\n", row.text)
+    form = _form(first, table.delimiter, key)
+    for number, line in enumerate(others, row.line + 1):
+        is_wide = line.count(table.delimiter) >= len(table.columns) - 1
+        if form and is_wide and _form(line, table.delimiter, key) == form:
+            raise CohortError(
+                f"{table.path.name}: a quote that opens in the row of line {row.line} is not closed before "
+                f"line {number}, which looks like a row of its own"
+            )
+
+
+def _form(line: str, delimiter: str, key: int) -> str:
+    """Return the form of a line's cell: letters as `a`, digits as `9`; "" where that tells too little."""
+    cells = line.split(delimiter)
+    cell = cells[key].strip(' "') if key < len(cells) else ""
+    if cell.isdecimal():
+        return "9" * len(cell) if len(cell) > 3 else ""
+    form = re.sub(r"[^\W\d_]+", "a", re.sub(r"\d+", "9", cell))
+    return form if "9" in form or "." in form[1:-1] else ""
 
 
 def _stripped(cells: Sequence[str]) -> tuple[str, ...]:
@@ -183,40 +211,3 @@ def _stripped(cells: Sequence[str]) -> tuple[str, ...]:
     while end and not cells[end - 1].strip():
         end -= 1
     return tuple(cells[:end])
-
-
-def _encoding(path: Path) -> str:
-    """Return the table's encoding: UTF-16 by its mark, UTF-8 if all of it is, else Windows-1252."""
-    with _text(path, "latin-1") as file:
-        marked = file.read(2) in ("\xff\xfe", "\xfe\xff")
-    encoding = "utf-16" if marked else "utf-8-sig"
-    try:
-        with _text(path, encoding) as file:
-            total = 0
-            while part := file.read(2**20):
-                total += len(part)
-                if total > MAX_CHARACTERS:
-                    raise CohortError(f"{path.name}: expected at most {MAX_CHARACTERS} characters, got more")
-    except UnicodeError:
-        return "cp1252"
-    return encoding
-
-
-@contextmanager
-def _text(path: Path, encoding: str, errors: str = "strict") -> Iterator[TextIO]:
-    """Open a table as text, unpacked if its name ends in gz; CohortError if it cannot be read."""
-    opener = gzip.open if path.suffix == ".gz" and not _is_pointer(path) else open
-    try:
-        with opener(path, "rt", encoding=encoding, errors=errors, newline="") as file:
-            yield cast(TextIO, file)
-    except (OSError, EOFError, zlib.error) as error:
-        raise CohortError(f"{path.name}: cannot be read as a table ({type(error).__name__})") from error
-
-
-def _is_pointer(path: Path) -> bool:
-    """Tell whether a file holds a Git LFS pointer in place of what its name says."""
-    try:
-        with path.open("rb") as file:
-            return file.read(len(LFS)) == LFS.encode()
-    except OSError:
-        return False
