@@ -34,7 +34,7 @@ def test_states_and_every_gradient_are_those_of_one_call(calls, lengths):
         *ids.shape, encoder.width, dtype=torch.float64, generator=torch.Generator().manual_seed(0)
     )
     found = []
-    for states in (bert(ids, mask).last_hidden_state, reports.encoded(bert, ids, mask)):
+    for states in (bert(ids, mask).last_hidden_state, reports.encoded(bert, ids, mask, 64)):
         bert.zero_grad()
         (states * weight)[keep].sum().backward()
         found.append(
@@ -50,7 +50,7 @@ def test_states_and_every_gradient_are_those_of_one_call(calls, lengths):
 def test_short_reports_are_not_filled_up_to_the_longest(calls):
     bert, encoder, places = calls
     ids, mask = encoder.tokenize(texts([4] * 24 + [40] * 8), 64)
-    reports.encoded(bert, ids, mask)
+    reports.encoded(bert, ids, mask, 64)
     assert len(places) == reports.BUCKETS
     # Three of four calls hold short reports alone.
     short = int(mask.sum(1).min())
@@ -61,7 +61,23 @@ def test_short_reports_are_not_filled_up_to_the_longest(calls):
 def test_few_reports_and_literal_padding_stay_one_call(calls, number):
     bert, encoder, places = calls
     ids, mask = encoder.tokenize(texts(range(1, number + 1)), 64)
-    reports.encoded(bert, ids, mask)
+    reports.encoded(bert, ids, mask, 64)
     literal, ones = encoder.tokenize(texts(range(1, 33)), 64, literal=True)
-    reports.encoded(bert, literal, ones)
+    reports.encoded(bert, literal, ones, 64)
     assert places == [ids.numel(), literal.numel()]
+
+
+def test_long_reports_are_encoded_window_by_window_as_the_frozen_encoder_does(calls):
+    bert, encoder, _ = calls
+    given = texts([40, 3, 90, 15] * 3)
+    ids, mask = encoder.tokenize(given, 16)
+    states = reports.encoded(bert, ids, mask, 16)
+    assert ids.shape[1] > 5 * 16
+    for row, text in enumerate(given):
+        alone = [
+            bert(torch.tensor([window])).last_hidden_state[0] for window in encoder.windows([text], 16)[0]
+        ]
+        torch.testing.assert_close(
+            states[row, : int(mask[row].sum())], torch.cat(alone), rtol=1e-9, atol=1e-12
+        )
+        assert (states[row, int(mask[row].sum()) :][16:] == 0).all()

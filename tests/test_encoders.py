@@ -112,10 +112,37 @@ def test_literal_padding_fills_up_to_the_longest_allowed_and_counts(tiny_bert):
     assert (tokens[2, 4:] == 0).all()
 
 
-def test_longer_texts_are_cut_and_counted(tiny_bert):
+@pytest.mark.parametrize("literal", [False, True])
+def test_windows_hold_every_token_once_in_order(tiny_bert, literal):
     encoder = encoders.load(str(tiny_bert))
-    assert encoder.tokenize(["word " * 100], tokens=16)[0].shape == (1, 16)
-    assert encoder.truncated(["word " * 100, "word", "word " * 15], tokens=16) == pytest.approx(2 / 3)
+    text = "The heart is large. " * 30
+    plain = encoder.tokenizer(text, add_special_tokens=False)["input_ids"]
+    special = set(encoder.tokenizer.all_special_ids)
+    (windows,) = encoder.windows([text], tokens=16, literal=literal)
+    assert [ids for window in windows for ids in window if ids not in special] == plain
+    assert {len(window) for window in windows[: None if literal else -1]} == {16}
+    assert encoder.lengths([text, "heart"], tokens=16)[0] == sum(map(len, encoder.windows([text], 16)[0]))
+
+
+def test_a_text_that_one_window_holds_is_encoded_as_by_the_library_in_one_pass(tiny_bert):
+    encoder = encoders.load(str(tiny_bert))
+    text = "The heart is large. " * 10
+    one = encoder.states([text], tokens=256).states[0]
+    fields = encoder.tokenizer(text, return_tensors="pt")
+    with torch.inference_mode():
+        expected = encoder.bert(**fields).last_hidden_state[0]
+    torch.testing.assert_close(one, expected.half(), atol=1e-5, rtol=0)
+
+
+def test_a_longer_text_is_its_windows_encoded_one_by_one(tiny_bert):
+    encoder = encoders.load(str(tiny_bert))
+    text, other = "The heart is large and the lungs are clear. " * 20, "Clear."
+    joined = encoder.states([other, text], tokens=32).states[1]
+    (windows,) = encoder.windows([text], tokens=32)
+    assert len(windows) > 3
+    with torch.inference_mode():
+        alone = [encoder.bert(torch.tensor([ids])).last_hidden_state[0] for ids in windows]
+    torch.testing.assert_close(joined.float(), torch.cat(alone), atol=5e-3, rtol=2e-3)
 
 
 @pytest.mark.parametrize("what", ["empty folder", "damaged config", "pickle only"])

@@ -53,6 +53,34 @@ def test_each_sentence_is_asked_on_its_own(networks, film):
         assert probability == pytest.approx(reader.read(film, sentence).match, abs=1e-4)
 
 
+SENTENCES = [
+    f"The {n}th rib of the left side is intact and shows no fracture line at all." for n in range(40)
+]
+
+
+@pytest.mark.parametrize("place", [0, 20, 40])
+def test_a_sentence_at_any_place_of_a_long_report_moves_the_match(networks, film, place):
+    reader = Reader.load(networks / "timnet")
+    added = [*SENTENCES[:place], "There is a huge right pneumothorax.", *SENTENCES[place:]]
+    before, after = (reader.read(film, " ".join(text)).match for text in (SENTENCES, added))
+    assert abs(before - after) > 1e-6
+
+
+def test_sentences_beyond_the_longest_text_of_the_training_are_named(networks, film):
+    reader = Reader.load(networks / "timnet")
+    limit = reader.spec.tokens
+    reading = reader.read(film, " ".join(SENTENCES))
+    first = reading.beyond[0]
+    assert reading.beyond == tuple(range(first, 41))
+    # By the tokenizer's own offsets: the last token that fits lies in the sentence before.
+    fields = reader._encoder.tokenizer(" ".join(SENTENCES), return_offsets_mapping=True)
+    last = fields["offset_mapping"][: limit - 1][-1][1]
+    assert len(" ".join(SENTENCES[: first - 1])) <= last < len(" ".join(SENTENCES[:first]))
+    assert f"Sentences {first} to 40 end beyond the first {limit} tokens" in reading.long_text
+    assert reading.as_dict()["sentences_beyond_training"] == list(range(first, 41))
+    assert reader.read(film, SENTENCES[0]).long_text == ""
+
+
 def test_a_single_sentence_is_the_whole(networks, film):
     reading = Reader.load(networks / "timnet").read(film, "Clear lungs.")
     assert reading.sentences == (("Clear lungs.", reading.match),)

@@ -235,7 +235,7 @@ def test_pre_training_learns_which_report_belongs_to_which_film(cohort_folder, t
     )
     assert low > 0.5
     assert result["pairs_train"] + result["pairs_held_out"] == 120
-    assert result["truncated"] == 0
+    assert result["several_windows"] == 0
 
 
 @pytest.mark.whole

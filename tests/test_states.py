@@ -122,7 +122,7 @@ def test_what_is_damaged_is_told_of_and_encoded_anew(home, encoder, encoded, cap
 
 def test_a_part_of_another_version_is_encoded_anew(home, encoder, encoded, monkeypatch):
     states.cached(states.Kind(encoder, 16), TEXTS)
-    monkeypatch.setattr(states, "_RULE", "states 2")
+    monkeypatch.setattr(states, "_RULE", "another rule")
     states.cached(states.Kind(encoder, 16), TEXTS)
     assert len(encoded) == 2
     assert len(parts(home)) == 1

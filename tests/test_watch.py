@@ -88,7 +88,7 @@ def test_every_so_many_epochs_and_at_the_last_the_pairs_are_looked_at(watched):
         assert all(0 < row["chance"] <= 1 for row in each["retrieval"])
         assert 0 < each["masked"] < 1
     (begun,) = [each for each in runs._records(folder) if each.get("phase") == "training"]
-    assert 0 < result["masked"] < 1 and 0 < result["truncated"] == begun["truncated"] < 1
+    assert 0 < result["masked"] < 1 and 0 < result["several_windows"] == begun["several_windows"] < 1
     assert {row["label"] for row in result["retrieval"]} == {recall.REPORT, recall.FILM}
 
 

@@ -323,6 +323,7 @@ def _read(asked: arguments.Match | arguments.Diagnose, findings: str | None) -> 
         over = "normal texts"
         name, lines = MATCH, [f"match probability {reading.match:.3f}"]
         lines += [f"  {probability:.3f}  {sentence}" for sentence, probability in reading.sentences]
+        lines += [reading.long_text] if reading.long_text else []
     else:
         over = None
         name = max(reading.probabilities, key=lambda label: reading.probabilities[label])

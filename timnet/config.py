@@ -119,8 +119,8 @@ class Pretrain:
     """`masked`: padding changes nothing; `literal`: zeros up to `tokens` take part, as in the paper."""
     side: int = 224
     """Films are letterboxed to side x side pixels."""
-    tokens: int = 128
-    """Longest text in tokens; longer ones are cut."""
+    tokens: int = 256
+    """Tokens that the text encoder reads at a time; a longer text is read window by window, none is cut."""
     width: int = 512
     """Channels of the 1x1 convolutions."""
     epochs: int = 40

@@ -101,7 +101,13 @@ class Reader:
                 start, film, self._match_head(self._network, questions, True), names
             )
             singly = values[1:] if len(told) > 1 else values
-            return replace(reading, match=values[0], sentences=tuple(zip(told, singly, strict=True)))
+            return replace(
+                reading,
+                match=values[0],
+                sentences=tuple(zip(told, singly, strict=True)),
+                trained_tokens=self._trained_tokens,
+                beyond=self._beyond(told),
+            )
         if findings:
             raise ReadingError(f"findings: {self.name} is a classifier, it reads films without text")
         names = list(self.spec.labels)  # type: ignore[union-attr]
@@ -240,6 +246,19 @@ class Reader:
             return self._text_vectors(self.timnet, prompts.normal())
         except prompts.PromptError as error:
             raise ReadingError(str(error)) from None
+
+    @property
+    def _trained_tokens(self) -> int:
+        assert isinstance(self.spec, weights.TimnetSpec)
+        return self.spec.longest_text or self.spec.tokens
+
+    def _beyond(self, sentences: Sequence[str]) -> tuple[int, ...]:
+        """Return the numbers of the sentences that end beyond the longest text of the training."""
+        assert self._encoder is not None
+        special = self._encoder.tokenizer.num_special_tokens_to_add()
+        ids = self._encoder.tokenizer(list(sentences), add_special_tokens=False, verbose=False)["input_ids"]
+        ends = special + np.cumsum([len(each) for each in ids])
+        return tuple((np.flatnonzero(ends > self._trained_tokens) + 1).tolist())
 
     def _text_vectors(self, timnet: TIMNet, texts: Sequence[str]) -> Tensor:
         assert self._encoder is not None and isinstance(self.spec, weights.TimnetSpec)

@@ -50,6 +50,10 @@ class Reading:
     maps: Mapping[str, NDArray[np.float32]]
     """Name -> signed evidence (h, w), in logits: `match`, the sentences, the edits, or the labels. That of a
     text is for this text rather than for a normal report."""
+    trained_tokens: int | None = None
+    """Tokens of the longest text that the network was trained on; None of a classifier."""
+    beyond: tuple[int, ...] = ()
+    """Numbers, from 1, of the sentences that end beyond `trained_tokens`."""
     edits: tuple[tuple[Edit, float], ...] = ()
     """Each edit of the findings with the edited text's match probability; of `Reader.edited` alone."""
     doubt: str = ""
@@ -66,6 +70,19 @@ class Reading:
     def calibrated(self, name: str) -> bool:
         """Say whether a label's probability, or `match`, was fitted on held-out films."""
         return self.certainty.line(name).fitted
+
+    @property
+    def long_text(self) -> str:
+        """Say which sentences lie beyond what the network was trained on; empty where none does."""
+        if not self.beyond:
+            return ""
+        first, last = self.beyond[0], self.beyond[-1]
+        which = f"Sentence {first} ends" if first == last else f"Sentences {first} to {last} end"
+        return (
+            f"{which} beyond the first {self.trained_tokens} tokens (words or parts of words), the longest "
+            f"text that {self.checkpoint} was trained on. They count, but the network has not learned from "
+            "texts of this length."
+        )
 
     def heat(self, name: str) -> NDArray[np.float32]:
         """Return a map's evidence at the film's own pixels (H, W), in logits."""
@@ -98,6 +115,7 @@ class Reading:
             told["match_calibrated"] = self.calibrated(MATCH)
             told["match_probability"] = self.match
             told["sentence_probabilities"] = [probability for _, probability in self.sentences]
+            told["sentences_beyond_training"] = list(self.beyond)
         if self.edits:
             told["edits"] = {edit.name: probability for edit, probability in self.edits}
         if self.probabilities:

@@ -84,6 +84,8 @@ def page(reading: Reading, name: str, *, card: str | None = None, simulated: boo
             7.5,
             colour=_GREY,
         )
+        if reading.long_text:
+            sheet.line(reading.long_text, 7.5, colour=_ORANGE)
         rows = [Row(deidentify.scrub(words, deidentify.Known())[0], p) for words, p in reading.sentences]
         sheet.table(rows, below, "sentence")
     else:

@@ -133,13 +133,13 @@ def test_a_finished_pre_training_shows_matching_retrieval_and_how_its_best_was_c
              "chance": 0.1, "n": 50, "candidates": 50.0}  # fmt: skip
     look = {"event": "evaluation", "epoch": 5, "step": 9, "split": "val", "masked": 0.25}
     (folder / events.EVENTS).write_text(
-        json.dumps({"event": "phase", "phase": "training", "truncated": 0.375}) + "\n"
+        json.dumps({"event": "phase", "phase": "training", "several_windows": 0.375}) + "\n"
         + json.dumps({"event": "step", "step": 1, "epoch": 1, "loss": 0.7}) + "\n"
         + json.dumps({**look, "held_out": [area], "retrieval": [found]}) + "\n"
     )  # fmt: skip
     told = {
         "held_out": [area], "retrieval": [found], "pairs_train": 90, "pairs_held_out": 50,
-        "patients_train": 80, "patients_held_out": 40, "truncated": 0.125, "masked": 0.25,
+        "patients_train": 80, "patients_held_out": 40, "several_windows": 0.125, "masked": 0.25,
         "best": {"epoch": 5, "auROC": 0.75, "split": "val", "pairs": 20, "test": [area]},
     }  # fmt: skip
     (folder / runs.CONFIG).write_text(config.to_json(config.Pretrain(cohorts=("synthetic",))))

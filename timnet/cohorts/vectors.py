@@ -36,6 +36,8 @@ FOLDER = "vectors"
 _FILMS, _REPORTS, _DONE, _LOG = "films.npy", "reports.npy", "done.json", "log.txt"
 _LOCK, _STARTED = ".lock", ".started"
 _TYPE = np.float16
+_RULE = "2"
+"""Raise it when films or texts are encoded in another way: older vectors are then made anew."""
 _KEY = 16
 
 
@@ -74,7 +76,7 @@ def place(cohort: Cohort, checkpoint: Path) -> Path:
         raise CohortError(
             f"{checkpoint.name}: expected a checkpoint with a description, found none"
         ) from None
-    key = hashlib.sha256(f"{cohort.imported} {weights}".encode()).hexdigest()[:_KEY]
+    key = hashlib.sha256(f"{_RULE} {cohort.imported} {weights}".encode()).hexdigest()[:_KEY]
     return cohort.folder / FOLDER / f"{checkpoint.name}-{key}"
 
 

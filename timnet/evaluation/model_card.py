@@ -68,7 +68,7 @@ def _identity(folder: Path, spec: Spec) -> Section:
     if isinstance(spec, TimnetSpec):
         held = "frozen, named by content" if spec.text_encoder_sha256 else "trained, inside the checkpoint"
         items += [
-            ("Second input", f"findings text, its first {spec.tokens} tokens"),
+            ("Second input", f"findings text, {spec.tokens} tokens at a time"),
             ("Text encoder", f"{spec.text_encoder}; {held}"),
             ("Output", "probability that the text belongs to the film, and evidence maps"),
         ]

@@ -108,9 +108,16 @@ class TextBranch(nn.Module):
     """
 
     def __init__(
-        self, states: int, width: int = 512, joint: int = JOINT, encoder: nn.Module | None = None
+        self,
+        states: int,
+        width: int = 512,
+        joint: int = JOINT,
+        encoder: nn.Module | None = None,
+        window: int = 512,
     ) -> None:
+        """Take the width H of the token states, and the tokens that `encoder` reads at a time."""
         super().__init__()
+        self.window = window
         self.conv = nn.Linear(states, width, bias=False)
         self.bn = nn.BatchNorm1d(width)
         self.fc = nn.Linear(width, joint)

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import copy
 import hashlib
+import itertools
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -48,32 +49,37 @@ class TextEncoder:
             digest.update(name.encode() + value.cpu().contiguous().numpy().tobytes())
         return digest.hexdigest()
 
-    def tokenize(self, texts: Sequence[str], tokens: int, literal: bool = False) -> tuple[Tensor, Tensor]:
-        """Return token ids and mask (B, T), T at most `tokens`.
+    def windows(self, texts: Sequence[str], tokens: int, literal: bool = False) -> list[list[list[int]]]:
+        """Return each text's token ids in consecutive windows, each with its own special tokens.
 
-        `literal` pads with zeros to `tokens` and lets the padding count, as in the paper (Sec. IV-B).
+        All windows of a text but its last hold exactly `tokens` ids; no word of any text is left out.
+        `literal` fills the last one up with padding too, as the paper does (Sec. IV-B).
         """
         fields = self.tokenizer(
             list(texts),
-            padding="max_length" if literal else True,
+            padding="max_length" if literal else False,
             truncation=True,
             max_length=tokens,
-            return_tensors="pt",
+            return_overflowing_tokens=True,
+            verbose=False,
         )
-        mask_BT = fields["attention_mask"]
-        return fields["input_ids"], torch.ones_like(mask_BT) if literal else mask_BT
+        windows: list[list[list[int]]] = [[] for _ in texts]
+        for ids, text in zip(fields["input_ids"], fields["overflow_to_sample_mapping"], strict=True):
+            windows[text].append(ids)
+        return windows
 
-    def truncated(self, texts: Sequence[str], tokens: int) -> float:
-        """Return the share of texts that are longer than `tokens`."""
-        lengths = [len(ids) for ids in self.tokenizer(list(texts), verbose=False)["input_ids"]]
-        return sum(length > tokens for length in lengths) / max(len(lengths), 1)
+    def tokenize(self, texts: Sequence[str], tokens: int, literal: bool = False) -> tuple[Tensor, Tensor]:
+        """Return token ids and mask (B, T): the windows of each text one after the other, then padding.
+
+        T is more than `tokens` where a text has several windows. With `literal` the padding inside a window
+        counts, as in the paper.
+        """
+        windows = self.windows(texts, tokens, literal)
+        return self._padded([list(itertools.chain.from_iterable(each)) for each in windows])
 
     def lengths(self, texts: Sequence[str], tokens: int, literal: bool = False) -> list[int]:
-        """Return how many tokens of each text `tokenize` keeps."""
-        if literal:
-            return [tokens] * len(texts)
-        fields = self.tokenizer(list(texts), truncation=True, max_length=tokens, verbose=False)
-        return [len(ids) for ids in fields["input_ids"]]
+        """Return how many tokens each text has over all its windows, special tokens included."""
+        return [sum(map(len, each)) for each in self.windows(texts, tokens, literal)]
 
     @torch.inference_mode()
     def states(
@@ -85,22 +91,46 @@ class TextEncoder:
         batch: int = 32,
         upper: int = 0,
     ) -> TokenStates:
-        """Encode texts with the frozen encoder, but for its `upper` layers; like lengths share a batch."""
-        device = next(self.bert.parameters()).device
+        """Encode texts with the frozen encoder, but for its `upper` layers; like lengths share a batch.
+
+        A text of several windows is encoded window by window and its states are joined, so that all of it
+        counts in the convolution and pooling behind.
+        """
         order = sorted(range(len(texts)), key=lambda i: len(texts[i]))
         states: list[Tensor] = [torch.empty(0)] * len(texts)
         for start in range(0, len(order), batch):
             rows = order[start : start + batch]
-            ids_BT, mask_BT = self.tokenize([texts[i] for i in rows], tokens, literal)
-            output = self.bert.eval()(
-                input_ids=ids_BT.to(device), attention_mask=mask_BT.to(device), output_hidden_states=upper > 0
-            )
-            states_BTH = output.hidden_states[-1 - upper] if upper else output.last_hidden_state
-            for i, state_TH, length in zip(rows, states_BTH, mask_BT.sum(1), strict=True):
-                states[i] = state_TH[: int(length)].half().cpu()
+            windows = self.windows([texts[i] for i in rows], tokens, literal)
+            flat = [ids for each in windows for ids in each]
+            parts = [
+                state
+                for at in range(0, len(flat), batch)
+                for state in self._window_states(flat[at : at + batch], upper)
+            ]
+            ends = [0, *itertools.accumulate(len(each) for each in windows)]
+            for i, (first, end) in zip(rows, itertools.pairwise(ends), strict=True):
+                states[i] = torch.cat(parts[first:end])
             if progress:
                 progress(min(start + batch, len(order)), len(order))
         return TokenStates(tuple(states))
+
+    def _window_states(self, windows: list[list[int]], upper: int) -> list[Tensor]:
+        """Return the fp16 states (T, H) of windows of token ids, encoded together."""
+        device = next(self.bert.parameters()).device
+        ids_BT, mask_BT = self._padded(windows)
+        output = self.bert.eval()(
+            input_ids=ids_BT.to(device), attention_mask=mask_BT.to(device), output_hidden_states=upper > 0
+        )
+        states_BTH = output.hidden_states[-1 - upper] if upper else output.last_hidden_state
+        return [state[: len(ids)].half().cpu() for state, ids in zip(states_BTH, windows, strict=True)]
+
+    def _padded(self, rows: list[list[int]]) -> tuple[Tensor, Tensor]:
+        """Return ids (B, T), padded behind each row's own, and their mask."""
+        ids_BT = nn.utils.rnn.pad_sequence(
+            [torch.tensor(row) for row in rows], batch_first=True, padding_value=self.tokenizer.pad_token_id
+        )
+        lengths = torch.tensor([len(row) for row in rows])
+        return ids_BT, (torch.arange(ids_BT.shape[1]) < lengths.unsqueeze(1)).long()
 
 
 class Upper(nn.Module):

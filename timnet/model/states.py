@@ -39,7 +39,7 @@ PART = 512
 SPARE = 2**28
 """Bytes that stay free on the disk."""
 
-_RULE = "states 1"
+_RULE = "states 2"
 """Raise it when texts are encoded in another way: parts of another rule are encoded anew."""
 _SUFFIX = ".safetensors"
 _TWO_BYTES = 2
@@ -60,7 +60,7 @@ class Kind:
 
     encoder: TextEncoder
     tokens: int
-    """Longest text; longer ones are cut."""
+    """Tokens that the encoder reads at a time."""
     literal: bool = False
     """As in `TextEncoder.tokenize`."""
     upper: int = 0

@@ -43,6 +43,7 @@ class TimnetSpec:
     backbone: str
     side: int
     tokens: int
+    """Tokens that the text encoder reads at a time; longer texts are read in several windows."""
     padding: str
     width: int
     normalisation: str
@@ -53,6 +54,8 @@ class TimnetSpec:
     text_width: int
     head: str = DIFFERENCE
     """How the two vectors are compared (`timnet.HEADS`)."""
+    longest_text: int | None = None
+    """Tokens of the longest text that it was trained on; None: `tokens`, longer ones were cut."""
     map_scale: float = 1.0
     """Evidence, in logits, at which a map is painted at full strength."""
     kind: str = "timnet"
@@ -82,7 +85,8 @@ def build_timnet(spec: TimnetSpec, seed: int, bert: nn.Module | None = None) -> 
     """Return a new TIMNet; `bert` is held inside where it is trained."""
     with seeded(seed):
         image = ImageBranch(spec.backbone, spec.width, normalisation=spec.normalisation)
-        return TIMNet(image, TextBranch(spec.text_width, spec.width, encoder=bert), head=spec.head)
+        text = TextBranch(spec.text_width, spec.width, encoder=bert, window=spec.tokens)
+        return TIMNet(image, text, head=spec.head)
 
 
 def build_classifier(spec: ClassifierSpec, seed: int) -> Classifier | Probe:

@@ -44,7 +44,7 @@ class Pairs:
     reports: int
     """Distinct findings."""
     words: int
-    """Of all of them together, none counted beyond the longest text that is read."""
+    """Of all of them together."""
 
 
 @dataclass(frozen=True)
@@ -84,7 +84,7 @@ def pairs(settings: config.Pretrain) -> Pairs:
         films.append((cohort.folder, len(table)))
         findings.append(kept["findings"])
     distinct = pd.concat(findings).drop_duplicates()
-    words = distinct.str.count(r"\w+|[^\w\s]").clip(upper=settings.tokens / TOKENS_A_WORD)
+    words = distinct.str.count(r"\w+|[^\w\s]")
     return Pairs(train, seen, held_out, without, tuple(films), len(distinct), int(words.sum()))
 
 

@@ -123,8 +123,10 @@ def train(
     num_pairs = len(train_pairs)
     if settings.objective == "pairs":
         num_pairs += len(pairs.mismatched(train_pairs, pairing.rng(settings.seed, 0)))
-    truncated = encoder.truncated(pairs.texts, settings.tokens)
-    events.append("phase", phase="training", films=len(train_pairs), truncated=truncated)
+    lengths = np.array(encoder.lengths(pairs.texts, settings.tokens))
+    several_windows = float((lengths > settings.tokens).mean())
+    longest = int(lengths[pairs.text[train_pairs]].max())
+    events.append("phase", phase="training", films=len(train_pairs), several_windows=several_windows)
     steps = batches.steps(num_pairs, settings.batch)
     objective = objectives.MatchObjective(timnet, settings.objective, settings.chunk).to(on)
     optimizer = torch.optim.Adam(objective.parameters(), lr=settings.learning_rate, fused=True)
@@ -134,7 +136,7 @@ def train(
     def save(to: Path) -> None:
         timnet.eval()
         scale = _map_scale(timnet, pairs, train_pairs[:MAPPED], normal, reports, on)
-        weights.save_checkpoint(to, timnet, replace(spec, map_scale=scale), own_encoder)
+        weights.save_checkpoint(to, timnet, replace(spec, map_scale=scale, longest_text=longest), own_encoder)
 
     def measure(chosen: list[int]) -> watch.Tables:
         timnet.eval()
@@ -217,7 +219,7 @@ def train(
         "patients_held_out": len(np.unique(pairs.patient[held_pairs])),
         "films_without_text": pairs.without_text,
         "masked": masked(settings.epochs - 1),
-        "truncated": truncated,
+        "several_windows": several_windows,
         "initialised": {"matched": len(matched.matched), "missing": len(matched.missing)},
         "device": devices.describe(on),
         "precision": precision,

@@ -58,11 +58,27 @@ def text_vectors(timnet: TIMNet, text: tuple[Tensor, Tensor]) -> Tensor:
     """Return v_t through the layers that the branch trains, if any, of what comes from below them."""
     first, mask = text
     encoder = timnet.text.encoder
-    return timnet.text.project(first if encoder is None else encoded(encoder, first, mask), mask)
+    if encoder is None:
+        return timnet.text.project(first, mask)
+    return timnet.text.project(encoded(encoder, first, mask, timnet.text.window), mask)
 
 
-def encoded(encoder: nn.Module, first: Tensor, mask_BT: Tensor) -> Tensor:
-    """Return the encoder's token states (B, T, H), zero behind a report's end; like lengths share a call.
+def encoded(encoder: nn.Module, first: Tensor, mask_BT: Tensor, window: int) -> Tensor:
+    """Return the encoder's token states (B, T, H), window by window, zero behind a report's end."""
+    parts = []
+    for start in range(0, mask_BT.shape[1], window):
+        first_of, mask_of = first[:, start : start + window], mask_BT[:, start : start + window]
+        longer = mask_of.any(1)
+        if longer.all():
+            parts.append(_encoded(encoder, first_of, mask_of))
+            continue
+        states = _encoded(encoder, first_of[longer], mask_of[longer])
+        parts.append(states.new_zeros(*mask_of.shape, states.shape[2]).index_put((longer,), states))
+    return torch.cat(parts, 1)
+
+
+def _encoded(encoder: nn.Module, first: Tensor, mask_BT: Tensor) -> Tensor:
+    """Return the states (B, T, H) of one window of each report; those of like length share a call.
 
     Beside the longest report of a batch most of it would be padding. Batch norm comes behind the encoder and
     sees all reports at once.

@@ -49,8 +49,8 @@ def follow(log: pd.DataFrame) -> None:
         told += " The interval holds 0.5: it may be no better than chance so far."
     if pd.notna(last.get("masked")):
         told += f" {last['masked']:.1%} of the mismatched pairs may fit after all and are not learned from."
-    for cut in log["truncated"].dropna().tail(1) if "truncated" in log else []:
-        told += f" {cut:.1%} of the reports are longer than the network reads and were cut."
+    if "several_windows" in log:
+        told += "".join(f" {_long(share)}" for share in log["several_windows"].dropna().tail(1))
     told += _probed(last.get("probe"))
     st.caption(told)
     retrieval(last["retrieval"], key="ft_follow_retrieval")
@@ -70,13 +70,23 @@ def retrieval(rows: Sequence[Mapping[str, Any]], key: str) -> None:
     )
 
 
+def _long(share: float) -> str:
+    return (
+        f"{share:.1%} of the reports are longer than one window of the text encoder and are read in several."
+    )
+
+
 def told(result: Mapping[str, Any]) -> str:
     """Return what a finished pre-training learned from and was measured on, in a sentence or two."""
     words = (
         f"Done: learned from {result['pairs_train']:,} films with reports of {result['patients_train']:,} "
         f"patients, measured on {result['pairs_held_out']:,} films of {result['patients_held_out']:,} other "
-        f"patients. {result['truncated']:.1%} of the reports were longer than the network reads and were cut."
+        "patients."
     )
+    if "several_windows" in result:
+        words += f" {_long(result['several_windows'])}"
+    elif "truncated" in result:
+        words += f" {result['truncated']:.1%} of the reports were longer than 128 tokens and were cut there."
     best = result.get("best")
     if best:
         area = _area(best["test"])

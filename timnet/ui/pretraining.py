@@ -72,7 +72,7 @@ def form(names: list[str], root: Path) -> None:
 def _told(settings: config.Pretrain, root: Path) -> None:
     """Say what the run learns from, how long it takes and what it needs on the disk."""
     of = tuple(loaders.cohort(name).identity for name in settings.cohorts)
-    counted = _pairs(of, settings.cohorts, settings.repeats, settings.held_out, settings.tokens, settings)
+    counted = _pairs(of, settings.cohorts, settings.repeats, settings.held_out, settings)
     st.text(
         f"{counted.train:,} films with reports to learn from, {counted.held_out:,} held out to measure on"
         + (
@@ -103,7 +103,6 @@ def _pairs(
     cohorts: tuple[str, ...],
     repeats: tuple[int, ...],
     held_out: tuple[str, ...],
-    tokens: int,
     _settings: config.Pretrain,
 ) -> estimates.Pairs:
     return estimates.pairs(_settings)

@@ -169,12 +169,12 @@ def _text(usual: Mapping[str, Any], mode: str) -> dict[str, Any]:
     st.markdown("**Reports**")
     left, right = st.columns(2)
     tokens = left.number_input(
-        "Longest report",
+        "Tokens read at a time",
         4,
         512,
         int(usual["tokens"]),
         key=_key("tokens", usual),
-        help="In word pieces; a word is one or two. Longer ones are cut, and the run says how many were.",
+        help="A token is a word or a part of one. A longer report is read in several windows; none is cut.",
     )
     layers = right.number_input(
         "Layers trained",

@@ -46,6 +46,8 @@ def show(reading: Reading, key: str) -> None:
         alt="Each sentence of the findings with its own match probability",
         column_config=_COLUMNS,
     )
+    if reading.long_text:
+        st.warning(reading.long_text, icon=":material/notes:")
     st.caption(
         "Each sentence is matched alone; the whole is not their average. **Click a sentence to see its map "
         "below.** The list of maps has that of the whole text, too."
