@@ -1,14 +1,19 @@
-"""Every page on exactly what a fresh clone holds: the shipped checkpoints and the demo cohort."""
+"""Every page on exactly what a fresh clone holds, and every button there that starts something, to its end."""
 
 import re
 import shutil
+import time
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from driving import PAGES, framed, open_at
+from streamlit.testing.v1 import AppTest
 
 from timnet import config
-from timnet.training import runs
+from timnet.cohorts import jobs, store, vectors
+from timnet.training import runs, worker
 
 
 @pytest.fixture(scope="module")
@@ -44,3 +49,149 @@ def test_the_page_of_every_shipped_run_has_its_command_and_the_list_of_all_runs(
         assert not app.exception and not app.error
         assert runs.command_line(state) in {code.value for code in app.code}
         assert any("Submitted" in table.value for table in app.dataframe)
+
+
+@pytest.fixture(params=["small", pytest.param("shipped", marks=pytest.mark.whole)])
+def films(
+    request: pytest.FixtureRequest,
+    demo_root: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    clone: Path,
+) -> str:
+    """The demo cohort, by default of eight films: what is started then ends within seconds."""
+    monkeypatch.setenv("TIMNET_HOME", str(tmp_path / "home"))
+    shutil.copytree(clone / "checkpoints", tmp_path / "checkpoints")
+    monkeypatch.setenv("TIMNET_CHECKPOINTS", str(tmp_path / "checkpoints"))
+    if request.param == "small":
+        monkeypatch.setenv("TIMNET_DEMO", str(demo_root))
+        # These films are noise.
+        monkeypatch.setenv("TIMNET_REFUSE", "never")
+    monkeypatch.setenv("TIMNET_IMPORTS", str(config.DEMO.parent if request.param == "shipped" else demo_root))
+    return str(request.param)
+
+
+def ended(is_over: Callable[[], bool]) -> None:
+    """Wait until what a button has started is over."""
+    deadline = time.monotonic() + 540
+    while not is_over():
+        assert time.monotonic() < deadline, "it never ends"
+        time.sleep(0.2)
+
+
+def shown(app: AppTest) -> None:
+    assert not app.exception and not app.error
+
+
+def test_films_are_read_then_previewed_and_labelled(films: str) -> None:
+    app = open_at("fine_tune")
+    app.session_state["ft_preview"] = True
+    app.session_state["lm_open"] = True
+    app.run()
+    app.number_input(key="ft_side_small").set_value(32).run()
+    app.button(key="ft_preview_read").click().run()
+    shown(app)
+    cohort = store.Cohort.open(store.find("demo"))
+    (folder,) = (cohort.folder / "features").iterdir()
+    ended(lambda: vectors.state(folder).name == "complete")
+    app.run()
+    shown(app)
+    assert any("auROC" in text.value for text in app.markdown) or app.info
+    # Both parts of the page use what was read.
+    assert not [button.key for button in app.button if button.key in ("ft_preview_read", "lm_read")]
+
+
+def test_labelling_reads_the_films_and_then_asks_about_one(films: str) -> None:
+    app = open_at("fine_tune")
+    app.session_state["lm_open"] = True
+    app.run()
+    app.number_input(key="ft_side_small").set_value(32).run()
+    app.button(key="lm_read").click().run()
+    cohort = store.Cohort.open(store.find("demo"))
+    (folder,) = (cohort.folder / "features").iterdir()
+    ended(lambda: vectors.state(folder).name == "complete")
+    app.run()
+    shown(app)
+    # All labels of the demo are known: take one back to be asked about it.
+    assert any("No training film is left" in info.value for info in app.info)
+    assert app.button(key="lm_undo")
+
+
+@pytest.mark.whole
+@pytest.mark.parametrize("learn", ["labels", "reports"])
+def test_a_training_is_started_and_ends(films: str, learn: str) -> None:
+    app = open_at("fine_tune")
+    app.segmented_control(key="ft_learn").set_value(learn).run()
+    short = "ft" if learn == "labels" else "pt"
+    app.number_input(key=f"{short}_side_small").set_value(32)
+    app.number_input(key=f"{short}_epochs_small").set_value(1)
+    if learn == "reports":
+        app.number_input(key="pt_batch_small").set_value(4)
+    app.run()
+    app.button(key=f"{short}_start").click().run()
+    shown(app)
+    folder = config.checkpoints() / app.selectbox(key="ft_run").value
+    ended(lambda: not runs.state(folder).active)
+    assert runs.state(folder).name == "done", runs.log_tail(folder)
+    app.run()
+    shown(app)
+    assert any(done.value.startswith("Done: ") for done in app.success)
+    # The other pages take it as they took the shipped ones.
+    for page in ("match", "diagnose", "efficiency", "card"):
+        shown(open_at(page))
+
+
+@pytest.mark.whole
+def test_the_missing_points_of_a_curve_are_started_and_end(films: str) -> None:
+    open_at("fine_tune")
+    asked = config.Finetune(cohort="demo", task="pleural_effusion", side=32, epochs=1, batch=2)
+    folder = worker.submit(asked, config.checkpoints())
+    ended(lambda: not runs.state(folder).active)
+    app = open_at("efficiency")
+    app.selectbox(key="eff_task").select("pleural_effusion").run()
+    app.number_input(key="eff_draws").set_value(2).run()
+    app.button(key="eff_start").click().run()
+    shown(app)
+    ended(
+        lambda: (
+            len(
+                [
+                    run
+                    for run in runs.all_runs(config.checkpoints())
+                    if run.settings == replace(asked, seed=1) and run.name == "done"
+                ]
+            )
+            == 1
+        )
+    )
+    app.run()
+    shown(app)
+
+
+def test_a_cohort_is_prepared_for_similar_cases(films: str) -> None:
+    app = open_at("match")
+    app.pills(key="match_demo").set_value("Pleural effusion").run()
+    shown(app)
+    app.button(key="match_prepare").click().run()
+    shown(app)
+    cohort = store.Cohort.open(store.find("demo"))
+    folder = vectors.place(cohort, config.checkpoints() / config.SHIPPED)
+    ended(lambda: vectors.state(folder).name == "complete")
+    app.run()
+    shown(app)
+    assert any("Reports that match" in text.value for text in app.markdown)
+
+
+def test_an_export_is_imported(films: str) -> None:
+    app = open_at("explore")
+    app.session_state["import_open"] = True
+    app.run()
+    app.selectbox(key="import_kind").select("demo").run()
+    app.text_input(key="import_folder").set_value(str(config.demo()))
+    app.text_input(key="import_name").set_value("again").run()
+    app.button(key="import_go").click().run()
+    shown(app)
+    ended(lambda: jobs.jobs()[0].state != "running")
+    app.run()
+    shown(app)
+    assert "again" in app.selectbox(key="cohort").options
