@@ -77,6 +77,9 @@ def test_the_efficiency_figure_holds_means_intervals_and_draws():
     assert list(base.x) == [10, 100] and list(base.y) == curve["mean"].tolist()[:2]
     assert base.error_y.array[0] == row["high"] - row["mean"] and base.error_y.array[1] is None
     assert [list(told) for told in base.customdata] == [[10, 52, 2], [100, 520, 1]]
+    # As the page's caption says: filled where a point is a mean, open where it is a single run.
+    assert list(base.marker.symbol) == ["circle", "circle-open"]
+    assert {trace.marker.symbol for trace in figure.data if trace.mode == "markers"} == {"circle-open"}
     drawn = [value for trace in figure.data if trace.mode == "markers" for value in trace.y]
     assert sorted(drawn) == [0.6, 0.7, 0.8, 0.9]
     assert figure.layout.xaxis.type == "log" and len(figure.layout.xaxis.tickvals) == 11

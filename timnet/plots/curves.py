@@ -40,7 +40,7 @@ def efficiency(points: pd.DataFrame, curve: pd.DataFrame, metric: str, axis: Axi
     """
     figure = go.Figure()
     palette = colours(curve["initialisation"])
-    _means(figure, curve, palette, "mean %{y:.3f} of", axis)
+    _means(figure, curve, palette, "mean %{y:.3f}", axis)
     for name, drawn in points.dropna(subset=["value"]).groupby("initialisation", sort=False):
         figure.add_scatter(
             x=_places(drawn, axis),
@@ -69,7 +69,7 @@ def differences(table: pd.DataFrame, metric: str, first: str) -> go.Figure:
         metric: its name; first: that of the start compared with, both for the axis.
     """
     figure = go.Figure()
-    _means(figure, table, colours(table["initialisation"]), "%{y:+.3f} over")
+    _means(figure, table, colours(table["initialisation"]), "mean %{y:+.3f}")
     figure.add_hline(y=0, line_dash="dot", line_color=KNOWN["base"])
     figure.update_layout(height=320, margin=MARGIN, legend=LEGEND, showlegend=True)
     figure.update_xaxes(**_SHARES)
@@ -105,7 +105,7 @@ def published(figure: go.Figure, points: pd.DataFrame, figure_name: str) -> None
 def _means(
     figure: go.Figure, table: pd.DataFrame, palette: Mapping[str, str], told: str, axis: Axis = "log"
 ) -> None:
-    """Add a line an initialisation: means over draws with their intervals; `told` stands before "draws"."""
+    """Add a line an initialisation: means over draws with their intervals, single runs as open circles."""
     for name, line in table.sort_values("fraction").groupby("initialisation", sort=False):
         figure.add_scatter(
             x=_places(line, axis),
@@ -114,10 +114,10 @@ def _means(
             mode="lines+markers",
             name=literal(NAMES.get(str(name), str(name))),
             line={"color": palette[str(name)], "width": 2.5},
-            marker={"size": 9},
+            marker={"size": 9, "symbol": ["circle" if n > 1 else "circle-open" for n in line["draws"]]},
             customdata=_told(line, "draws"),
             hovertemplate="%{customdata[0]:.3g} % of labels, %{customdata[1]} films<br>"
-            f"{told} %{{customdata[2]}} draws"
+            f"{told}, runs: %{{customdata[2]}}"
             "<extra>%{fullData.name}</extra>",
         )
 
