@@ -1,6 +1,7 @@
 """The label-efficiency page, without a browser."""
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -78,6 +79,28 @@ def test_intervals_cover_the_test_patients_where_runs_keep_predictions_and_the_p
         assert table.loc[shown, "low"] == pytest.approx(min(0.8, found.low))
         assert table.loc[shown, "high"] == pytest.approx(max(0.8, found.high))
         assert table.loc[shown, "interval"] == "draws and patients"
+
+
+def test_missing_points_can_begin_from_any_weights_at_hand(
+    open_page: Open,
+    workers: list[list[str]],
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    networks: Path,
+) -> None:
+    monkeypatch.setenv("TIMNET_CHECKPOINTS", str(tmp_path))
+    finished(tmp_path, 0, 0.7)
+    shutil.copytree(networks / "timnet", tmp_path / "timnet")
+    app = open_page("efficiency")
+    starts = app.multiselect(key="eff_starts")
+    assert starts.value == ["base"] and len(starts.options) == 3
+    starts.set_value(["base", "imagenet", "timnet"]).run()
+    assert "**2 of 3 points are missing.**" in " ".join(element.value for element in app.markdown)
+    app.button(key="eff_start").click().run()
+    assert not app.exception and not app.error
+    (command,) = workers
+    grid, *_ = arguments.grid(command[command.index("curve") + 1 :])
+    assert grid.initialisations == ("base", "imagenet", "timnet")
 
 
 def test_the_missing_points_of_a_curve_are_counted_timed_and_started_once(

@@ -20,7 +20,7 @@ from timnet.plots import look
 from timnet.training import curve, runs, worker
 from timnet.training.curve import Grid
 from timnet.training.runs import State
-from timnet.ui import notices, run
+from timnet.ui import checkpoints, notices, run
 
 
 def ask(points: pd.DataFrame) -> None:
@@ -62,29 +62,33 @@ def ask(points: pd.DataFrame) -> None:
 
 
 def _grid(points: pd.DataFrame, root: Path) -> Grid | None:
-    """Ask for starts, shares and draws; those that there are stand chosen."""
+    """Ask for initial weights, shares and seeds; those that have runs are chosen, all others can be."""
     there = [runs.settings(root / run) for run in points["run"].unique()]
     made = [each for each in there if isinstance(each, config.Finetune)]
-    known = {Path(each.initialisation).name: each.initialisation for each in made}
+    present = {Path(each.initialisation).name: each.initialisation for each in made}
+    others = (*look.NAMES, *(network.name for network in checkpoints.listed("timnet")))
+    known = present | {name: name for name in others if name not in present}
     left, middle, right = st.columns([3, 4, 2])
     starts = left.multiselect(
-        "Starts",
+        "Initial weights",
         list(known),
-        list(known),
+        list(present),
         format_func=lambda each: look.NAMES.get(each, each),
         key="eff_starts",
     )
-    present = {each.fraction for each in made}
+    shares = {each.fraction for each in made}
     fractions = middle.multiselect(
         "Shares of the labels",
-        sorted({*FRACTIONS, *present}),
-        sorted(present),
+        sorted({*FRACTIONS, *shares}),
+        sorted(shares),
         format_func=lambda share: f"{share * 100:g} %",
         key="eff_shares",
     )
-    draws = right.number_input("Draws of each", 1, 100, max(each.seed for each in made) + 1, key="eff_draws")
+    draws = right.number_input(
+        "Random seeds of each", 1, 100, max(each.seed for each in made) + 1, key="eff_draws"
+    )
     if not starts or not fractions:
-        st.info("Choose at least one start and one share.")
+        st.info("Choose initial weights and a share of the labels.")
         return None
     shared = replace(made[0], initialisation="base", fraction=1.0, seed=0)
     return Grid(shared, tuple(known[each] for each in starts), tuple(fractions), int(draws))
