@@ -53,12 +53,13 @@ with notices.sentences():
         # Cohorts with labels first: the others cannot teach a task.
         names.sort(key=lambda each: not loaders.cohort(each).summary().labels)
         left, right = st.columns(2)
-        name = left.selectbox("Cohort", names, key="ft_cohort", persist_state="session")
+        # In the address, as the run is: a reloaded tab comes back to both.
+        name = left.selectbox("Cohort", names, key="ft_cohort", persist_state="session", bind="query-params")
         cohort = loaders.cohort(name)
         learnable = loaders.available_tasks(str(cohort.folder), cohort.identity, cohort)
         if not learnable:
             notices.refused(f"{name} has no label with both present and absent films: nothing to learn from.")
-        task = right.selectbox("Task", learnable, key="ft_task", persist_state="session")
+        task = right.selectbox("Task", learnable, key="ft_task", persist_state="session", bind="query-params")
         start = starts.ask(config.Finetune.backbone)
         mode = st.selectbox(
             "What learns",
@@ -146,6 +147,7 @@ with notices.sentences():
         before.time(settings, share, root)
         if st.button("Start", key="ft_start", type="primary", icon=":material/play_arrow:", width="stretch"):
             st.session_state["ft_run"] = worker.submit(settings, root).name
+        run.started(root)
         return settings
 
     with form:

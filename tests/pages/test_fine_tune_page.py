@@ -10,10 +10,12 @@ import torch
 from driving import HOSTILE, Open, finished, stopped, texts
 from filelock import FileLock
 from safetensors.torch import save_file
+from streamlit.testing.v1 import AppTest
 from torchvision.models import resnet18
 
 from timnet import config
 from timnet.training import events, runs, worker
+from timnet.ui import notices
 
 
 def test_starting_a_run_writes_the_settings_byte_for_byte(
@@ -35,6 +37,40 @@ def test_starting_a_run_writes_the_settings_byte_for_byte(
     assert len(workers) == 1
     assert app.selectbox(key="ft_run").value == folder.name == app.query_params["run"]
     assert app.button(key="ft_stop")
+
+
+def test_a_reloaded_tab_comes_back_to_its_cohort_and_task(
+    open_page: Open, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, cohort_folder: Path
+) -> None:
+    for name in ("a", "b"):
+        shutil.copytree(cohort_folder, tmp_path / name)
+    open_page("fine_tune")
+    monkeypatch.setenv("TIMNET_HOME", str(tmp_path))
+    app = AppTest.from_file(str(config.REPOSITORY / "app.py"), default_timeout=60).run()
+    app.query_params.update(ft_cohort="b", ft_task="Opacity")
+    app.switch_page("pages/fine_tune.py").run()
+    assert not app.exception and not app.error
+    assert app.selectbox(key="ft_cohort").value == "b" and app.selectbox(key="ft_task").value == "Opacity"
+
+
+def test_a_task_begins_from_the_shipped_network_and_a_started_run_is_followed_where_it_was_started(
+    open_page: Open,
+    workers: list[list[str]],
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    networks: Path,
+) -> None:
+    shutil.copytree(networks / "timnet", tmp_path / config.SHIPPED)
+    shutil.copytree(networks / "timnet", tmp_path / "newer")
+    monkeypatch.setenv("TIMNET_CHECKPOINTS", str(tmp_path))
+    app = open_page("fine_tune")
+    assert app.selectbox(key="ft_initialisation").value == config.SHIPPED
+    app.button(key="ft_start").click().run()
+    assert not app.exception and not app.error and len(workers) == 1
+    started = app.selectbox(key="ft_run").value
+    # Once at the top of the page and once below the button, which may be all that is in view.
+    assert len(app.get("progress")) == 2
+    assert any(notices.plain(started) in caption.value for caption in app.caption)
 
 
 def test_looks_at_validation_films_are_told_while_it_runs_and_which_was_kept_when_it_is_done(

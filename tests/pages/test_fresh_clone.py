@@ -1,4 +1,4 @@
-"""Every page on exactly what a fresh clone holds, and every button there that starts something, to its end."""
+"""Every page on exactly what a fresh clone holds, and every button there that starts something."""
 
 import re
 import shutil

@@ -67,6 +67,7 @@ def form(names: list[str], root: Path) -> None:
     _told(settings, root)
     if st.button("Start", key="pt_start", type="primary", icon=":material/play_arrow:", width="stretch"):
         st.session_state["ft_run"] = worker.submit(settings, root).name
+    run.started(root)
 
 
 def _told(settings: config.Pretrain, root: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any
 
 import pandas as pd
@@ -80,6 +81,21 @@ def progress(state: runs.State) -> None:
             config={"displayModeBar": False},
         )
     matching.follow(log)
+
+
+def started(root: Path) -> None:
+    """Show below Start how far the chosen run is while it is active: its numbers may be out of view."""
+    folder = root / st.session_state.get("ft_run", "")
+    if not (folder / runs.CONFIG).is_file() or not runs.state(folder).active:
+        return
+
+    @st.fragment(run_every=1.0)
+    def follow() -> None:
+        state = runs.state(folder)
+        st.progress(*_done(state.name, state.last, state.stopping))
+        st.caption(f"{notices.plain(folder.name)}: more at the top of this page, where it can be stopped.")
+
+    follow()
 
 
 def _validated(log: pd.DataFrame) -> dict[str, str]:

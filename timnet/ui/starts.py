@@ -12,6 +12,7 @@ from typing import Any
 import pandas as pd
 import streamlit as st
 
+from timnet import config
 from timnet.cohorts import jobs
 from timnet.plots import look
 from timnet.ui import checkpoints
@@ -32,9 +33,12 @@ def ask(backbone: str) -> str | None:
         CheckpointError: none of its tensors fits the network.
     """
     networks = [network.name for network in checkpoints.listed("timnet")]
+    offered = [*look.NAMES, *networks, FILE]
+    best = config.SHIPPED if config.SHIPPED in networks else [*networks, *look.NAMES][0]
     start = st.selectbox(
-        "Start from",
-        [*look.NAMES, *networks, FILE],
+        "Initial weights",
+        offered,
+        offered.index(best),
         format_func=_name,
         key="ft_initialisation",
         persist_state="session",
