@@ -104,7 +104,11 @@ def test_a_decoder_that_hangs_is_ended(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_a_decoder_that_computes_for_ever_is_ended(monkeypatch: pytest.MonkeyPatch) -> None:
-    code = "from timnet.cohorts import decoding as d; d.CPU_SECONDS = 1; d.limit()\nwhile True: pass"
+    code = (
+        "import sys; from timnet.cohorts import decoding as d\n"
+        "def endless(data, **how):\n    while True: pass\n"
+        "d.CPU_SECONDS = 1; d.films.read_film = endless; d.main()"
+    )
     child_runs(monkeypatch, code)
     assert reason(png()) == "expected a film that decodes within 20 seconds of computing"
 
@@ -127,7 +131,10 @@ def test_the_limits_hold_in_the_child() -> None:
     assert json.loads(ran.stdout) == [2 * 2**30, 20, 0, 0]
 
 
-ANSWER = {"rows": 1, "columns": 2, "bits": 8, "spacing_mm": None, "view": None, "notes": []}
+ANSWER = {
+    "rows": 1, "columns": 2, "bits": 8, "spacing_mm": None, "view": None, "notes": [], "body_part": None,
+    "body": 8,
+}  # fmt: skip
 TWO_GREYS = np.array([0, 1], dtype=np.float32).tobytes()
 
 
@@ -135,7 +142,8 @@ TWO_GREYS = np.array([0, 1], dtype=np.float32).tobytes()
     ("header", "body"),
     [
         (ANSWER, TWO_GREYS[:-1]),
-        (ANSWER, TWO_GREYS * 2),
+        (ANSWER | {"body": 16}, TWO_GREYS * 2),
+        (ANSWER | {"body": 2**40}, TWO_GREYS),
         (ANSWER, np.array([0, 2], dtype=np.float32).tobytes()),
         (ANSWER, np.array([0, np.nan], dtype=np.float32).tobytes()),
         (ANSWER | {"rows": -1, "columns": 2}, TWO_GREYS),
@@ -152,12 +160,21 @@ def test_a_nonsensical_answer_is_refused(
     header: object, body: bytes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     reply = json.dumps(header).encode() + b"\n" + body
-    child_runs(monkeypatch, f"import sys; sys.stdin.buffer.read(); sys.stdout.buffer.write({reply!r})")
+    child_answers(monkeypatch, reply)
     assert reason(png())
 
 
+def child_answers(monkeypatch: pytest.MonkeyPatch, reply: bytes) -> None:
+    child_runs(monkeypatch, f"import sys; sys.stdin.buffer.readline(); sys.stdout.buffer.write({reply!r})")
+
+
+def test_the_answer_that_the_nonsensical_ones_are_made_of_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    child_answers(monkeypatch, json.dumps(ANSWER).encode() + b"\n" + TWO_GREYS)
+    assert read_untrusted(png(), name="x.png").pixels.tolist() == [[0, 1]]
+
+
 def test_an_answer_is_parsed_and_never_executed(monkeypatch: pytest.MonkeyPatch) -> None:
-    child_runs(monkeypatch, "import sys; sys.stdin.buffer.read(); print('[' * 60000)")
+    child_answers(monkeypatch, b"[" * 60000 + b"\n")
     assert reason(png()) == "the file is damaged: its decoder's answer makes no sense"
 
 
@@ -171,7 +188,7 @@ def test_a_child_that_waits_gives_the_same_film_answers_once_and_is_left_out_whe
     decoding.prepare()
     assert len(started) == 1
     ready = read_untrusted(png(), name="film.png")
-    assert len(started) == 1 and started[0].returncode == 0
+    assert len(started) == 1 and started[0].returncode is not None
     anew = read_untrusted(png(), name="film.png")
     assert len(started) == 2 and np.array_equal(ready.pixels, anew.pixels) and ready.sha256 == anew.sha256
     decoding.prepare()
@@ -292,3 +309,41 @@ def test_a_dicom_file_cut_anywhere_is_refused_by_the_child() -> None:
     for stop in np.linspace(133, len(data) - 1, 4).astype(int):
         with pytest.raises(FilmError):
             read_untrusted(data[:stop], name="x.dcm")
+
+
+def test_a_decoder_that_panics_is_one_sentence_and_its_child_is_not_used_again(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    # PyO3's PanicException, which decoders in Rust raise, is no Exception.
+    code = (
+        "from timnet.cohorts import decoding as d, films\n"
+        "class Panic(BaseException): pass\n"
+        "def panicking(data, **how):\n    with films.guarded('x', 'the file'): raise Panic('DOE^JANE')\n"
+        "films.read_film = panicking; d.main()"
+    )
+    child_runs(monkeypatch, code)
+    with pytest.raises(FilmError) as caught:
+        read_untrusted(png(), name="x.png", reuse=True)
+    assert caught.value.reason == "the file is cut short or damaged (Panic)"
+    assert not decoding._idle
+
+
+def test_a_child_of_a_cohort_answers_again_also_after_a_refusal() -> None:
+    first = read_untrusted(png(), name="x.png", reuse=True)
+    (child,) = decoding._idle
+    with pytest.raises(FilmError):
+        read_untrusted(png()[:-200], name="x.png", reuse=True)
+    assert_same(read_untrusted(png(), name="x.png", reuse=True), first)
+    assert decoding._idle == [child]
+    decoding.release()
+    assert child.returncode is not None and not decoding._idle
+
+
+PANIC = REAL.parents[1] / "cases" / "rle_panic_one_bit.dcm"
+
+
+@pytest.mark.skipif(not PANIC.is_file(), reason="the case of a decoder's panic is not here")
+def test_a_damaged_rle_film_is_refused() -> None:
+    with pytest.raises(FilmError, match="cut short or damaged"):
+        read_film(PANIC)
+    assert "cut short or damaged" in reason(PANIC.read_bytes())

@@ -18,7 +18,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from timnet.cohorts import films, intake, pixels, schema, store
+from timnet.cohorts import decoding, films, intake, pixels, schema, store
 from timnet.cohorts.records import UNCERTAIN, Box, CohortError, FilmRecord, Skipped, StudyRecord
 
 NAN = float("nan")
@@ -193,13 +193,13 @@ def test_a_killed_import_goes_on_to_what_an_uninterrupted_one_gives(
 def decoded(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """Note the films that are decoded from now on."""
     names: list[str] = []
-    read_film = films.read_film
+    read_row = decoding.read_row
 
-    def noted(source: bytes, *, name: str, **how: object) -> films.Film:
+    def noted(data: bytes, *, name: str, **how: object) -> decoding.Row:
         names.append(name)
-        return read_film(source, name=name, **how)
+        return read_row(data, name=name, **how)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(films, "read_film", noted)
+    monkeypatch.setattr(decoding, "read_row", noted)
     return names
 
 
@@ -279,20 +279,83 @@ def test_a_damaged_cache_is_noticed_and_not_copied(
     assert contents(tmp_path / "c") == good
 
 
-@pytest.mark.whole
-def test_processes_give_what_threads_give(
+def test_several_workers_give_what_one_gives(
     tmp_path: Path, root: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    write(tmp_path / "threads" / "c", root)
-    monkeypatch.setattr(intake, "THREADS_SECONDS", -1.0)
-    monkeypatch.setattr(intake, "WORKERS", 2)
-    write(tmp_path / "processes" / "c", root)
-    assert contents(tmp_path / "processes" / "c") == contents(tmp_path / "threads" / "c")
-    for name in ("threads", "processes"):
-        cache = store.Cohort.open(tmp_path / name / "c").pixels(24)
-        monkeypatch.undo()
-        expected = [pixels.letterbox(films.read_film(root / f"{film}.png"), 24) for film in range(20)]
-        np.testing.assert_array_equal(cache, expected)
+    for workers in (1, 3):
+        monkeypatch.setattr(intake, "WORKERS", workers)
+        write(tmp_path / str(workers) / "c", root)
+    assert contents(tmp_path / "1" / "c") == contents(tmp_path / "3" / "c")
+    cache = store.Cohort.open(tmp_path / "3" / "c").pixels(24)
+    expected = [pixels.letterbox(films.read_film(root / f"{film}.png"), 24) for film in range(20)]
+    np.testing.assert_array_equal(cache, expected)
+
+
+HOSTILE = """
+import os, signal, sys, time
+from timnet.cohorts import decoding, films
+read_film = films.read_film
+
+class Panic(BaseException):
+    pass
+
+def hostile(data, **how):
+    if data.endswith(b"signal"):
+        os.kill(os.getpid(), signal.SIGSEGV)
+    if data.endswith(b"abort"):
+        os.abort()
+    if data.endswith(b"leave"):
+        os._exit(3)
+    if data.endswith(b"hang"):
+        time.sleep(60)
+    if data.endswith(b"panic"):
+        with films.guarded("x", "the file"):
+            raise Panic
+    if data.endswith(b"gigabytes"):
+        with films.guarded("x", "the file"):
+            bytearray(4 * 2**30)
+    return read_film(data, **how)
+
+films.read_film = hostile
+decoding.main()
+"""
+
+
+@pytest.mark.parametrize(
+    ("how", "reason"),
+    [
+        ("signal", "the file is damaged: its decoder crashed (SIGSEGV)"),
+        ("abort", "the file is damaged: its decoder crashed (SIGABRT)"),
+        ("leave", "the file could not be decoded (the decoder ended with code 3)"),
+        ("hang", "expected a film that decodes within 2 seconds"),
+        ("panic", "the file is cut short or damaged (Panic)"),
+        ("gigabytes", "the file needs more memory than is available"),
+    ],
+)
+def test_whatever_a_decoder_does_an_import_goes_on_without_that_film(
+    how: str, reason: str, tmp_path: Path, root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with (root / "7.png").open("ab") as file:
+        file.write(how.encode())
+    monkeypatch.setattr(decoding, "_COMMAND", (sys.executable, "-P", "-B", "-c", HOSTILE))
+    monkeypatch.setattr(decoding, "WALL_SECONDS", 2)
+    summary = write(tmp_path / "c", root)
+    assert (summary.films, summary.skipped[reason]) == (19, 1)
+    assert not decoding._idle
+
+
+def test_a_child_that_is_killed_from_outside_costs_no_film(
+    tmp_path: Path, root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(intake, "WORKERS", 1)
+
+    def kill_it(done: int, total: int | None) -> None:
+        if done == 5:
+            with decoding._lock:
+                for child in decoding._idle:
+                    child.kill()
+
+    assert write(tmp_path / "c", root, progress=kill_it).films == 20
 
 
 ORPHANS = """
@@ -300,22 +363,17 @@ import os, signal, sys
 from pathlib import Path
 sys.path.insert(0, "tests")
 import test_importing as here
-from timnet.cohorts import intake
+from timnet.cohorts import decoding, intake
 
-intake.THREADS_SECONDS, intake.WORKERS = -1.0, 2
-submit = intake.Pool.submit
-
-def submitted(self, *args):
-    global pool
-    pool = self
-    return submit(self, *args)
+intake.WORKERS = 2
+start, started = decoding._start, []
+decoding._start = lambda *words: started.append(start(*words)) or started[-1]
 
 def told(done, total):
     if done == 3:
-        print(*pool._processes._processes, flush=True)
+        print(*(child.pid for child in started), flush=True)
         os.kill(os.getpid(), signal.SIGKILL)
 
-intake.Pool.submit = submitted
 here.write(Path(sys.argv[1]), Path(sys.argv[2]), progress=told)
 """
 

@@ -307,12 +307,14 @@ def _sentence(error: Exception) -> str:
 def _read(asked: arguments.Match | arguments.Diagnose, findings: str | None) -> None:
     from PIL import Image
 
-    from timnet.cohorts.films import read_film
+    from timnet.cohorts import decoding, films
+
+    decoding.prepare()
     from timnet.evaluation.certainty import MATCH
     from timnet.reader import Reader
 
     start = time.perf_counter()
-    film = read_film(asked.film)
+    film = decoding.read_untrusted(films.content(asked.film), name=asked.film.name)
     reader = Reader.load(asked.checkpoint)
     seen = reader.see(film)
     if seen.doubt and not asked.anyway:

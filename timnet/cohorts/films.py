@@ -137,7 +137,7 @@ def read_film(
         FilmError: the file is missing, too large, of another kind, damaged, or not a single grey radiograph.
     """
     label = file_name(name or (source.name if isinstance(source, Path) else "film"))
-    data = _content(source, label) if isinstance(source, Path) else bytes(source)
+    data = content(source) if isinstance(source, Path) else bytes(source)
     kind = recognise(data, label)
     if kind == "dicom":
         # Imported here so that a cohort of PNG files does not pay for pydicom.
@@ -255,9 +255,11 @@ def guarded(name: str, what: str) -> Iterator[None]:
         raise
     except MemoryError:
         raise FilmError(name, f"{what} needs more memory than is available") from None
-    except Exception as error:
-        # Deliberately broad: on hostile bytes decoders raise anything from struct.error to RecursionError,
-        # and callers are promised FilmError only.
+    except (KeyboardInterrupt, SystemExit, GeneratorExit):
+        raise
+    except BaseException as error:
+        # Deliberately broad: on hostile bytes decoders raise anything from struct.error to the panic of a
+        # decoder in Rust, which is no Exception, and callers are promised FilmError only.
         raise FilmError(name, f"{what} is cut short or damaged ({type(error).__name__})") from None
 
 
@@ -290,7 +292,13 @@ def file_name(name: str) -> str:
     return "".join(character for character in last if character.isprintable())[:120] or "film"
 
 
-def _content(path: Path, name: str) -> bytes:
+def content(path: Path) -> bytes:
+    """Return the bytes of a file of at most MAX_BYTES.
+
+    Raises:
+        FilmError: missing, too large, no file, or not readable.
+    """
+    name = file_name(path.name)
     try:
         if not path.exists():
             raise FilmError(name, "there is no such file")

@@ -14,7 +14,6 @@ import shutil
 import sqlite3
 import time
 from collections.abc import Iterable, Mapping, Sequence
-from concurrent.futures.process import BrokenProcessPool
 from contextlib import closing
 from pathlib import Path
 
@@ -106,10 +105,6 @@ def write(
             shutil.rmtree(place)
     except filelock.Timeout:
         raise CohortError(f"{folder.name}: another import of this cohort is running") from None
-    except BrokenProcessPool:
-        raise CohortError(
-            f"{folder.name}: a process that reads films was ended: import again to go on"
-        ) from None
     except (OSError, sqlite3.Error) as error:
         raise CohortError(f"{folder.name}: cannot be written: {_cause(error)}") from error
     logger.info("cohort %s: %d films, %d skipped", folder.name, summary.films, sum(summary.skipped.values()))

@@ -1,36 +1,27 @@
 """Films come off an export: read, decoded and letterboxed, several at a time.
 
-Owns what a cohort keeps of a film, and the workers: threads for a few films, processes once there is more to
-do than starting them costs. A worker ends with the process that started it, also when that one is killed.
-Refuses, with a reason, whatever is no film inside the export's folder.
+Owns what a cohort keeps of a film, and the workers: threads, each of which has its films decoded by a child
+process (`decoding`), so that a decoder that crashes or hangs costs one film. Refuses, with a reason, whatever
+is no film inside the export's folder.
 """
 
 from __future__ import annotations
 
 import json
 import os
-import threading
-import time
 from collections.abc import Callable
-from concurrent.futures import Future, ProcessPoolExecutor, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from multiprocessing import get_context, parent_process
 from pathlib import Path
-from typing import ParamSpec, TypeVar
 
 import numpy as np
 
-from timnet.cohorts import films, pixels
+from timnet.cohorts import decoding, films
 from timnet.cohorts.records import FileState, PathError, Skipped, read_with_state
 
 # S side of the letterboxed square.
 WORKERS = min(os.cpu_count() or 1, 8)
-THREADS_SECONDS = 2.0
-"""Work that goes on for longer is given to processes: about what it takes to start them."""
 _LFS = b"version https://git-lfs.github.com/spec/"
-
-Given = ParamSpec("Given")
-Done = TypeVar("Done")
 
 
 def _silent(film: films.Film) -> None:
@@ -43,12 +34,17 @@ class Reading:
 
     admit: tuple[films.Admit, ...] = ()
     remark: Callable[[films.Film], str | None] = _silent
-    """A module's function that returns one of a few sentences; a summary counts the films of each."""
+    """A function of a module of timnet that returns one of a few sentences; a summary counts each's films."""
+
+    @property
+    def function(self) -> str:
+        """Return where to find the remark's function, as `module:name`."""
+        return f"{self.remark.__module__}:{self.remark.__qualname__}"
 
     @property
     def rule(self) -> str:
         """Return a text that differs where films would be read in another way."""
-        return json.dumps([sorted(self.admit), f"{self.remark.__module__}.{self.remark.__qualname__}"])
+        return json.dumps([sorted(self.admit), self.function.replace(":", ".")])
 
 
 AS_USUAL = Reading()
@@ -74,49 +70,23 @@ def take(root: Path, path: str, side: int, reading: Reading = AS_USUAL) -> Taken
         data, state = read_with_state(root, path, films.MAX_BYTES)
         if data.startswith(_LFS):
             return Skipped(path, "a Git LFS pointer, not a film")
-        film = films.read_film(data, name=path, admit=reading.admit)
+        remark = None if reading.remark is _silent else reading.function
+        read = decoding.read_row(data, name=path, side=side, admit=reading.admit, remark=remark)
     except PathError as error:
         return Skipped(path, str(error))
     except films.FilmError as error:
         return Skipped(path, error.reason)
-    spacing = film.spacing_mm or (None, None)
-    columns = (film.rows, film.columns, *spacing, film.kind, film.bits, film.sha256)
-    return Taken(path, pixels.letterbox(film, side), columns, film.view, state, reading.remark(film))
+    film, spacing = read.film, read.film.spacing_mm or (None, None)
+    columns = (read.rows, read.columns, *spacing, film.kind, film.bits, film.sha256)
+    return Taken(path, read.row_SS, columns, film.view, state, read.remark)
 
 
-class Pool:
+class Pool(ThreadPoolExecutor):
     """Workers for as long as the block lasts; what is still waiting at its end is given up."""
 
     def __init__(self) -> None:
-        self._threads = ThreadPoolExecutor(WORKERS)
-        self._processes: ProcessPoolExecutor | None = None
-        self._first: float | None = None
-
-    def submit(self, do: Callable[Given, Done], /, *args: Given.args, **kwargs: Given.kwargs) -> Future[Done]:
-        """Have a module's function called by a worker."""
-        if self._first is None:
-            self._first = time.monotonic()
-        if self._processes is None and WORKERS > 1 and time.monotonic() - self._first > THREADS_SECONDS:
-            # Spawned: a forked copy of a threaded process can hold locks that nobody will open.
-            self._processes = ProcessPoolExecutor(WORKERS, get_context("spawn"), _end_with_parent)
-        return (self._processes or self._threads).submit(do, *args, **kwargs)
-
-    def __enter__(self) -> Pool:
-        return self
+        super().__init__(WORKERS)
 
     def __exit__(self, *error: object) -> None:
-        self._threads.shutdown(cancel_futures=True)
-        if self._processes is not None:
-            self._processes.shutdown(cancel_futures=True)
-
-
-def _end_with_parent() -> None:
-    """Watch the process that started this one: of a killed one nobody else would tell the workers."""
-    threading.Thread(target=_wait_and_end, daemon=True).start()
-
-
-def _wait_and_end() -> None:
-    parent = parent_process()
-    if parent is not None:
-        parent.join()
-        os._exit(1)
+        self.shutdown(cancel_futures=True)
+        decoding.release()

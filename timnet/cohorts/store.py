@@ -7,6 +7,7 @@ Refuses unknown names, films that are gone or changed, and words that are no que
 
 from __future__ import annotations
 
+import hashlib
 import json
 import sqlite3
 from collections import deque
@@ -19,10 +20,10 @@ from typing import Any, Unpack
 import numpy as np
 import pandas as pd
 
-from timnet.cohorts import answers, intake, labelling, migration, queries, schema
+from timnet.cohorts import answers, decoding, intake, labelling, migration, queries, schema
 from timnet.cohorts import pixels as pixel_cache
 from timnet.cohorts.facets import Facets, LabelCount, facets
-from timnet.cohorts.films import MAX_BYTES, Admit, Film, FilmError, read_film
+from timnet.cohorts.films import MAX_BYTES, Admit, Film, FilmError
 from timnet.cohorts.importing import write
 from timnet.cohorts.intake import Reading
 from timnet.cohorts.places import available, find, place
@@ -367,7 +368,8 @@ class Cohort:
         if found is None:
             raise CohortError(f"{self.name}: expected a film from 0 to {self._num_films - 1}, got {film}")
         path, sha256 = found
-        return _original(self.name, self.root, path, sha256, self._admit)
+        with _original(self.name, self.root, path, sha256) as data:
+            return decoding.read_untrusted(data, name=path, admit=self._admit, reuse=True)
 
     @contextmanager
     def _connection(self) -> Iterator[sqlite3.Connection]:
@@ -390,16 +392,19 @@ def _is_ranked(connection: sqlite3.Connection, where: str, values: list[Any]) ->
 
 
 def _row(name: str, root: Path, path: str, sha256: str, admit: tuple[Admit, ...], side: int) -> np.ndarray:
-    return pixel_cache.letterbox(_original(name, root, path, sha256, admit), side)
+    with _original(name, root, path, sha256) as data:
+        return decoding.read_row(data, name=path, side=side, admit=admit).row_SS
 
 
-def _original(name: str, root: Path, path: str, sha256: str, admit: tuple[Admit, ...]) -> Film:
+@contextmanager
+def _original(name: str, root: Path, path: str, sha256: str) -> Iterator[bytes]:
+    """Yield the bytes of a film as it was exported; what the block refuses is the cohort's error."""
     try:
-        original = read_film(read_inside(root, path, MAX_BYTES), name=path, admit=admit)
+        data = read_inside(root, path, MAX_BYTES)
+        if hashlib.sha256(data).hexdigest() != sha256:
+            raise CohortError(f"{name}: film {path}: has changed since the import: import the export again")
+        yield data
     except FilmError as error:
         raise CohortError(f"{name}: film {path}: {error.reason}") from None
     except PathError as error:
         raise CohortError(f"{name}: film {path}: {error} (looked in {root})") from None
-    if original.sha256 != sha256:
-        raise CohortError(f"{name}: film {path}: has changed since the import: import the export again")
-    return original

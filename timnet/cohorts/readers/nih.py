@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from timnet.cohorts import films, splits, store
+from timnet.cohorts import decoding, films, splits, store
 from timnet.cohorts.readers import cells as meaning
 from timnet.cohorts.readers import lines, tables
 from timnet.cohorts.records import (
@@ -149,7 +149,8 @@ def _on_film(root: Path, path: str, boxes: Sequence[Box]) -> tuple[Box, ...]:
     if not boxes:
         return ()
     try:
-        film = films.read_film(read_inside(root.resolve(), path, films.MAX_BYTES), name=path)
+        data = read_inside(root.resolve(), path, films.MAX_BYTES)
+        film = decoding.read_untrusted(data, name=path, reuse=True)
     except (PathError, films.FilmError):
         return ()
     across, down = film.columns / BOX_SIDE, film.rows / BOX_SIDE
