@@ -1,7 +1,10 @@
 """Does this text belong to this film? One number, and where it comes from."""
 
+from dataclasses import replace
+
 import streamlit as st
 
+from timnet.cohorts import reports
 from timnet.ui import (
     changes,
     checkpoints,
@@ -37,7 +40,8 @@ with notices.sentences():
         chosen = source.choose("match")
     with about_text:
         study = chosen.study
-        if study and st.toggle("Use this study's own findings", value=True, key="match_own"):
+        is_own = study is not None and st.toggle("Use this study's own findings", value=True, key="match_own")
+        if study and is_own:
             findings = study.findings
             with st.container(border=True):
                 st.text(findings or "This study has no findings text: write your own.", width="stretch")
@@ -72,6 +76,8 @@ if film is None or not (findings or "").strip():
 with notices.sentences():
     doubts.ask(film, "match")
     reading = loaders.reading(network, film, findings)
+    if study and is_own:  # its findings were taken from its report at the import
+        reading = replace(reading, section=reports.extract(study.report).section)
 
 st.divider()
 number, words = st.columns([1, 2], vertical_alignment="center")
@@ -82,6 +88,7 @@ words.markdown(
     "It says nothing about whether the findings are correct or complete."
 )
 words.caption(panels.match_calibration(reading))
+words.caption(f"Section read: {reading.section.capitalize()}.")
 sentences.show(reading, "match")
 names = {"match": "Whole text"} | {name: name for name in reading.maps if name != "match"}
 with notices.sentences():

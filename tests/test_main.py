@@ -75,8 +75,15 @@ def test_match_prints_the_readers_own_number_digit_for_digit(capsys, timnet, fil
 def test_without_json_a_person_reads_it(capsys, timnet, film):
     assert main(["match", str(film), "--findings", "Clear lungs.", "--checkpoint", timnet]) == 0
     out = capsys.readouterr().out
-    assert out.startswith("match probability 0.")
+    assert out.startswith("match probability 0.") and "section read: whole text" in out
     assert config.RESEARCH_USE in out
+
+
+def test_a_match_says_which_section_was_read_or_which_ones_it_found(capsys, timnet, film):
+    words = ["match", str(film), "--checkpoint", timnet, "--json", "--findings"]
+    assert main([*words, "History: cough. Impresson: Clear lungs."]) == 0
+    assert told(capsys)["section_read"] == "impression"
+    assert "got only history, technique" in refused(capsys, *words, "HISTORY: Cough.\nTECHNIQUE: PA.")
 
 
 def test_import_fine_tune_diagnose_and_list_from_end_to_end(capsys, places, csv_root, film):

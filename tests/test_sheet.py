@@ -163,7 +163,7 @@ def test_nothing_of_the_file_or_its_name_is_on_the_page(matched: Reading) -> Non
 def test_names_dates_and_numbers_in_the_words_are_marked_in_the_table_and_in_the_maps_name(
     networks, film
 ) -> None:
-    text = "Effusion as on 12/03/2021, MRN 99887766. Discussed with Dr. Zzphi."
+    text = "Effusion as on 12/03/2021, MRN 99887766. Compared by Dr. Zzphi."
     reading = Reader.load(networks / "timnet").read(film, text)
     for name in reading.maps:
         words = opened(sheet.page(reading, name)).words

@@ -323,7 +323,7 @@ def _read(asked: arguments.Match | arguments.Diagnose, findings: str | None) -> 
     told = {**reading.as_dict(), "seconds": round(time.perf_counter() - start, 3)}
     if reading.match is not None:
         over = "normal texts"
-        name, lines = MATCH, [f"match probability {reading.match:.3f}"]
+        name, lines = MATCH, [f"match probability {reading.match:.3f}", f"section read: {reading.section}"]
         lines += [f"  {probability:.3f}  {sentence}" for sentence, probability in reading.sentences]
         lines += [reading.long_text] if reading.long_text else []
     else:

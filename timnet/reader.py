@@ -92,8 +92,8 @@ class Reader:
         """
         start = time.perf_counter()
         if isinstance(self._network, TIMNet):
-            text = _asked(findings)
-            told = reports.sentences(text)
+            extract = _asked(findings)
+            text, told = extract.findings, reports.sentences(extract.findings)
             # One sentence is the whole: no second question.
             questions = [text, *told] if len(told) > 1 else [text]
             names = [MATCH, *told] if len(told) > 1 else [MATCH]
@@ -105,6 +105,7 @@ class Reader:
                 reading,
                 match=values[0],
                 sentences=tuple(zip(told, singly, strict=True)),
+                section=extract.section,
                 trained_tokens=self._trained_tokens,
                 beyond=self._beyond(told),
             )
@@ -123,7 +124,7 @@ class Reader:
         start = time.perf_counter()
         if not isinstance(self._network, TIMNet):
             raise ReadingError(f"findings: {self.name} is a classifier, it reads films without text")
-        text = _asked(findings)
+        text = _asked(findings).findings
         made, _ = edits.every(text)
         head = self._match_head(self._network, [text, *(edit.text for edit in made)], True)
         names = [MATCH, *(edit.name for edit in made)]
@@ -141,7 +142,7 @@ class Reader:
         if name not in reading.maps:
             raise ReadingError(f"map: expected one of {', '.join(reading.maps)}, got {name!r}")
         if isinstance(self._network, TIMNet):
-            text = _asked(findings) if name == MATCH else name
+            text = _asked(findings).findings if name == MATCH else name
             head, logit = self._match_head(self._network, [text]), 0
         else:
             head, logit = self._network.head, list(reading.maps).index(name)
@@ -268,8 +269,10 @@ class Reader:
             return timnet.text.project(*states.batch(range(len(texts))))
 
 
-def _asked(findings: str | None) -> str:
-    text = reports.findings(findings or "")
-    if not text:
-        raise ReadingError("findings: expected the text that describes the film, got none")
-    return text
+def _asked(findings: str | None) -> reports.Extract:
+    extract = reports.extract(findings or "")
+    if not extract.findings:
+        held = ", ".join(filter(None, reports.sections(findings or "")))
+        got = f"only {held[:200]}" if held else "none"
+        raise ReadingError(f"findings: expected the text that describes the film, got {got}")
+    return extract

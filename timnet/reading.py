@@ -60,6 +60,8 @@ class Reading:
     """Why the film may be no frontal chest film; empty where it looks like one."""
     alone: Mapping[str, NDArray[np.float32]] = field(default_factory=dict)
     """The maps of the logits themselves, compared with nothing (paper Fig. 7); of a classifier, `maps`."""
+    section: str = ""
+    """Which section of the report was read (`reports.Extract.section`); "" of a classifier."""
     certainty: Certainty = certainty.UNKNOWN
     """How logits became these probabilities, and which of them are too close to call."""
 
@@ -114,6 +116,7 @@ class Reading:
         if self.match is not None:
             told["match_calibrated"] = self.calibrated(MATCH)
             told["match_probability"] = self.match
+            told["section_read"] = self.section
             told["sentence_probabilities"] = [probability for _, probability in self.sentences]
             told["sentences_beyond_training"] = list(self.beyond)
         if self.edits:

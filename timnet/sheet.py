@@ -80,7 +80,7 @@ def page(reading: Reading, name: str, *, card: str | None = None, simulated: boo
         sheet.line(
             "1: the network takes the text for this film's own, 0: for another's. It says nothing of whether "
             "the findings are right. Below, the findings with each sentence's own match probability; names, "
-            "dates and numbers of known forms are marked.",
+            f"dates and numbers of known forms are marked. Section read: {reading.section}.",
             7.5,
             colour=_GREY,
         )

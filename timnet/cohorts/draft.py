@@ -268,7 +268,8 @@ class Draft:
         key, first = self._state.studies + 1, self._state.films
         age = None if study.age is None or math.isnan(study.age) else study.age
         report = study.report.encode(errors="replace").decode()  # a lone surrogate cannot be stored
-        findings, impression = reports.findings_and_impression(report)
+        extract = reports.extract(report)
+        findings, impression = extract.findings, extract.impression
         views = [" ".join((film.view or found.view or "").split()) for film, found in taken]
         values, signs = self._values(study)
         row = (

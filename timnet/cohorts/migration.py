@@ -87,7 +87,7 @@ def _upgrade(connection: sqlite3.Connection) -> None:
 def _reports(connection: sqlite3.Connection) -> Iterator[tuple[int, str, str, str]]:
     rows = connection.execute("SELECT id, report, findings FROM old_studies ORDER BY id")
     for study, report, findings in rows:
-        yield study, report, findings, reports.findings_and_impression(report)[1]
+        yield study, report, findings, reports.extract(report).impression
 
 
 def _fill_views(connection: sqlite3.Connection) -> None:

@@ -11,7 +11,6 @@ import streamlit as st
 
 from timnet.cohorts import highlight, reports
 
-_SEARCHED = {*reports.FINDINGS, *reports.IMPRESSION}
 _BROWSER = Path(__file__).parent / "browser"
 _REPORT = st.components.v2.component(
     "timnet_report",
@@ -29,7 +28,7 @@ def show(text: str, query: str | None, key: str) -> None:
     """
     bodies = {title: body for title, body in reports.sections(text).items() if body.strip()}
     # What is searched is findings and impression; a text without them is searched as a whole.
-    searched = [title for title in bodies if title in _SEARCHED] or list(bodies)
+    searched = [title for title in bodies if title in reports.SEARCHED] or list(bodies)
     found = dict(zip(searched, highlight.found([bodies[title] for title in searched], query), strict=True))
     sections = [
         {"title": title.capitalize(), "pieces": found.get(title, [(body, False)])}
