@@ -246,6 +246,9 @@ def test_an_uploaded_table_with_its_films_becomes_a_cohort(open_page: Open, tmp_
             ("film.png", film.getvalue(), ""),
         ]
     )
+    app.run()
+    assert app.selectbox(key="import_film").value == "path"
+    assert app.dataframe[0].value.to_dict("list") == {"path": ["film.png"], "report": ["Clear lungs."]}
     app.text_input(key="import_name").set_value("mine")
     app.button(key="import_go").click().run()
     assert not app.exception and not app.error
@@ -279,8 +282,9 @@ def test_a_pacs_export_comes_in_from_the_page_with_its_table_of_reports(
     app.session_state["import_open"] = True
     app.run()
     app.selectbox(key="import_kind").set_value("dicom").run()
-    app.text_input(key="import_folder").set_value(str(root))
-    app.text_input(key="import_reports").set_value("reports.csv")
+    app.text_input(key="import_folder").set_value(str(root)).run()
+    app.selectbox(key="import_reports").select("reports.csv").run()
+    assert app.selectbox(key="import_report_key").value == "accession"
     app.text_input(key="import_name").set_value("pacs")
     app.button(key="import_go").click().run()
     assert not app.exception and not app.error
@@ -293,6 +297,110 @@ def test_a_pacs_export_comes_in_from_the_page_with_its_table_of_reports(
     assert "1 studies of 1 patients, 1 films" in said and "[number]" in said and "998877" not in said
 
 
+def test_the_table_and_every_column_of_an_import_are_chosen_from_what_the_table_holds(
+    open_page: Open, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root = tmp_path / "export"
+    root.mkdir()
+    grey = Image.fromarray(np.arange(1024, dtype=np.uint16).reshape(32, 32).astype(np.uint8))
+    rows = ["bild;befund;fall;patient;Erguss"]
+    for film in range(12):
+        grey.point(lambda value, film=film: (value + film) % 256).save(root / f"{film}.png")
+        rows.append(f"{film}.png;Lungs {film}.;k{film % 3};x;{film % 2}")
+    (root / "bilder.csv").write_text("\n".join(rows) + "\n")
+    (root / "other.csv").write_text("a,b\n1,2\n")
+    monkeypatch.setenv("TIMNET_IMPORTS", str(tmp_path))
+    app = open_page(tmp_path / "home")
+    app.session_state["import_open"] = True
+    app.run()
+    app.text_input(key="import_folder").set_value(str(root)).run()
+    assert not app.exception and app.button(key="import_go").disabled
+    assert app.selectbox(key="import_table").options == ["bilder.csv", "other.csv"]
+    app.selectbox(key="import_table").select("bilder.csv").run()
+    assert app.selectbox(key="import_film").options == ["bild", "befund", "fall", "patient", "Erguss"]
+    assert app.button(key="import_go").disabled, "no column of image files is known yet"
+    app.selectbox(key="import_film").select("bild").run()
+    assert not app.button(key="import_go").disabled
+    assert len(app.dataframe[0].value) == 10
+    assert app.selectbox(key="import_patient").value == "patient", "by its usual name"
+    app.selectbox(key="import_text").select("befund")
+    # The column of that name is not what it says.
+    app.selectbox(key="import_patient").select("fall")
+    app.multiselect(key="import_labels").set_value(["Erguss"])
+    app.text_input(key="import_name").set_value("mine").run()
+    app.button(key="import_go").click().run()
+    assert not app.exception and not app.error
+    deadline = time.monotonic() + 90
+    while jobs.jobs()[0].state == "running" and time.monotonic() < deadline:
+        time.sleep(0.2)
+    cohort = Cohort.open(tmp_path / "home" / "mine")
+    films = cohort.films()
+    assert films["patient"].tolist() == [f"k{film % 3}" for film in range(12)]
+    assert films["report"].tolist() == [f"Lungs {film}." for film in range(12)]
+    assert cohort.labels()["Erguss"].tolist() == [film % 2 for film in range(12)]
+
+
+def test_a_table_named_by_its_path_is_read_and_a_column_of_a_usual_name_can_be_left_out(
+    open_page: Open, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "films.csv").write_text("path,report\na.png,Clear.\n")
+    monkeypatch.setenv("TIMNET_IMPORTS", str(tmp_path))
+    asked: list[tuple[object, ...]] = []
+    monkeypatch.setattr(jobs, "start", lambda *told: asked.append(told))
+    app = open_page(tmp_path / "home")
+    app.session_state["import_open"] = True
+    app.run()
+    app.text_input(key="import_folder").set_value(str(tmp_path / "films.csv")).run()
+    app.selectbox(key="import_text").select("")
+    app.text_input(key="import_name").set_value("mine").run()
+    app.button(key="import_go").click().run()
+    assert not app.exception and not app.error
+    ((kind, root, name, options),) = asked
+    assert (kind, root, name) == ("csv", tmp_path, "mine")
+    assert options["table"] == "films.csv" and options["film"] == "path" and options["text"] == ""
+    studies = list(csv_table.read(tmp_path, **options))
+    assert [study.report for study in studies] == [""]
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "told"),
+    [
+        ("films.csv", b"path,path\n", "expected each column once"),
+        ("films.csv", b"", "expected a header"),
+        ("films.csv", b'path,report\na.png,"open\n', "quote"),
+        ("films.csv.gz", b"no archive", ""),
+    ],
+)
+def test_a_table_that_cannot_be_read_is_one_sentence_in_the_form(
+    name: str, content: bytes, told: str, open_page: Open, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / name).write_bytes(content)
+    monkeypatch.setenv("TIMNET_IMPORTS", str(tmp_path))
+    app = open_page(tmp_path / "home")
+    app.session_state["import_open"] = True
+    app.run()
+    app.text_input(key="import_folder").set_value(str(tmp_path)).run()
+    assert not app.exception
+    if told:
+        (error,) = app.error
+        assert told in error.value and "Traceback" not in error.value
+    assert not [button for button in app.button if button.key == "import_go" and not button.disabled]
+
+
+def test_the_reason_of_a_failed_import_names_its_cohort_once(
+    open_page: Open, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "home" / jobs.FOLDER / "mend200"
+    folder.mkdir(parents=True)
+    (folder / ".lock").touch()
+    (folder / "log.txt").write_text("timnet: mend200: expected a folder train\n")
+    app = open_page(tmp_path / "home")
+    (error,) = app.error
+    assert error.value == "mend200: expected a folder train"
+    app.button(key="import_forget_mend200").click().run()
+    assert not app.error and not folder.exists()
+
+
 def test_a_folder_outside_those_opened_is_refused_in_one_sentence(
     open_page: Open, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -300,7 +408,6 @@ def test_a_folder_outside_those_opened_is_refused_in_one_sentence(
     app = open_page()
     app.session_state["import_open"] = True
     app.run()
-    app.text_input(key="import_folder").set_value("/etc")
-    app.text_input(key="import_name").set_value("mine")
-    app.button(key="import_go").click().run()
-    assert not app.exception and "expected a folder inside" in app.error[0].value
+    app.text_input(key="import_folder").set_value("/etc").run()
+    assert not app.exception and "expected a folder or a table inside" in app.error[0].value
+    assert not [button for button in app.button if button.key == "import_go"]

@@ -112,6 +112,11 @@ def allowed(folder: str) -> Path:
     return _open(folder, Path.is_dir, "folder")
 
 
+def allowed_export(name: str) -> Path:
+    """Return a folder or a table that pages may import from; CohortError as of `allowed`."""
+    return _open(name, Path.exists, "folder or a table")
+
+
 def allowed_file(name: str) -> Path:
     """Return a file that pages may read weights from; CohortError as of `allowed`."""
     return _open(name, Path.is_file, "file")

@@ -14,10 +14,11 @@ import tempfile
 import zipfile
 import zlib
 from collections.abc import Iterator, Sequence
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from timnet import config
 from timnet.cohorts.films import MAX_BYTES
+from timnet.cohorts.readers import csv_table
 from timnet.cohorts.records import CohortError, PathError, check_name, film_path
 
 FOLDER = ".uploads"
@@ -58,6 +59,23 @@ def keep(files: Sequence[tuple[str, bytes]], name: str) -> Path:
     folders = [each for each in place.iterdir() if not each.name.startswith(".")]
     # An archive often holds one folder with everything in it.
     return folders[0] if len(folders) == 1 and folders[0].is_dir() else place
+
+
+def tables(files: Sequence[tuple[str, bytes]], into: Path) -> list[Path]:
+    """Write the tables among uploaded files into an empty folder; return those that an import would find.
+
+    Raises:
+        CohortError: something that is not let in.
+    """
+    names, total = [], 0
+    for path, content in _contents(files):
+        names.append(PurePosixPath(path))
+        if csv_table.is_table(names[-1].name):
+            total += _written(into, path, content, MAX_TOTAL - total)
+    tops = {name.parts[0] for name in names}
+    alone = len(tops) == 1 and all(len(name.parts) > 1 for name in names)
+    root = into / tops.pop() if alone else into
+    return csv_table.tables_in(root) if root.is_dir() else []
 
 
 def _contents(files: Sequence[tuple[str, bytes]]) -> Iterator[tuple[str, io.IOBase]]:

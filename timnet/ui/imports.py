@@ -6,11 +6,17 @@ Owns the form and the progress of imports that pages have started. The work is d
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
 import streamlit as st
 
 from timnet import config
 from timnet.cohorts import jobs, uploads
-from timnet.ui import notices
+from timnet.cohorts.records import CohortError
+from timnet.errors import TimnetError
+from timnet.ui import columns, notices
 
 FOLDER, UPLOAD = "A folder of this computer", "Upload"
 READERS = {
@@ -43,7 +49,9 @@ def ask() -> None:
                 st.text(job.told)
                 _forget(job.name)
         else:
-            st.error(f"{notices.plain(job.name)}: {notices.plain(job.told)}", icon=":material/error:")
+            # Many a reason begins with the cohort's name already.
+            reason = job.told.removeprefix(f"{job.name}: ")
+            st.error(f"{notices.plain(job.name)}: {notices.plain(reason)}", icon=":material/error:")
             _forget(job.name)
     shown = st.expander(
         "Import a cohort", icon=":material/create_new_folder:", key="import_open", on_change="rerun"
@@ -54,7 +62,7 @@ def ask() -> None:
 
 
 def _forget(name: str) -> None:
-    st.button("Take off this list", key=f"import_forget_{name}", on_click=jobs.forget, args=(name,))
+    st.button("Dismiss", key=f"import_forget_{name}", on_click=jobs.forget, args=(name,))
 
 
 @st.fragment(run_every=1.0)
@@ -80,7 +88,11 @@ def _form() -> None:
     )
     folder, files = "", []
     if source == FOLDER:
-        folder = st.text_input("Folder", key="import_folder", placeholder=str(config.importable()[0]))
+        folder = st.text_input(
+            "Folder, or the table in it" if kind == "csv" else "Folder",
+            key="import_folder",
+            placeholder=str(config.importable()[0]),
+        )
     else:
         limit = f"{uploads.MAX_FILES:,} files, {uploads.MAX_TOTAL >> 20} MB unpacked"
         files = st.file_uploader(
@@ -89,28 +101,38 @@ def _form() -> None:
             key="import_files",
             help=f"At most 32 MB a file, {limit}.",
         )
+    try:
+        root = jobs.allowed_export(folder) if source == FOLDER and folder.strip() else None
+        if root is not None and root.is_file() and kind != "csv":
+            raise CohortError(f"import: expected a folder, got the file {root.name}")
+        options = _options(kind, root, files)
+    except TimnetError as error:
+        st.error(notices.plain(str(error)), icon=":material/error:")
+        return
     name = st.text_input("Name of the cohort", key="import_name", placeholder="our-films", max_chars=64)
-    options: dict[str, str | list[str]] = {}
-    if kind == "csv":
-        labels = st.text_input(
-            "Label columns, separated by commas", key="import_labels", placeholder="Effusion, Pneumonia"
-        )
-        listed = [label.strip() for label in labels.split(",") if label.strip()]
-        options = {"labels": listed} if listed else {}
-    if kind == "dicom":
-        table = st.text_input(
-            "File name of the table of reports, if there is one in the folder",
-            key="import_reports",
-            placeholder="reports.csv",
-            help="A row a report: accession number or study UID, and the text.",
-        )
-        options = {"reports": table.strip()} if table.strip() else {}
     st.caption(_FACTS_DICOM if kind == "dicom" else _FACTS)
-    if st.button("Start the import", key="import_go", type="primary", icon=":material/play_arrow:"):
+    if st.button(
+        "Start the import",
+        key="import_go",
+        type="primary",
+        icon=":material/play_arrow:",
+        disabled=options is None,
+    ):
         with notices.sentences():
-            if source == FOLDER:
-                root = jobs.allowed(folder)
-            else:
+            if source == UPLOAD:
                 root = uploads.keep([(file.name, file.getvalue()) for file in files], name)
-            jobs.start(kind, root, name, options)
+            elif root is None:
+                root = jobs.allowed(folder)
+            jobs.start(kind, root.parent if root.is_file() else root, name, options)
         st.rerun()
+
+
+def _options(kind: str, root: Path | None, files: Sequence[Any]) -> columns.Options | None:
+    """Ask for a table and its columns where this kind of export has one; None while some are missing."""
+    if kind not in ("csv", "dicom") or not (root or files):
+        return {}
+    if root is None:
+        found: Mapping[str, columns.Head | Path] = columns.of_upload(files)
+    else:
+        found = {root.name: root} if root.is_file() else columns.of_folder(root)
+    return columns.films(found) if kind == "csv" else columns.reports(found)

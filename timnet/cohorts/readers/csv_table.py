@@ -65,11 +65,14 @@ def run(
     labels: Sequence[str] = (),
     **columns: str | None,
 ) -> Summary:
-    """Import a table as the cohort `name`; columns, which come before `mapping`, and errors as for `read`."""
+    """Import a table as the cohort `name`; columns, which come before `mapping`, and errors as for `read`.
+
+    A column of "" is none, though the table may have one of a usual name.
+    """
     folder = store.place(name)
     given: dict[str, Any] = {"table": table, "labels": tuple(labels), **columns}
     said = read_mapping(mapping) if mapping else {}
-    asked = said | {key: value for key, value in given.items() if value}
+    asked = said | {key: value for key, value in given.items() if value or (value == "" and key in USUAL)}
     found = find_table(root, asked.get("table"))
     notes = list(found.notes)
     return store.write(
@@ -276,6 +279,21 @@ def find_table(root: Path, table: str | None = None) -> Table:
     return tables.open_table(root if root.is_file() else _only(root, table))
 
 
+def tables_in(folder: Path) -> list[Path]:
+    """Return the tables that lie in a folder, by name."""
+    return sorted(path for path in folder.iterdir() if is_table(path.name) and path.is_file())
+
+
+def is_table(name: str) -> bool:
+    """Return whether a file of this name is a table."""
+    return bool(_TABLES.fullmatch(name))
+
+
+def is_usual(name: str) -> bool:
+    """Return whether a table of this name is taken where there are several."""
+    return name.split(".")[0].casefold() in _USUAL_TABLES
+
+
 def _joined(known: StudyRecord | None, row: StudyRecord) -> StudyRecord:
     """Add a row's film to its study; RowError if they say different things of it."""
     if known is None:
@@ -291,9 +309,11 @@ def _joined(known: StudyRecord | None, row: StudyRecord) -> StudyRecord:
 
 
 def _column(table: Table, role: str, wanted: str | None) -> str | None:
+    if wanted == "" and role != "film":
+        return None
     if wanted is not None:
         return tables.named(table, role, wanted)
-    column = next(filter(None, (tables.column_of(table, name) for name in USUAL[role])), None)
+    column = next(iter(tables.usual(table, USUAL[role])), None)
     if column is None and role == "film":
         raise CohortError(
             f"{table.path.name}: expected a column of film paths among {tables.listed(table)}: name it"
@@ -315,7 +335,7 @@ def _label_columns(table: Table, wanted: Sequence[str]) -> list[str]:
 def _only(root: Path, table: str | None) -> Path:
     if not root.is_dir():
         raise CohortError(f"csv_table: expected a table or the folder that holds one, got {str(root)!r}")
-    found = sorted(path for path in root.iterdir() if _TABLES.fullmatch(path.name) and path.is_file())
+    found = tables_in(root)
     names = ", ".join(path.name for path in found) or "none"
     if table is not None:
         try:
@@ -325,7 +345,7 @@ def _only(root: Path, table: str | None) -> Path:
         except (PathError, OSError):
             pass
         raise CohortError(f"csv_table: table: expected one of {names}; got {table[:80]!r}")
-    usual = [path for path in found if path.name.split(".")[0].casefold() in _USUAL_TABLES]
+    usual = [path for path in found if is_usual(path.name)]
     for candidates in (found, usual):
         if len(candidates) == 1:
             return candidates[0]

@@ -73,9 +73,9 @@ class Reports:
 
 
 def _usual(table: tables.Table, names: tuple[str, ...], what: str) -> list[str]:
-    found = [column for name in names if (column := tables.column_of(table, name))]
+    found = tables.usual(table, names)
     if not found:
         raise CohortError(
             f"{table.path.name}: expected a column of the {what} among {tables.listed(table)}: name it"
         )
-    return list(dict.fromkeys(found))
+    return found

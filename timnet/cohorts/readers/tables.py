@@ -144,6 +144,11 @@ def column_of(table: Table, name: str) -> str | None:
     return found[0] if found else None
 
 
+def usual(table: Table, names: Sequence[str]) -> list[str]:
+    """Return the columns that have one of some names, each once, in the names' order."""
+    return list(dict.fromkeys(column for name in names if (column := column_of(table, name))))
+
+
 def listed(table: Table) -> str:
     """Return the columns of a table in one line."""
     return ", ".join(filter(None, table.columns))
