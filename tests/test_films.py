@@ -100,19 +100,111 @@ def test_a_coloured_palette_reads_as_its_luminance() -> None:
     assert film.notes == ("colour reduced to its luminance",)
 
 
-def test_transparency_is_laid_over_black() -> None:
-    picture = np.dstack([np.full((4, 4), 200, np.uint8), np.arange(16, dtype=np.uint8).reshape(4, 4) * 17])
+IGNORED = "transparency in the file left out of account"
+SAMPLES = {0: 1, 2: 3, 4: 2, 6: 4}
+"""Colour type of a PNG -> samples a pixel (W3C PNG 11.2.2)."""
+
+
+@pytest.mark.parametrize("opacity", [0, 1, 77, 255])
+def test_transparency_changes_no_grey(opacity: int) -> None:
+    picture = np.dstack([RAMP_8, np.full_like(RAMP_8, opacity)])
     film = read_film(saved(Image.fromarray(picture)))
-    np.testing.assert_allclose(film.pixels, 200 / 255 * picture[..., 1] / 255, atol=1 / 255)
-    assert film.notes == ("transparency laid over black",)
+    np.testing.assert_array_equal(film.pixels, read_film(saved(RAMP_8)).pixels)
+    assert film.notes == (IGNORED,)
 
 
-def test_a_16_bit_colour_png_says_that_it_was_read_as_8() -> None:
-    samples = np.repeat(np.arange(0, 65536, 4096, dtype=">u2"), 3).tobytes()
-    film = read_film(crafted_png(16, 1, 16, 2, b"\x00" + samples))
-    np.testing.assert_allclose(film.pixels[0], np.arange(0, 65536, 4096) / 65535, atol=1 / 255)
-    assert film.bits == 8
-    assert film.notes == ("16 bits a colour read as 8",)
+@pytest.mark.parametrize("key", [0, 128, 255])
+@pytest.mark.parametrize("mode", ["L", "RGB", "P"])
+def test_a_transparent_key_changes_no_grey(key: int, mode: str) -> None:
+    colours = (key,) * 3 if mode == "RGB" else key
+    film = read_film(saved(Image.fromarray(RAMP_8).convert(mode), transparency=colours))
+    np.testing.assert_array_equal(film.pixels, read_film(saved(RAMP_8)).pixels)
+    assert film.notes == (IGNORED,)
+
+
+def test_a_gamma_is_said_and_not_applied() -> None:
+    plain = saved(RAMP_8)
+    body = struct.pack(">I", 100_000)
+    chunk = struct.pack(">I", 4) + b"gAMA" + body + struct.pack(">I", zlib.crc32(b"gAMA" + body))
+    film = read_film(plain[:33] + chunk + plain[33:])
+    np.testing.assert_array_equal(film.pixels, read_film(plain).pixels)
+    assert film.notes == ("gamma 1 of the file not applied",)
+
+
+def png_16(stored: np.ndarray, colour: int, filtered: int = 0, opacity: int = 65535) -> bytes:
+    """Write greys as a 16-bit PNG of a colour type, its rows by filter 0 (none), 1 (sub) or 2 (up)."""
+    layers = [stored] * (3 if colour in (2, 6) else 1)
+    if colour in (4, 6):
+        layers.append(np.full_like(stored, opacity))
+    rows, columns = stored.shape
+    raw = np.dstack(layers).astype(">u2").tobytes()
+    lines = np.frombuffer(raw, np.uint8).reshape(rows, -1)
+    bytes_a_pixel = 2 * SAMPLES[colour]
+    before = np.zeros_like(lines)
+    if filtered == 1:
+        before[:, bytes_a_pixel:] = lines[:, :-bytes_a_pixel]
+    elif filtered == 2:
+        before[1:] = lines[:-1]
+    body = np.column_stack([np.full(rows, filtered, np.uint8), lines - before])
+    return crafted_png(columns, rows, 16, colour, body.tobytes())
+
+
+@pytest.mark.parametrize("filtered", [0, 1, 2])
+@pytest.mark.parametrize("colour", SAMPLES)
+@pytest.mark.parametrize("bits", [10, 12, 16])
+def test_16_bits_of_every_colour_type_read_as_the_grey_ones(bits: int, colour: int, filtered: int) -> None:
+    stored = RAMP_16 >> (16 - bits)
+    film = read_film(png_16(stored, colour, filtered, opacity=12345))
+    np.testing.assert_allclose(film.pixels, stored / (2**bits - 1), atol=1e-7)
+    assert film.bits == 16
+    said = f"16-bit file, {bits} bits used: 0 to {2**bits - 1} scaled to the full range"
+    assert film.notes == ((IGNORED, said) if colour in (4, 6) else (said,))
+
+
+def test_16_bit_colours_keep_their_luminance() -> None:
+    samples = np.random.default_rng(3).integers(0, 65536, (40, 30, 3), dtype=np.uint16)
+    lines = np.column_stack([np.zeros(40, np.uint8), samples.astype(">u2").view(np.uint8).reshape(40, -1)])
+    film = read_film(crafted_png(30, 40, 16, 2, lines.tobytes()))
+    np.testing.assert_allclose(film.pixels, samples @ [0.299, 0.587, 0.114] / 65535, atol=1 / 65535)
+    assert film.notes[0] == "colour reduced to its luminance"
+
+
+@pytest.mark.parametrize("colour", SAMPLES)
+def test_a_hot_pixel_does_not_decide_the_range(colour: int) -> None:
+    stored = RAMP_16 >> 4
+    stored[5, 5] = 65535
+    film = read_film(png_16(stored, colour))
+    np.testing.assert_allclose(film.pixels, np.minimum(stored / 4095, 1), atol=1e-7)
+    assert "12 bits used" in film.notes[-1] and film.notes[-1].endswith("1 brighter pixels shown white")
+
+
+def noisy_jpeg(side: int = 160, **options: object) -> bytes:
+    rows, columns = np.mgrid[:side, :side]
+    smooth = 120 + 60 * np.sin(rows / 17) + 50 * np.cos(columns / 23)
+    noise = np.random.default_rng(0).normal(0, 6, (side, side))
+    return saved(np.clip(smooth + noise, 0, 255).astype(np.uint8), "JPEG", quality=90, **options)
+
+
+@pytest.mark.parametrize("options", [{}, {"progressive": True}, {"restart_marker_blocks": 4}])
+def test_a_jpeg_cut_before_its_end_marker_is_refused(options: dict[str, object]) -> None:
+    data = noisy_jpeg(**options)
+    assert read_film(data).rows == 160
+    for share in (0.4, 0.6, 0.9):
+        assert "cut short or damaged" in reason(data[: int(share * len(data))] + b"\xff\xd9")
+
+
+def test_what_libjpeg_warns_of_is_refused() -> None:
+    # Bytes of the entropy-coded data left out or repeated: there are then too few or too many blocks.
+    data = noisy_jpeg()
+    middle = len(data) // 2
+    for broken in (
+        data[:middle] + data[middle + 40 :],
+        data[:middle] + data[middle - 400 :],
+        data[:middle] + b"\xff\xd3" + data[middle:],
+    ):
+        with Image.open(io.BytesIO(broken)) as image:
+            image.load()  # Pillow alone says nothing
+        assert "the file is cut short or damaged" in reason(broken)
 
 
 def test_a_cmyk_jpeg_reads_as_the_grey_one() -> None:

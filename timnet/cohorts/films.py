@@ -3,13 +3,12 @@
 Owns the one orientation and range that every other module relies on (float32 in [0, 1], bone bright, upright)
 and the letterbox there and back. Refuses by content, never by name: other formats, more than 32 MB or 40
 megapixels (read in the header, before anything is decoded), animations, damaged files, one grey value.
-DICOM is in `timnet.cohorts.dicom`; PNG and JPEG are read by Pillow, 16 bits without its clipping to 8.
+DICOM is in `timnet.cohorts.dicom`, PNG and JPEG in `timnet.cohorts.pictures`.
 """
 
 from __future__ import annotations
 
 import hashlib
-import io
 import re
 import threading
 import warnings
@@ -21,8 +20,6 @@ from typing import Literal
 
 import numpy as np
 from PIL import Image
-from PIL.JpegImagePlugin import JpegImageFile
-from PIL.PngImagePlugin import PngImageFile
 
 from timnet.errors import TimnetError
 
@@ -36,18 +33,6 @@ Admit = Literal["first-frame", "any-modality"]
 """What a caller lets in besides a radiograph of one frame; it bears on DICOM alone."""
 
 _WARNINGS = threading.Lock()
-_CHUNKS_THAT_WARN = (b"acTL", b"eXIf", b"Raw profile")
-_ORIENTATION = 0x0112
-# EXIF 2.32, tag Orientation: what turns each into 1, the upright image.
-_UPRIGHT = {
-    2: Image.Transpose.FLIP_LEFT_RIGHT,
-    3: Image.Transpose.ROTATE_180,
-    4: Image.Transpose.FLIP_TOP_BOTTOM,
-    5: Image.Transpose.TRANSPOSE,
-    6: Image.Transpose.ROTATE_270,
-    7: Image.Transpose.TRANSVERSE,
-    8: Image.Transpose.ROTATE_90,
-}
 _FIRST_GROUPS = (b"\x02\x00", b"\x08\x00", b"\x00\x02", b"\x00\x08")
 # SOP Class UID, Rows and Columns as they stand in a file, little and big endian.
 _IMAGE_TAGS = (
@@ -140,12 +125,14 @@ def read_film(
     data = content(source) if isinstance(source, Path) else bytes(source)
     kind = recognise(data, label)
     if kind == "dicom":
-        # Imported here so that a cohort of PNG files does not pay for pydicom.
+        # Imported here: both need this module, and a cohort of PNG files does not pay for pydicom.
         from timnet.cohorts import dicom
 
         greys = dicom.decode(data, label, window, admit)
     else:
-        greys = _decode_picture(data, kind, label)
+        from timnet.cohorts import pictures
+
+        greys = pictures.decode(data, kind, label)
     pixels = np.ascontiguousarray(greys.pixels, dtype=np.float32)
     if pixels.min() == pixels.max():
         raise FilmError(label, ONE_GREY)
@@ -325,49 +312,6 @@ def _describe(data: bytes) -> str:
     if head.startswith((b"<!doctype html", b"<html")):
         return "an HTML page"
     return "a text" if head.isascii() and b"\0" not in head else "another kind of file"
-
-
-def _decode_picture(data: bytes, kind: Kind, name: str) -> Greys:
-    with guarded(name, "the file"):
-        with silent():
-            # The plugin's class, not Image.open: no other format can be reached, multi-picture JPEG included,
-            # and Pillow's own size limit, which is the whole process's, need not be changed.
-            image = (PngImageFile if kind == "png" else JpegImageFile)(io.BytesIO(data))
-            check_size(name, image.height, image.width)
-            if getattr(image, "is_animated", False):
-                raise FilmError(name, "expected one image, got an animation")
-            # Asking a PNG for its EXIF decodes it: done here, one at a time, only where a chunk might warn.
-            has_remarks = kind == "jpeg" or any(chunk in data for chunk in _CHUNKS_THAT_WARN)
-            orientation = image.getexif().get(_ORIENTATION, 1) if has_remarks else 1
-        image.load()
-        return _grey(image, data[24] if kind == "png" else 8, orientation)
-
-
-def _grey(image: Image.Image, depth: int, orientation: int) -> Greys:
-    """Return upright luminance in [0, 1]: the full range of 8 bits, or of the bits that 16-bit data use."""
-    notes = []
-    if orientation in _UPRIGHT:
-        image = image.transpose(_UPRIGHT[orientation])
-        notes.append(f"turned upright: EXIF orientation {orientation}")
-    if image.mode.startswith("I"):
-        stored = np.asarray(image)
-        # 10, 12 and 14-bit films are often saved in 16-bit files without being rescaled.
-        used = max(8, int(stored.max()).bit_length())
-        notes.append(f"{depth}-bit file, {used} bits used: 0 to {2**used - 1} scaled to the full range")
-        return Greys(stored.astype(np.float32) / np.float32(2**used - 1), depth, tuple(notes))
-    if image.has_transparency_data:
-        notes.append("transparency laid over black")
-        image = image.convert("RGBA")
-        image = Image.alpha_composite(Image.new("RGBA", image.size, (0, 0, 0, 255)), image)
-    if image.mode not in ("1", "L"):
-        colour = np.asarray(image.convert("RGB"))
-        if (colour != colour[..., :1]).any():
-            notes.append("colour reduced to its luminance")
-        image = Image.fromarray(colour)
-    if depth > 8:
-        notes.append(f"{depth} bits a colour read as 8")
-    pixels = np.asarray(image.convert("L"), dtype=np.float32) / np.float32(255)
-    return Greys(pixels, min(depth, 8), tuple(notes))
 
 
 def _resize(px_HW: np.ndarray, height: int, width: int) -> np.ndarray:
