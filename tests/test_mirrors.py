@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 
 import numpy as np
@@ -127,6 +128,21 @@ def test_the_loss_and_its_gradients_are_those_of_a_loop_over_pairs(settings, pai
     for one, two in zip(found, naive, strict=True):
         assert (one is None) == (two is None)
         assert one is None or torch.allclose(one, two, rtol=1e-8, atol=1e-12)
+
+
+@pytest.mark.parametrize("ignored", [False, True])
+def test_the_weights_of_a_batch_with_swapped_reports_sum_to_one(ignored):
+    """At logits of 0 each pair costs log 2, whatever its kind: the loss is log 2 times their weights' sum."""
+    timnet = torch.nn.Identity()
+    timnet.match = lambda v_image, v_text: torch.zeros(len(v_image))
+    timnet.match_all = lambda v_image, v_text: torch.zeros(len(v_image), len(v_text))
+    objective = objectives.MatchObjective(timnet, "sigmoid")
+    objective._vectors = lambda films, text, rows: (torch.ones(3, 4), torch.ones(5, 4))
+    batch = {
+        "films": None, "text": None, "of": 3, "own": torch.eye(3).bool(), "mirrored": 2,
+        "false_negative": torch.full((3, 3), ignored), "mirrors": torch.tensor([0, 2]),
+    }  # fmt: skip
+    assert objective(batch).item() == pytest.approx(math.log(2))
 
 
 @pytest.mark.whole

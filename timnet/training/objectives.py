@@ -68,11 +68,14 @@ class MatchObjective(nn.Module):
             weights = match_weights(own, ignore, logit.dtype)
             if not (number := batch.get("mirrored", 0)):
                 return ranks.count() * _weighted(logit, own[mine], weights[mine])
-            weights = torch.where(own, weights, weights * (1 - MIRRORED))
+            # Half of the mismatched pairs' weight, all of it where the batch has no other mismatched pair.
+            others = bool((~own & ~ignore).any())
+            share = MIRRORED if others else 1.0
+            weights = torch.where(own, weights, weights * (1 - MIRRORED)) if others else weights / 2
             wrong = self.timnet.match(v_image[batch["mirrors"]], v_swapped)
             swapped = F.binary_cross_entropy_with_logits(wrong, torch.zeros_like(wrong), reduction="sum")
             return ranks.count() * (
-                _weighted(logit, own[mine], weights[mine]) + swapped * MIRRORED / (2 * number)
+                _weighted(logit, own[mine], weights[mine]) + swapped * share / (2 * number)
             )
         cosine = cosines(ranks.gathered(v_image, rows), v_text)
         scale = self.log_scale.clamp(max=_WARMEST).exp()
