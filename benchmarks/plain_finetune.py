@@ -59,7 +59,7 @@ def main() -> None:
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     resized = [transforms.Resize((words.side, words.side))]
     changed = [
-        transforms.RandomAffine(20, translate=(0.12, 0.12), scale=(0.8, 1.2)),
+        transforms.RandomAffine(20, translate=(0.06, 0.06), scale=(0.8, 1.2)),
         transforms.ColorJitter(brightness=0.16, contrast=0.4),
     ]
     ready = [transforms.ToTensor(), transforms.Normalize(MEAN, DEVIATION)]
