@@ -18,6 +18,8 @@ from timnet.ui import loaders
 ANY, NOT_STATED = "any", "not stated"
 VALUES = {"present": 1.0, "absent": 0.0, "uncertain": -1.0, "not known": math.nan}
 AGES = (0, 120)
+LEFT_OUT = "words"
+"""In the address where search words are left out of it."""
 _SYNTAX = 'All words must occur. "A phrase", AND, OR, NOT, brackets; effus* finds any ending.'
 
 
@@ -52,6 +54,22 @@ def choose(cohort: Cohort) -> Filters:
         )
         wanted["has_report"] = {"with": True, "without": False}.get(report)
     return wanted
+
+
+def tell_left_out(wanted: Filters) -> None:
+    """Mark an address whose search words are left out, and tell whoever opens it that they are."""
+    state, address = st.session_state, st.query_params
+    if wanted["query"]:
+        address[LEFT_OUT] = "left-out"
+        state["explore_searched"] = True
+    elif state.get("explore_searched"):
+        address.pop(LEFT_OUT, None)
+    elif LEFT_OUT in address:
+        st.info(
+            "Search words were left out of this link, because they may name a person: it shows more studies "
+            "than its sender saw. Ask for the words and search again.",
+            icon=":material/search_off:",
+        )
 
 
 def _one(label: str, values: Sequence[str] | dict[str, int], key: str, width: int) -> str | None:
