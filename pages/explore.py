@@ -2,7 +2,7 @@
 
 import streamlit as st
 
-from timnet.ui import demo, filters, frame, imports, loaders, notices, results, study
+from timnet.ui import demo, filters, frame, imports, loaders, notices, results, study, upkeep
 
 frame.require()
 st.title("Explore a cohort")
@@ -23,12 +23,13 @@ with notices.sentences():
         name = st.selectbox("Cohort", names, key="cohort", bind="query-params", width=150)
         cohort = loaders.cohort(name)
         wanted = filters.choose(cohort)
+    filters.tell_left_out(wanted)
     summary = cohort.summary()
     found = loaders.count(cohort, wanted)
     st.caption(
         f"{found:,} of {summary.studies:,} studies; the cohort holds {summary.films:,} films of "
-        f"{summary.patients:,} patients, {summary.with_findings:,} studies with findings. The page's address "
-        "leads back here, without the searched words, which may name a person."
+        f"{summary.patients:,} patients, {summary.with_findings:,} studies with findings. Copy the address "
+        "to share these filters. Search words are left out for privacy."
     )
     if not found:
         st.info("No study fits. Use fewer words or another filter.", icon=":material/search_off:")
@@ -44,4 +45,5 @@ with notices.sentences():
     # Last, because counts over a large cohort take longer than what stands below them.
     with charts:
         results.counts(cohort, wanted)
+    upkeep.show(cohort)
 imports.ask()

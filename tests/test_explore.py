@@ -14,6 +14,7 @@ import pandas as pd
 import pydicom.data
 import pytest
 import radiographs
+from filelock import FileLock
 from PIL import Image
 from streamlit.testing.v1 import AppTest
 
@@ -140,6 +141,24 @@ def test_searched_words_stay_out_of_the_address(open_page: Open) -> None:
     app.text_input(key="explore_query").set_value("opacity").run()
     assert not app.exception
     assert "opacity" not in json.dumps(dict(app.query_params.items())).lower()
+
+
+def test_whoever_opens_a_link_is_told_that_its_search_words_were_left_out(open_page: Open) -> None:
+    app = open_page()
+    assert not any("left out" in info.value for info in app.info)
+    app.text_input(key="explore_query").set_value("opacity").run()
+    assert not any("left out" in info.value for info in app.info), "the sender has the words"
+    address = {name: app.query_params[name] for name in app.query_params}
+    received = open_page(**address)
+    assert any("Search words were left out of this link" in info.value for info in received.info)
+    # Words of one's own end that, and so does their end.
+    received.text_input(key="explore_query").set_value("opacity").run()
+    assert not any("left out" in info.value for info in received.info)
+    received.text_input(key="explore_query").set_value("").run()
+    assert not any("left out" in info.value for info in received.info)
+    assert "words" not in received.query_params
+    app.text_input(key="explore_query").set_value("").run()
+    assert "words" not in app.query_params
 
 
 def test_an_unreadable_query_is_refused_in_one_sentence(open_page: Open) -> None:
@@ -385,6 +404,45 @@ def test_a_table_that_cannot_be_read_is_one_sentence_in_the_form(
         (error,) = app.error
         assert told in error.value and "Traceback" not in error.value
     assert not [button for button in app.button if button.key == "import_go" and not button.disabled]
+
+
+def test_a_cohort_is_renamed_and_deleted_from_the_page_once_it_is_said_for_sure(
+    open_page: Open, tmp_path: Path
+) -> None:
+    home = _home(tmp_path, [{"path": "a.png", "report": "Clear."}])
+    app = open_page(home)
+    app.session_state["upkeep_open"] = True
+    app.run()
+    app.text_input(key="upkeep_name_made").set_value("../away").run()
+    app.button(key="upkeep_rename").click().run()
+    assert not app.exception and "cohort name" in app.error[0].value
+    app.text_input(key="upkeep_name_made").set_value("renamed").run()
+    app.button(key="upkeep_rename").click().run()
+    assert not app.exception and not app.error
+    assert app.selectbox(key="cohort").value == "renamed" and (home / "renamed").is_dir()
+    assert "studies: 1" in app.warning[0].value and "stay in the folder" in app.warning[0].value
+    assert app.button(key="upkeep_delete").disabled
+    app.checkbox(key="upkeep_sure_renamed").check().run()
+    app.button(key="upkeep_delete").click().run()
+    assert not app.exception and not app.error
+    assert not (home / "renamed").exists() and any(info for info in app.info)
+
+
+def test_a_cohort_that_a_run_uses_is_not_offered_to_be_deleted(
+    open_page: Open, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    home = _home(tmp_path, [{"path": "a.png", "report": "Clear."}])
+    folder = tmp_path / "checkpoints" / "run"
+    folder.mkdir(parents=True)
+    (folder / "config.json").write_text(
+        config.to_json(config.Pretrain(cohorts=("other", str(home / "made"))))
+    )
+    with FileLock(folder / ".lock"):
+        app = open_page(home)
+        app.session_state["upkeep_open"] = True
+        app.run()
+        assert "A run is using it: run" in app.info[0].value
+        assert not [button for button in app.button if button.key in ("upkeep_delete", "upkeep_rename")]
 
 
 def test_the_reason_of_a_failed_import_names_its_cohort_once(
