@@ -6,12 +6,17 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from scipy import special
+from wrong_values import wrong_values
 
+from timnet import config
 from timnet.evaluation import calibrating, certainty
 from timnet.evaluation.calibration import CalibrationError
-from timnet.evaluation.certainty import Certainty, Line
+from timnet.evaluation.certainty import Certainty
 from timnet.evaluation.predictions import Predictions
+from timnet.evaluation.probability import CertaintyError, Line, probabilities, said
 from timnet.model import weights
 
 
@@ -96,5 +101,66 @@ def test_a_kept_file_comes_back_and_one_of_other_weights_is_refused(tmp_path: Pa
 
 
 def test_probabilities_are_sigmoids_of_lines_far_out_too() -> None:
-    found = certainty.probabilities([Line(), Line(2.0, 1.0), Line(), Line()], [0.3, -0.4, 900.0, -900.0])
+    found = probabilities([Line(), Line(2.0, 1.0), Line(), Line()], [0.3, -0.4, 900.0, -900.0])
     assert found == pytest.approx([special.expit(0.3), special.expit(0.2), 1.0, 0.0])
+
+
+@settings(max_examples=200, deadline=None)
+@given(seed=st.integers(0, 2**32 - 1), number=st.integers(20, 120), levels=st.integers(2, 60))
+def test_words_and_operating_point_never_contradict_each_other(seed: int, number: int, levels: int) -> None:
+    rng = np.random.default_rng(seed)
+    y_N = (np.arange(number) % rng.integers(2, 3) == 0).astype(float)
+    # Few levels give ties; the shift gives anything from useless, or worse, to perfect scores.
+    p_N = special.expit(
+        np.round(rng.normal(0, 1, number) * levels / 4 + rng.normal(0, 2) * y_N * levels / 4) / levels * 4
+    )
+    line = certainty.zoned(Line(), y_N, p_N)
+    if line.why:
+        return
+    assert line.low is not None and line.high is not None and line.threshold is not None
+    assert line.low <= line.threshold <= line.high
+    for probability in (*p_N, line.low, line.threshold, line.high, np.nextafter(line.threshold, 0)):
+        word = line.verdict(probability)
+        assert word != ("unlikely" if probability >= line.threshold else "likely")
+
+
+@pytest.mark.parametrize(
+    "name", [path.parent.name for path in (config.REPOSITORY / "checkpoints").glob("*/calibration.json")]
+)
+def test_shipped_operating_points_lie_in_their_zones_on_disk(name: str) -> None:
+    told = json.loads((config.REPOSITORY / "checkpoints" / name / "calibration.json").read_text())
+    for line in told["lines"].values():
+        if line["threshold"] is not None:
+            assert line["low"] <= line["threshold"] <= line["high"]
+
+
+def test_a_file_whose_operating_point_lies_outside_is_read_with_a_wider_zone(tmp_path: Path) -> None:
+    (tmp_path / weights.DESCRIPTION).write_text(json.dumps({"format": 1, "weights_sha256": "w"}))
+    for low, threshold, high in ((0.089, 0.086, 0.3), (0.01, 0.163, 0.126)):
+        line = {"low": low, "high": high, "threshold": threshold}
+        told = {"weights_sha256": "w", "fitted_on": "", "checked_on": "", "how": "", "lines": {"x": line}}
+        (tmp_path / certainty.FILE).write_text(json.dumps(told))
+        read = certainty.of(tmp_path).line("x")
+        assert (read.low, read.high) == (min(low, threshold), max(high, threshold))
+
+
+@pytest.mark.parametrize("wrong", [np.nan, np.inf, -np.inf])
+def test_a_logit_that_is_not_finite_gives_no_probability(wrong: float) -> None:
+    with pytest.raises(CertaintyError, match="expected finite logits"):
+        said(Line(), np.array([0.0, wrong]))
+
+
+def test_every_wrong_value_in_a_calibration_is_refused_in_one_sentence(tmp_path: Path) -> None:
+    folder = config.REPOSITORY / "checkpoints" / "demo-findings"
+    told = json.loads((folder / certainty.FILE).read_text())
+    told["lines"] = dict(list(told["lines"].items())[:2])
+    (tmp_path / weights.DESCRIPTION).write_text((folder / weights.DESCRIPTION).read_text())
+    refused = 0
+    for text in wrong_values(told):
+        (tmp_path / certainty.FILE).write_text(text)
+        try:
+            certainty.of(tmp_path)
+        except weights.CheckpointError as error:
+            refused += 1
+            assert str(error).startswith(tmp_path.name) and "\n" not in str(error) and len(str(error)) < 300
+    assert refused > 250

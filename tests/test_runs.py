@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 import os
 import shlex
 import subprocess
@@ -15,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from timnet import arguments, config
+from timnet.__main__ import main
 from timnet.training import events, runs, worker
 from timnet.training.runs import RunError
 
@@ -137,17 +137,37 @@ def test_a_look_at_a_long_log_reads_only_what_is_new(folder, monkeypatch):
     for step in range(500):
         log.append("step", step=step)
     runs.events(folder)
-    parsed, loads = [], json.loads
-    monkeypatch.setattr(runs.json, "loads", lambda text: (parsed.append(text), loads(text))[1])
+    lines, read = [], events.parsed
+    monkeypatch.setattr(runs, "parsed", lambda line: (lines.append(line), read(line))[1])
     log.append("step", step=500)
     assert len(runs.events(folder)) == 501
-    assert len(parsed) == 1
+    assert len(lines) == 1
 
 
 def test_folders_that_hold_no_readable_run_are_passed_over(tmp_path, folder):
     (tmp_path / "broken").mkdir()
     (tmp_path / "broken" / runs.CONFIG).write_text("{")
     assert [run.folder.name for run in runs.all_runs(tmp_path)] == ["run"]
+
+
+@pytest.mark.parametrize(
+    "text", ["[" * 100_000, '{"a":' * 100_000, "\xff", "3", "[1]", '{"event": 3}', "NaN"], ids=range(7)
+)
+@pytest.mark.parametrize(
+    "name", [runs.CONFIG, runs.DONE, runs.FAILED, runs.CANCELLED, runs.RESULT, events.EVENTS, runs.NOTE]
+)
+def test_a_damaged_file_costs_no_more_than_its_run(tmp_path, folder, capsys, monkeypatch, name, text):
+    monkeypatch.setenv("TIMNET_CHECKPOINTS", str(tmp_path))
+    worker.prepare(dataclasses.replace(SETTINGS, seed=3), tmp_path / "other")
+    (folder / name).write_bytes(text.encode("latin-1") + b"\n")
+    (folder / runs.DONE).touch()
+    assert main(["runs"]) == 0
+    assert "other" in capsys.readouterr().out
+    runs.points(tmp_path)
+    events.Events(folder).rewind()
+    if name == runs.RESULT and text != '{"event": 3}':
+        with pytest.raises(runs.RunError, match=r"run/metrics\.json: "):
+            runs.result(folder)
 
 
 def test_runs_that_count_uncertain_labels_differently_lie_on_different_curves(tmp_path):

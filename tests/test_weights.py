@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 
 import pytest
 import torch
 from perturbing import perturbed
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save
+from wrong_values import wrong_values
 
 from timnet import config
+from timnet.errors import TimnetError
 from timnet.model import encoders, weights
 from timnet.model.weights import CheckpointError, ClassifierSpec, TimnetSpec
 
@@ -113,14 +116,53 @@ def test_a_truncated_file_is_refused(classifier_folder, left):
         ({"labels": ["Effusion"]}, "do not fit"),
         ({"width": 32}, "do not fit"),
         ({"kind": "gan"}, "expected a timnet or classifier, got 'gan'"),
-        ({"format": 9}, "format 1"),
-        ({"colour": "red"}, "unknown colour"),
+        ({"format": 9}, "format: expected 1, got 9"),
+        ({"colour": "red"}, "colour: unknown field"),
     ],
 )
 def test_a_description_that_does_not_fit_is_refused(classifier_folder, change, sentence):
     path = classifier_folder / "model.json"
     path.write_text(json.dumps({**json.loads(path.read_text()), **change}))
     with pytest.raises(CheckpointError, match=sentence):
+        weights.load_classifier(classifier_folder)
+
+
+@pytest.mark.parametrize("kind", ["classifier", "timnet"])
+def test_every_wrong_value_in_a_description_is_refused_in_one_sentence_or_harmless(tmp_path, networks, kind):
+    folder, path = tmp_path / kind, tmp_path / kind / "model.json"
+    folder.mkdir()
+    (folder / "model.safetensors").symlink_to(networks / kind / "model.safetensors")
+    refused = read = 0
+    for text in wrong_values(json.loads((networks / kind / "model.json").read_text())):
+        path.write_text(text)
+        try:
+            spec = weights.describe(folder)
+            if "weights_sha256" in text and spec != weights.describe(networks / kind):
+                read += 1
+                (weights.load_timnet if kind == "timnet" else weights.load_classifier)(folder)
+        except TimnetError as error:
+            refused += 1
+            assert "\n" not in str(error) and len(str(error)) < 600
+    assert refused > 150 and read < 40
+
+
+def rewritten(folder, change):
+    """Write a checkpoint's weights anew with the sha256 that its description must then have."""
+    state = load_file(folder / "model.safetensors")
+    change(state)
+    data = save(state)
+    (folder / "model.safetensors").write_bytes(data)
+    told = json.loads((folder / "model.json").read_text())
+    told["weights_sha256"] = hashlib.sha256(data).hexdigest()
+    (folder / "model.json").write_text(json.dumps(told))
+
+
+@pytest.mark.parametrize("wrong", [float("nan"), float("inf"), float("-inf")])
+def test_weights_that_are_not_finite_are_refused_by_the_file_they_are_in(classifier_folder, wrong):
+    rewritten(classifier_folder, lambda state: state["out.bias"].fill_(wrong))
+    with pytest.raises(
+        CheckpointError, match=r"model/model\.safetensors: expected finite weights.*out\.bias"
+    ):
         weights.load_classifier(classifier_folder)
 
 

@@ -9,7 +9,6 @@ prints one object on standard output.
 from __future__ import annotations
 
 import dataclasses
-import json
 import logging
 import os
 import sys
@@ -18,7 +17,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from timnet import arguments, config
+from timnet import arguments, config, files
 from timnet.cohorts.records import Summary
 from timnet.errors import TimnetError
 from timnet.progress import ProgressLine
@@ -418,7 +417,7 @@ def _number(row: dict[str, Any]) -> str:
 
 
 def _show(told: dict[str, Any], as_json: bool, lines: Sequence[str]) -> None:
-    print(json.dumps(told) if as_json else "\n".join(lines))
+    print(files.to_json(told, "result", Refused) if as_json else "\n".join(lines))
 
 
 if __name__ == "__main__":

@@ -13,8 +13,10 @@ from functools import cache
 from pathlib import Path
 from typing import Literal
 
+import pydantic_core
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 
+from timnet import files
 from timnet.errors import TimnetError
 
 REPOSITORY = Path(__file__).resolve().parent.parent
@@ -324,16 +326,14 @@ def from_json(text: str, source: str = "config.json") -> Run:
         ConfigError: not JSON, an unknown command or field, or a value outside its range.
     """
     try:
-        fields = json.loads(text)
+        fields = pydantic_core.from_json(text)
         return _adapter(fields.pop("command")).validate_python(fields)
-    except (json.JSONDecodeError, KeyError, AttributeError, TypeError) as error:
+    except ValidationError as error:
+        raise ConfigError(f"{source}: {files.sentence(error)}") from None
+    except (ValueError, KeyError, AttributeError, TypeError) as error:
         raise ConfigError(
             f"{source}: expected the settings of {' or '.join(_COMMANDS)}, got {error!r}"
         ) from None
-    except ValidationError as error:
-        first = error.errors()[0]
-        field = ".".join(str(part) for part in first["loc"]) or "settings"
-        raise ConfigError(f"{source}: {field}: {first['msg']}") from None
 
 
 @cache

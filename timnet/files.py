@@ -10,8 +10,8 @@ import json
 from pathlib import Path
 from typing import Any, TypeVar
 
+import pydantic_core
 from pydantic import ConfigDict, TypeAdapter, ValidationError
-from pydantic_core import from_json
 
 from timnet.errors import TimnetError
 
@@ -41,7 +41,7 @@ def read(path: Path, shape: TypeAdapter[Value], error: type[TimnetError]) -> Val
             raise error(f"{name}: expected at most {LARGEST:,} bytes, got {size:,}")
         data = path.read_bytes()
         # Fields that no type covers hold no NaN either, and nothing is nested out of bounds.
-        from_json(data, allow_inf_nan=False)
+        pydantic_core.from_json(data, allow_inf_nan=False)
         return shape.validate_json(data)
     except FileNotFoundError:
         raise
@@ -53,13 +53,23 @@ def read(path: Path, shape: TypeAdapter[Value], error: type[TimnetError]) -> Val
         raise error(f"{name}: expected JSON without NaN or infinity ({cause})") from None
 
 
+def strict(shape: type[Value]) -> TypeAdapter[Value]:
+    """Return the adapter of a dataclass that takes its own fields alone, of exactly their types; costly."""
+    shape.__pydantic_config__ = STRICT  # type: ignore[attr-defined]
+    return TypeAdapter(shape)
+
+
 def sentence(invalid: ValidationError) -> str:
     """Return the first fault that pydantic found as one sentence, its value cut short."""
     first = invalid.errors(include_url=False, include_context=False)[0]
     field = ".".join(str(part) for part in first["loc"])
     came = ascii(first["input"])
     shown = came if len(came) <= 60 else f"{came[:60]}..."
-    message = first["msg"] if first["type"] == "json_invalid" else f"{first['msg']}, got {shown}"
+    words = first["msg"].replace("Input should be", "expected").removeprefix("Value error, ")
+    plain = {"missing": "expected a value, got none", "extra_forbidden": "unknown field"}
+    plain["unexpected_keyword_argument"] = plain["extra_forbidden"]
+    own = first["type"] == "value_error"
+    message = plain.get(first["type"]) or (words if own else f"{words}, got {shown}")
     return f"{field}: {message}" if field else message
 
 

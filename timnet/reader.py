@@ -28,6 +28,7 @@ from timnet.cohorts.prompts import Prompt
 from timnet.evaluation import cam, certainty, gradients
 from timnet.evaluation.certainty import MATCH, Certainty
 from timnet.evaluation.gradients import Method
+from timnet.evaluation.probability import probabilities
 from timnet.model import chest, weights
 from timnet.model.classifier import Classifier, Probe
 from timnet.model.encoders import TextEncoder
@@ -192,7 +193,7 @@ class Reader:
     def matched(self, logits: NDArray[np.float64]) -> NDArray[np.float64]:
         """Return the match probabilities of logits of the match head."""
         line = self.certainty.line(MATCH)
-        return np.array(certainty.probabilities([line] * len(logits), logits.tolist()))
+        return probabilities([line] * len(logits), logits)
 
     def _reading(
         self, start: float, film: Film | Seen, head: Callable[[Tensor], Tensor], names: list[str]
@@ -224,8 +225,9 @@ class Reader:
         )
         # Whatever is asked of the match head, a sentence or an edit, goes by the line of the match.
         asked = [MATCH if isinstance(self._network, TIMNet) else name for name in names]
-        logits = logits_1L[0, :number].double().tolist()
-        return reading, certainty.probabilities([self.certainty.line(name) for name in asked], logits)
+        logits = logits_1L[0, :number].double().numpy()
+        lines = [self.certainty.line(name) for name in asked]
+        return reading, probabilities(lines, logits).tolist()
 
     def _match_head(
         self, timnet: TIMNet, texts: list[str], and_normal: bool = False

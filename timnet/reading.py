@@ -23,7 +23,8 @@ from timnet.cohorts.edits import Edit
 from timnet.cohorts.films import Film, Letterbox
 from timnet.errors import TimnetError
 from timnet.evaluation import cam, certainty
-from timnet.evaluation.certainty import MATCH, Certainty, Verdict
+from timnet.evaluation.certainty import MATCH, Certainty
+from timnet.evaluation.probability import Verdict
 
 
 class ReadingError(TimnetError):

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import pydantic_core
 from numpy.typing import NDArray
 
 from timnet import config
@@ -61,7 +62,7 @@ def start_of(settings: config.Finetune) -> Start:
     for folder in (path, config.checkpoints() / source):
         if (folder / "model.json").is_file():
             try:
-                told = json.loads((folder / "model.json").read_text(encoding="utf-8"))
+                told = pydantic_core.from_json((folder / "model.json").read_bytes())
                 weights, own, normal = (
                     str(told[name]) for name in ("weights_sha256", "backbone", "normalisation")
                 )

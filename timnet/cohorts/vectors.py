@@ -26,6 +26,7 @@ from typing import Literal
 
 import numpy as np
 import pandas as pd
+import pydantic_core
 from numpy.typing import NDArray
 
 from timnet import config
@@ -71,7 +72,7 @@ def place(cohort: Cohort, checkpoint: Path) -> Path:
         CohortError: the checkpoint's description cannot be read.
     """
     try:
-        weights = json.loads((checkpoint / "model.json").read_text(encoding="utf-8"))["weights_sha256"]
+        weights = pydantic_core.from_json((checkpoint / "model.json").read_bytes())["weights_sha256"]
     except (OSError, ValueError, KeyError, TypeError):
         raise CohortError(
             f"{checkpoint.name}: expected a checkpoint with a description, found none"

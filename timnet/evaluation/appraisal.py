@@ -15,11 +15,12 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from scipy import special, stats
+from scipy import stats
 
 from timnet.evaluation import auroc, calibration
 from timnet.evaluation.auroc import LEVEL, Estimate
 from timnet.evaluation.predictions import TEST, VALIDATION, Predictions
+from timnet.evaluation.probability import PLAIN, Line, said
 
 HALF = 0.5
 
@@ -64,6 +65,9 @@ class Calibration:
     table: pd.DataFrame
 
 
+_NONE = Calibration(float("nan"), pd.DataFrame())
+
+
 @dataclass(frozen=True)
 class Appraisal:
     """What can be said of one label.
@@ -71,10 +75,13 @@ class Appraisal:
     Attributes:
         films, positives: of the test part, where the label is known; films_validation: of the other part.
         area: auROC with DeLong's interval, each film for itself.
-        half: decisions at 0.5. chosen: at the threshold that is best on validation films.
+        half: decisions at 0.5. chosen: at the operating point: the checkpoint's, else what is best on
+            validation films.
         roc: false, true, threshold. precision_recall: recall, precision, threshold. Empty of one class.
-        said: as the network says it. cooled: at `temperature`.
-        unchosen: why there is no threshold of validation films and no temperature; empty where there are.
+        said: of the probabilities that are shown everywhere. raw: before the checkpoint's calibration, None
+            where it has none. cooled: at a temperature of validation films that nobody applies, None where
+            the checkpoint is calibrated or nothing can be fitted.
+        unchosen: why there is no operating point; empty where there is one.
     """
 
     label: str
@@ -87,6 +94,7 @@ class Appraisal:
     roc: pd.DataFrame
     precision_recall: pd.DataFrame
     said: Calibration
+    raw: Calibration | None
     cooled: Calibration | None
     temperature: float | None
     unchosen: str
@@ -103,16 +111,20 @@ class Appraisal:
             "specificity": self.chosen.specificity.value if self.chosen else None,
             "sensitivity_at_half": self.half.sensitivity.value,
             "specificity_at_half": self.half.specificity.value,
-            "calibration_error": self.said.error,
+            "calibration_error": (self.raw or self.said).error,
             "temperature": self.temperature,
-            "calibration_error_at_temperature": self.cooled.error if self.cooled else None,
+            "calibration_error_at_temperature": (self.said if self.raw else self.cooled or _NONE).error,
             "unchosen": self.unchosen,
         }
         return {name: None if value != value else value for name, value in told.items()}
 
 
-def of(kept: Predictions, label: str) -> Appraisal:
+def of(kept: Predictions, label: str, line: Line = PLAIN) -> Appraisal:
     """Judge one label of a run's predictions.
+
+    Args:
+        line: the label's calibration in the run's checkpoint: probabilities and operating point are those
+            that every other page shows.
 
     Raises:
         ValueError: a label that the predictions do not have.
@@ -120,11 +132,12 @@ def of(kept: Predictions, label: str) -> Appraisal:
     column = kept.labels.index(label)
     truth_N, logit_N = _known(kept.part(TEST), column)
     held_truth, held_logit = _known(kept.part(VALIDATION), column)
-    p_N = special.expit(logit_N)
-    unchosen = _unchosen(held_truth)
-    threshold = temperature = None
-    if not unchosen:
-        threshold = calibration.operating_point(held_truth, special.expit(held_logit))
+    p_N = said(line, logit_N)
+    unchosen = "" if line.threshold is not None else _unchosen(held_truth)
+    threshold, temperature = line.threshold, 1 / line.slope if line.fitted else None
+    if not unchosen and threshold is None:
+        threshold = calibration.operating_point(held_truth, said(line, held_logit))
+    if not unchosen and temperature is None:
         temperature = calibration.temperature(held_truth, held_logit)
     roc, precision_recall = _curves(truth_N, p_N)
     return Appraisal(
@@ -138,8 +151,9 @@ def of(kept: Predictions, label: str) -> Appraisal:
         roc=roc,
         precision_recall=precision_recall,
         said=_calibration(truth_N, p_N),
+        raw=_calibration(truth_N, said(PLAIN, logit_N)) if line.fitted else None,
         cooled=None
-        if temperature is None
+        if temperature is None or line.fitted
         else _calibration(truth_N, calibration.calibrated(logit_N, temperature)),
         temperature=temperature,
         unchosen=unchosen,

@@ -17,14 +17,14 @@ from pathlib import Path
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from scipy import special
 
 from timnet.cohorts import store, tasks
 from timnet.cohorts.pairs import Pairs, Progress, collect
 from timnet.evaluation import calibration, certainty, held_out
 from timnet.evaluation.calibration import CalibrationError
-from timnet.evaluation.certainty import MATCH, Certainty, Line
+from timnet.evaluation.certainty import MATCH, Certainty
 from timnet.evaluation.predictions import TEST, VALIDATION, Predictions
+from timnet.evaluation.probability import Line, said
 from timnet.model import weights
 
 FIT, CHECK = "val", "test"
@@ -77,8 +77,8 @@ def match(folder: Path, cohorts: Sequence[str], seed: int = 0, progress: Progres
         fitted = replace(
             fitted,
             films_checked=len(check),
-            error_before=calibration.expected_error(y_N, special.expit(logit_N)),
-            error_after=calibration.expected_error(y_N, special.expit(slope * logit_N + offset)),
+            error_before=calibration.expected_error(y_N, said(Line(), logit_N)),
+            error_after=calibration.expected_error(y_N, said(fitted, logit_N)),
         )
     named = ", ".join(Path(name).name for name in cohorts)
     return Certainty(
@@ -120,14 +120,14 @@ def of_predictions(kept: Predictions, weights_sha256: str, cohort: str) -> Certa
             continue
         temperature = calibration.temperature(y_N, logit_N)
         fitted = replace(fitted, slope=1 / temperature)
-        fitted = certainty.zoned(fitted, y_N, special.expit(logit_N * fitted.slope))
+        fitted = certainty.zoned(fitted, y_N, said(fitted, logit_N))
         y_N, logit_N = _known(check, column)
         if len(y_N):
             fitted = replace(
                 fitted,
                 films_checked=len(y_N),
-                error_before=calibration.expected_error(y_N, special.expit(logit_N)),
-                error_after=calibration.expected_error(y_N, special.expit(logit_N * fitted.slope)),
+                error_before=calibration.expected_error(y_N, said(Line(), logit_N)),
+                error_after=calibration.expected_error(y_N, said(fitted, logit_N)),
             )
         lines[label] = fitted
     return Certainty(

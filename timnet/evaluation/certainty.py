@@ -2,24 +2,20 @@
 
 Owns `calibration.json` beside a checkpoint's weights: for the match, or for each label, the line that
 held-out films asked for, where unlikely ends and likely begins, and how far said and found lie apart on
-others. Refuses a file of other weights. A checkpoint without one says its logits' own sigmoid. Source: Platt
-1999 (line), Guo et al. 2017 (temperature, a line through 0).
-
-Shapes: L logits.
+others. Refuses a file of other weights. A checkpoint without one says its logits' own sigmoid.
 """
 
 from __future__ import annotations
 
-import json
-import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
+from timnet import files
+from timnet.evaluation.probability import PLAIN, Line
 from timnet.model import weights
 
 FILE = weights.CALIBRATION
@@ -29,48 +25,6 @@ LEAST = 10
 """Films of either class below which nothing is fitted: a tenth of fewer is less than one film."""
 SHARE = 0.9
 """Sensitivity that `unlikely` leaves, and specificity that `likely` keeps, on the films of the fit."""
-
-Verdict = Literal["likely", "not sure", "unlikely", ""]
-
-
-@dataclass(frozen=True)
-class Line:
-    """How one logit becomes a probability, and what that probability means.
-
-    Attributes:
-        slope, offset: probability = sigmoid(slope * logit + offset).
-        low, high: from which probability on a finding is not sure, and from which it is likely; None where
-            too few films were there to say.
-        threshold: operating point: sensitivity + specificity is largest there; None as above.
-        films, positives: of the fit. films_checked: others, on which the errors were measured.
-        error_before, error_after: expected calibration error; None where there were no other films.
-        why: why there is no zone and no line but the logit's own sigmoid; empty where there is.
-    """
-
-    slope: float = 1.0
-    offset: float = 0.0
-    low: float | None = None
-    high: float | None = None
-    threshold: float | None = None
-    films: int = 0
-    positives: int = 0
-    films_checked: int = 0
-    error_before: float | None = None
-    error_after: float | None = None
-    why: str = ""
-
-    @property
-    def fitted(self) -> bool:
-        """Return whether films of both kinds were there to fit it on."""
-        return self.positives > 0 and (self.slope, self.offset) != (1.0, 0.0)
-
-    def verdict(self, probability: float) -> Verdict:
-        """Return what a probability means in words; nothing where no zone is known."""
-        if self.low is None or self.high is None:
-            return ""
-        if probability >= self.high:
-            return "likely"
-        return "not sure" if probability >= self.low else "unlikely"
 
 
 @dataclass(frozen=True)
@@ -86,21 +40,14 @@ class Certainty:
 
     def line(self, name: str) -> Line:
         """Return the line of a label or of the match; the logit's own sigmoid where none was fitted."""
-        return self.lines.get(name, Line())
+        return self.lines.get(name, PLAIN)
 
 
 UNKNOWN = Certainty("", "", "", "", {})
 """Of a checkpoint that nobody has calibrated."""
 
 
-def probabilities(lines: Sequence[Line], logits_L: Sequence[float]) -> list[float]:
-    """Return the probabilities of logits, each by its own line."""
-    return [expit(line.slope * logit + line.offset) for line, logit in zip(lines, logits_L, strict=True)]
-
-
-def expit(logit: float) -> float:
-    """Return the sigmoid of a number, of very small and very large ones too."""
-    return 1 / (1 + math.exp(-logit)) if logit >= 0 else math.exp(logit) / (1 + math.exp(logit))
+_FILE = files.strict(Certainty)
 
 
 def of(folder: Path) -> Certainty:
@@ -110,15 +57,9 @@ def of(folder: Path) -> Certainty:
         CheckpointError: the file is damaged, or of other weights.
     """
     try:
-        told = json.loads((folder / FILE).read_text(encoding="utf-8"))
-        lines = {str(name): Line(**line) for name, line in told.pop("lines").items()}
-        read = Certainty(lines=lines, **told)
+        read = files.read(folder / FILE, _FILE, weights.CheckpointError)
     except FileNotFoundError:
         return UNKNOWN
-    except (OSError, ValueError, TypeError, AttributeError, KeyError) as error:
-        raise weights.CheckpointError(
-            f"{folder.name}: {FILE} cannot be read ({type(error).__name__}); remove it or calibrate again"
-        ) from None
     if read.weights_sha256 != weights.weights_sha256(folder):
         raise weights.CheckpointError(
             f"{folder.name}: {FILE} is of other weights; calibrate again, or remove it to see plain sigmoids"
@@ -128,8 +69,8 @@ def of(folder: Path) -> Certainty:
 
 def keep(folder: Path, certainty: Certainty) -> None:
     """Write what a checkpoint's numbers mean beside its weights."""
-    told: dict[str, Any] = asdict(certainty)
-    weights.write_whole(folder / FILE, (json.dumps(told, indent=1, sort_keys=True) + "\n").encode())
+    told = files.to_json(asdict(certainty), f"{folder.name}/{FILE}", indent=1, sort_keys=True)
+    weights.write_whole(folder / FILE, (told + "\n").encode())
 
 
 def too_few(y_N: NDArray[np.float64]) -> str:
@@ -144,8 +85,9 @@ def zoned(line: Line, y_N: NDArray[np.float64], p_N: NDArray[np.float64]) -> Lin
     """Return a line with its zone and operating point, from calibrated probabilities of known films.
 
     Unlikely ends where SHARE of the films with the finding are still at or above; likely begins where SHARE
-    of those without are below. Where the two cross, either is better than SHARE anywhere between: the
-    operating point then parts likely from unlikely and nothing is in doubt.
+    of those without are below; the zone is widened to the operating point where that lies outside. Where the
+    two cross, either is better than SHARE anywhere between: the operating point then parts likely from
+    unlikely and nothing is in doubt.
     """
     from timnet.evaluation import calibration
 

@@ -9,9 +9,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from scipy import special
 
 from timnet.evaluation.predictions import TEST, Predictions
+from timnet.evaluation.probability import PLAIN, Line, said
 
 
 @dataclass(frozen=True)
@@ -24,18 +24,21 @@ class Mistake:
     probability: float
 
 
-def surest(kept: Predictions, label: str, threshold: float, most: int) -> tuple[list[Mistake], list[Mistake]]:
+def surest(
+    kept: Predictions, label: str, threshold: float, most: int, line: Line = PLAIN
+) -> tuple[list[Mistake], list[Mistake]]:
     """Return films with the label that were missed, and films without it that raised a false alarm.
 
     Args:
         threshold: a film is called positive from this probability on.
         most: of each kind, the surest first; of equal ones the earlier film.
+        line: the label's calibration, as everywhere else for this checkpoint.
 
     Raises:
         ValueError: a label that the predictions do not have.
     """
     test, column = kept.part(TEST), kept.labels.index(label)
-    truth_N, p_N = test.truth_NL[:, column], special.expit(test.logit_NL[:, column])
+    truth_N, p_N = test.truth_NL[:, column], said(line, test.logit_NL[:, column])
 
     def chosen(wrong_N: np.ndarray, sign: float) -> list[Mistake]:
         rows = np.flatnonzero(wrong_N)

@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 
 from timnet.cohorts.records import CohortError
 from timnet.errors import TimnetError
+from timnet.evaluation import probability
 
 if TYPE_CHECKING:
     from timnet.cohorts.store import Cohort
@@ -57,11 +58,11 @@ class Predictions:
 
     @property
     def p_NL(self) -> NDArray[np.float64]:
-        """Return the probabilities, as the run's own metrics took them."""
-        # SciPy takes longer to import than the command line needs to start.
-        from scipy import special
+        """Return the logits' own sigmoids, before any calibration: what the run's metrics were taken from.
 
-        return np.asarray(special.expit(self.logit_NL), float)
+        Of one label, calibration changes neither their order nor which side of 0.5 they are on.
+        """
+        return probability.probabilities([probability.PLAIN] * len(self.labels), self.logit_NL)
 
     def part(self, name: str) -> Predictions:
         """Return the films of one part, VALIDATION or TEST."""

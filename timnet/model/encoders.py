@@ -197,16 +197,19 @@ def load(source: str) -> TextEncoder:
     transformers_logging.disable_progress_bar()
     folder = local_folder(source)
     try:
-        tokenizer = AutoTokenizer.from_pretrained(folder or source, local_files_only=folder is not None)
+        # Said outright: else the library asks in the terminal whether to run a folder's own code.
+        local = {"local_files_only": folder is not None, "trust_remote_code": False}
+        tokenizer = AutoTokenizer.from_pretrained(folder or source, **local)
         bert = AutoModel.from_pretrained(
             folder or source,
-            local_files_only=folder is not None,
+            **local,
             dtype=torch.float32,
             use_safetensors=True,
             **({"add_pooling_layer": False} if _is_bert(folder) else {}),
         )
-    except (OSError, ValueError, KeyError) as error:
-        reason = str(error).strip().splitlines()[0]
+    except Exception as error:
+        # The library meets a damaged or hostile folder with many error types; all of them mean a refusal.
+        reason = next(iter(str(error).strip().splitlines()), type(error).__name__)[:200]
         raise ModelError(
             f"text encoder: expected a BERT's local folder or hub id within reach, got {source!r} ({reason})"
         ) from None

@@ -54,6 +54,7 @@ def initialise(trunk: Trunk, source: str, backbone: str) -> Matched:
     else:
         state = _external(Path(source).expanduser())
     found = _best_prefix(state, wanted)
+    weights.finite(found, Path(source).name)
     if not found:
         raise CheckpointError(
             f"{Path(source).name}: none of its {len(state)} keys fits a {backbone}; "

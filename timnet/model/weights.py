@@ -10,15 +10,17 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from dataclasses import asdict, dataclass, fields
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, Literal
 
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save
 from torch import Tensor, nn
 
-from timnet import config
+from timnet import config, files
 from timnet.errors import TimnetError
 from timnet.model import encoders
 from timnet.model.branches import ImageBranch, TextBranch, Trunk, seeded
@@ -36,49 +38,70 @@ class CheckpointError(TimnetError):
     """Weights that cannot be used; the message says what, where, what was expected and what came."""
 
 
+Size = Annotated[int, Field(ge=1, le=8192)]
+Side = Annotated[int, Field(ge=16, le=2048)]
+Name = Annotated[str, Field(max_length=200)]
+Scale = Annotated[float, Field(gt=0)]
+
+
 @dataclass(frozen=True, kw_only=True)
 class TimnetSpec:
     """What a TIMNet checkpoint is."""
 
-    backbone: str
-    side: int
-    tokens: int
+    backbone: Name
+    side: Side
+    tokens: Size
     """Tokens that the text encoder reads at a time; longer texts are read in several windows."""
-    padding: str
-    width: int
-    normalisation: str
-    text_encoder: str
+    padding: Literal["masked", "literal"]
+    width: Size
+    normalisation: Name
+    text_encoder: Name
     """Where the text encoder came from: a folder's name or a hub id."""
-    text_encoder_sha256: str | None
+    text_encoder_sha256: Name | None
     """Content of a frozen encoder (`encoders.fingerprint`); None where the checkpoint holds its own."""
-    text_width: int
-    head: str = DIFFERENCE
+    text_width: Size
+    head: Name = DIFFERENCE
     """How the two vectors are compared (`timnet.HEADS`)."""
-    longest_text: int | None = None
+    longest_text: Annotated[int, Field(ge=1)] | None = None
     """Tokens of the longest text that it was trained on; None: `tokens`, longer ones were cut."""
-    map_scale: float = 1.0
+    map_scale: Scale = 1.0
     """Evidence, in logits, at which a map is painted at full strength."""
-    kind: str = "timnet"
+    kind: Literal["timnet"] = "timnet"
 
 
 @dataclass(frozen=True, kw_only=True)
 class ClassifierSpec:
     """What a classifier checkpoint is."""
 
-    backbone: str
-    side: int
-    width: int
-    normalisation: str
+    backbone: Name
+    side: Side
+    width: Size
+    normalisation: Name
     task: str
-    labels: tuple[str, ...]
-    head: str = LAYERS
+    labels: Annotated[tuple[str, ...], Field(min_length=1)]
+    head: Name = LAYERS
     """LAYERS, or LINEAR for a probe, which has no use for `width`."""
-    map_scale: float = 1.0
+    map_scale: Scale = 1.0
     """Evidence, in logits, at which a map is painted at full strength."""
-    kind: str = "classifier"
+    kind: Literal["classifier"] = "classifier"
 
 
 Spec = TimnetSpec | ClassifierSpec
+
+
+class _Head(BaseModel):
+    """What every description holds beside the fields of its kind."""
+
+    model_config = ConfigDict(extra="allow", strict=True)
+    format: Literal[1]
+    weights_sha256: str
+
+
+_HEAD = TypeAdapter(_Head)
+_SPECS: dict[str, TypeAdapter[Any]] = {
+    "timnet": files.strict(TimnetSpec),
+    "classifier": files.strict(ClassifierSpec),
+}
 
 
 def build_timnet(spec: TimnetSpec, seed: int, bert: nn.Module | None = None) -> TIMNet:
@@ -204,9 +227,25 @@ def tensors(folder: Path) -> dict[str, Tensor]:
                 f"{folder.name}: {WEIGHTS} is damaged or not its own: expected sha256 "
                 f"{str(description.get('weights_sha256'))[:12]}, got {digest[:12]}"
             )
-        return {key: full(value) for key, value in load_file(path).items()}
+        state = {key: full(value) for key, value in load_file(path).items()}
     except (OSError, SafetensorError) as error:
         raise CheckpointError(f"{folder.name}: {WEIGHTS} cannot be read ({error})") from None
+    finite(state, f"{folder.name}/{WEIGHTS}")
+    return state
+
+
+def finite(state: Mapping[str, Tensor], source: str) -> None:
+    """Refuse weights that hold NaN or infinity: whatever they say would be no number.
+
+    Raises:
+        CheckpointError: names the file, how many tensors are meant, and the first.
+    """
+    bad = [key for key, value in state.items() if value.is_floating_point() and not value.isfinite().all()]
+    if bad:
+        raise CheckpointError(
+            f"{source}: expected finite weights, got NaN or infinity in {len(bad)} of {len(state)} tensors, "
+            f"first in {ascii(bad[0])[1:-1][:80]}"
+        )
 
 
 def full(value: Tensor) -> Tensor:
@@ -238,37 +277,23 @@ def write_whole(path: Path, data: bytes) -> None:
 
 def _description(folder: Path) -> dict[str, Any]:
     try:
-        description = json.loads((folder / DESCRIPTION).read_text(encoding="utf-8"))
+        return files.read(folder / DESCRIPTION, _HEAD, CheckpointError).model_dump()
     except FileNotFoundError:
         raise CheckpointError(
             f"{folder.name}: expected a checkpoint folder, found no {DESCRIPTION} in it"
         ) from None
-    except (OSError, ValueError) as error:
-        raise CheckpointError(f"{folder.name}: {DESCRIPTION} cannot be read ({error})") from None
-    if not isinstance(description, dict) or description.get("format") != 1:
-        raise CheckpointError(f"{folder.name}: expected {DESCRIPTION} of format 1, got another")
-    return description
 
 
 def _spec(description: dict[str, Any], folder: Path) -> Spec:
-    kinds: dict[str, type[Spec]] = {"timnet": TimnetSpec, "classifier": ClassifierSpec}
-    kind = kinds.get(str(description.get("kind")))
-    if kind is None:
-        raise CheckpointError(
-            f"{folder.name}: expected a timnet or classifier, got {description.get('kind')!r}"
-        )
+    kind = str(description.get("kind"))
+    if kind not in _SPECS:
+        raise CheckpointError(f"{folder.name}: expected a timnet or classifier, got {kind[:60]!r}")
     values = {key: value for key, value in description.items() if key not in ("format", "weights_sha256")}
-    if "labels" in values:
-        values["labels"] = tuple(values["labels"])
-    names = {field.name for field in fields(kind)}
     try:
-        if unknown := set(values) - names:
-            raise TypeError(f"unknown {', '.join(sorted(unknown))}")
-        return kind(**values)
-    except TypeError as error:
-        raise CheckpointError(
-            f"{folder.name}: {DESCRIPTION} does not describe a {kind.__name__} ({error})"
-        ) from None
+        # As JSON, whose lists may stand for tuples.
+        return _SPECS[kind].validate_json(json.dumps(values))
+    except ValidationError as error:
+        raise CheckpointError(f"{folder.name}/{DESCRIPTION}: {files.sentence(error)}") from None
 
 
 def _fill(module: nn.Module, folder: Path) -> None:
@@ -282,7 +307,11 @@ def _fill(module: nn.Module, folder: Path) -> None:
 
 def _encoder_of(folder: Path, spec: TimnetSpec) -> encoders.TextEncoder:
     if spec.text_encoder_sha256 is None:
-        return encoders.load(str(folder / OWN_ENCODER))
+        if not (folder / OWN_ENCODER).is_dir():
+            raise CheckpointError(f"{folder.name}: expected its text encoder in {OWN_ENCODER}/, found none")
+        own = encoders.load(str(folder / OWN_ENCODER))
+        finite(own.bert.state_dict(), f"{folder.name}/{OWN_ENCODER}")
+        return own
     for candidate in (encoders.local_folder(spec.text_encoder), config.TEXT_ENCODER):
         if candidate is not None and encoders.fingerprint(candidate) == spec.text_encoder_sha256:
             return encoders.load(str(candidate))

@@ -44,7 +44,9 @@ def reliability(appraisal: Appraisal) -> go.Figure:
         x=[0, 1], y=[0, 1], mode="lines", line={"color": KNOWN["base"], "dash": "dot"},
         hoverinfo="skip", showlegend=False,
     )  # fmt: skip
-    shown = {"as the network says it": (appraisal.said, ACCENT)}
+    shown = {"as shown": (appraisal.said, ACCENT)}
+    if appraisal.raw:
+        shown["before calibration"] = (appraisal.raw, KNOWN["imagenet"])
     if appraisal.cooled:
         shown["corrected by its temperature"] = (appraisal.cooled, KNOWN["imagenet"])
     for name, (measured, colour) in shown.items():

@@ -10,6 +10,8 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+import pydantic_core
+
 from timnet.model import weights
 from timnet.training.runs import BEST
 
@@ -31,7 +33,7 @@ def keep(run: Path, save: Callable[[Path], None], told: Mapping[str, Any]) -> No
 def chosen(run: Path) -> dict[str, Any]:
     """Return which network a run holds as its best, and by what; empty where it holds none."""
     try:
-        told = json.loads((run / BEST / CHOSEN).read_text(encoding="utf-8"))
+        told = pydantic_core.from_json((run / BEST / CHOSEN).read_bytes())
     except (FileNotFoundError, ValueError):
         return {}
     return told if isinstance(told, dict) else {}

@@ -7,12 +7,12 @@ is made up.
 
 from __future__ import annotations
 
-import json
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
 import pandas as pd
+import pydantic_core
 
 from timnet import config
 from timnet.cohorts import store
@@ -165,8 +165,9 @@ def _folder(source: str) -> Path | None:
 def _width(source: str) -> int:
     folder = _folder(source)
     try:
-        return int(json.loads((folder / "config.json").read_text())["hidden_size"]) if folder else WIDTH
-    except (OSError, ValueError, KeyError):
+        told = pydantic_core.from_json((folder / "config.json").read_bytes()) if folder else {}
+        return int(told.get("hidden_size", WIDTH))
+    except (OSError, ValueError, AttributeError, TypeError, OverflowError):
         return WIDTH
 
 

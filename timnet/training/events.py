@@ -13,6 +13,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import pydantic_core
+
 EVENTS, CANCEL = "metrics.jsonl", "cancel"
 EVALUATION = "evaluation"
 """The event that tells how well a network does at the end of an epoch."""
@@ -99,7 +101,8 @@ class Events:
             return
         told = path.read_bytes()
         whole = told[: told.rfind(b"\n") + 1]
-        kept = b"".join(line for line in whole.splitlines(True) if not _after(json.loads(line), epoch, step))
+        lines = ((line, parsed(line)) for line in whole.splitlines(True))
+        kept = b"".join(line for line, event in lines if event and not _after(event, epoch, step))
         if kept != told:
             temporary = path.with_name(f".{EVENTS}.new")
             with temporary.open("wb") as file:
@@ -109,7 +112,16 @@ class Events:
             temporary.replace(path)
 
 
+def parsed(line: bytes) -> Event | None:
+    """Return the event of a log's line; None where the line is damaged."""
+    try:
+        event = pydantic_core.from_json(line)
+    except ValueError:
+        return None
+    return event if isinstance(event, dict) and isinstance(event.get("event"), str) else None
+
+
 def _after(event: Event, epoch: float, step: float) -> bool:
     if event["event"] in ("epoch", EVALUATION, VALIDATION):
-        return bool(event["epoch"] > epoch)
+        return bool(event.get("epoch", 0) > epoch)
     return bool(event.get("step", 0) > step)

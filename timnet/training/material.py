@@ -19,6 +19,7 @@ import torch
 
 from timnet import config
 from timnet.cohorts import splits, store, tasks
+from timnet.cohorts.readers import demo
 from timnet.cohorts.store import Cohort
 from timnet.evaluation import appraisal, calibrating, cam, certainty, metrics, predictions
 from timnet.model import weights
@@ -103,12 +104,14 @@ def finish(
     pixels = material.cohort.pixels(settings.side)
     spec = replace(spec, map_scale=_map_scale(network, pixels, drawn, on))
     weights.save_checkpoint(folder, network, spec)
+    sure = certainty.UNKNOWN
     if len(val_rows):
         sure = calibrating.of_predictions(kept, weights.weights_sha256(folder), material.cohort.name)
         certainty.keep(folder, sure)
     return {
         "test": metrics.records(tested),
-        "appraisal": [appraisal.of(kept, label).as_dict() for label in targets.labels],
+        "appraisal": [appraisal.of(kept, label, sure.line(label)).as_dict() for label in targets.labels],
+        "real": [material.cohort.source != demo.SOURCE],
         "films": len(drawn),
         "positives": {
             label: int((targets.y_NL[drawn, i] == 1).sum()) for i, label in enumerate(targets.labels)

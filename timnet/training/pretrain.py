@@ -23,8 +23,9 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from timnet import config
-from timnet.cohorts import prompts
+from timnet.cohorts import prompts, store
 from timnet.cohorts.pairs import Pairs, collect
+from timnet.cohorts.readers import demo
 from timnet.evaluation import cam, held_out, matching, metrics, probing, recall
 from timnet.model import encoders, initialisation, weights
 from timnet.model.timnet import TIMNet
@@ -213,6 +214,7 @@ def train(
         "retrieval": metrics.records(retrieved),
         "probe": probe_of(held_pairs),
         "best": _best(settings, folder, events),
+        "real": [store.Cohort.open(store.find(name)).source != demo.SOURCE for name in settings.cohorts],
         "pairs_train": len(set(train_pairs)),
         "pairs_held_out": len(held_pairs),
         "patients_train": len(np.unique(pairs.patient[train_pairs])),

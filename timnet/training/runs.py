@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import fcntl
 import hashlib
-import json
 import logging
 import os
 import re
@@ -22,10 +21,11 @@ from pathlib import Path
 from typing import Any, Literal
 
 import pandas as pd
+import pydantic_core
 
-from timnet import config
+from timnet import cards, config, files
 from timnet.errors import TimnetError
-from timnet.training.events import CANCEL, EVENTS, Event
+from timnet.training.events import CANCEL, EVENTS, Event, parsed
 
 CONFIG, LOG, LOCK = "config.json", "log.txt", ".lock"
 DONE, FAILED, CANCELLED, RESULT = "done.json", "failed.json", "cancelled.json", "metrics.json"
@@ -90,7 +90,7 @@ def settings(folder: Path) -> config.Run:
         ConfigError: its settings cannot be read.
     """
     try:
-        text = (folder / CONFIG).read_text(encoding="utf-8")
+        text = (folder / CONFIG).read_text(encoding="utf-8", errors="replace")
     except OSError:
         raise RunError(f"{folder.name}: expected a run's folder, found no {CONFIG} in it") from None
     return config.from_json(text, f"{folder.name}/{CONFIG}")
@@ -141,9 +141,9 @@ def result(folder: Path) -> dict[str, Any]:
         RunError: not finished, or its file cannot be read.
     """
     try:
-        return json.loads((folder / RESULT).read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise RunError(f"{folder.name}: {RESULT} cannot be read ({error})") from None
+        return files.read(folder / RESULT, cards.MEASURED, RunError).model_dump(exclude_unset=True)
+    except FileNotFoundError:
+        raise RunError(f"{folder.name}: expected {RESULT}, found none") from None
 
 
 def log_tail(folder: Path, lines: int = 30) -> str:
@@ -219,9 +219,13 @@ def points(root: Path) -> pd.DataFrame:
     for run in all_runs(root):
         if run.name != "done" or not isinstance(run.settings, config.Finetune):
             continue
-        measured = result(run.folder)
-        settings, positives = run.settings, measured.get("positives", {})
-        for row in measured["test"]:
+        try:
+            measured = result(run.folder)
+        except RunError as error:
+            _log.warning("%s", error)
+            continue
+        settings, positives = run.settings, measured.get("positives") or {}
+        for row in measured.get("test") or ():
             rows.append(
                 {
                     "run": run.folder.name,
@@ -229,11 +233,11 @@ def points(root: Path) -> pd.DataFrame:
                     "task": settings.task,
                     "initialisation": Path(settings.initialisation).name,
                     "fraction": settings.fraction,
-                    "films": measured["films"],
+                    "films": measured.get("films"),
                     "positives": positives.get(row["label"], sum(positives.values()) if positives else None),
                     "seed": settings.seed,
                     "recipe": _recipe(settings),
-                    **{name: row[name] for name in ("label", "metric", "value", "low", "high")},
+                    **{name: row.get(name) for name in ("label", "metric", "value", "low", "high")},
                 }
             )
     return pd.DataFrame(rows)
@@ -318,7 +322,8 @@ def _records(folder: Path) -> tuple[Event, ...]:
         return ()
     # A worker may be at the last line, or have been killed at it.
     whole = appended[: appended.rfind(b"\n") + 1]
-    records = (*before.records, *(json.loads(line) for line in whole.splitlines()))
+    told = (parsed(line) for line in whole.splitlines())
+    records = (*before.records, *(event for event in told if event))
     _read[folder] = _Read(start, before.end + len(whole), records)
     while len(_read) > LOGS_KEPT:
         _read.pop(next(iter(_read)), None)
@@ -339,6 +344,6 @@ def is_held(lock: Path) -> bool:
 
 def _reason(path: Path) -> str:
     try:
-        return str(json.loads(path.read_text(encoding="utf-8")).get("reason", ""))
-    except (OSError, ValueError):
+        return str(pydantic_core.from_json(path.read_bytes()).get("reason", ""))
+    except (OSError, ValueError, AttributeError):
         return ""

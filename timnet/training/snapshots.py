@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pydantic_core
 import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
@@ -198,7 +199,7 @@ def fingerprint(*parts: np.ndarray | str) -> str:
 def _read(path: Path) -> Snapshot:
     name = f"{path.parent.parent.name}: snapshot {path.name}"
     try:
-        manifest = json.loads(path.with_suffix(_MANIFEST).read_text(encoding="utf-8"))
+        manifest = pydantic_core.from_json(path.with_suffix(_MANIFEST).read_bytes())
         with path.open("rb") as file:
             digest = hashlib.file_digest(file, "sha256").hexdigest()
         expected = str(manifest["sha256"])
@@ -210,11 +211,11 @@ def _read(path: Path) -> Snapshot:
         raise SnapshotError(f"{name} is damaged: expected sha256 {expected[:12]}, got {digest[:12]}")
     try:
         with safe_open(path, framework="pt") as file:
-            plain = json.loads(file.metadata()["plain"])
+            plain = pydantic_core.from_json(file.metadata()["plain"])
             tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
         held = _whole(plain, tensors)
         return Snapshot(path.name, Origin(**held["origin"]), Place(**held["place"]), held["state"])
-    except (OSError, SafetensorError, ValueError, KeyError, TypeError) as error:
+    except (OSError, SafetensorError, ValueError, LookupError, TypeError, AttributeError) as error:
         raise SnapshotError(f"{name} is none of this version ({error})") from None
 
 

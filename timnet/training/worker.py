@@ -23,6 +23,7 @@ from types import FrameType
 from typing import Any, Protocol
 
 from filelock import FileLock, Timeout
+from pydantic_core import to_json
 
 from timnet import config
 from timnet.evaluation import predictions
@@ -123,7 +124,8 @@ def work(
         try:
             with stoppable(events), _device(folder.parent, events, queues):
                 result = train(settings, folder, events)
-            _write(folder / RESULT, json.dumps(result, indent=2) + "\n")
+            # What is undefined is null: JSON has no NaN.
+            _write(folder / RESULT, to_json(result, indent=2, inf_nan_mode="null").decode() + "\n")
             events.append("done")
             _write(folder / DONE, json.dumps({"finished": time.time()}) + "\n")
         except (Cancelled, KeyboardInterrupt):

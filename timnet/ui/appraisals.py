@@ -15,7 +15,7 @@ import streamlit as st
 from timnet.evaluation import predictions
 from timnet.evaluation.predictions import Predictions
 from timnet.plots import quality
-from timnet.ui import mistakes, run
+from timnet.ui import checkpoints, mistakes, notices, run
 from timnet.ui.notices import plain
 
 if TYPE_CHECKING:
@@ -40,12 +40,12 @@ def _kept(folder: str, stamp: int) -> Predictions | None:
 @st.cache_resource(max_entries=16, show_spinner="Judging the run …")
 def _appraised(folder: str, stamp: int, label: str) -> Appraisal:
     # With it comes SciPy's statistics, which takes longer to import than the page to draw.
-    from timnet.evaluation import appraisal
+    from timnet.evaluation import appraisal, certainty
 
     found = _kept(folder, stamp)
     if found is None:
         raise predictions.PredictionsError(f"{Path(folder).name}: its predictions are gone")
-    return appraisal.of(found, label)
+    return appraisal.of(found, label, certainty.of(Path(folder)).line(label))
 
 
 def show(folder: Path, told: dict[str, Any]) -> None:
@@ -66,7 +66,10 @@ def show(folder: Path, told: dict[str, Any]) -> None:
     if len(found.labels) > 1:
         label = st.selectbox("Label", found.labels, key="ft_appraised", width=260)
     path = folder / predictions.FILE
-    judged = _appraised(str(folder), path.stat().st_mtime_ns, label)
+    fitted = folder / checkpoints.CALIBRATION
+    stamps = [each.stat().st_mtime_ns for each in (path, fitted) if each.exists()]
+    with notices.sentences():
+        judged = _appraised(str(folder), max(stamps), label)
     # Whoever opens the last tab waits for films and a network: nobody else does.
     good, decided, curves, trusted, wrong = st.tabs(
         ["How good", "Yes or no", "Curves", "Can its numbers be trusted?", "Where is it wrong?"],
@@ -179,21 +182,27 @@ def _calibration(judged: Appraisal) -> None:
     if not judged.films:
         st.info("No test film has this label.", icon=":material/info:")
         return
-    verdict = "they can be read as they stand" if judged.said.error <= WELL else "do not read them as chances"
-    st.markdown(
-        f"On average, probabilities lie **{judged.said.error:.1%}** from how often the finding is really "
-        f"there: {verdict}."
-    )
-    if judged.cooled is None or judged.temperature is None:
-        st.info(plain(f"No correction is fitted: {judged.unchosen}."), icon=":material/info:")
+    verdict = "" if judged.said.error <= WELL else ": do not interpret these values as probabilities"
+    st.markdown(f"Calibration error **{judged.said.error:.1%}**{verdict}.")
+    if judged.temperature is None:
+        st.info(plain(f"Not calibrated: {judged.unchosen}."), icon=":material/info:")
     else:
-        way = "too sure of itself" if judged.temperature > 1 else "not sure enough"
-        st.markdown(
-            f"On {judged.films_validation:,} validation films the network was {way} "
-            f"(temperature {judged.temperature:.2f}). Corrected by it, the distance on test films is "
-            f"**{judged.cooled.error:.1%}**. The pages show probabilities uncorrected; the order of films "
-            "stays the same either way."
+        way = "overconfident" if judged.temperature > 1 else "underconfident"
+        found = (
+            f"On {judged.films_validation:,} validation images the network was {way} "
+            f"(temperature {judged.temperature:.2f})."
         )
+        if judged.raw is not None:
+            st.markdown(
+                f"{found} These probabilities are calibrated with it, here and on Diagnose; before, the "
+                f"error was **{judged.raw.error:.1%}**."
+            )
+        elif judged.cooled is not None:
+            st.markdown(
+                f"{found} With it, the error would be **{judged.cooled.error:.1%}**; it is not applied. "
+                "To apply it:"
+            )
+            st.code("python -m timnet calibrate CHECKPOINT COHORT", language="bash")
     st.plotly_chart(
         quality.reliability(judged),
         key="ft_reliability",
@@ -201,8 +210,8 @@ def _calibration(judged: Appraisal) -> None:
         config={"displayModeBar": False},
     )
     st.caption(
-        "Test films in ten bins by what the network says. On the dotted line, 70 % said means present in 70 "
-        "of 100 films; below it, the network says too much. Bins of few films scatter."
+        "On the dotted line, 70 % predicted = 70 of 100 positive; points below it: overconfident. Bins with "
+        "few images are noisy."
     )
 
 

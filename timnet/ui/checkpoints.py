@@ -6,16 +6,29 @@ cannot be read is passed over.
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
-from timnet import config
+from pydantic import BaseModel, TypeAdapter
+
+from timnet import config, files
+from timnet.errors import TimnetError
 
 Kind = Literal["timnet", "classifier"]
 DESCRIPTION, WEIGHTS, CARD = "model.json", "model.safetensors", "card.md"
 CALIBRATION = "calibration.json"
+
+
+class _Described(BaseModel):
+    """What a listing needs of a description; loading checks all of it."""
+
+    kind: Kind
+    side: int
+    labels: tuple[str, ...] = ()
+
+
+_DESCRIPTION = TypeAdapter(_Described)
 
 
 @dataclass(frozen=True)
@@ -69,19 +82,18 @@ def listed(kind: Kind) -> list[Checkpoint]:
 def settings(folder: Path) -> config.Run | None:
     """Return what a folder's checkpoint was trained with; None where it does not say."""
     try:
-        return config.from_json((folder / "config.json").read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+        return config.from_json((folder / "config.json").read_text(encoding="utf-8", errors="replace"))
+    except (OSError, TimnetError):
         return None
 
 
 def _read(path: Path) -> Checkpoint | None:
     folder = path.parent
     try:
-        told: Any = json.loads(path.read_text(encoding="utf-8"))
-        kind, side, labels = told["kind"], int(told["side"]), tuple(map(str, told.get("labels", ())))
-        if kind not in ("timnet", "classifier") or not (folder / WEIGHTS).is_file():
+        told = files.read(path, _DESCRIPTION, TimnetError)
+        if not (folder / WEIGHTS).is_file():
             return None
         times = [each.stat().st_mtime_ns for each in (path, folder / CALIBRATION) if each.exists()]
-        return Checkpoint(folder, kind, max(times), side, labels, settings(folder))
-    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return Checkpoint(folder, told.kind, max(times), told.side, told.labels, settings(folder))
+    except (OSError, TimnetError):
         return None

@@ -31,7 +31,7 @@ LONGEST = 320
 def show(folder: Path, found: Predictions, label: str, threshold: float) -> None:
     """Show the films of one label that a run was surest of and got wrong at a threshold."""
     # With it comes SciPy, which takes longer to import than the page to draw.
-    from timnet.evaluation import mistakes
+    from timnet.evaluation import certainty, mistakes
 
     asked = _cohort(folder, found)
     network = next((each for each in checkpoints.listed("classifier") if each.folder == folder), None)
@@ -41,7 +41,8 @@ def show(folder: Path, found: Predictions, label: str, threshold: float) -> None
         f"Test films on which the network was **surest and wrong** when it says yes from {threshold:.3g} on. "
         "Look whether they share something: a device, a view, a label that is itself in doubt."
     )
-    missed, alarms = mistakes.surest(found, label, threshold, MOST)
+    line = certainty.of(folder).line(label)
+    missed, alarms = mistakes.surest(found, label, threshold, MOST, line)
     name = plain(label)
     for title, films, none in (
         (f"**{name} is there, and it said no**", missed, f"No film with {name} was missed."),

@@ -5,7 +5,6 @@ Whatever comes from a file or a report is shown as literal text or in tables, ne
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING
@@ -13,7 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import streamlit as st
 
-from timnet import config
+from timnet import config, files
 from timnet.cohorts import decoding
 from timnet.cohorts.films import Film
 from timnet.cohorts.readers.demo import Truth
@@ -195,7 +194,7 @@ def film_facts(film: Film) -> None:
 
 def exports(reading: Reading, name: str, key: str, card: str | None = None, simulated: bool = False) -> None:
     """Offer the numbers, the painted film at full size, and both on one page to print."""
-    told = json.dumps(reading.as_dict(), indent=2) + "\n"
+    told = files.to_json(reading.as_dict(), "numbers", indent=2) + "\n"
     stem = f"timnet-{reading.film.sha256[:12]}"
     with st.container(horizontal=True):
         st.download_button(

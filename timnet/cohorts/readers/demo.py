@@ -7,7 +7,6 @@ No film in it is a patient's; the summary of the import says so. Refuses a folde
 from __future__ import annotations
 
 import gzip
-import json
 import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -15,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pydantic_core
 from numpy.typing import NDArray
 
 from timnet.cohorts import store
@@ -83,8 +83,8 @@ def truth(root: Path) -> dict[str, Truth]:
     try:
         with gzip.open(path) as stream:
             lines = stream.read(_MAX_BYTES).decode().splitlines()
-        return {f"films/{film['film']}": _truth(film) for film in map(json.loads, lines)}
-    except (OSError, EOFError, zlib.error, ValueError, KeyError, TypeError) as error:
+        return {f"films/{film['film']}": _truth(film) for film in map(pydantic_core.from_json, lines)}
+    except (OSError, EOFError, zlib.error, ValueError, LookupError, TypeError, OverflowError) as error:
         raise CohortError(
             f"{path.name}: expected the truth of simulated films ({type(error).__name__})"
         ) from None
