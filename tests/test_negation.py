@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 
 import pytest
+from denials import DENIALS, REFUSALS, rows
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -85,8 +86,70 @@ def test_what_has_no_exact_denial_is_refused_with_its_reason(sentence: str, reas
         negated(sentence)
 
 
+BROKEN = re.compile(
+    r"\b(?:do|does|did) not (?:have|has|had|is|are) \w+ed\b|\bnot not\b|\bdo(?:es)? do|\bnot no\b|\bno not\b"
+    r"|\bno (?:no|a|an|any|few|the)\b|\bnot (?:is|are|was|were|has|does|do)\b|\b(?:is|are) (?:does|do)\b"
+    r"|\bhas does\b|n't\b",
+    re.IGNORECASE,
+)
+"""No English: two verbs, two denials, or an article behind `no`."""
+
+
+@pytest.mark.parametrize(("sentence", "denial"), rows(DENIALS))
+def test_a_tense_or_voice_is_denied_in_good_english(sentence: str, denial: str) -> None:
+    assert negated(sentence) == denial
+    assert not BROKEN.search(denial)
+
+
+@pytest.mark.parametrize(("sentence", "reason"), rows(REFUSALS))
+def test_what_has_no_denial_in_good_english_is_left_out_with_its_reason(sentence: str, reason: str) -> None:
+    with pytest.raises(EditError, match=reason):
+        negated(sentence)
+
+
+SUBJECTS = ["The right pleural effusion", "Pulmonary edema", "Bilateral opacities", "A small nodule", "It"]
+AUXILIARIES = [
+    "has",
+    "have",
+    "had",
+    "has been",
+    "is",
+    "are",
+    "was",
+    "has again",
+    "has not",
+    "is not",
+    "does not",
+]
+WORDS = ["clear", "resolved", "improved", "cleared", "removed", "increased", "emphysema",
+         "increased markings",         "slightly decreased in size", "risen", "become larger", "a clear outline",
+         "been seen", "normal"]  # fmt: skip
+
+
+@settings(max_examples=400, deadline=None)
+@given(st.sampled_from(SUBJECTS), st.sampled_from(AUXILIARIES), st.sampled_from(WORDS))
+def test_no_denial_has_a_broken_verb_and_its_denial_states_it_again(
+    subject: str, auxiliary: str, word: str
+) -> None:
+    sentence = f"{subject} {auxiliary} {word}."
+    try:
+        denial = negated(sentence)
+    except EditError:
+        return
+    assert not BROKEN.search(denial) or BROKEN.search(sentence), denial
+    try:
+        again = negated(denial)
+    except EditError:  # `did not have` names no tense to go back to
+        return
+    assert [_one_form(word) for word in words(again)] == [_one_form(word) for word in words(sentence)]
+
+
+def _one_form(word: str) -> str:
+    return "have" if word in ("has", "had") else word
+
+
 ARTICLES = {"a", "an", "some", "several", "multiple"}
-DENYING = {"no", "not", "does", "do", "nor", "or"}
+DENYING = {"no", "not", "does", "do", "did", "nor", "or"}
 FINDINGS = ["pleural effusion", "pneumothorax", "opacity in the left lung", "rib fracture", "nodule"]
 SIZES = ["", "small ", "large left ", "faint right basal "]
 STATEMENTS = st.builds(

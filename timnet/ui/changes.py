@@ -116,7 +116,8 @@ def _table(reading: Reading, about: str) -> None:
 def _refusals(refused: list[Refusal]) -> None:
     if not refused:
         return
-    with st.expander(f"{len(refused)} edits that are not made, and why", icon=":material/info:"):
+    number = "1 edit was" if len(refused) == 1 else f"{len(refused)} edits were"
+    with st.expander(f"{number} not tried (why?)", icon=":material/info:"):
         rows = [
             {
                 "Sentence": WHOLE if each.sentence is None else f"{each.sentence + 1}. {each.before}",
