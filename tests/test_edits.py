@@ -87,3 +87,38 @@ def test_an_edit_changes_one_sentence_and_keeps_the_others(text: str) -> None:
         around = [told[: edit.sentence], told[edit.sentence + 1 :]]
         assert edit.text == " ".join([*around[0], *([edit.after] if edit.after else []), *around[1]])
     assert all(refusal.reason and refusal.before for refusal in refused)
+
+
+@pytest.mark.parametrize(
+    ("findings", "is_wrong_when_swapped"),
+    [
+        ("Small right effusion. Left effusion.", False),
+        ("Right effusion. Left effusion.", False),
+        ("There is a right pleural effusion. A left effusion is also seen.", False),
+        ("Bilateral effusions. Right effusion.", False),
+        ("Right and left effusion. Left effusion.", False),
+        ("RLL opacity. LLL opacity.", False),
+        ("Left effusion. Right effusion. The heart is large.", False),
+        ("Right effusion. No left effusion.", True),
+        ("Large right effusion. Small left effusion.", True),
+        ("Right effusion. Left pneumothorax.", True),
+        ("Right effusion. Left effusion. Left rib fracture.", True),
+        ("Right upper opacity. Left lower opacity.", True),
+        ("Small left effusion.", True),
+        ("No left effusion.", False),
+    ],
+)
+def test_swapped_sides_are_wrong_only_where_the_other_side_has_not_the_same(
+    findings: str, is_wrong_when_swapped: bool
+) -> None:
+    assert edits.misplaced(findings) == (mirrored(findings) if is_wrong_when_swapped else None)
+
+
+@given(
+    st.sampled_from(["effusion", "rib fracture", "upper lobe mass"]),
+    st.sampled_from(["Small ", "Large ", ""]),
+)
+def test_what_lies_on_either_side_alike_is_never_misplaced(finding: str, size: str) -> None:
+    one = f"{size}left {finding}.".capitalize()
+    assert edits.misplaced(f"{one} {mirrored(one)}") is None
+    assert edits.misplaced(one) == mirrored(one)

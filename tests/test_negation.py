@@ -121,9 +121,10 @@ AUXILIARIES = [
     "is not",
     "does not",
 ]
-WORDS = ["clear", "resolved", "improved", "cleared", "removed", "increased", "emphysema",
-         "increased markings",         "slightly decreased in size", "risen", "become larger", "a clear outline",
-         "been seen", "normal"]  # fmt: skip
+WORDS = [
+    "clear", "resolved", "improved", "cleared", "removed", "increased", "emphysema", "increased markings",
+    "slightly decreased in size", "risen", "become larger", "a clear outline", "been seen", "normal",
+]  # fmt: skip
 
 
 @settings(max_examples=400, deadline=None)

@@ -40,6 +40,15 @@ _NOT_THERE = re.compile(
 """A sentence with one of these may be as true of the other side."""
 
 
+_BOTH = re.compile(r"\b(?:bilateral(?:ly)?|both|either)\b", re.IGNORECASE)
+_LITTLE_SAID = {
+    "a", "an", "the", "there", "is", "are", "was", "were", "in", "on", "at", "of", "also", "again", "now",
+    "and", "side", "sided", "sides", "hand", "ward", "lung", "lungs", "seen", "noted", "present",
+    "identified", "visible", "demonstrated", "pleural", "pulmonary", "some", "as", "well", "still", "another",
+}  # fmt: skip
+"""Words that put a finding neither elsewhere nor into another size."""
+
+
 @dataclass(frozen=True)
 class Edit:
     """One edit of a text."""
@@ -95,16 +104,36 @@ def swapped(text: str) -> str:
 def misplaced(findings: str) -> str | None:
     """Return findings with left and right swapped where that makes them wrong; None where it may not.
 
-    It does where a sentence puts something on one side alone, and no part is named that one side has.
+    It does where a sentence puts something on one side alone that no other sentence puts on the other side or
+    on both, and no part is named that one side has.
     """
     if _ONE_SIDED.search(findings):
         return None
-    for sentence in reports.sentences(findings):
-        # `left`, `lul` and `lll` are the left half, the others the right one.
-        halves = {side[0].lower() for side in _SIDE.findall(sentence)}
-        if len(halves) == 1 and not _NOT_THERE.search(sentence):
+    asserted = [
+        (_halves(sentence), _content(sentence))
+        for sentence in reports.sentences(findings)
+        if not _NOT_THERE.search(sentence)
+    ]
+    for halves, content in asserted:
+        if len(halves) == 1 and not any(
+            others - halves and (content <= other or other <= content) for others, other in asserted
+        ):
             return mirrored(findings)
     return None
+
+
+def _halves(sentence: str) -> set[str]:
+    """Return on which sides, l and r, a sentence puts something."""
+    if _BOTH.search(sentence):
+        return {"l", "r"}
+    # `left`, `lul` and `lll` are the left half, the others the right one.
+    return {side[0].lower() for side in _SIDE.findall(sentence)}
+
+
+def _content(sentence: str) -> set[str]:
+    """Return the words of a sentence that say what is there, in the singular, without its sides."""
+    words = set(re.findall(r"[a-z]+", _BOTH.sub("", _SIDE.sub("", sentence)).lower())) - _LITTLE_SAID
+    return {re.sub(r"(?<=[a-z]{4})s\Z", "", word) for word in words}
 
 
 def every(findings: str) -> tuple[list[Edit], list[Refusal]]:
