@@ -23,7 +23,8 @@ from finetune_speed import machine, stepper
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
-from timnet.training import allocator, devices  # noqa: E402
+from timnet.model import devices  # noqa: E402
+from timnet.training import allocator  # noqa: E402
 
 RESULT = ROOT / "benchmarks" / "results" / "allocator_speed.json"
 SIDES = (224, 112)

@@ -29,8 +29,8 @@ sys.path.insert(0, str(ROOT))
 
 from timnet.cohorts import store  # noqa: E402
 from timnet.cohorts.readers import mendeley  # noqa: E402
-from timnet.model import weights  # noqa: E402
-from timnet.training import batches, devices, objectives, pace, runs  # noqa: E402
+from timnet.model import devices, weights  # noqa: E402
+from timnet.training import batches, objectives, pace, runs  # noqa: E402
 
 RESULT = ROOT / "benchmarks" / "results" / "finetune_speed.json"
 BAR = 4.0

@@ -44,10 +44,10 @@ from timnet import config  # noqa: E402
 from timnet.cohorts import reports  # noqa: E402
 from timnet.cohorts.films import read_film  # noqa: E402
 from timnet.cohorts.pixels import letterbox  # noqa: E402
-from timnet.model import encoders  # noqa: E402
+from timnet.model import devices, encoders  # noqa: E402
 from timnet.model.branches import ImageBranch, TextBranch  # noqa: E402
 from timnet.model.timnet import TIMNet  # noqa: E402
-from timnet.training import augment, batches, devices, objectives  # noqa: E402
+from timnet.training import augment, batches, objectives  # noqa: E402
 
 RESULTS = ROOT / "benchmarks" / "results"
 DEMO = ROOT / "assets" / "demo"

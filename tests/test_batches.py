@@ -10,7 +10,8 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from timnet.training import augment, batches, devices
+from timnet.model import devices
+from timnet.training import augment, batches
 
 
 @given(films=st.integers(2, 60), batch=st.integers(2, 20), seed=st.integers(0, 99), epoch=st.integers(0, 5))

@@ -7,7 +7,7 @@ import itertools
 import pytest
 import torch
 
-from timnet.training import devices
+from timnet.model import devices
 
 CPU = torch.device("cpu")
 

@@ -6,6 +6,7 @@ says of the same films, and that a training goes where it should.
 
 from __future__ import annotations
 
+import shutil
 from dataclasses import replace
 
 import numpy as np
@@ -14,11 +15,11 @@ import torch
 from accelerate.state import AcceleratorState
 
 from timnet import config
-from timnet.cohorts import store
+from timnet.cohorts import store, vectors
 from timnet.cohorts.store import Cohort
-from timnet.evaluation import held_out, predictions
-from timnet.model import weights
-from timnet.training import batches, devices, finetune, pretrain, runs, worker
+from timnet.evaluation import calibrating, embedding, held_out, predictions
+from timnet.model import devices, weights
+from timnet.training import batches, finetune, pretrain, runs, worker
 
 pytestmark = [
     pytest.mark.gpu,
@@ -48,6 +49,27 @@ def tuned(cohort_folder):
         cohort=str(cohort_folder), task="Opacity", side=64, width=32, epochs=12, batch=16, learning_rate=1e-3,
         precision="fp32", seed=1,
     )  # fmt: skip
+
+
+def test_vectors_and_calibration_are_those_of_the_processor(networks, cohort_folder, tmp_path, monkeypatch):
+    spec = replace(weights.describe(networks / "classifier"), labels=("Opacity",))
+    weights.save_checkpoint(tmp_path / "classifier", weights.build_classifier(spec, seed=0), spec)
+    found = {}
+    for name in ("gpu", "cpu"):
+        shutil.copytree(cohort_folder, tmp_path / name)
+        cohort = Cohort.open(tmp_path / name)
+        if name == "cpu":
+            monkeypatch.setattr(devices, "device", lambda: CPU)
+        torch.cuda.reset_peak_memory_stats()
+        before = torch.cuda.memory_allocated()
+        embedding.build(cohort, networks / "timnet")
+        said = calibrating.predicted(tmp_path / "classifier", str(cohort.folder)).logit_NL
+        taken = torch.cuda.max_memory_allocated() - before
+        assert (taken > 2**20) == (name == "gpu")
+        vectors_of = vectors.load(vectors.place(cohort, networks / "timnet"))
+        found[name] = (vectors_of.films_ND.copy(), vectors_of.reports_MD.copy(), said)
+    for gpu, cpu in zip(found["gpu"], found["cpu"], strict=True):
+        np.testing.assert_allclose(gpu, cpu, rtol=1e-2, atol=1e-2)
 
 
 @pytest.mark.parametrize("precision", ["fp32", "bf16"])

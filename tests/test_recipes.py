@@ -18,9 +18,9 @@ from timnet.cohorts.pairs import collect
 from timnet.cohorts.readers import csv_table
 from timnet.cohorts.store import Cohort
 from timnet.evaluation import draws, efficiency, held_out, matching, metrics, predictions, sides
-from timnet.model import encoders, weights
+from timnet.model import devices, encoders, weights
 from timnet.reader import Reader
-from timnet.training import batches, devices, finetune, pace, pairing, pretrain, runs, worker
+from timnet.training import batches, finetune, pace, pairing, pretrain, runs, worker
 
 
 def settings_finetune(cohort_folder, **changes) -> config.Finetune:

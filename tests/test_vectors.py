@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 import subprocess
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +17,8 @@ from timnet.__main__ import main
 from timnet.cohorts import vectors
 from timnet.cohorts.records import CohortError
 from timnet.cohorts.store import Cohort
-from timnet.evaluation import embedding
-from timnet.model import weights
+from timnet.evaluation import calibrating, embedding
+from timnet.model import devices, weights
 
 
 @pytest.fixture(scope="module")
@@ -72,6 +73,39 @@ def test_a_build_that_was_interrupted_goes_on_and_ends_the_same(cohort, networks
     again = vectors.load(folder)
     np.testing.assert_array_equal(again.films_ND, whole[0])
     np.testing.assert_array_equal(again.reports_MD, whole[1])
+
+
+def test_the_networks_of_embed_and_calibrate_go_to_the_gpu_where_there_is_one(
+    cohort, networks, monkeypatch, tmp_path
+):
+    """Without one here: the device that is found must be the one that the films and the networks go to."""
+    moved = []
+    device = torch.device("cpu")
+    monkeypatch.setattr(devices, "device", lambda: device)
+    module, tensor = torch.nn.Module.to, torch.Tensor.to
+
+    def record(to):
+        def wrapped(self, *args, **options):
+            if args and args[0] is device:
+                moved.append(type(self).__name__)
+            return to(self, *args, **options)
+
+        return wrapped
+
+    monkeypatch.setattr(torch.nn.Module, "to", record(module))
+    monkeypatch.setattr(torch.Tensor, "to", record(tensor))
+    shutil.rmtree(vectors.place(cohort, networks / "timnet"), ignore_errors=True)
+    embedding.build(cohort, networks / "timnet")
+    assert {"TIMNet", "BertModel", "Tensor"} <= set(moved)
+    # Films, and a text's states and mask, batch by batch.
+    batches = -(-len(cohort) // 32)
+    assert moved.count("Tensor") >= 3 * batches
+    moved.clear()
+    spec = weights.describe(networks / "classifier")
+    spec = replace(spec, labels=("Opacity",))
+    weights.save_checkpoint(tmp_path / "c", weights.build_classifier(spec, seed=0), spec)
+    calibrating.predicted(tmp_path / "c", str(cohort.folder))
+    assert {"Classifier", "Tensor"} <= set(moved)
 
 
 def test_another_checkpoint_or_a_changed_cohort_has_vectors_of_its_own(cohort, networks, tmp_path):

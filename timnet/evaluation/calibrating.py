@@ -25,7 +25,7 @@ from timnet.evaluation.calibration import CalibrationError
 from timnet.evaluation.certainty import MATCH, Certainty
 from timnet.evaluation.predictions import TEST, VALIDATION, Predictions
 from timnet.evaluation.probability import Line, said
-from timnet.model import weights
+from timnet.model import devices, weights
 
 FIT, CHECK = "val", "test"
 NEGATIVES = 20
@@ -147,6 +147,8 @@ def predicted(folder: Path, name: str, progress: Progress | None = None) -> Pred
         CheckpointError: no classifier there. CohortError: no such cohort, or none of its labels.
     """
     classifier, spec = weights.load_classifier(folder)
+    device = devices.device()
+    classifier.to(device)
     cohort = store.Cohort.open(store.find(name))
     targets = tasks.targets(cohort, ",".join(spec.labels))
     split_N = cohort.films()["split"].to_numpy()
@@ -154,8 +156,8 @@ def predicted(folder: Path, name: str, progress: Progress | None = None) -> Pred
     pixels_NSS = cohort.pixels(spec.side)
     logits = []
     for start in range(0, len(rows), _BATCH):
-        films = torch.from_numpy(pixels_NSS[rows[start : start + _BATCH]]).unsqueeze(1).float() / 255
-        logits.append(classifier(films).double().numpy())
+        part = torch.from_numpy(pixels_NSS[rows[start : start + _BATCH]]).to(device)
+        logits.append(classifier(part.unsqueeze(1).float() / 255).double().cpu().numpy())
         if progress is not None:
             progress(min(start + _BATCH, len(rows)), len(rows))
     return Predictions(

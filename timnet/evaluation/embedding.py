@@ -1,7 +1,7 @@
 """A cohort's films and reports as vectors of a TIMNet, written where `cohorts.vectors` keeps them.
 
 Owns the order of the work: films through the image branch at the checkpoint's side, then findings through the
-text branch. Goes on where an earlier build stopped.
+text branch, on a GPU where there is one. Goes on where an earlier build stopped.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import torch
 from timnet.cohorts import vectors
 from timnet.cohorts.records import CohortError, Progress
 from timnet.cohorts.store import Cohort
-from timnet.model import weights
+from timnet.model import devices, weights
 from timnet.model.branches import JOINT
 
 _BATCH = 32
@@ -31,7 +31,9 @@ def build(cohort: Cohort, checkpoint: Path, progress: Progress | None = None) ->
     texts = vectors.reports(cohort)["findings"].tolist()
     if not texts:
         raise CohortError(f"{cohort.name}: expected reports with findings, found none")
-    films = len(cohort)
+    films, device = len(cohort), devices.device()
+    timnet.to(device)
+    encoder.bert.to(device)
     literal = spec.padding == "literal"
     folder = vectors.place(cohort, checkpoint)
     with vectors.building(folder, films, len(texts), JOINT) as build:
@@ -40,11 +42,12 @@ def build(cohort: Cohort, checkpoint: Path, progress: Progress | None = None) ->
             at = build.done - films
             if pixels_NSS is not None and at < 0:
                 part = torch.from_numpy(pixels_NSS[build.done : build.done + _BATCH].copy())
-                v_BD = timnet.image(part.unsqueeze(1).float() / 255)[1]
+                v_BD = timnet.image(part.to(device).unsqueeze(1).float() / 255)[1]
             else:
                 states = encoder.states(texts[at : at + _BATCH], spec.tokens, literal)
-                v_BD = timnet.text.project(*states.batch(range(len(states.states))))
-            build.append(v_BD.float().numpy())
+                states_BTH, mask_BT = states.batch(range(len(states.states)))
+                v_BD = timnet.text.project(states_BTH.to(device), mask_BT.to(device))
+            build.append(v_BD.float().cpu().numpy())
             if progress is not None:
                 progress(build.done, films + len(texts))
     vectors.remove_older(folder)

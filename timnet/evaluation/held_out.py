@@ -19,7 +19,7 @@ from torch import Tensor
 from timnet.cohorts import edits
 from timnet.cohorts.pairs import Pairs, Progress, collect
 from timnet.evaluation import matching, sides
-from timnet.model import states, weights
+from timnet.model import devices, states, weights
 from timnet.model.encoders import TextEncoder, TokenStates
 from timnet.model.timnet import TIMNet
 
@@ -72,7 +72,7 @@ def vectors(
 def _vectors(
     loaded: Loaded, pairs: Pairs, chosen: Sequence[int], progress: Progress | None
 ) -> tuple[TIMNet, Tensor, Tensor]:
-    timnet, on = loaded[0], torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    timnet, on = loaded[0], devices.device()
     v_text_PD = _texts(loaded, [pairs.texts[number] for number in pairs.text[list(chosen)]], progress)
     v_image = []
     timnet.image.to(on)

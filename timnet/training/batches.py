@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from timnet.cohorts.records import Progress
-from timnet.training import devices
+from timnet.model import devices
 from timnet.training.pace import steps as steps
 
 ROOM = 0.5

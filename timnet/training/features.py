@@ -20,9 +20,9 @@ from timnet import config
 from timnet.cohorts import features, vectors
 from timnet.cohorts.records import CohortError, Progress
 from timnet.cohorts.store import Cohort
-from timnet.model import initialisation
+from timnet.model import devices, initialisation
 from timnet.model.branches import Trunk, seeded
-from timnet.training import batches, devices
+from timnet.training import batches
 
 _BATCH = 32
 

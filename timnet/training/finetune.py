@@ -19,12 +19,11 @@ import torch
 from torch import Tensor, nn
 
 from timnet import config
-from timnet.model import initialisation, weights
+from timnet.model import devices, initialisation, weights
 from timnet.training import (
     augment,
     batches,
     best,
-    devices,
     loop,
     objectives,
     pace,

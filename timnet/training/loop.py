@@ -18,7 +18,8 @@ from accelerate import Accelerator
 from torch import nn
 
 from timnet.errors import TimnetError
-from timnet.training import devices, ranks
+from timnet.model import devices
+from timnet.training import ranks
 from timnet.training.events import TELL_SECONDS, Cancelled, Events
 from timnet.training.place import Parts, Place
 from timnet.training.snapshots import Snapshots

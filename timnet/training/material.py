@@ -22,10 +22,10 @@ from timnet.cohorts import splits, store, tasks
 from timnet.cohorts.readers import demo
 from timnet.cohorts.store import Cohort
 from timnet.evaluation import appraisal, calibrating, cam, certainty, metrics, predictions
-from timnet.model import weights
+from timnet.model import devices, weights
 from timnet.model.classifier import Classifier, Probe
 from timnet.model.initialisation import Matched
-from timnet.training import batches, devices
+from timnet.training import batches
 
 TRAIN, VAL, TEST = "train", "val", "test"
 MAPPED = 64

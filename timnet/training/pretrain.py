@@ -27,12 +27,11 @@ from timnet.cohorts import prompts, store
 from timnet.cohorts.pairs import Pairs, collect
 from timnet.cohorts.readers import demo
 from timnet.evaluation import cam, held_out, matching, metrics, probing, recall
-from timnet.model import encoders, initialisation, weights
+from timnet.model import devices, encoders, initialisation, weights
 from timnet.model.timnet import TIMNet
 from timnet.training import (
     batches,
     best,
-    devices,
     loop,
     mining,
     mirrors,

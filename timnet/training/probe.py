@@ -16,9 +16,9 @@ import torch
 from timnet import config
 from timnet.cohorts.features import start_of
 from timnet.evaluation import probe
-from timnet.model import weights
+from timnet.model import devices, weights
 from timnet.model.classifier import Probe
-from timnet.training import batches, devices, features
+from timnet.training import batches, features
 from timnet.training.events import Events
 from timnet.training.material import finish, gather
 

@@ -1,4 +1,4 @@
-"""Which device trains, and in which precision.
+"""Which device computes, and in which precision.
 
 bf16 is several times faster than fp32 where the processor has instructions for it and many times slower where
 it is emulated, and no portable flag tells: a small convolution is timed in both.
