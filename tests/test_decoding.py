@@ -18,6 +18,7 @@ import pytest
 import radiographs
 from PIL import Image
 from pydicom import uid
+from radiographs import dataset, quantised, written
 
 from timnet.cohorts import decoding, films
 from timnet.cohorts.decoding import read_untrusted
@@ -57,7 +58,7 @@ def child_runs(monkeypatch: pytest.MonkeyPatch, code: str) -> None:
 
 def assert_same(one: Film, other: Film) -> None:
     np.testing.assert_array_equal(one.pixels, other.pixels)
-    for field in ("kind", "sha256", "bits", "spacing_mm", "view", "notes"):
+    for field in ("kind", "sha256", "bits", "spacing_mm", "view", "notes", "orientation", "aspect"):
         assert getattr(one, field) == getattr(other, field)
 
 
@@ -72,6 +73,14 @@ def test_the_child_gives_the_film_of_the_same_process() -> None:
 def test_the_child_gives_a_real_dicom_film() -> None:
     data = (REAL / "gdcm-CR-MONO1-10-chest.dcm").read_bytes()
     assert_same(read_untrusted(data, name="x.dcm"), read_film(data))
+
+
+def test_the_child_gives_orientation_and_shape_of_the_pixels() -> None:
+    tags = {"PatientOrientation": ["F", "R"], "PixelAspectRatio": [1, 2], "ViewPosition": "FRONTAL"}
+    data = written(dataset(quantised(12), 12, **tags))
+    film = read_untrusted(data, name="x.dcm")
+    assert_same(film, read_film(data))
+    assert (film.orientation, film.aspect, film.view) == (("F", "R"), 0.5, "FRONTAL")
 
 
 def test_a_refusal_reads_the_same_through_the_child() -> None:
@@ -133,7 +142,7 @@ def test_the_limits_hold_in_the_child() -> None:
 
 ANSWER = {
     "rows": 1, "columns": 2, "bits": 8, "spacing_mm": None, "view": None, "notes": [], "body_part": None,
-    "body": 8,
+    "body": 8, "orientation": None, "aspect": 1.0,
 }  # fmt: skip
 TWO_GREYS = np.array([0, 1], dtype=np.float32).tobytes()
 
@@ -149,6 +158,11 @@ TWO_GREYS = np.array([0, 1], dtype=np.float32).tobytes()
         (ANSWER | {"rows": -1, "columns": 2}, TWO_GREYS),
         (ANSWER | {"rows": 100_000, "columns": 100_000}, TWO_GREYS),
         (ANSWER | {"view": "UP"}, TWO_GREYS),
+        (ANSWER | {"orientation": ["L", "R"]}, TWO_GREYS),
+        (ANSWER | {"orientation": 3}, TWO_GREYS),
+        (ANSWER | {"aspect": 0}, TWO_GREYS),
+        (ANSWER | {"aspect": float("nan")}, TWO_GREYS),
+        (ANSWER | {"aspect": "wide"}, TWO_GREYS),
         (ANSWER | {"notes": 3}, TWO_GREYS),
         (ANSWER | {"spacing_mm": [1]}, TWO_GREYS),
         ({"rows": 1}, TWO_GREYS),

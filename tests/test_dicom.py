@@ -283,7 +283,8 @@ def test_spacing_view_and_remarks_come_from_the_header() -> None:
         "raw detector data (FOR PROCESSING): greys may not look like a finished film",
         "body part in the file: HAND",
         "text is burned into the image",
-        "orientation in the file is R\\F, not L\\F: shown as stored",
+        "orientation in the file is R\\F, not L\\F: shown as stored, read in the usual hanging",
+        "pixels are 2 times as high as wide: laid out by their true shape",
         "window 2048/4096",
     )
 

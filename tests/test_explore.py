@@ -188,7 +188,7 @@ def test_two_films_of_a_study_are_shown_together_and_three_are_chosen_from(
     ]
     home = _home(tmp_path, rows)
     films = _films(open_page(home))
-    assert [film["sides"] for film in films] == [True, False]
+    assert [film["sides"]["left"] for film in films] == ["R", ""]
     app = open_page(home, film="2")
     assert len(_films(app)) == 2
     app.multiselect(key="explore_films_2").set_value([2]).run()

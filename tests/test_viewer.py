@@ -73,27 +73,33 @@ def test_boxes_follow_the_film_that_is_sent_smaller() -> None:
 
 
 @pytest.mark.parametrize(
-    ("fields", "marked"),
+    ("fields", "edges", "stated", "note"),
     [
-        ({"view": "PA"}, True),
-        ({"view": "AP"}, True),
-        ({"view": None}, True),
-        ({"view": "LATERAL"}, False),
-        ({"view": "PA", "notes": ("orientation in the file is R\\F, not L\\F: shown as stored",)}, False),
+        ({"view": "PA"}, "RHLF", True, ""),
+        ({"view": "AP", "orientation": ("L", "F")}, "RHLF", True, ""),
+        ({"view": None}, "RHLF", False, "assumed"),
+        ({"view": "PA", "orientation": ("R", "F")}, "LHRF", True, "mirrored or turned"),
+        ({"view": None, "orientation": ("F", "R")}, "HLFR", True, "mirrored or turned"),
+        ({"view": "LATERAL"}, "", True, "Lateral film"),
+        ({"view": "LATERAL", "orientation": ("A", "F")}, "PHAF", True, "Lateral film"),
     ],
 )
-def test_sides_are_marked_only_where_nothing_contradicts_them(fields: dict[str, Any], marked: bool) -> None:
+def test_the_browser_gets_the_sides_as_the_film_has_them(
+    fields: dict[str, Any], edges: str, stated: bool, note: str
+) -> None:
     told = _sent(View(replace(_film(), **fields)))[0]["films"][0]
-    assert told["sides"] is marked
-    assert told["note"] or fields["view"]
+    places = ("left", "top", "right", "bottom")
+    assert told["sides"] == {"stated": stated} | dict(zip(places, edges or [""] * 4, strict=True))
+    assert (note in told["note"]) if note else (told["note"] == "")
 
 
-@pytest.mark.parametrize(
-    ("word", "meant"),
-    [("Lateral", "LATERAL"), ("ll", "LATERAL"), (" pa ", "PA"), ("AP", "AP"), ("swim", None)],
-)
-def test_a_cohorts_word_for_a_view_counts_where_the_file_has_none(word: str, meant: str | None) -> None:
-    assert loaders._position(word) == meant
+def test_a_film_of_oblong_pixels_is_sent_square_with_its_boxes_and_its_scale() -> None:
+    film = _film(400, 150, spacing_mm=(0.2, 0.4), aspect=0.5)
+    told = _sent(View(film, boxes=(Box("Nodule", left=50, top=40, width=20, height=60),)), longest=200)[0]
+    told = told["films"][0]
+    assert (told["rows"], told["columns"]) == (200, 150)
+    assert told["row_mm"] == pytest.approx(told["column_mm"]) == pytest.approx(0.4)
+    assert told["boxes"] == [[50, 20, 20, 30]]
 
 
 def test_no_word_from_outside_can_become_markup_in_the_browser() -> None:

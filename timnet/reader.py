@@ -78,7 +78,7 @@ class Reader:
 
     def see(self, film: Film) -> Seen:
         """Take a film through the trunk, once for all that is asked about it."""
-        square = Letterbox(film.rows, film.columns, self.spec.side).apply(film.pixels)
+        square = Letterbox.of(film, self.spec.side).apply(film.pixels)
         # Training saw films through uint8 rows of the pixel cache.
         films = torch.from_numpy(np.rint(square * 255).astype(np.float32) / 255)[None, None]
         network = self._network.image if isinstance(self._network, TIMNet) else self._network

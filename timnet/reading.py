@@ -10,7 +10,7 @@ Shapes: h w the last grid, H W the film's own pixels.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from timnet import config
 from timnet.cohorts.edits import Edit
-from timnet.cohorts.films import Film, Letterbox
+from timnet.cohorts.films import Film, Letterbox, square
 from timnet.errors import TimnetError
 from timnet.evaluation import cam, certainty
 from timnet.evaluation.certainty import MATCH, Certainty
@@ -92,12 +92,13 @@ class Reading:
         if name not in self.maps:
             raise ReadingError(f"map: expected one of {', '.join(self.maps)}, got {name!r}")
         grid = torch.from_numpy(self.maps[name])[None, None]
-        square = F.interpolate(grid, size=(self.side, self.side), mode="bilinear", align_corners=False)
-        return Letterbox(self.film.rows, self.film.columns, self.side).invert(square[0, 0].numpy())
+        map_SS = F.interpolate(grid, size=(self.side, self.side), mode="bilinear", align_corners=False)
+        return Letterbox.of(self.film, self.side).invert(map_SS[0, 0].numpy())
 
     def overlay(self, name: str, opacity: float = 0.6) -> NDArray[np.uint8]:
-        """Return the film with a map over it, (H, W, 3)."""
-        return cam.paint(self.film.pixels, self.heat(name), self.map_scale, opacity)
+        """Return the film as it lies, of square pixels, with a map over it, (rows, columns, 3)."""
+        even = replace(self, film=square(self.film))
+        return cam.paint(even.film.pixels, even.heat(name), self.map_scale, opacity)
 
     def as_dict(self) -> dict[str, Any]:
         """Return the numbers as one JSON object; no pixels and no text."""

@@ -1,6 +1,7 @@
 """The film viewer in a real browser: what the hand does to it, seen in the pixels that it draws."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -141,6 +142,61 @@ def test_the_other_keys_of_ohif_turn_back_flip_over_and_choose_greys(page: Any) 
     assert page.locator("[data-set=preset]").input_value() == "dark"
     _key(page, "1")
     assert _pixel(page)[0] == pytest.approx(127, abs=3) and not page.locator(".warning").first.is_visible()
+
+
+DIRECTIONS = {"R": "L", "L": "R", "A": "P", "P": "A", "H": "F", "F": "H"}
+MIDDLES = {"left": (0.1, 0.5), "right": (0.9, 0.5), "top": (0.5, 0.1), "bottom": (0.5, 0.9)}
+
+
+def _marks(page: Any) -> dict[str, str]:
+    """Return what stands at the edges of the first pane: edge -> text."""
+    marks = page.locator(".pane").first.locator(".side:visible")
+    return {mark.get_attribute("data-edge"): mark.inner_text() for mark in marks.all()}
+
+
+@pytest.mark.parametrize(
+    "turns", [[], ["r"], ["r", "r"], ["l"], ["h"], ["v"], ["h", "r"], ["r", "h"]], ids="".join
+)
+def test_every_mark_stands_where_the_film_lies_towards_it(page: Any, turns: list[str]) -> None:
+    """Brightness is the proof: it rises steeply along the rows of each film, and slowly along its columns."""
+    steps = np.linspace(0, 1, 100, dtype=np.float32)
+    film = replace(_film(view=None), pixels=0.7 * steps[None] + 0.3 * steps[:, None])
+    for across, down in ((a, d) for a in DIRECTIONS for d in DIRECTIONS if d not in (a, DIRECTIONS[a])):
+        _show(page, View(replace(film, orientation=(across, down))))
+        _key(page, *turns)
+        seen = {edge: _pixel(page, *_on_film(page, place))[0] for edge, place in MIDDLES.items()}
+        marks = _marks(page)
+        if len(marks) == 2 and {across, down} & {"H", "F"}:
+            marks |= {"top": "H", "bottom": "F"}  # head up goes without saying
+        expected = [DIRECTIONS[across], DIRECTIONS[down], down, across]
+        assert [marks[edge] for edge in sorted(seen, key=seen.__getitem__)] == expected, (across, down)
+
+
+def _on_film(page: Any, place: tuple[float, float]) -> tuple[float, float]:
+    """Return where on the canvas a place of a square film at zoom 1 lies, both in shares."""
+    box = page.locator(".pane canvas").first.bounding_box()
+    side = min(box["width"], box["height"])
+    across, down = (
+        0.5 + (share - 0.5) * side / box[length]
+        for share, length in zip(place, ("width", "height"), strict=True)
+    )
+    return across, down
+
+
+def test_sides_that_no_file_states_have_a_question_mark(page: Any) -> None:
+    _show(page, View(_film(view=None)))
+    assert _marks(page) == {"left": "R?", "right": "L?"}
+    status = page.locator(".status").inner_text()
+    assert "Patient's right is at the left (R?). This is assumed" in status
+    _show(page, View(_film(view="PA", sha256="c" * 64)))
+    assert _marks(page) == {"left": "R", "right": "L"}
+    assert "assumed" not in page.locator(".status").inner_text()
+
+
+def test_a_lateral_film_that_states_its_orientation_has_front_and_back(page: Any) -> None:
+    _show(page, View(_film(view="LATERAL", orientation=("A", "F"))))
+    assert _marks(page) == {"left": "P", "right": "A"}
+    assert "Patient's front is at the right (A)" in page.locator(".status").inner_text()
 
 
 def test_a_lateral_film_has_no_sides(page: Any) -> None:

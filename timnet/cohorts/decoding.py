@@ -22,12 +22,13 @@ from collections.abc import Collection, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, get_args
 
 import numpy as np
 
-from timnet.cohorts import films
+from timnet.cohorts import films, hanging
 from timnet.cohorts.films import Admit, Film, FilmError
+from timnet.cohorts.hanging import View
 
 MEMORY_BYTES = 2 * 2**30
 CPU_SECONDS = 20
@@ -251,8 +252,13 @@ def _ending(code: int) -> str:
 
 def _film(fields: dict[str, Any], pixels: np.ndarray) -> Film:
     """Rebuild the film, believing nothing: the child has run a decoder on hostile bytes."""
-    if fields["view"] not in (None, "PA", "AP", "LATERAL"):
+    if fields["view"] not in (None, *get_args(View)):
         raise ValueError("unknown view")
+    orientation, aspect = fields["orientation"], float(fields["aspect"])
+    if orientation is not None and (orientation := hanging.orientation_of(orientation)) is None:
+        raise ValueError("unknown orientation")
+    if not 1 / films.MAX_ASPECT <= aspect <= films.MAX_ASPECT:
+        raise ValueError("pixels of an impossible shape")
     spacing = None
     if fields["spacing_mm"] is not None:
         row, column = fields["spacing_mm"]
@@ -260,7 +266,16 @@ def _film(fields: dict[str, Any], pixels: np.ndarray) -> Film:
     notes = tuple(str(note) for note in fields["notes"])
     part = None if fields["body_part"] is None else str(fields["body_part"])[:16]
     return Film(
-        pixels, fields["kind"], fields["sha256"], int(fields["bits"]), spacing, fields["view"], notes, part
+        pixels,
+        fields["kind"],
+        fields["sha256"],
+        int(fields["bits"]),
+        spacing,
+        fields["view"],
+        notes,
+        part,
+        orientation,
+        aspect,
     )
 
 
@@ -319,6 +334,8 @@ def answer(
             "view": film.view,
             "notes": film.notes,
             "body_part": film.body_part,
+            "orientation": film.orientation,
+            "aspect": film.aspect,
             "remark": said,
         }
     except (FilmError, MemoryError) as error:

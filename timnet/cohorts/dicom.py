@@ -18,20 +18,17 @@ from pydicom.encaps import get_frame
 from pydicom.pixels import pixel_array
 from pydicom.uid import UID
 
-from timnet.cohorts import greyscale, headers
-from timnet.cohorts.films import Admit, FilmError, Greys, View, check_size, guarded, silent
+from timnet.cohorts import greyscale, headers, layout
+from timnet.cohorts.films import Admit, FilmError, Greys, check_size, guarded, silent
 from timnet.cohorts.greyscale import Window
-from timnet.cohorts.headers import numbers, word
+from timnet.cohorts.headers import word
 
 MODALITIES = ("CR", "DX", "RG", "PX", "SC", "OT")
 
 _SECONDARY_CAPTURE = "1.2.840.10008.5.1.4.1.1.7"
-_VIEWS: dict[str, View] = {
-    "PA": "PA", "AP": "AP", "LL": "LATERAL", "RL": "LATERAL", "LAT": "LATERAL", "LATERAL": "LATERAL",
-}  # fmt: skip
 _TAGS = [
-    "SOPClassUID", "Modality", "PresentationIntentType", "BodyPartExamined", "ViewPosition",
-    "PatientOrientation", "ImagerPixelSpacing", "PixelSpacing", "BurnedInAnnotation", "SamplesPerPixel",
+    "SOPClassUID", "Modality", "PresentationIntentType", "BodyPartExamined", *layout.TAGS,
+    "BurnedInAnnotation", "SamplesPerPixel",
     "PhotometricInterpretation", "PlanarConfiguration", "NumberOfFrames", "Rows", "Columns", "BitsAllocated",
     "BitsStored", "HighBit", "PixelRepresentation", "PixelPaddingValue", "PixelPaddingRangeLimit",
     *greyscale.TAGS, "ExtendedOffsetTable", "ExtendedOffsetTableLengths", "PixelData",
@@ -54,6 +51,8 @@ def decode(data: bytes, name: str, window: int = 0, admit: Collection[Admit] = (
         dataset, notes = headers.opened(io.BytesIO(data), name, _TAGS)
         _check_header(dataset, name, admit)
         notes += _remarks(dataset)
+        orientation, view = layout.hanging_of(dataset, notes)
+        spacing_mm, aspect = layout.pixel_shape(dataset, notes)
         syntax = UID(dataset.file_meta.TransferSyntaxUID)
         if not syntax.is_transfer_syntax:
             raise FilmError(name, "expected a transfer syntax of the DICOM standard, got another")
@@ -71,9 +70,9 @@ def decode(data: bytes, name: str, window: int = 0, admit: Collection[Admit] = (
         else:
             pixels, remarks = greyscale.render(dataset, stored, name, window)
             notes += remarks
-        view = _VIEWS.get(word(dataset, "ViewPosition"))
         part = word(dataset, "BodyPartExamined") or None
-        return Greys(pixels, int(dataset.BitsStored), tuple(notes), _spacing_mm(dataset), view, part)
+        bits, told = int(dataset.BitsStored), tuple(notes)
+        return Greys(pixels, bits, told, spacing_mm, view, part, orientation, aspect)
 
 
 def windows(data: bytes, name: str = "film") -> tuple[Window, ...]:
@@ -101,11 +100,6 @@ def _remarks(dataset: FileDataset) -> Iterator[str]:
         yield f"body part in the file: {body}"
     if word(dataset, "BurnedInAnnotation") == "YES":
         yield "text is burned into the image"
-    orientation = dataset.get("PatientOrientation") or []
-    if len(orientation) == 2 and word(dataset, "ViewPosition") in ("PA", "AP"):
-        across, down = (str(part).upper()[:1] for part in orientation)
-        if (across, down) != ("L", "F"):
-            yield f"orientation in the file is {across}\\{down}, not L\\F: shown as stored"
 
 
 def _check_header(dataset: FileDataset, name: str, admit: Collection[Admit]) -> None:
@@ -169,12 +163,4 @@ def _codestream_size(frame: bytes) -> tuple[int, int] | None:
             rows, columns = frame[at + 5 : at + 7], frame[at + 7 : at + 9]
             return int.from_bytes(rows, "big"), int.from_bytes(columns, "big")
         at += 2 + length
-    return None
-
-
-def _spacing_mm(dataset: FileDataset) -> tuple[float, float] | None:
-    for keyword in ("PixelSpacing", "ImagerPixelSpacing"):
-        spacing_mm = numbers(dataset, keyword)
-        if len(spacing_mm) == 2 and all(0 < length < 100 for length in spacing_mm):
-            return spacing_mm[0], spacing_mm[1]
     return None

@@ -14,21 +14,26 @@ import threading
 import warnings
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from PIL import Image
 
+from timnet.cohorts import hanging
+from timnet.cohorts.hanging import Orientation, Sides, View
 from timnet.errors import TimnetError
 
 MAX_BYTES = 32 * 2**20
 MAX_PIXELS = 40_000_000
+MAX_ASPECT = 4.0
+"""Of the longer side of a pixel over the shorter; what states more is taken for wrong."""
+LONGEST_SQUARE = 4096
+"""Longest side of a film whose pixels had to be made square, in pixels."""
 ONE_GREY = "expected a radiograph, got an image that holds one grey value only"
 
 Kind = Literal["dicom", "png", "jpeg"]
-View = Literal["PA", "AP", "LATERAL"]
 Admit = Literal["first-frame", "any-modality"]
 """What a caller lets in besides a radiograph of one frame; it bears on DICOM alone."""
 
@@ -83,6 +88,10 @@ class Film:
     """What was done to the greys and what a reader should know, in plain words."""
     body_part: str | None = None
     """Body part that a DICOM file names (PS3.3 C.7.3.1.1.1), in upper case; None where it names none."""
+    orientation: Orientation | None = None
+    """Main directions of rows and columns; None where the file states none that can be used."""
+    aspect: float = 1.0
+    """Height of a pixel over its width."""
 
     @property
     def rows(self) -> int:
@@ -93,6 +102,19 @@ class Film:
     def columns(self) -> int:
         """Return the width in pixels."""
         return int(self.pixels.shape[1])
+
+    @property
+    def sides(self) -> Sides:
+        """Return the patient's direction at each edge of the film as it lies."""
+        return hanging.sides(self.orientation, self.view)
+
+    @property
+    def hung(self) -> np.ndarray:
+        """Return the pixels in the usual hanging, which networks read: patient's right at the left, head up.
+
+        A film that states no orientation is taken to hang so, and only a frontal one has such a hanging.
+        """
+        return hanging.hung(self.pixels, self.orientation)
 
 
 @dataclass(frozen=True)
@@ -105,6 +127,8 @@ class Greys:
     spacing_mm: tuple[float, float] | None = None
     view: View | None = None
     body_part: str | None = None
+    orientation: Orientation | None = None
+    aspect: float = 1.0
 
 
 def read_film(
@@ -138,7 +162,8 @@ def read_film(
         raise FilmError(label, ONE_GREY)
     pixels.setflags(write=False)
     digest = hashlib.sha256(data).hexdigest()
-    return Film(pixels, kind, digest, greys.bits, greys.spacing_mm, greys.view, greys.notes, greys.body_part)
+    known = {field.name: getattr(greys, field.name) for field in fields(greys)}
+    return Film(**known | {"pixels": pixels, "kind": kind, "sha256": digest})
 
 
 def recognise(data: bytes, name: str) -> Kind:
@@ -177,25 +202,41 @@ def to_uint8(px: np.ndarray) -> np.ndarray:
 
 
 def smaller(film: Film, longest: int) -> Film:
-    """Return a film at most so many pixels long, each the mean of those that it stands for."""
-    factor = min(longest / max(film.rows, film.columns), 1.0)
-    size = (max(1, round(film.columns * factor)), max(1, round(film.rows * factor)))
+    """Return a film of square pixels, at most so many long, each the mean of those that it stands for."""
+    # The shorter side of a pixel is the unit, so that becoming square costs no detail.
+    height, width = film.rows * max(film.aspect, 1.0), film.columns * max(1 / film.aspect, 1.0)
+    factor = min(longest / max(height, width), 1.0)
+    size = (max(1, round(width * factor)), max(1, round(height * factor)))
     small = Image.fromarray(film.pixels).resize(size, Image.Resampling.BOX)
-    return replace(film, pixels=np.asarray(small))
+    return replace(film, pixels=np.asarray(small), aspect=1.0)
+
+
+def square(film: Film) -> Film:
+    """Return a film of square pixels: itself, or stretched as its pixels are."""
+    return film if film.aspect == 1 else smaller(film, LONGEST_SQUARE)
 
 
 @dataclass(frozen=True)
 class Letterbox:
-    """Fit a height x width film into side x side, aspect kept, centred on black, and carry maps back.
+    """Fit a height x width film into side x side, centred on black, and carry maps back.
 
-    Coordinates follow the half-pixel convention: pixel i covers [i, i + 1), its centre is i + 0.5, and an
-    axis is scaled about 0 by (length inside the square) / (length of the film). Both ways use Pillow's
-    bilinear filter, which widens with the factor when it shrinks and stays inside the image.
+    The film keeps its shape in millimetres, and a frontal one is brought into the usual hanging. Coordinates
+    follow the half-pixel convention: pixel i covers [i, i + 1), its centre is i + 0.5, and an axis is scaled
+    about 0 by (length inside the square) / (length of the film). Both ways use Pillow's bilinear filter,
+    which widens with the factor when it shrinks and stays inside the image.
     """
 
     height: int
     width: int
     side: int
+    aspect: float = 1.0
+    """Height of the film's pixels over their width."""
+    orientation: Orientation | None = None
+
+    @classmethod
+    def of(cls, film: Film, side: int) -> Letterbox:
+        """Return the letterbox of a film."""
+        return cls(film.rows, film.columns, side, film.aspect, film.orientation)
 
     def __post_init__(self) -> None:
         if min(self.height, self.width, self.side) < 1:
@@ -204,9 +245,10 @@ class Letterbox:
     @property
     def box(self) -> tuple[int, int, int, int]:
         """Return top, left, bottom, right of the film inside the square, in pixels of the square."""
-        longest = max(self.height, self.width)
-        height = max(1, round(self.side * self.height / longest))
-        width = max(1, round(self.side * self.width / longest))
+        tall, wide = self._turned(self.height * self.aspect, self.width)
+        longest = max(tall, wide)
+        height = max(1, round(self.side * tall / longest))
+        width = max(1, round(self.side * wide / longest))
         top, left = (self.side - height) // 2, (self.side - width) // 2
         return top, left, top + height, left + width
 
@@ -215,14 +257,20 @@ class Letterbox:
         self._expect(px_HW, (self.height, self.width))
         top, left, bottom, right = self.box
         px_SS = np.zeros((self.side, self.side), dtype=np.float32)
-        px_SS[top:bottom, left:right] = _resize(px_HW, bottom - top, right - left)
+        upright = hanging.hung(px_HW, self.orientation)
+        px_SS[top:bottom, left:right] = _resize(upright, bottom - top, right - left)
         return px_SS
 
     def invert(self, map_SS: np.ndarray) -> np.ndarray:
         """Return a map of the square as float32 (height, width): border cut off, the rest resized back."""
         self._expect(map_SS, (self.side, self.side))
         top, left, bottom, right = self.box
-        return _resize(map_SS[top:bottom, left:right], self.height, self.width)
+        upright = _resize(map_SS[top:bottom, left:right], *self._turned(self.height, self.width))
+        return hanging.as_stored(upright, self.orientation)
+
+    def _turned(self, height: float, width: float) -> tuple[Any, Any]:
+        """Return the film's height and width in the usual hanging."""
+        return (width, height) if hanging.is_turned(self.orientation) else (height, width)
 
     @staticmethod
     def _expect(array: np.ndarray, shape: tuple[int, int]) -> None:

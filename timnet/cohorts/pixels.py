@@ -23,7 +23,7 @@ from timnet.cohorts.records import CohortError, Progress
 # N films, S side of the letterboxed square.
 MIN_SIDE, MAX_SIDE = 8, 2048
 SYNC_EVERY = 1024  # films of a cache that a kill may cost
-RULE = "letterbox 1"  # raise it when films are read or letterboxed in another way: caches are then built anew
+RULE = "letterbox 2"  # raise it when films are read or letterboxed in another way: caches are then built anew
 FEATURES = "features"
 """Folder beside the caches for what a trunk makes of their films (`features`)."""
 _BLOCK = 2**22
@@ -31,7 +31,7 @@ _BLOCK = 2**22
 
 def letterbox(film: films.Film, side: int) -> np.ndarray:
     """Return the film as the cache holds it: uint8 (side, side)."""
-    return films.to_uint8(films.Letterbox(film.rows, film.columns, side).apply(film.pixels))
+    return films.to_uint8(films.Letterbox.of(film, side).apply(film.pixels))
 
 
 def fingerprint(sha256s: Iterable[str]) -> str:

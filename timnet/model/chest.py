@@ -21,6 +21,7 @@ from safetensors import SafetensorError, safe_open
 from torch import Tensor, nn
 
 from timnet import config
+from timnet.cohorts import hanging
 from timnet.cohorts.films import Film
 from timnet.errors import TimnetError
 
@@ -78,7 +79,12 @@ def doubt(film: Film) -> str:
         return f"expected a frontal chest film, but the file's header names another body part: {part}"
     if film.view == "LATERAL":
         return "expected a frontal chest film, but the file or its cohort calls this a lateral view"
-    p_3 = probabilities(film.pixels)
+    if film.orientation and not hanging.is_frontal(film.orientation):
+        stated = "\\".join(film.orientation)
+        return (
+            f"expected a frontal chest film, but the file's orientation, {stated}, is that of no frontal one"
+        )
+    p_3 = probabilities(film.hung)
     if p_3[FRONTAL] >= least():
         return ""
     if p_3[LATERAL] > p_3[OTHER]:

@@ -24,7 +24,8 @@ from timnet.cohorts import decoding, films, schema, shares, store, tasks
 from timnet.cohorts.choices import Choices
 from timnet.cohorts.choices import of as choices_of
 from timnet.cohorts.facets import Facets
-from timnet.cohorts.films import Film, View
+from timnet.cohorts.films import Film
+from timnet.cohorts.hanging import view_of
 from timnet.cohorts.prompts import Prompt
 from timnet.cohorts.queries import Filters
 from timnet.cohorts.shares import Share
@@ -100,15 +101,7 @@ def _uploaded(sha256: str, _data: bytes, _name: str) -> Film:
 def cohort_film(of: Cohort, film: int, view: str | None = None) -> Film:
     """Return a cohort's film as it was exported; `view` is the cohort's word where the file has none."""
     original = _cohort_film(str(of.folder), of.identity, film, of)
-    return replace(original, view=_position(view)) if original.view is None and view else original
-
-
-def _position(view: str) -> View | None:
-    """Return what a cohort's word for a view means; None for a word that is not known."""
-    word = view.strip().upper()
-    if "LAT" in word or word in ("L", "LL", "RL"):
-        return "LATERAL"
-    return {"PA": "PA", "AP": "AP"}.get(word)  # type: ignore[return-value]
+    return replace(original, view=view_of(view)) if original.view is None and view else original
 
 
 @st.cache_resource(max_entries=8, show_spinner="Reading the film …")
@@ -209,8 +202,8 @@ def reader(folder: str, stamp: int) -> Reader:
 
 
 def shown(film: Film, longest: int = SHOWN) -> Film:
-    """Return the film at most so many pixels long, for the page; its spacing stays that of the whole film."""
-    if max(film.rows, film.columns) <= longest:
+    """Return the film of square pixels, at most so many long, for the page; its spacing stays the whole's."""
+    if max(film.rows, film.columns) <= longest and film.aspect == 1:
         return film
     return _shown(film.sha256, longest, film)
 

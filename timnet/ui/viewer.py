@@ -2,15 +2,15 @@
 
 Owns what is sent (one message of bytes: a JSON header and the numbers behind it) and the files of browser/
 that draw it. A map comes as strength on the network's absolute scale, 0 to 1: a film without evidence stays
-unpainted. Sides are marked only where the file does not contradict the usual way of hanging. Words go into
-the page as text, never as HTML.
+unpainted. Sides are marked as the film states them, or with a question mark. Words go into the page as text,
+never as HTML.
 """
 
 from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,7 @@ import numpy as np
 import streamlit as st
 from numpy.typing import NDArray
 
+from timnet.cohorts import hanging
 from timnet.cohorts.films import Film
 from timnet.cohorts.records import Box
 from timnet.ui import loaders
@@ -28,9 +29,9 @@ HEIGHT = 640
 """Of the canvas on a tall screen, in pixels of the page; it never takes more than three quarters of one."""
 
 _BROWSER = Path(__file__).parent / "browser"
-_ELSEWHERE = "orientation in the file is"
 _LATERAL = "Lateral film: no patient's side at its edges"
-_CONTRADICTED = "The file states another orientation than usual: sides are not marked"
+_ASSUMED = "This is assumed: the file states neither orientation nor a frontal view"
+_UNUSUAL = "The file states that this film is mirrored or turned; networks read it in the usual hanging"
 
 
 @dataclass(frozen=True, eq=False)
@@ -108,7 +109,6 @@ def message(
     films = []
     for i, (view, small) in enumerate(zip(views, smaller, strict=True)):
         film = view.film
-        sides, note = _sides(film)
         across, down = small.columns / film.columns, small.rows / film.rows
         greys = np.rint(small.pixels * np.float32(65535)).astype("<u2")
         told: dict[str, Any] = {
@@ -119,8 +119,8 @@ def message(
             "columns": small.columns,
             "row_mm": film.spacing_mm[0] / down if film.spacing_mm else None,
             "column_mm": film.spacing_mm[1] / across if film.spacing_mm else None,
-            "sides": sides,
-            "note": note,
+            "sides": asdict(film.sides),
+            "note": _note(film),
             "pixels": put(f"{film.sha256}-{small.rows}", greys),
             "map": None,
             "masks": [
@@ -144,10 +144,11 @@ def _grid(values: NDArray[np.uint8], put: Any, name: str) -> dict[str, Any]:
     return {"rows": values.shape[0], "columns": values.shape[1], "values": put(name, values)}
 
 
-def _sides(film: Film) -> tuple[bool, str]:
-    """Return whether the patient's right may be marked at the film's left edge, and what to say of it."""
+def _note(film: Film) -> str:
+    """Return in a sentence what a reader should know of the sides, if anything."""
     if film.view == "LATERAL":
-        return False, _LATERAL
-    if any(note.startswith(_ELSEWHERE) for note in film.notes):
-        return False, _CONTRADICTED
-    return True, "" if film.view else "by the usual way of hanging; the file does not name its view"
+        return _LATERAL
+    if not film.sides.stated:
+        return _ASSUMED
+    frontal = film.orientation is not None and hanging.is_frontal(film.orientation)
+    return _UNUSUAL if frontal and film.orientation != hanging.USUAL else ""

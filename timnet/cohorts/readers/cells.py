@@ -10,6 +10,7 @@ import math
 import re
 import unicodedata
 
+from timnet.cohorts.hanging import view_of
 from timnet.cohorts.records import UNCERTAIN
 from timnet.errors import TimnetError
 
@@ -19,11 +20,6 @@ SPLIT_WORDS = {
 }  # fmt: skip
 LATERAL = "LATERAL"
 MAX_AGE = 120.0
-_VIEWS = {
-    **dict.fromkeys(("LL", "RL", "L", "LAT", "LATERAL LEFT", "LEFT LATERAL", "SEITLICH", "PROFIL"), LATERAL),
-    **dict.fromkeys(("P.A.", "POSTEROANTERIOR", "POSTERO-ANTERIOR"), "PA"),
-    **dict.fromkeys(("A.P.", "ANTEROPOSTERIOR", "ANTERO-POSTERIOR"), "AP"),
-}
 # What programs write for a missing value, and what people do.
 _MISSING = frozenset(["", "na", "n/a", "n.a", "nan", "#n/a", "#na", "<na>", "none", "null", "#null!", "nil"])
 _NUMBER = re.compile(r"[+-]?(?:\d+(?:[.,]\d*)?|[.,]\d+)(?:e[+-]?\d+)?", re.ASCII)
@@ -87,9 +83,9 @@ def sex(cell: str) -> str | None:
 
 
 def view(cell: str) -> str | None:
-    """Return a view in upper case, the left and right lateral as LATERAL; None where it is missing."""
+    """Return a view as `hanging.view_of` names it, else in upper case; None where it is missing."""
     word = " ".join(known(cell).upper().split())
-    return _VIEWS.get(word, word) or None
+    return view_of(word) or word or None
 
 
 def label(name: str, cell: str) -> float:

@@ -3,6 +3,8 @@
 const START = { level: 0.5, width: 1, inverted: false, zoom: 1, x: 0, y: 0, turns: 0, flipped: false }
 const CENTIMETRES = [10, 5, 2, 1, 0.5, 0.2, 0.1]
 const OUTLINE = "#ff8c3c"
+const DIRECTIONS = { R: "right", L: "left", A: "front", P: "back", H: "head", F: "feet" }
+const EDGES_OF_A_FILM = { left: [-1, 0], top: [0, -1], right: [1, 0], bottom: [0, 1] }
 
 class Pane {
   constructor(element) {
@@ -143,14 +145,20 @@ class Pane {
   marks(matrix) {
     const { film, view } = this
     this.part(".warning").hidden = !view.flipped
-    const edges = matrix.a ** 2 > matrix.b ** 2 ? ["left", "right"] : ["top", "bottom"]
-    const towards = matrix.a ** 2 > matrix.b ** 2 ? matrix.a : matrix.b
-    if (towards < 0) edges.reverse()
-    for (const [name, edge] of [[".right", edges[0]], [".left", edges[1]]]) {
-      this.part(name).hidden = !film.sides
-      this.part(name).dataset.edge = edge
+    this.edges = {}
+    for (const [edge, [x, y]] of Object.entries(EDGES_OF_A_FILM)) {
+      const [across, down] = [matrix.a * x + matrix.c * y, matrix.b * x + matrix.d * y]
+      const along = across ** 2 > down ** 2 ? [across, "left", "right"] : [down, "top", "bottom"]
+      this.edges[film.sides[edge]] = along[0] < 0 ? along[1] : along[2]
     }
-    this.rightEdge = edges[0]
+    for (const [letter, name] of Object.entries(DIRECTIONS)) {
+      const part = this.part(`.${name}`)
+      // Head up goes without saying.
+      const upright = this.edges.H === "top" && "HF".includes(letter)
+      part.hidden = !this.edges[letter] || upright
+      part.dataset.edge = this.edges[letter]
+      part.textContent = this.mark(letter)
+    }
     const mm = (view.turns % 2 ? film.row_mm : film.column_mm) || 0
     this.part(".scale").hidden = !mm
     if (!mm) return
@@ -159,6 +167,11 @@ class Pane {
     const length = CENTIMETRES.find((cm) => ((10 * cm) / mm) * pixels <= most) ?? 0.1
     this.part(".scale i").style.width = `${((10 * length) / mm) * pixels}px`
     this.part(".scale b").textContent = `${length} cm at the detector`
+  }
+
+  /** Return how a direction is written: with a question mark where the film does not state it. */
+  mark(letter) {
+    return this.film.sides.stated ? letter : `${letter}?`
   }
 
   /** Return a place on the canvas element, in shares of the film. */

@@ -81,16 +81,18 @@ class Viewer {
 
   /** Write the state where the eye, the controls and, a little later, a screen reader find it. */
   tell() {
-    const { view, film, rightEdge } = this.active
+    const { view, film, edges } = this.active
     const inverted = view.inverted ? ", inverted" : ""
     // A turn is told as the eye sees it: behind a flip it goes the other way round.
     const quarters = (((view.flipped ? -view.turns : view.turns) % 4) + 4) % 4
     const turned = quarters ? `, turned ${90 * quarters} degrees` : ""
     const flipped = view.flipped ? ", flipped: left and right are swapped" : ", not flipped"
-    const hung = film.note && film.sides ? `, ${film.note}` : ""
-    const right = film.sides ? `. Patient's right is at the ${rightEdge} (R)${hung}` : `. ${film.note}`
+    const letter = ["R", "A"].find((each) => edges[each])
+    const named = { R: "Patient's right", A: "Patient's front" }[letter]
+    const placed = letter ? `. ${named} is at the ${edges[letter]} (${this.active.mark(letter)})` : ""
+    const noted = film.note ? `. ${film.note}` : ""
     const told = `Greys: level ${percent(view.level)}, width ${percent(view.width)}. Zoom ${view.zoom.toFixed(1)}`
-    const words = `${told}${inverted}${turned}${flipped}${right}.`
+    const words = `${told}${inverted}${turned}${flipped}${placed}${noted}.`
     const status = this.one(".status")
     if (status.textContent === words) return
     status.textContent = words
