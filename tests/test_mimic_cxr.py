@@ -17,7 +17,7 @@ from PIL import Image
 from timnet.__main__ import main
 from timnet.cohorts import store
 from timnet.cohorts.readers import mimic_cxr, report_texts
-from timnet.cohorts.records import UNCERTAIN, CohortError, FilmRecord, Skipped, StudyRecord
+from timnet.cohorts.records import LEAVES, UNCERTAIN, CohortError, FilmRecord, Skipped, StudyRecord
 from timnet.cohorts.tasks import CHEXPERT14
 
 # The header of the published table.
@@ -186,7 +186,7 @@ def test_a_film_name_that_leads_out_of_the_folder_is_refused(
     row = "../../../../secret,10000032,50414267,CHEST,PA,24,20,21800506,1.0,,,\r\n"
     path.write_bytes(gzip.compress(gzip.decompress(path.read_bytes()) + row.encode()))
     summary = mimic_cxr.run(root, "mimic")
-    assert (summary.films, summary.skipped) == (5, {"film path leaves the folder": 1})
+    assert (summary.films, summary.skipped) == (5, {LEAVES: 1})
 
 
 def test_reports_elsewhere_are_named(root: Path, tmp_path: Path) -> None:

@@ -17,7 +17,7 @@ from PIL import Image
 
 from timnet.cohorts import store
 from timnet.cohorts.readers import csv_table, mendeley
-from timnet.cohorts.records import UNCERTAIN, CohortError, FilmRecord, Skipped, StudyRecord
+from timnet.cohorts.records import LEAVES, UNCERTAIN, CohortError, FilmRecord, Skipped, StudyRecord
 
 NIH14 = (
     "Atelectasis", "Cardiomegaly", "Consolidation", "Edema", "Effusion", "Emphysema", "Fibrosis", "Hernia",
@@ -95,7 +95,7 @@ def test_rows_of_one_study_become_one_record_in_the_order_of_the_first(tmp_path:
         ("b.png,s2,T,p,train,inf", "label sick is none of 0, 1, -1, a number between 0 and 1, or blank"),
         ("b.png,s2,T,p", "row has not as many cells as the header"),
         ("b.png,s2,T,p,train,1,extra", "row has not as many cells as the header"),
-        ("../b.png,s2,T,p,train,1", "film path leaves the folder"),
+        ("../b.png,s2,T,p,train,1", LEAVES),
     ],
 )
 def test_a_bad_row_is_left_out_by_its_number_and_reason(tmp_path: Path, row: str, reason: str) -> None:

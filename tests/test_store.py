@@ -116,7 +116,8 @@ def test_a_study_without_a_split_follows_its_patient(tmp_path: Path, export: Pat
 
 def test_a_patient_in_two_splits_of_the_export_is_noted(tmp_path: Path, export: Path) -> None:
     found = [study("1", "a.png", patient="p", split="test"), study("2", "b.png", patient="p", split="val")]
-    assert "patients in two splits of the export: 1" in write(tmp_path / "c", export, found).notes
+    notes = write(tmp_path / "c", export, found).notes
+    assert notes == ("patients in two splits: 1 (1 in val and test), such as p (val and test)",)
 
 
 def test_films_of_the_same_bytes_are_kept_and_counted(tmp_path: Path, export: Path) -> None:

@@ -10,6 +10,7 @@ import json
 import secrets
 import sqlite3
 import time
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +21,9 @@ from timnet.cohorts import labelling, pixels, schema, splits
 from timnet.cohorts.draft import Draft
 from timnet.cohorts.intake import Reading
 from timnet.cohorts.records import SPLITS, CohortError, Summary
+
+NUM_NAMED = 5
+"""Patients and films in two splits that a summary names."""
 
 
 @dataclass(frozen=True)
@@ -35,6 +39,7 @@ class Facts:
     started: float
     """By `time.monotonic`."""
     reading: Reading
+    strict: bool = False
 
 
 def complete(
@@ -50,9 +55,10 @@ def complete(
         raise CohortError(f"{facts.name}: no film could be imported: {why or 'the export lists none'}")
     connection.execute("BEGIN")
     told = [*notes, *_remarks(connection), *_draw_splits(connection, facts.shares, facts.seed)]
-    crossing = _crossing(connection)
-    if crossing:
-        told.append(f"patients in two splits of the export: {crossing}")
+    crossing, leaks = _leaks(connection)
+    told += leaks
+    if leaks and facts.strict:
+        raise CohortError(f"{facts.name}: --strict: {'; '.join(leaks)}")
     if repeated:
         told.append(f"films that repeat another one byte for byte: {repeated}")
     _fill_up_signs(connection)
@@ -76,6 +82,7 @@ def complete(
         "films": str(films),
         "reading": facts.reading.rule,
         "admit": json.dumps(facts.reading.admit),
+        "outside": json.dumps([str(folder) for folder in facts.reading.outside]),
         "summary": json.dumps(summary.as_dict()),
     }
     connection.executemany("INSERT INTO meta VALUES (?, ?)", known.items())
@@ -110,10 +117,28 @@ def _draw_splits(connection: sqlite3.Connection, shares: Mapping[str, float], se
     return [f"studies without a split, drawn by patient with seed {seed}: {len(rows)}"] if rows else []
 
 
-def _crossing(connection: sqlite3.Connection) -> int:
-    """Return how many patients are in two splits."""
-    sql = "SELECT count(*) FROM (SELECT 1 FROM studies GROUP BY patient HAVING count(DISTINCT split) > 1)"
-    return int(connection.execute(sql).fetchone()[0])
+def _leaks(connection: sqlite3.Connection) -> tuple[int, list[str]]:
+    """Return how many patients are in two splits, and what is to be said of these and of repeated films."""
+    patients = connection.execute(
+        "SELECT patient, group_concat(DISTINCT split) FROM studies GROUP BY patient"
+        " HAVING count(DISTINCT split) > 1 ORDER BY min(id)"
+    ).fetchall()
+    films = connection.execute(
+        "SELECT group_concat(path, ' = '), group_concat(DISTINCT split)"
+        " FROM (SELECT sha256, path, s.split FROM films f JOIN studies s ON s.id = f.study ORDER BY f.film)"
+        " GROUP BY sha256 HAVING count(DISTINCT split) > 1 ORDER BY min(path)"
+    ).fetchall()
+    found = (("patients in two splits", patients), ("films that are in two splits, byte for byte", films))
+    return len(patients), [f"{what}: {_by_splits(rows)}" for what, rows in found if rows]
+
+
+def _by_splits(rows: Sequence[tuple[str, str]]) -> str:
+    """Return how many names there are, by the splits they are in, and the first few of them."""
+    named = [(name, " and ".join(sorted(splits.split(","), key=SPLITS.index))) for name, splits in rows]
+    counts = Counter(splits for _, splits in named)
+    by_splits = ", ".join(f"{count} in {splits}" for splits, count in counts.most_common())
+    first = ", ".join(f"{name[:200]} ({splits})" for name, splits in named[:NUM_NAMED])
+    return f"{len(rows)} ({by_splits}), such as {first}"
 
 
 def _fill_up_signs(connection: sqlite3.Connection) -> None:

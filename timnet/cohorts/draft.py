@@ -204,7 +204,7 @@ class Draft:
         skipped, paths = list[Skipped](), list[tuple[FilmRecord, str]]()
         for film in record.films:
             try:
-                path = film_path(film.path)
+                path = film_path(film.path, bool(self._reading.outside))
                 if path in self._paths:
                     raise PathError("film is listed twice")
             except PathError as error:

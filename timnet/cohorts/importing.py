@@ -15,6 +15,7 @@ import sqlite3
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 
 import filelock
@@ -44,6 +45,8 @@ def write(
     num_films: int | None = None,
     request: str = "",
     reading: Reading = AS_USUAL,
+    outside: Sequence[Path] = (),
+    strict: bool = False,
 ) -> Summary:
     """Write a cohort from a reader's records, in place of the one that was there.
 
@@ -61,10 +64,11 @@ def write(
         request: whatever else the records depend on (columns, tables with their times of change). A killed
             import goes on where it was if the next one asks for the same; else it starts anew.
         reading: what is admitted as a film, and what is remarked of it.
+        outside: see `records.Rules`, like `strict`.
 
     Raises:
         CohortError: nothing could be imported, the folder holds something else, another import of it is
-            running, or it cannot be written. The previous cohort stays.
+            running, it cannot be written, or `strict` is broken. The previous cohort stays.
 
     A film whose path, size and time of change are those of the cohort that is there is not read again. Labels
     that were added in the app stay with their studies.
@@ -72,7 +76,8 @@ def write(
     folder, root, started = folder.resolve(), root.resolve(), time.monotonic()
     if not root.is_dir():
         raise CohortError(f"root: expected the folder of an export, got {str(root)!r}")
-    facts = completion.Facts(folder.name, source, root, side, shares, seed, started, reading)
+    reading = replace(reading, outside=tuple(_folder(each) for each in outside))
+    facts = completion.Facts(folder.name, source, root, side, shares, seed, started, reading, strict)
     label_source = draft.check_source(label_source or source)
     asked = [
         schema.VERSION,
@@ -85,6 +90,7 @@ def write(
         label_source,
         request,
         reading.rule,
+        list(map(str, reading.outside)),
     ]
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
@@ -109,6 +115,13 @@ def write(
         raise CohortError(f"{folder.name}: cannot be written: {_cause(error)}") from error
     logger.info("cohort %s: %d films, %d skipped", folder.name, summary.films, sum(summary.skipped.values()))
     return summary
+
+
+def _folder(outside: Path) -> Path:
+    path = outside.expanduser().resolve()
+    if not path.is_dir():
+        raise CohortError(f"--outside: expected a folder, got {str(outside)!r}")
+    return path
 
 
 def _prepare(place: Path, asked: str, label_source: str) -> None:

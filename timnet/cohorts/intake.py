@@ -17,7 +17,8 @@ from pathlib import Path
 import numpy as np
 
 from timnet.cohorts import decoding, films
-from timnet.cohorts.records import FileState, PathError, Skipped, read_with_state
+from timnet.cohorts.paths import read_with_state
+from timnet.cohorts.records import FileState, PathError, Skipped
 
 # S side of the letterboxed square.
 WORKERS = min(os.cpu_count() or 1, 8)
@@ -35,6 +36,8 @@ class Reading:
     admit: tuple[films.Admit, ...] = ()
     remark: Callable[[films.Film], str | None] = _silent
     """A function of a module of timnet that returns one of a few sentences; a summary counts each's films."""
+    outside: tuple[Path, ...] = ()
+    """Folders besides the export's that its films may lie in, resolved."""
 
     @property
     def function(self) -> str:
@@ -67,7 +70,7 @@ class Taken:
 def take(root: Path, path: str, side: int, reading: Reading = AS_USUAL) -> Taken | Skipped:
     """Read one film of an export (`root` resolved) and letterbox it to a side in pixels."""
     try:
-        data, state = read_with_state(root, path, films.MAX_BYTES)
+        data, state = read_with_state(root, path, films.MAX_BYTES, reading.outside)
         if data.startswith(_LFS):
             return Skipped(path, "a Git LFS pointer, not a film")
         remark = None if reading.remark is _silent else reading.function

@@ -87,10 +87,10 @@ def checked(settings: Settings) -> tuple[Path, dict[str, Any]]:
         raise CohortError(
             f"{settings.name}: a cohort of that name is there; choose another, or delete or rename that one"
         )
-    root = Path(settings.root).resolve()
+    root, given = Path(settings.root).resolve(), dict[str, Any]()
     if not (config.importable() and root.is_relative_to(config.home() / uploads.FOLDER) and root.is_dir()):
-        root = allowed(settings.root)
-    given: dict[str, Any] = {}
+        root = allowed_export(settings.root) if settings.kind == "csv" else allowed(settings.root)
+        given["outside"] = tuple(folder for folder in config.importable() if folder.is_dir())
     for key, value in settings.options.items():
         several = key == "labels"
         if key not in _OPTIONS.get(settings.kind, ()) or isinstance(value, list) != several:

@@ -15,7 +15,8 @@ import numpy as np
 
 from timnet.cohorts import intake, pixels, schema
 from timnet.cohorts.intake import Reading, Taken
-from timnet.cohorts.records import CohortError, PathError, state_inside
+from timnet.cohorts.paths import state_inside
+from timnet.cohorts.records import CohortError, PathError
 
 _FILM = """
 SELECT film, rows, columns, row_mm, column_mm, kind, bits, sha256, file_view, remark FROM films
@@ -27,16 +28,21 @@ class Previous:
     """The films of a cohort, by path; none where there is no cohort to take them from."""
 
     def __init__(
-        self, root: Path, connection: sqlite3.Connection | None, cache_NSS: np.ndarray | None
+        self,
+        root: Path,
+        outside: tuple[Path, ...],
+        connection: sqlite3.Connection | None,
+        cache_NSS: np.ndarray | None,
     ) -> None:
-        self._root, self._connection, self._cache_NSS = root, connection, cache_NSS
+        self._root, self._outside = root, outside
+        self._connection, self._cache_NSS = connection, cache_NSS
 
     def find(self, path: str) -> Taken | None:
         """Return what the cohort keeps of a film of the export, None if it must be read."""
         if self._connection is None or self._cache_NSS is None:
             return None
         try:
-            state = state_inside(self._root, path)
+            state = state_inside(self._root, path, self._outside)
         except PathError:
             return None
         # All rows at once: an open answer would lock the cohort against labels.
@@ -60,7 +66,7 @@ def opened(folder: Path, root: Path, side: int, reading: Reading) -> Iterator[Pr
                         cache_NSS = _cache(folder, connection, root, side, reading)
             except CohortError:  # damaged: all is read anew
                 connection = None
-        yield Previous(root, connection, cache_NSS)
+        yield Previous(root, reading.outside, connection, cache_NSS)
 
 
 def _cache(

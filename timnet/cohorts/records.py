@@ -1,20 +1,18 @@
 """What passes into and out of a cohort as plain values, and which film paths are let in.
 
-Owns studies, films, refusals and summaries, and the rule that a film lies inside its export's folder.
-Refuses any path that leaves that folder: absolute, with `..`, a drive, a share, a URL, NUL, or a symlink out.
+Owns studies, films, refusals and summaries, and the rule that a film lies inside its export's folder or one
+that the import allows besides. Refuses any path that is spelled as leaving these: absolute, with `..`, a
+drive, a share, a URL, NUL. What a path leads to, `paths` checks.
 """
 
 from __future__ import annotations
 
-import os
 import re
-import stat
-import unicodedata
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path, PurePosixPath
-from typing import Any
+from typing import Any, TypedDict
+from unicodedata import normalize
 
 from timnet.errors import TimnetError
 
@@ -26,9 +24,19 @@ Progress = Callable[[int, int | None], None]
 """Called with films done and films in all, None where that is not known."""
 
 MAX_PATH = 1024
+LEAVES = "film path leaves the folder: --outside FOLDER allows another one"
 _NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
 _NO_PATH = re.compile(r"[\0\ud800-\udfff]")  # half a character is no file's name
 _LOCATOR = re.compile(r"[A-Za-z]:|[A-Za-z][A-Za-z0-9+.-]*://|(?:data|file):", re.IGNORECASE)
+
+
+class Rules(TypedDict, total=False):
+    """What every import can be told."""
+
+    outside: Sequence[Path]
+    """Folders besides the export's own that film paths and links may lead into."""
+    strict: bool
+    """Refuse a cohort that has a patient or a film in two splits."""
 
 
 class CohortError(TimnetError):
@@ -179,11 +187,11 @@ def match_name(wanted: str, names: Iterable[str]) -> str | None:
 
 def fold(name: str) -> str:
     """Return the form of a name under which names are compared."""
-    return re.sub(r"[\s_-]+", "_", unicodedata.normalize("NFKC", name).strip()).casefold()
+    return re.sub(r"[\s_-]+", "_", normalize("NFKC", name).strip()).casefold()
 
 
-def film_path(path: str) -> str:
-    r"""Return a film's path in one spelling: relative, posix, `\` taken for `/`.
+def film_path(path: str, may_leave: bool = False) -> str:
+    r"""Return a film's path in one spelling: posix, `\` taken for `/`, relative unless it may leave.
 
     Raises:
         PathError: empty, longer than 1,024 characters, or leading out of the folder.
@@ -199,53 +207,6 @@ def film_path(path: str) -> str:
         raise PathError("film path is a URL or a drive, expected a path inside the folder")
     if str(relative) != str(relative).strip():
         raise PathError("film path is not a path")
-    if relative.is_absolute() or ".." in relative.parts or not relative.parts:
-        raise PathError("film path leaves the folder")
+    if not relative.parts or (not may_leave and (relative.is_absolute() or ".." in relative.parts)):
+        raise PathError(LEAVES)
     return str(relative)
-
-
-def read_inside(root: Path, path: str, limit: int) -> bytes:
-    """Return the bytes of a film inside the folder `root` (absolute, resolved).
-
-    Raises:
-        PathError: the path leaves the folder, also by a symlink, or is no file of at most `limit` bytes.
-    """
-    return read_with_state(root, path, limit)[0]
-
-
-def read_with_state(root: Path, path: str, limit: int) -> tuple[bytes, FileState]:
-    """Return the bytes of a film, as `read_inside`, and the size and time of change they were read at."""
-    with _opened_inside(root, path) as (descriptor, state):
-        if state.bytes > limit:
-            raise PathError(f"film is larger than {limit // 2**20} MiB")
-        with open(descriptor, "rb", closefd=False) as file:
-            return file.read(), state
-
-
-def state_inside(root: Path, path: str) -> FileState:
-    """Return the size and time of change of a film inside the folder; PathError as for `read_inside`."""
-    with _opened_inside(root, path) as (_, state):
-        return state
-
-
-@contextmanager
-def _opened_inside(root: Path, path: str) -> Iterator[tuple[int, FileState]]:
-    try:
-        resolved = (root / film_path(path)).resolve()
-        if not resolved.is_relative_to(root):
-            raise PathError("film path leaves the folder")
-        # Opened by its resolved name without following links: a link put there meanwhile is refused too.
-        descriptor = os.open(resolved, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
-    except (FileNotFoundError, NotADirectoryError):
-        raise PathError("film is missing") from None
-    except (OSError, RuntimeError, UnicodeError):
-        raise PathError("film cannot be opened") from None
-    try:
-        status = os.fstat(descriptor)
-        if not stat.S_ISREG(status.st_mode):
-            raise PathError("film is not a file")
-        yield descriptor, FileState(status.st_size, status.st_mtime_ns)
-    except OSError:
-        raise PathError("film cannot be read") from None
-    finally:
-        os.close(descriptor)

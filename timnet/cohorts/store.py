@@ -26,6 +26,7 @@ from timnet.cohorts.facets import Facets, LabelCount, facets
 from timnet.cohorts.films import MAX_BYTES, Admit, Film, FilmError
 from timnet.cohorts.importing import write
 from timnet.cohorts.intake import Reading
+from timnet.cohorts.paths import read_inside
 from timnet.cohorts.places import available, find, place
 from timnet.cohorts.queries import Filter, Filters
 from timnet.cohorts.records import (
@@ -39,7 +40,6 @@ from timnet.cohorts.records import (
     StudyFilm,
     StudyRecord,
     Summary,
-    read_inside,
 )
 
 __all__ = [
@@ -74,6 +74,8 @@ FROM page JOIN studies s ON s.id = page.id JOIN reports r ON r.study = page.id O
 _SENTENCES = (
     "SELECT s.study, place, sentence FROM sentences t JOIN studies s ON s.id = t.study ORDER BY s.id, place"
 )
+_Place = tuple[str, Path, tuple[Path, ...]]
+"""A cohort's name, its export's folder, and those that its films may lie in besides."""
 _AHEAD = 32  # films that may wait for their turn in a cache
 RANKED = 10_000
 """With more matches than this, lists keep the import order: words so common hardly tell a best match."""
@@ -91,6 +93,7 @@ class Cohort:
         self._num_films = int(facts["films"])
         self._fingerprint = facts["fingerprint"]
         self._admit: tuple[Admit, ...] = tuple(json.loads(facts.get("admit", "[]")))
+        self._outside = tuple(map(Path, json.loads(facts.get("outside", "[]"))))
         self._summary = Summary.from_dict(json.loads(facts["summary"]))
         self._films: pd.DataFrame | None = None
         self._labels: pd.DataFrame | None = None
@@ -345,7 +348,7 @@ class Cohort:
         with intake.Pool() as pool:
             waiting: deque[Future[np.ndarray]] = deque()
             for path, sha256 in originals:
-                waiting.append(pool.submit(_row, self.name, self.root, path, sha256, self._admit, side))
+                waiting.append(pool.submit(_row, self._place, path, sha256, self._admit, side))
                 if len(waiting) > _AHEAD:
                     yield waiting.popleft().result()
             while waiting:
@@ -368,8 +371,16 @@ class Cohort:
         if found is None:
             raise CohortError(f"{self.name}: expected a film from 0 to {self._num_films - 1}, got {film}")
         path, sha256 = found
-        with _original(self.name, self.root, path, sha256) as data:
+        with _original(self._place, path, sha256) as data:
             return decoding.read_untrusted(data, name=path, admit=self._admit, reuse=True)
+
+    def read_file(self, path: str) -> bytes:
+        """Return the bytes of a film's file by its path; CohortError if it is gone or leads out."""
+        return _bytes(self._place, path)
+
+    @property
+    def _place(self) -> _Place:
+        return self.name, self.root, self._outside
 
     @contextmanager
     def _connection(self) -> Iterator[sqlite3.Connection]:
@@ -391,20 +402,26 @@ def _is_ranked(connection: sqlite3.Connection, where: str, values: list[Any]) ->
     return int(connection.execute(sql, (*values, RANKED + 1)).fetchone()[0]) <= RANKED
 
 
-def _row(name: str, root: Path, path: str, sha256: str, admit: tuple[Admit, ...], side: int) -> np.ndarray:
-    with _original(name, root, path, sha256) as data:
+def _row(place: _Place, path: str, sha256: str, admit: tuple[Admit, ...], side: int) -> np.ndarray:
+    with _original(place, path, sha256) as data:
         return decoding.read_row(data, name=path, side=side, admit=admit).row_SS
 
 
 @contextmanager
-def _original(name: str, root: Path, path: str, sha256: str) -> Iterator[bytes]:
+def _original(place: _Place, path: str, sha256: str) -> Iterator[bytes]:
     """Yield the bytes of a film as it was exported; what the block refuses is the cohort's error."""
+    name, data = place[0], _bytes(place, path)
+    if hashlib.sha256(data).hexdigest() != sha256:
+        raise CohortError(f"{name}: film {path}: has changed since the import: import the export again")
     try:
-        data = read_inside(root, path, MAX_BYTES)
-        if hashlib.sha256(data).hexdigest() != sha256:
-            raise CohortError(f"{name}: film {path}: has changed since the import: import the export again")
         yield data
     except FilmError as error:
         raise CohortError(f"{name}: film {path}: {error.reason}") from None
+
+
+def _bytes(place: _Place, path: str) -> bytes:
+    name, root, outside = place
+    try:
+        return read_inside(root, path, MAX_BYTES, outside)
     except PathError as error:
         raise CohortError(f"{name}: film {path}: {error} (looked in {root})") from None

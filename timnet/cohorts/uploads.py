@@ -107,7 +107,8 @@ def _written(root: Path, path: str, content: io.IOBase, left: int) -> int:
     try:
         target = root / film_path(path)
     except PathError as error:
-        raise CohortError(f"upload: {error}".replace("film path", "a path")) from None
+        reason = str(error).partition(":")[0].replace("film path", "a path")
+        raise CohortError(f"upload: {reason}") from None
     limit, size = min(MAX_BYTES, left), 0
     try:
         target.parent.mkdir(parents=True, exist_ok=True)

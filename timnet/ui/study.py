@@ -11,8 +11,7 @@ import numpy as np
 import pandas as pd
 import streamlit as st
 
-from timnet.cohorts.films import MAX_BYTES
-from timnet.cohorts.records import UNCERTAIN, CohortError, PathError, Study, StudyFilm, read_inside
+from timnet.cohorts.records import UNCERTAIN, Study, StudyFilm
 from timnet.cohorts.store import Cohort
 from timnet.ui import demo, loaders, notices, panels, report, viewer
 
@@ -129,10 +128,7 @@ def _tags(cohort: Cohort, film: StudyFilm) -> None:
     from timnet.cohorts import tags
 
     with shown:
-        try:
-            data = read_inside(cohort.root, film.path, MAX_BYTES)
-        except PathError as error:
-            raise CohortError(f"{cohort.name}: film {film.film}: {error}") from None
+        data = cohort.read_file(film.path)
         told = tags.read(data, f"film {film.film}")
         # What can be read comes first.
         told.sort(key=lambda tag: tag.value == tags.HIDDEN)

@@ -63,6 +63,8 @@ def run(
     mapping: Path | None = None,
     table: str | None = None,
     labels: Sequence[str] = (),
+    outside: Sequence[Path] = (),
+    strict: bool = False,
     **columns: str | None,
 ) -> Summary:
     """Import a table as the cohort `name`; columns, which come before `mapping`, and errors as for `read`.
@@ -79,9 +81,11 @@ def run(
         folder,
         source="csv_table",
         root=found.path.parent,
-        records=read(root, **asked, notes=notes),
+        records=read(root, **asked, outside=outside, notes=notes),
         notes=notes,
         progress=progress,
+        outside=outside,
+        strict=strict,
         num_films=found.num_rows,
         request=tables.request(found.path, **asked),
     )
@@ -122,6 +126,7 @@ def read(
     labels: Sequence[str] = (),
     sex: str | None = None,
     age: str | None = None,
+    outside: Sequence[Path] = (),
     notes: list[str] | None = None,
 ) -> Iterator[StudyRecord | Skipped]:
     """Yield the studies of a table in the order of their first row, and the rows that were left out.
@@ -143,6 +148,7 @@ def read(
             1, blank (unknown), or the words of `cells.label`.
         sex: column of the patient's sex.
         age: column of the patient's age in years.
+        outside: see `records.Rules`; without such folders, paths that leave the table's are left out.
         notes: gets what is to be known of patients, complete with the first study.
 
     Raises:
@@ -154,7 +160,7 @@ def read(
     )
     columns = {role: _column(found, role, column) for role, column in wanted.items()}
     columns["side"] = None if view else tables.column_of(found, _SIDE)
-    plan = _Plan(found, columns, tuple(_label_columns(found, labels)))
+    plan = _Plan(found, columns, tuple(_label_columns(found, labels)), may_leave=bool(outside))
     plan, left = _surveyed(plan)
     if notes is not None:
         notes += plan.notes
@@ -191,6 +197,8 @@ class _Plan:
     form: str | None = None
     """Of `path_names.PATIENTS`, where patients are taken from the paths."""
     has_study_folders: bool = False
+    may_leave: bool = False
+    """Whether a path may lead out of the table's folder."""
     notes: tuple[str, ...] = ()
 
     def cell(self, cells: Mapping[str, str], role: str) -> str:
@@ -198,7 +206,7 @@ class _Plan:
         return meaning.known(cells[column]) if column else ""
 
     def film(self, cells: Mapping[str, str]) -> str:
-        path = film_path(self.cell(cells, "film"))
+        path = film_path(self.cell(cells, "film"), self.may_leave)
         folder = self.table.path.parent
         # CheXpert's own table lies inside the folder with which its paths begin.
         if path.startswith(f"{folder.name}/") and not (folder / folder.name).exists():

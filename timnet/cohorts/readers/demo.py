@@ -11,7 +11,7 @@ import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Unpack
 
 import numpy as np
 import pydantic_core
@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from timnet.cohorts import store
 from timnet.cohorts.readers import csv_table, tables
-from timnet.cohorts.records import CohortError, Progress, Summary
+from timnet.cohorts.records import CohortError, Progress, Rules, Summary
 
 TABLE, TRUTH = "studies.csv", "truth.jsonl.gz"
 SOURCE = "simulated"
@@ -59,7 +59,7 @@ class Truth:
     cardiothoracic: float
 
 
-def run(root: Path, name: str = "demo", progress: Progress | None = None) -> Summary:
+def run(root: Path, name: str = "demo", progress: Progress | None = None, **rules: Unpack[Rules]) -> Summary:
     """Import the simulated films below `root` as the cohort `name`; CohortError if there are none."""
     path, _ = _files(root)
     table = tables.open_table(path)
@@ -72,6 +72,7 @@ def run(root: Path, name: str = "demo", progress: Progress | None = None) -> Sum
         records=csv_table.read(root, table=TABLE, text="report", labels=labels),
         notes=[NOTE],
         progress=progress,
+        **rules,
         num_films=table.num_rows,
         request=tables.request(path),
     )

@@ -7,12 +7,13 @@ Which files make a study is in `dicom_studies`; what the de-identification promi
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Unpack
 
 from timnet.cohorts import borders, pseudonyms, store
 from timnet.cohorts.films import Admit
 from timnet.cohorts.readers.dicom_studies import Folder
 from timnet.cohorts.readers.report_table import Reports
-from timnet.cohorts.records import Progress, Summary
+from timnet.cohorts.records import Progress, Rules, Summary
 
 
 def run(
@@ -26,6 +27,7 @@ def run(
     frame: str | None = None,
     any_modality: bool = False,
     keep_identifiers: bool = False,
+    **rules: Unpack[Rules],
 ) -> Summary:
     """Import the DICOM files below `root` as the cohort `name`.
 
@@ -39,6 +41,7 @@ def run(
         frame: `first` takes the first of several frames.
         any_modality: take CT, MR, US and others too.
         keep_identifiers: keep patients' and studies' numbers and the reports as they are.
+        rules: see `records.Rules`.
 
     Raises:
         CohortError: no such folder or table, no usable key, or nothing that could be imported.
@@ -48,7 +51,7 @@ def run(
     admit = tuple(what for what, is_wanted in wanted.items() if is_wanted)
     key = None if keep_identifiers else pseudonyms.read_key()
     table = Reports(reports, report_key, report_text) if reports else None
-    found = Folder(root, admit, key, reports, progress)
+    found = Folder(root, admit, key, reports, progress, rules.get("outside", ()))
     found.notes += table.notes if table else ()
     return store.write(
         folder,
@@ -58,5 +61,6 @@ def run(
         notes=found.notes,
         reading=store.Reading(admit, borders.remark),
         progress=progress,
+        **rules,
         num_films=found.num_films,
     )

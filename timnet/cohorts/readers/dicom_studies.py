@@ -13,7 +13,7 @@ import math
 import os
 import re
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -24,16 +24,17 @@ from timnet.cohorts.deidentify import Known
 from timnet.cohorts.dicom import MODALITIES
 from timnet.cohorts.films import MAX_BYTES, Admit, FilmError, guarded, silent, sniff
 from timnet.cohorts.headers import word
+from timnet.cohorts.paths import read_inside
 from timnet.cohorts.readers.report_table import Reports
 from timnet.cohorts.readers.tables import LFS
 from timnet.cohorts.records import (
+    LEAVES,
     CohortError,
     FilmRecord,
     PathError,
     Progress,
     Skipped,
     StudyRecord,
-    read_inside,
 )
 
 _FIRST_BYTES = 2**16  # enough to tell DICOM without its preamble from anything else
@@ -68,6 +69,7 @@ class Folder:
         key: bytes | None = None,
         aside: Path | None = None,
         progress: Progress | None = None,
+        outside: Sequence[Path] = (),
     ) -> None:
         """Read every header below `root`.
 
@@ -77,6 +79,7 @@ class Folder:
             key: of the pseudonyms; None keeps the identifiers.
             aside: a file that is no part of the export, such as the table of reports.
             progress: called with the headers read and None, before any film is.
+            outside: see `records.Rules`.
 
         Raises:
             CohortError: there is no such folder.
@@ -84,6 +87,7 @@ class Folder:
         if not root.is_dir():
             raise CohortError(f"dicom: expected the folder of an export, got {str(root)!r}")
         self._root, self._admit, self._key = root.resolve(), admit, key
+        self._outside = tuple(folder.resolve() for folder in outside)
         self._studies: dict[str, _Study] = {}
         self._instances: set[str] = set()
         self._everyone: set[str] = set()  # whose names and numbers a path may hold
@@ -91,7 +95,7 @@ class Folder:
         self._burned_in = 0
         self.notes: list[str] = []
         """What the summary should say; complete once `studies` is at its end."""
-        for number, path in enumerate(_files(self._root), 1):
+        for number, path in enumerate(_files(self._root, self._outside), 1):
             relative = path.relative_to(self._root).as_posix()
             try:
                 if aside is not None and path.name == aside.name and path.samefile(aside):
@@ -147,7 +151,7 @@ class Folder:
 
     def _take(self, path: Path, relative: str) -> None:
         """Add one file to its study; FilmError with the reason if it does not belong there."""
-        header = _header(path, self._root)
+        header = _header(path, (self._root, *self._outside))
         if str(header.file_meta.get("MediaStorageSOPClassUID")) == _DIRECTORY:
             raise FilmError(relative, "a DICOM directory, not an image")
         uid, modality = str(header.get("StudyInstanceUID") or ""), word(header, "Modality")
@@ -195,7 +199,7 @@ class Folder:
         texts = []
         for path in study.reports:
             try:
-                data = read_inside(self._root, path, MAX_BYTES)
+                data = read_inside(self._root, path, MAX_BYTES, self._outside)
                 with silent(), guarded(path, "the report"):
                     tags = ("ContentSequence", *deidentify.TAGS)
                     dataset, _ = headers.opened(io.BytesIO(data), path, tags)
@@ -237,19 +241,29 @@ class Folder:
             )
 
 
-def _files(root: Path) -> Iterator[Path]:
-    """Yield the files below a folder in a fixed order, hidden ones left out; links to folders as they are."""
-    for folder, inside, names in os.walk(root):
-        inside[:] = sorted(name for name in inside if name[0] != ".")
-        links = [name for name in inside if Path(folder, name).is_symlink()]
+def _files(root: Path, outside: Sequence[Path] = ()) -> Iterator[Path]:
+    """Yield the files below a folder in a fixed order, hidden ones left out.
+
+    A link to a folder is followed if it leads into one of `outside`, once; else it is yielded as it is.
+    """
+    seen: set[Path] = set()
+    for folder, inside, names in os.walk(root, followlinks=bool(outside)):
+        links, shown = [], sorted(name for name in inside if name[0] != ".")
+        for name in shown:
+            if Path(folder, name).is_symlink():
+                place = Path(folder, name).resolve()
+                if place in seen or not any(place.is_relative_to(each) for each in outside):
+                    links.append(name)
+                seen.add(place)
+        inside[:] = [name for name in shown if name not in links]
         yield from (Path(folder, name) for name in sorted([*names, *links]) if name[0] != ".")
 
 
-def _header(path: Path, root: Path) -> FileDataset:
-    """Read what the first pass needs; FilmError if it is no DICOM file inside `root`."""
+def _header(path: Path, roots: Sequence[Path]) -> FileDataset:
+    """Read what the first pass needs; FilmError if it is no DICOM file inside `roots`."""
     try:
-        if not path.resolve().is_relative_to(root):
-            raise FilmError(path.name, "film path leaves the folder")
+        if not any(path.resolve().is_relative_to(root) for root in roots):
+            raise FilmError(path.name, LEAVES)
         if not path.is_file():
             raise FilmError(path.name, "not a file")
         with path.open("rb") as file:

@@ -11,9 +11,10 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Unpack
 
 from timnet.cohorts import store
-from timnet.cohorts.records import CohortError, FilmRecord, Progress, Skipped, StudyRecord, Summary
+from timnet.cohorts.records import CohortError, FilmRecord, Progress, Rules, Skipped, StudyRecord, Summary
 
 LABEL = "pneumonia"
 CLASSES = {"NORMAL": 0.0, "PNEUMONIA": 1.0}
@@ -25,7 +26,7 @@ _SUFFIXES = {".jpeg", ".jpg", ".png"}
 _PERSON = re.compile(r"(person\d+)_|((?:NORMAL\d*-)?IM-\d+)-|((?:NORMAL|BACTERIA|VIRUS)-\d+)-")
 
 
-def run(root: Path, name: str, progress: Progress | None = None) -> Summary:
+def run(root: Path, name: str, progress: Progress | None = None, **rules: Unpack[Rules]) -> Summary:
     """Import the films below `root` as the cohort `name`; CohortError if the layout is another."""
     folder, top = store.place(name), _top(root)
     num_films = sum(1 for _ in _films(top))
@@ -35,6 +36,7 @@ def run(root: Path, name: str, progress: Progress | None = None) -> Summary:
         root=top,
         records=read(root),
         progress=progress,
+        **rules,
         num_films=num_films,
     )
 

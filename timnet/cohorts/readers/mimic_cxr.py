@@ -11,14 +11,24 @@ from __future__ import annotations
 import math
 import re
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Unpack
 
 from timnet.cohorts import store
 from timnet.cohorts.readers import cells as meaning
 from timnet.cohorts.readers import report_texts, tables
-from timnet.cohorts.records import UNCERTAIN, CohortError, FilmRecord, Progress, Skipped, StudyRecord, Summary
+from timnet.cohorts.records import (
+    UNCERTAIN,
+    CohortError,
+    FilmRecord,
+    Progress,
+    Rules,
+    Skipped,
+    StudyRecord,
+    Summary,
+)
 from timnet.cohorts.tasks import CHEXPERT14
 
 SOURCE = "mimic_cxr"
@@ -52,7 +62,14 @@ class _Study:
     split: str | None = None
 
 
-def run(root: Path, name: str, progress: Progress | None = None, *, reports: Path | None = None) -> Summary:
+def run(
+    root: Path,
+    name: str,
+    progress: Progress | None = None,
+    *,
+    reports: Path | None = None,
+    **rules: Unpack[Rules],
+) -> Summary:
     """Import the films below `root` as the cohort `name`; `reports` and errors as for `read`."""
     folder, notes = store.place(name), list[str]()
     found = _films_table(root)
@@ -60,9 +77,10 @@ def run(root: Path, name: str, progress: Progress | None = None, *, reports: Pat
         folder,
         source=SOURCE,
         root=root,
-        records=read(root, reports=reports, notes=notes),
+        records=read(root, reports=reports, notes=notes, outside=rules.get("outside", ())),
         notes=notes,
         progress=progress,
+        **rules,
         num_films=found.num_rows,
         label_source=LABELS,
         request=tables.request(
@@ -72,7 +90,11 @@ def run(root: Path, name: str, progress: Progress | None = None, *, reports: Pat
 
 
 def read(
-    root: Path, *, reports: Path | None = None, notes: list[str] | None = None
+    root: Path,
+    *,
+    reports: Path | None = None,
+    notes: list[str] | None = None,
+    outside: Sequence[Path] = (),
 ) -> Iterator[StudyRecord | Skipped]:
     """Yield the studies in the order of their first film in the table.
 
@@ -81,6 +103,7 @@ def read(
         reports: mimic-cxr-reports.zip or the folder that holds its `files`; by default looked for in `root`
             and beside it.
         notes: gets what is to be known of tables and reports, complete once the last study is out.
+        outside: see `records.Rules`; for reports.
 
     Raises:
         CohortError: no usable table of films, or reports that cannot be opened.
@@ -95,17 +118,18 @@ def read(
     for source in (first, further):
         yield from _gather_labels(root, source, studies, told)
     odd: Counter[str] = Counter()
-    with report_texts.open_reports(report_texts.find(root) if reports is None else reports) as text_of:
+    place = report_texts.find(root) if reports is None else reports
+    with report_texts.open_reports(place, outside) as text_of:
         for number, study in studies.items():
-            place = f"files/p{study.subject[:2]}/p{study.subject}/s{number}"
-            text, fault = text_of(f"{place}.txt")
+            stem = f"files/p{study.subject[:2]}/p{study.subject}/s{number}"
+            text, fault = text_of(f"{stem}.txt")
             if fault:
                 odd[fault] += 1
             yield StudyRecord(
                 study=number,
                 patient=study.subject,
                 report=text,
-                films=tuple(_film(place, line) for line in study.films.splitlines()),
+                films=tuple(_film(stem, line) for line in study.films.splitlines()),
                 labels=first.values(number),
                 split=study.split,
                 other_labels={further.source: further.values(number)} if further.names else {},

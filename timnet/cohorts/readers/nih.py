@@ -10,8 +10,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Unpack
 
 from timnet.cohorts import decoding, films, splits, store
+from timnet.cohorts.paths import read_inside
 from timnet.cohorts.readers import cells as meaning
 from timnet.cohorts.readers import lines, tables
 from timnet.cohorts.records import (
@@ -20,10 +22,10 @@ from timnet.cohorts.records import (
     FilmRecord,
     PathError,
     Progress,
+    Rules,
     Skipped,
     StudyRecord,
     Summary,
-    read_inside,
 )
 from timnet.cohorts.tasks import NO_FINDING
 
@@ -45,7 +47,14 @@ _SUFFIXES = {".png", ".jpg", ".jpeg"}
 _MAX_LIST = 2**26
 
 
-def run(root: Path, name: str, progress: Progress | None = None, *, tables_in: Path | None = None) -> Summary:
+def run(
+    root: Path,
+    name: str,
+    progress: Progress | None = None,
+    *,
+    tables_in: Path | None = None,
+    **rules: Unpack[Rules],
+) -> Summary:
     """Import the films below `root` as the cohort `name`; `tables_in` and errors as for `read`."""
     folder, notes = store.place(name), list[str]()
     place = root if tables_in is None else tables_in
@@ -53,16 +62,21 @@ def run(root: Path, name: str, progress: Progress | None = None, *, tables_in: P
         folder,
         source=SOURCE,
         root=root,
-        records=read(root, tables_in=tables_in, notes=notes),
+        records=read(root, tables_in=tables_in, notes=notes, outside=rules.get("outside", ())),
         notes=notes,
         progress=progress,
+        **rules,
         num_films=len(_films(root)),
         request=tables.request(*(tables.one_of(place, names) for names in (_ENTRIES, _BOXES, *_LISTS))),
     )
 
 
 def read(
-    root: Path, *, tables_in: Path | None = None, notes: list[str] | None = None
+    root: Path,
+    *,
+    tables_in: Path | None = None,
+    notes: list[str] | None = None,
+    outside: Sequence[Path] = (),
 ) -> Iterator[StudyRecord | Skipped]:
     """Yield one study a film in the order of the label table.
 
@@ -71,6 +85,7 @@ def read(
         tables_in: folder of Data_Entry_2017_v2020.csv, BBox_List_2017.csv, train_val_list.txt and
             test_list.txt; by default `root`.
         notes: gets what is to be known of the tables, complete once the last study is out.
+        outside: see `records.Rules`; for films with boxes.
 
     Raises:
         CohortError: no label table, or one that lacks a column.
@@ -107,7 +122,7 @@ def read(
                 study=stem,
                 patient=cells[_PATIENT].strip(),
                 report="",
-                films=(FilmRecord(film, view, _on_film(root, film, boxes.get(stem, ()))),),
+                films=(FilmRecord(film, view, _on_film(root, film, boxes.get(stem, ()), outside)),),
                 labels={label: float(label in said) for label in (*LABELS, NO_FINDING)},
                 split=split_of.get(stem),
                 sex=meaning.sex(cells.get("Patient Gender", "")),
@@ -144,12 +159,13 @@ def _gather_boxes(place: Path, boxes: dict[str, list[Box]], notes: list[str]) ->
             )
 
 
-def _on_film(root: Path, path: str, boxes: Sequence[Box]) -> tuple[Box, ...]:
+def _on_film(root: Path, path: str, boxes: Sequence[Box], outside: Sequence[Path]) -> tuple[Box, ...]:
     """Return boxes in the film's own pixels; none for a film that cannot be read, which the import names."""
     if not boxes:
         return ()
     try:
-        data = read_inside(root.resolve(), path, films.MAX_BYTES)
+        folders = [each.resolve() for each in outside]
+        data = read_inside(root.resolve(), path, films.MAX_BYTES, folders)
         film = decoding.read_untrusted(data, name=path, reuse=True)
     except (PathError, films.FilmError):
         return ()

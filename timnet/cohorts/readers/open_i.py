@@ -13,10 +13,12 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Unpack
 from xml.etree import ElementTree
 from xml.parsers import expat
 
 from timnet.cohorts import store
+from timnet.cohorts.paths import read_inside
 from timnet.cohorts.readers import cells as meaning
 from timnet.cohorts.readers import tables
 from timnet.cohorts.records import (
@@ -24,10 +26,10 @@ from timnet.cohorts.records import (
     FilmRecord,
     PathError,
     Progress,
+    Rules,
     Skipped,
     StudyRecord,
     Summary,
-    read_inside,
 )
 from timnet.cohorts.tasks import NO_FINDING
 
@@ -49,7 +51,7 @@ class _Films:
     by_study: Mapping[str, Sequence[str]]
 
 
-def run(root: Path, name: str, progress: Progress | None = None) -> Summary:
+def run(root: Path, name: str, progress: Progress | None = None, **rules: Unpack[Rules]) -> Summary:
     """Import the reports and films below `root` as the cohort `name`; errors as for `read`."""
     folder, notes = store.place(name), list[str]()
     return store.write(
@@ -59,6 +61,7 @@ def run(root: Path, name: str, progress: Progress | None = None) -> Summary:
         records=read(root, notes=notes),
         notes=notes,
         progress=progress,
+        **rules,
         num_films=len(_films(root).by_name),
         request=tables.request(*(tables.one_of(root, (f"{name}*",)) for name in (REPORTS, PROJECTIONS))),
     )

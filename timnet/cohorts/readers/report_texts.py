@@ -8,13 +8,14 @@ back as the reason.
 from __future__ import annotations
 
 import zipfile
-import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
+from timnet.cohorts import packed
+from timnet.cohorts.paths import read_inside
 from timnet.cohorts.readers.tables import LFS
-from timnet.cohorts.records import CohortError, PathError, read_inside
+from timnet.cohorts.records import CohortError, PathError
 
 MAX_BYTES = 2**20
 """Of one report, unpacked; MIMIC's longest is below 10 kB."""
@@ -37,15 +38,16 @@ def find(root: Path) -> Path:
 
 
 @contextmanager
-def open_reports(place: Path) -> Iterator[TextOf]:
+def open_reports(place: Path, outside: Sequence[Path] = ()) -> Iterator[TextOf]:
     """Open a folder or a zip of reports; CohortError if it is neither."""
     if place.is_dir():
         root = place.resolve()
-        yield lambda path: _decoded(_from_folder(root, path))
+        folders = [each.resolve() for each in outside]
+        yield lambda path: _decoded(_from_folder(root, path, folders))
         return
     try:
         archive = zipfile.ZipFile(place)
-    except (OSError, zipfile.BadZipFile) as error:
+    except packed.DAMAGED_ZIP as error:
         raise CohortError(
             f"{place.name}: expected the reports' folder or zip, got none ({type(error).__name__})"
         ) from None
@@ -55,9 +57,9 @@ def open_reports(place: Path) -> Iterator[TextOf]:
         yield lambda path: _decoded(_from_archive(archive, path))
 
 
-def _from_folder(root: Path, path: str) -> bytes | str:
+def _from_folder(root: Path, path: str, outside: Sequence[Path]) -> bytes | str:
     try:
-        return read_inside(root, path, MAX_BYTES)
+        return read_inside(root, path, MAX_BYTES, outside)
     except PathError as error:
         return str(error).replace("film", "report")
 
@@ -71,7 +73,7 @@ def _from_archive(archive: zipfile.ZipFile, path: str) -> bytes | str:
                 break
         except KeyError:
             continue
-        except (OSError, EOFError, zipfile.BadZipFile, zlib.error, NotImplementedError, RuntimeError):
+        except packed.DAMAGE:
             return "report cannot be unpacked"
     else:
         return "report is missing"
