@@ -14,17 +14,18 @@ import sys
 import threading
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 import radiographs
-from hypothesis import example, given
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from timnet.cohorts import decoding, films, pixels, records, reports, store, tasks
+from timnet.cohorts import decoding, films, highlight, pixels, queries, records, reports, store, tasks
 from timnet.cohorts.records import CohortError, FilmRecord, Skipped, StudyRecord
 
 NAN = float("nan")
@@ -627,6 +628,23 @@ def texts(tmp_path_factory: pytest.TempPathFactory) -> store.Cohort:
         ("findings", ""),
         ("'; DROP TABLE studies; --", ""),
         ("and", ""),
+        ("effusion -pneumothorax", "2"),
+        ("effusion and not pneumothorax", "2"),
+        ("Effusion Or collapsed", "123"),
+        ("effusion or collapsed", "123"),
+        ('effusion -"no pneumothorax"', "2"),
+        ("effusion -(small OR collapsed)", "1"),
+        ("(effusion OR collapsed) AND NOT small", "13"),
+        ("((effusion OR collapsed)) and not (small or large)", "3"),
+        ("NOT effusion", "34"),
+        ("-effusion", "34"),
+        ("not effusion not collapsed", "4"),
+        ("NOT (effusion OR collapsed)", "4"),
+        ("NOT NOT effusion", "12"),
+        ("collapsed OR NOT effusion", "34"),
+        ("pneumothorax AND (NOT effusion OR large)", "13"),
+        ("NOT effusion OR NOT pneumothorax", "234"),
+        ("effusion OR right NOT lung", "12"),
         ("-", ""),
         ("*", ""),
     ],
@@ -644,7 +662,10 @@ def test_words_phrases_and_operators_find_what_they_say(texts: store.Cohort, que
         '"open',
         "(a",
         "a)",
-        "NOT a",
+        "NOT",
+        "a NOT",
+        "a OR AND b",
+        "(a OR) b",
         "AND",
         "a AND",
         "a OR OR b",
@@ -664,6 +685,53 @@ def test_a_query_that_cannot_be_read_is_answered_in_one_sentence(texts: store.Co
             texts.studies(query=query)
         with pytest.raises(CohortError, match="search"):
             texts.count(query=query)
+
+
+OPERANDS = {"effusion": set("12"), "pneumothorax": set("13"), "right": set("134"), "lung": set("34")}
+QUERIES = st.recursive(
+    st.sampled_from(sorted(OPERANDS)).map(lambda word: (word, OPERANDS[word])),
+    lambda inner: st.one_of(
+        st.tuples(st.sampled_from(["NOT ", "not ", "-"]), inner).map(
+            lambda each: (f"{each[0]}({each[1][0]})", set("1234") - each[1][1])
+        ),
+        st.tuples(inner, st.sampled_from([" AND ", " ", " and "]), inner).map(
+            lambda each: (f"({each[0][0]}){each[1]}({each[2][0]})", each[0][1] & each[2][1])
+        ),
+        st.tuples(inner, st.sampled_from([" OR ", " or "]), inner).map(
+            lambda each: (f"({each[0][0]}){each[1]}({each[2][0]})", each[0][1] | each[2][1])
+        ),
+    ),
+    max_leaves=6,
+)
+
+
+@settings(max_examples=150, deadline=None)
+@given(QUERIES)
+def test_any_query_finds_what_its_sets_of_studies_give(texts, query):
+    words, expected = query
+    if len(words) <= queries.MAX_CHARACTERS:
+        assert set(texts.search(words)) == expected
+        assert texts.count(query=words) == len(expected)
+        assert texts.count(query=words, split="train") == len(expected)
+
+
+@pytest.mark.parametrize(
+    ("british", "american"),
+    [
+        ("oedema", "edema"), ("Haemothorax", "hemothorax"), ("haematoma", "hematoma"), ("tumour", "tumor"),
+        ("oesophageal", "esophageal"), ("fibre", "fiber"), ("ischaemia", "ischemia"),
+        ('"pulmonary oedema"', '"pulmonary edema"'), ("oedem*", "edem*"), ("pneumonised", "pneumonized"),
+    ],
+)  # fmt: skip
+def test_british_and_american_spellings_find_each_other(british, american):
+    with closing(sqlite3.connect(":memory:")) as connection:
+        connection.execute(f"CREATE VIRTUAL TABLE words USING fts5(text, tokenize='{highlight.TOKENIZER}')")
+        texts = [(each.strip('"').replace("em*", "ema"),) for each in (british, american)]
+        connection.executemany("INSERT INTO words VALUES (?)", texts)
+        for query in (british, american):
+            expression = queries.expression(query)
+            (found,) = connection.execute("SELECT count(*) FROM words WHERE words MATCH ?", (expression,))
+            assert found == (2,)
 
 
 def test_found_studies_are_paged(texts: store.Cohort) -> None:

@@ -10,7 +10,7 @@ import sqlite3
 from collections.abc import Sequence
 from contextlib import closing
 
-from timnet.cohorts.queries import expression, readable
+from timnet.cohorts.queries import parsed, readable
 
 TOKENIZER = "porter unicode61 remove_diacritics 2"
 _START, _END = "\x01", "\x02"
@@ -40,9 +40,9 @@ def found(texts: Sequence[str], query: str | None) -> list[Pieces]:
             f"CREATE VIRTUAL TABLE words USING fts5({', '.join(columns)}, tokenize='{TOKENIZER}')"
         )
         connection.execute(f"INSERT INTO words VALUES ({', '.join('?' * len(texts))})", texts)
-        row = connection.execute(
-            f"SELECT {marks} FROM words WHERE words MATCH ?", (expression(query),)
-        ).fetchone()
+        words, is_denied = parsed(query)
+        sql = f"SELECT {marks} FROM words WHERE words MATCH ?"
+        row = None if is_denied else connection.execute(sql, (words,)).fetchone()
     return [_pieces(text) for text in row or texts]
 
 

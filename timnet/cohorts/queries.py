@@ -1,8 +1,9 @@
 """Filters and what a user types into the search box become SQL, or one sentence that says why not.
 
-Owns the filters, and the little language: words (all must occur), "phrases", AND, OR, NOT, brackets, `effus*`
-for a beginning. Every word is quoted, so hyphens, colons and the index's own operators are searched for,
-never run. Refuses what SQLite's FTS5 cannot parse, without ever showing its error.
+Owns the filters, and the little language: words (all must occur), "phrases", AND, OR, NOT in any case,
+`-word` for NOT, brackets, `effus*` for a beginning; British and American spellings find each other. Every
+word is quoted, so hyphens, colons and the index's own operators are searched for, never run. Refuses what
+SQLite's FTS5 cannot parse, without ever showing its error.
 """
 
 from __future__ import annotations
@@ -26,9 +27,19 @@ ENDINGS = (
     "ment", "ation",
 )  # fmt: skip
 """Of English words, those that a stemmer takes off."""
-_JOINING = {"AND", "OR", "NOT", ")"}
-_SIGNS = _JOINING | {"("}
-_TOKEN = re.compile(r'"[^"]*"|[()"]|[^\s()"]+')
+SPELLINGS = (
+    ("oedem", "edem"), ("haemo", "hemo"), ("haema", "hema"), ("tumour", "tumor"), ("oesophag", "esophag"),
+    ("anaemi", "anemi"), ("ischaemi", "ischemi"), ("leukaemi", "leukemi"), ("aetiolog", "etiolog"),
+    ("paediatr", "pediatr"), ("orthopaed", "orthoped"), ("caec", "cec"), ("fibre", "fiber"),
+    ("centre", "center"), ("calibre", "caliber"), ("grey", "gray"), ("colour", "color"), ("litre", "liter"),
+    ("metre", "meter"), ("isation", "ization"), ("ised", "ized"), ("ising", "izing"), ("sulph", "sulf"),
+)  # fmt: skip
+"""British and American spellings of parts of words."""
+_BRITISH = re.compile("|".join(british for british, _ in SPELLINGS), re.IGNORECASE)
+_AMERICAN = re.compile("|".join(rf"(?<![ao]){american}" for _, american in SPELLINGS), re.IGNORECASE)
+_OPERATORS = {"AND", "OR", "NOT"}
+_TOKEN = re.compile(r'-(?=["(])|"[^"]*"|[()"]|[^\s()"]+')
+_DEEPEST = 50
 
 
 class Filters(TypedDict, total=False):
@@ -74,8 +85,12 @@ class Filter:
             values.extend(bound)
 
         if self.has_query:
-            source += " JOIN words ON words.rowid = s.id"
-            wanted("words MATCH ?", expression(self.query or ""))
+            words, is_denied = parsed(self.query or "")
+            if is_denied:
+                wanted("s.has_findings AND s.id NOT IN (SELECT rowid FROM words WHERE words MATCH ?)", words)
+            else:
+                source += " JOIN words ON words.rowid = s.id"
+                wanted("words MATCH ?", words)
         if self.split is not None:
             wanted("s.split = ?", self.split)
         if self.sex is not None:
@@ -105,8 +120,13 @@ class Filter:
 
     @property
     def is_query_alone(self) -> bool:
-        """Tell whether words are all that is asked for."""
-        return self == Filter(query=self.query) and self.has_query
+        """Tell whether words that must occur are all that is asked for."""
+        return self == Filter(query=self.query) and self.is_joined
+
+    @property
+    def is_joined(self) -> bool:
+        """Tell whether the studies are those of the index's matches, and not all but those."""
+        return self.has_query and not parsed(self.query or "")[1]
 
     @property
     def has_query(self) -> bool:
@@ -115,21 +135,118 @@ class Filter:
 
 
 def expression(query: str) -> str:
-    """Return the FTS5 expression of a query; CohortError if it is empty, too long or has an open quote."""
-    if not query.strip() or len(query) > MAX_CHARACTERS:
+    """Return the FTS5 expression of a query, as `parsed`."""
+    return parsed(query)[0]
+
+
+def parsed(query: str) -> tuple[str, bool]:
+    """Return the FTS5 expression of a query, and whether the studies wanted are those it does not match.
+
+    FTS5 knows NOT between words alone, so `NOT a` is the complement of `a`, and is carried upwards by the
+    rules of De Morgan.
+
+    Raises:
+        CohortError: the query is empty or too long, or has an open quote or bracket, or an operator too many.
+    """
+    if not query.strip() or len(query) > MAX_CHARACTERS or query.count("(") > _DEEPEST:
         raise _error(query)
-    parts: list[str] = []
-    for token in _TOKEN.findall(query.replace("\0", " ")):
+    tokens = _tokens(query)
+    try:
+        found = _either(tokens)
+    except IndexError:
+        raise _error(query) from None
+    if tokens:
+        raise _error(query)
+    return found
+
+
+def _tokens(query: str) -> list[str]:
+    """Return operators, brackets and FTS5 terms, the last first; a lone `and` in small letters is a word."""
+    tokens: list[str] = []
+    found = _TOKEN.findall(query.replace("\0", " "))
+    for place, token in enumerate(found):
         if token == '"':
             raise _error(query)
-        if token not in _SIGNS and not token.startswith('"'):
-            word = token.rstrip("*")
-            token = f'"{word}"' if word == token else _beginning(word)
-        # Spelled out: FTS5's own implicit AND does not go with brackets.
-        if parts and token not in _JOINING and parts[-1] not in _SIGNS - {")"}:
-            parts.append("AND")
-        parts.append(token)
-    return " ".join(parts)
+        following = found[place + 1] if place + 1 < len(found) else ")"
+        is_after_term = bool(tokens) and tokens[-1] not in _OPERATORS | {"("}
+        if token in ("(", ")", *_OPERATORS):
+            tokens.append(token)
+        elif token.upper() in _OPERATORS and following != ")" and (is_after_term or token.upper() == "NOT"):
+            tokens.append(token.upper())
+        elif token == "-":
+            tokens += ["NOT"] if following[0] in '"(' else [_term(token)]
+        elif token[0] == "-" and token[1:2].isalnum():
+            tokens += ["NOT", _term(token[1:])]
+        else:
+            tokens.append(_term(token))
+    return tokens[::-1]
+
+
+def _either(tokens: list[str]) -> tuple[str, bool]:
+    parts = [_all(tokens)]
+    while tokens and tokens[-1] == "OR":
+        tokens.pop()
+        parts.append(_all(tokens))
+    # a OR NOT b = NOT (b NOT a): what is not wanted is joined as what is wanted would be by AND.
+    return _joined([(part, not is_denied) for part, is_denied in parts], True)
+
+
+def _all(tokens: list[str]) -> tuple[str, bool]:
+    parts = [_one(tokens)]
+    while tokens and tokens[-1] not in ("OR", ")"):
+        if tokens[-1] == "AND":
+            tokens.pop()
+        parts.append(_one(tokens))
+    return _joined(parts, False)
+
+
+def _one(tokens: list[str]) -> tuple[str, bool]:
+    token = tokens.pop()
+    if token == "NOT":
+        part, is_denied = _one(tokens)
+        return part, not is_denied
+    if token == "(":
+        found = _either(tokens)
+        if tokens.pop() != ")":
+            raise IndexError
+        return found
+    if token in _OPERATORS or token == ")":
+        raise IndexError
+    return token, False
+
+
+def _joined(parts: list[tuple[str, bool]], is_flipped: bool) -> tuple[str, bool]:
+    """Return the AND of parts, each wanted or denied, as one expression, wanted or denied."""
+    wanted = [part for part, is_denied in parts if not is_denied]
+    denied = [part for part, is_denied in parts if is_denied]
+    both, any_denied = _bracketed(wanted, "AND"), _bracketed(denied, "OR")
+    if not wanted:
+        return any_denied, not is_flipped
+    return (f"({both} NOT {any_denied})" if denied else both), is_flipped
+
+
+def _bracketed(parts: list[str], operator: str) -> str:
+    return parts[0] if len(parts) == 1 else f"({f' {operator} '.join(parts)})"
+
+
+def _term(token: str) -> str:
+    """Return the FTS5 expression of a word, a beginning or a phrase, in every spelling."""
+    text = token.strip('"') if token[0] == '"' else token
+    word = text.rstrip("*")
+    is_beginning = token[0] != '"' and word != text
+    american = _BRITISH.sub(lambda part: _respelt(part[0], 1), word)
+    british = _AMERICAN.sub(lambda part: _respelt(part[0], 0), word)
+    return _bracketed(
+        [
+            _beginning(each) if is_beginning else f'"{each}"'
+            for each in dict.fromkeys((word, american, british))
+        ],
+        "OR",
+    )
+
+
+def _respelt(part: str, to: int) -> str:
+    return next(pair[to] for pair in SPELLINGS if pair[1 - to] == part.lower())
 
 
 def _beginning(word: str) -> str:
@@ -162,6 +279,6 @@ def readable(query: str | None) -> Iterator[None]:
 def _error(query: str) -> CohortError:
     shown = query.strip()[:80]
     return CohortError(
-        'search: expected words, "phrases", AND, OR, NOT between words, and matching brackets (at most '
+        'search: expected words, "phrases", AND, OR, NOT or -word, and matching brackets (at most '
         f"{MAX_CHARACTERS} characters), got {shown!r}"
     )

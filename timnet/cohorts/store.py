@@ -227,9 +227,9 @@ class Cohort:
         page = (-1 if limit is None else max(limit, 0), max(offset, 0))
         with self._connection() as connection, queries.readable(chosen.query):
             where, values = chosen.sql(labelling.label_names(connection))
-            ranked = chosen.has_query and _is_ranked(connection, where, values)
+            ranked = chosen.is_joined and _is_ranked(connection, where, values)
             # FTS5 yields its matches by rowid: asked for in that order, a page ends after its last row.
-            plain = "words.rowid" if chosen.has_query else "s.id"
+            plain = "words.rowid" if chosen.is_joined else "s.id"
             rank, order = ("words.rank", "words.rank, s.id") if ranked else (plain, plain)
             sql = _PAGE.format(rank=rank, where=where, order=order)
             return pd.read_sql_query(sql, connection, params=(*values, *page))
@@ -257,7 +257,8 @@ class Cohort:
         """Return the studies whose findings or impression hold the words, in the order of `studies`.
 
         Args:
-            query: words (all must occur), "phrases", AND, OR, NOT, brackets; `effus*` for a beginning.
+            query: words (all must occur), "phrases", AND, OR, NOT or `-word`, brackets; `effus*` for a
+                beginning.
             limit: most studies returned.
             offset: studies left out before.
 

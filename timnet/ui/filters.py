@@ -20,7 +20,10 @@ VALUES = {"present": 1.0, "absent": 0.0, "uncertain": -1.0, "not known": math.na
 AGES = (0, 120)
 LEFT_OUT = "words"
 """In the address where search words are left out of it."""
-_SYNTAX = 'All words must occur. "A phrase", AND, OR, NOT, brackets; effus* finds any ending.'
+_SYNTAX = (
+    'All words must occur. "A phrase", AND, OR, NOT or -word, brackets; effus* finds any ending. '
+    "British and American spellings find each other."
+)
 
 
 def choose(cohort: Cohort) -> Filters:
@@ -30,7 +33,7 @@ def choose(cohort: Cohort) -> Filters:
         "Words in the report",
         key="explore_query",
         type="search",
-        placeholder='effusion NOT "pleural thickening"',
+        placeholder='effusion -"pleural thickening"',
         help=_SYNTAX,
         disabled=not summary.with_findings,
         persist_state="session",
