@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 import string
-import time
 from datetime import date
 
 import pytest
@@ -14,6 +13,7 @@ from pydicom.dataset import Dataset
 
 from timnet.cohorts import deidentify
 from timnet.cohorts.deidentify import Known, age_years, known, mentions, scrub
+from timnet.cohorts.plain_text import fold
 
 
 def header(**tags: object) -> Dataset:
@@ -183,19 +183,11 @@ def test_no_known_number_or_uncommon_name_is_left_as_a_word_of_its_own(noise: st
         assert not re.search(rf"(?<!\w){secret}(?!\w)", text)
 
 
-@pytest.mark.parametrize(
-    "unit", ["1/", "Dr. ", "A ", "1.", "2019-", "a@", "(555) ", "May 1 ", "MRN ", "A.B. "]
-)
-def test_scrubbing_is_linear_in_the_length_whatever_the_text_holds(unit: str) -> None:
-    started = time.perf_counter()
-    scrub(unit * 20_000, PATIENT)
-    assert time.perf_counter() - started < 3
-
-
 def test_names_and_numbers_come_from_the_tags_that_hold_them() -> None:
-    assert {"zzphi", "test", "quentin", "ottoline", "o'brien-ruiz", "zzyzx"} <= PATIENT.names
-    assert not {"hospital", "general", "st"} & {"hospital", "general"} & PATIENT.names
-    assert PATIENT.numbers == {"99887766", "old-1234", "acc55501"}
+    words = {"zzphi", "test", "quentin", "ottoline", "obrien", "obrienruiz", "zzyzx"}
+    assert set(map(fold, words)) <= PATIENT.names
+    assert not {"hospital", "general", "st"} & PATIENT.names
+    assert PATIENT.numbers == {"99887766", "old1234", "acc55501"}
     assert known(Dataset()) == Known()
     assert known(header(PatientName="Yamada^Tarou=山田^太郎=やまだ^たろう")).names >= {
         "yamada",

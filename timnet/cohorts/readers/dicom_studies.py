@@ -11,7 +11,6 @@ from __future__ import annotations
 import io
 import math
 import os
-import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -215,8 +214,7 @@ class Folder:
 
     def _names_someone(self, path: str) -> bool:
         """Tell whether a word of a path is a name or a number of somebody in the export."""
-        words = {part for part in re.split(r"[\W_]+", path.casefold()) if len(part) > 2}
-        return not words.isdisjoint(self._everyone)
+        return not deidentify.path_words(path).isdisjoint(self._everyone)
 
     def _said(self, counts: Counter[str]) -> Iterator[str]:
         if counts["silent"]:
@@ -230,9 +228,7 @@ class Folder:
         if self._key is None:
             yield "identifiers were kept: patients and studies go by their own numbers, reports are unchanged"
             return
-        marks = ", ".join(
-            f"{counts[mark]} {mark}" for mark in (deidentify.NAME, deidentify.DATE, deidentify.NUMBER)
-        )
+        marks = ", ".join(f"{counts[mark]} {mark}" for mark in deidentify.MARKS)
         yield f"patients and studies go by keyed hashes; marks put into reports: {marks}"
         if counts["paths"]:
             yield (
