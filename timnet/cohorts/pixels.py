@@ -176,7 +176,8 @@ class Writer:
         os.fsync(self._file.fileno())
         self._file.seek(0)
         # NumPy pads the header so that the first axis can grow in place.
-        assert self._write_header() == self._start
+        if self._write_header() != self._start:
+            raise CohortError(f"pixels of side {self._side}: too many films for the header of their file")
         self._file.flush()
         os.fsync(self._file.fileno())
         self._file.seek(0, os.SEEK_END)
