@@ -19,7 +19,7 @@ import pytest
 import torch
 from torchvision.models import get_model
 
-from timnet import config
+from timnet import config, files
 from timnet.cohorts import tasks
 from timnet.model import branches, weights
 from timnet.training import finetune, loop, pretrain, runs, snapshots, worker
@@ -235,7 +235,7 @@ def test_a_disk_full_in_training_is_told_in_one_sentence_and_the_run_goes_on_lat
     monkeypatch.setenv("TIMNET_SNAPSHOT_SECONDS", "0")
     monkeypatch.setattr(branches, "_resnet", shallow)
     expected, folder = uninterrupted(finetuning, tmp_path / "whole"), tmp_path / "run"
-    write, written = weights.write_whole, []
+    write, written = files.write_whole, []
 
     def full(path, data):
         if len(written) == 8:
@@ -245,7 +245,7 @@ def test_a_disk_full_in_training_is_told_in_one_sentence_and_the_run_goes_on_lat
 
     worker.prepare(finetuning, folder)
     with monkeypatch.context() as patch:
-        patch.setattr(weights, "write_whole", full)
+        patch.setattr(files, "write_whole", full)
         state = worker.work(folder, finetune.train)
     assert (state.name, state.resumable) == ("failed", True)
     assert state.reason == "run: the snapshot of step 4 cannot be written: No space left on device"

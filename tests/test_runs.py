@@ -268,3 +268,42 @@ def test_missing_runs_are_refused_by_name(tmp_path):
             call(tmp_path / "nowhere")
     with pytest.raises(RunError):
         runs.result(Path(tmp_path / "nowhere"))
+
+
+def test_a_clock_set_back_leaves_no_run_queued(folder):
+    tomorrow = time.time() + 86_400
+    os.utime(folder / runs.CONFIG, (tomorrow, tomorrow))
+    assert runs.state(folder).name == "lost"
+
+
+def test_a_run_at_work_is_running_whatever_the_clock_said_when_it_was_submitted(folder):
+    seen = []
+
+    def work(settings, folder, events):
+        tomorrow = time.time() + 86_400
+        os.utime(folder / runs.CONFIG, (tomorrow, tomorrow))
+        seen.append(runs.state(folder).name)
+        return {"test": []}
+
+    worker.work(folder, work)
+    assert seen == ["running"]
+
+
+@pytest.mark.parametrize("leftover", [f".{runs.CONFIG}.new", f".{runs.CONFIG}.4711", runs.LOCK])
+def test_what_a_killed_start_left_does_not_block_the_next(tmp_path, leftover):
+    folder = tmp_path / "run"
+    folder.mkdir()
+    (folder / leftover).write_text("{")
+    worker.prepare(SETTINGS, folder)
+    assert worker.work(folder, nothing).name == "done"
+    assert not list(folder.glob(f".{runs.CONFIG}.*"))
+
+
+def test_a_failed_training_writes_its_traceback_to_the_log_alone(folder, capfd):
+    def fail(settings, folder, events):
+        raise RuntimeError("out of cheese")
+
+    state = worker.work(folder, fail)
+    assert (state.name, state.reason) == ("failed", "RuntimeError: out of cheese")
+    assert "Traceback" in runs.log_tail(folder) and "out of cheese" in runs.log_tail(folder)
+    assert capfd.readouterr() == ("", "")

@@ -13,8 +13,7 @@ from dataclasses import replace
 import pytest
 import torch
 
-from timnet import config
-from timnet.model import weights
+from timnet import config, files
 from timnet.training import loop, pretrain, runs, snapshots
 from timnet.training.events import EVENTS, Cancelled, Events
 from timnet.training.place import Parts, Place
@@ -309,7 +308,7 @@ def test_a_full_disk_is_one_sentence_and_the_last_good_snapshot_stays(run, three
     def full(path, data):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(weights, "write_whole", full)
+    monkeypatch.setattr(files, "write_whole", full)
     kept = Snapshots(run, ORIGIN, snapshots.newest(run))
     with pytest.raises(SnapshotError, match=r"^run: the snapshot of step 4 cannot be written: No space left"):
         kept.write(parts(), Place(batch=4, step=4))
@@ -353,7 +352,7 @@ def test_snapshots_keep_to_their_share_of_the_time(run, monkeypatch):
     def slow(path, data):
         now[0] += 2.0
 
-    monkeypatch.setattr(weights, "write_whole", slow)
+    monkeypatch.setattr(files, "write_whole", slow)
     assert kept.write(parts(), Place(step=1)) == pytest.approx(4)
     now[0] += 4 / snapshots.SHARE - 1
     assert not kept.due() and not kept.due(epoch_end=True)

@@ -189,7 +189,7 @@ def test_a_full_disk_is_told_of_and_leaves_nothing_half_written(home, encoder, m
     def full(path, data):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(states.weights, "write_whole", full)
+    monkeypatch.setattr(states.files, "write_whole", full)
     with pytest.raises(states.StatesError, match=r"cannot be written: No space left on device$"):
         states.cached(states.Kind(encoder, 16), TEXTS)
     assert not parts(home)

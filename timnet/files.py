@@ -1,4 +1,4 @@
-"""Settings files of a checkpoint or run: JSON read against declared types, written without NaN.
+"""Files on disk: JSON read against declared types and written without NaN, and files written whole.
 
 Whatever a file holds, reading it gives a checked value or one sentence that names file, field, what was
 expected and what came: checkpoints are exchanged, so their files are untrusted input.
@@ -7,6 +7,7 @@ expected and what came: checkpoints are exchanged, so their files are untrusted 
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -83,3 +84,36 @@ def to_json(value: Any, source: str, error: type[TimnetError] = TimnetError, **l
         return json.dumps(value, allow_nan=False, **layout)
     except ValueError:
         raise error(f"{source}: expected finite numbers, got NaN or infinity") from None
+
+
+def write_whole(path: Path, data: bytes) -> None:
+    """Write bytes so that a reader sees the old file or the new one, also after a power cut.
+
+    Raises:
+        OSError: the disk is full or read-only; the file that stood there before is still whole.
+    """
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        with temporary.open("wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+    sync_folder(path.parent)
+
+
+def sync_folder(folder: Path) -> None:
+    """Put a folder's entries on the disk, so that a file renamed in it outlives a power cut."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def remove_leftovers(path: Path) -> None:
+    """Remove what a process that was killed in `write_whole` of this file left in its folder."""
+    for temporary in path.parent.glob(f".{path.name}.*"):
+        temporary.unlink(missing_ok=True)

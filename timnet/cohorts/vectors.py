@@ -29,7 +29,7 @@ import pandas as pd
 import pydantic_core
 from numpy.typing import NDArray
 
-from timnet import config
+from timnet import config, files
 from timnet.cohorts.records import CohortError
 from timnet.cohorts.store import Cohort
 
@@ -182,9 +182,8 @@ class Build:
         array[row : row + len(vectors_BD)] = vectors_BD
         array.flush()
         self.done += len(vectors_BD)
-        told = self._folder / f"{_DONE}.new"
-        told.write_text(json.dumps({"done": self.done, "total": sum(self._sizes)}))
-        told.replace(self._folder / _DONE)
+        progress = json.dumps({"done": self.done, "total": sum(self._sizes)})
+        files.write_whole(self._folder / _DONE, progress.encode())
 
 
 def _array(path: Path, shape: tuple[int, int], goes_on: bool) -> np.memmap:

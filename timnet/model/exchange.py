@@ -23,7 +23,7 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from timnet import config
+from timnet import config, files
 from timnet.errors import TimnetError
 from timnet.model import weights
 from timnet.model.timnet import TIMNet
@@ -103,7 +103,7 @@ def export(folder: Path, out: Path) -> dict[str, float]:
     for graph in graphs(folder):
         data = _onnx(graph, told, folder.name)
         differences[f"{graph.name}.onnx"] = _difference(graph, data, folder.name)
-        weights.write_whole(out / f"{graph.name}.onnx", data)
+        files.write_whole(out / f"{graph.name}.onnx", data)
     return differences
 
 

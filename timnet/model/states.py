@@ -27,9 +27,8 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor
 
-from timnet import config
+from timnet import config, files
 from timnet.errors import TimnetError
-from timnet.model import weights
 from timnet.model.encoders import TextEncoder, TokenStates
 
 FOLDER = ".token-states"
@@ -182,7 +181,7 @@ def _encode(kind: Kind, missing: Mapping[str, str], total: int, progress: Progre
             },
             {"kind": json.dumps(kind.facts)},
         )
-        weights.write_whole(kind.folder / f"{hashlib.sha256(data).hexdigest()}{_SUFFIX}", data)
+        files.write_whole(kind.folder / f"{hashlib.sha256(data).hexdigest()}{_SUFFIX}", data)
 
 
 def _check_room(folder: Path, wanted: int, num_texts: int) -> None:

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -148,8 +147,10 @@ def save_checkpoint(
     )
     description = {"format": 1, "weights_sha256": hashlib.sha256(weights).hexdigest(), **asdict(spec)}
     (folder / CALIBRATION).unlink(missing_ok=True)
-    write_whole(folder / WEIGHTS, weights)
-    write_whole(folder / DESCRIPTION, (json.dumps(description, indent=2, sort_keys=True) + "\n").encode())
+    files.write_whole(folder / WEIGHTS, weights)
+    files.write_whole(
+        folder / DESCRIPTION, (json.dumps(description, indent=2, sort_keys=True) + "\n").encode()
+    )
 
 
 def is_checkpoint(folder: Path) -> bool:
@@ -251,28 +252,6 @@ def finite(state: Mapping[str, Tensor], source: str) -> None:
 def full(value: Tensor) -> Tensor:
     """Return a floating tensor as fp32, any other as it is."""
     return value.float() if value.is_floating_point() else value
-
-
-def write_whole(path: Path, data: bytes) -> None:
-    """Write bytes so that a reader sees the old file or the new one, also after a power cut.
-
-    Raises:
-        OSError: the disk is full or read-only; the file that stood there before is still whole.
-    """
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        with temporary.open("wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
-    directory = os.open(path.parent, os.O_RDONLY)
-    try:
-        os.fsync(directory)
-    finally:
-        os.close(directory)
 
 
 def _description(folder: Path) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from typing import Any
 
 import pydantic_core
 
-from timnet.model import weights
+from timnet import files
 from timnet.training.runs import BEST
 
 CHOSEN = "chosen.json"
@@ -27,7 +27,7 @@ def keep(run: Path, save: Callable[[Path], None], told: Mapping[str, Any]) -> No
     """
     folder = run / BEST
     save(folder)
-    weights.write_whole(folder / CHOSEN, (json.dumps(dict(told)) + "\n").encode())
+    files.write_whole(folder / CHOSEN, (json.dumps(dict(told)) + "\n").encode())
 
 
 def chosen(run: Path) -> dict[str, Any]:

@@ -24,7 +24,7 @@ from typing import Any
 import pandas as pd
 from filelock import FileLock, Timeout
 
-from timnet import config
+from timnet import config, files
 from timnet.cohorts import shares, store
 from timnet.training import allocator, pace, runs, worker
 from timnet.training.events import Event, Events
@@ -185,7 +185,7 @@ def at_work(grid: Grid, root: Path) -> bool:
         told = _log(grid, root).stat()
     except FileNotFoundError:
         return False
-    return not told.st_size and time.time() - told.st_mtime < runs.STARTING_SECONDS
+    return not told.st_size and runs.just_now(told.st_mtime)
 
 
 def last_words(grid: Grid, root: Path) -> str:
@@ -278,10 +278,7 @@ def parquet(of: pd.DataFrame) -> bytes:
 
 def write(of: pd.DataFrame, path: Path) -> None:
     """Write a table as Parquet so that a reader sees the old file or the new one."""
-    # Imported here: pages ask what is missing of a curve without torch.
-    from timnet.model.weights import write_whole
-
-    write_whole(path, parquet(of))
+    files.write_whole(path, parquet(of))
 
 
 class _Listener:

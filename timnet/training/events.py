@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import json
 import math
-import os
 import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pydantic_core
+
+from timnet import files
 
 EVENTS, CANCEL = "metrics.jsonl", "cancel"
 EVALUATION = "evaluation"
@@ -104,12 +105,7 @@ class Events:
         lines = ((line, parsed(line)) for line in whole.splitlines(True))
         kept = b"".join(line for line, event in lines if event and not _after(event, epoch, step))
         if kept != told:
-            temporary = path.with_name(f".{EVENTS}.new")
-            with temporary.open("wb") as file:
-                file.write(kept)
-                file.flush()
-                os.fsync(file.fileno())
-            temporary.replace(path)
+            files.write_whole(path, kept)
 
 
 def parsed(line: bytes) -> Event | None:

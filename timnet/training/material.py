@@ -17,7 +17,7 @@ import numpy as np
 import pandas as pd
 import torch
 
-from timnet import config
+from timnet import config, files
 from timnet.cohorts import splits, store, tasks
 from timnet.cohorts.readers import demo
 from timnet.cohorts.store import Cohort
@@ -100,7 +100,7 @@ def finish(
     tested = metrics.evaluate(
         test.truth_NL, test.p_NL, patients.iloc[test_rows].tolist(), targets.labels, settings.seed
     )
-    weights.write_whole(folder / predictions.FILE, kept.to_bytes())
+    files.write_whole(folder / predictions.FILE, kept.to_bytes())
     pixels = material.cohort.pixels(settings.side)
     spec = replace(spec, map_scale=_map_scale(network, pixels, drawn, on))
     weights.save_checkpoint(folder, network, spec)

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from timnet.evaluation import matching
-from timnet.model.weights import write_whole
+from timnet.files import write_whole
 from timnet.training import runs
 from timnet.training.events import EVALUATION
 

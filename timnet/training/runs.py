@@ -29,6 +29,8 @@ from timnet.training.events import CANCEL, EVENTS, Event, parsed
 
 CONFIG, LOG, LOCK = "config.json", "log.txt", ".lock"
 DONE, FAILED, CANCELLED, RESULT = "done.json", "failed.json", "cancelled.json", "metrics.json"
+BEGUN = ".begun"
+"""The file that says that a worker has taken up the run as it was last submitted."""
 SNAPSHOTS, BEST, NOTE = "snapshots", "best", "note.txt"
 
 NOTE_LENGTH = 2000
@@ -110,7 +112,7 @@ def state(folder: Path) -> State:
     ended = _ended(folder)
     if not ended:
         # In this order: a worker has its lock before its first event, and writes its end before it lets go.
-        recorded, untold = _records(folder), _untold(folder, created)
+        recorded, untold = _records(folder), not (folder / BEGUN).exists()
         held, ended = is_held(folder / LOCK), _ended(folder)
     last: Event = next((e for e in reversed(recorded) if e["event"] in ("step", "phase")), {})
     if ended:
@@ -120,7 +122,7 @@ def state(folder: Path) -> State:
         turns = (e["event"] for e in reversed(recorded) if e["event"] in ("queued", "started"))
         working = next(turns, "") == "started" and not untold
         name = "running" if working else "queued"
-    elif time.time() - created < STARTING_SECONDS and untold:
+    elif just_now(created) and untold:
         name = "queued"
     else:
         name, reason = "lost", "its worker ended without a word: killed, or the machine restarted"
@@ -297,12 +299,9 @@ def _ended(folder: Path) -> tuple[Name, str] | None:
     return None
 
 
-def _untold(folder: Path, created: float) -> bool:
-    """Say whether a run has told nothing since it was last submitted."""
-    try:
-        return (folder / EVENTS).stat().st_mtime <= created
-    except FileNotFoundError:
-        return True
+def just_now(submitted: float) -> bool:
+    """Return whether a process submitted then may still be starting; never one of the clock's future."""
+    return 0 <= time.time() - submitted < STARTING_SECONDS
 
 
 def _records(folder: Path) -> tuple[Event, ...]:

@@ -24,9 +24,8 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor
 
-from timnet import config
+from timnet import config, files
 from timnet.errors import TimnetError
-from timnet.model import weights
 from timnet.training.place import Parts, Place
 from timnet.training.runs import SNAPSHOTS
 
@@ -140,8 +139,8 @@ class Snapshots:
         path = self._folder / f"epoch{place.epoch:05}-step{place.step:012}{_DATA}"
         try:
             self._folder.mkdir(exist_ok=True)
-            weights.write_whole(path, data)
-            weights.write_whole(path.with_suffix(_MANIFEST), (json.dumps(manifest) + "\n").encode())
+            files.write_whole(path, data)
+            files.write_whole(path.with_suffix(_MANIFEST), (json.dumps(manifest) + "\n").encode())
         except OSError as error:
             raise SnapshotError(
                 f"{self._run.name}: the snapshot of step {place.step} cannot be written: "

@@ -16,10 +16,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from timnet import config
+from timnet import config, files
 from timnet.cohorts.pairs import Pairs
 from timnet.evaluation import matching, metrics
-from timnet.model import weights
 from timnet.training import best
 from timnet.training.events import EVALUATION, Events
 
@@ -84,7 +83,7 @@ class Watch:
 
         def save(folder: Path) -> None:
             self.save(folder)
-            weights.write_whole(folder / CARD, card.encode())
+            files.write_whole(folder / CARD, card.encode())
 
         best.keep(self.folder, save, kept)
 

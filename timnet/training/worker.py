@@ -8,7 +8,6 @@ failed or was lost goes on where its last good snapshot was taken.
 from __future__ import annotations
 
 import json
-import logging
 import os
 import shutil
 import signal
@@ -16,6 +15,7 @@ import subprocess
 import sys
 import threading
 import time
+import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -25,11 +25,12 @@ from typing import Any, Protocol
 from filelock import FileLock, Timeout
 from pydantic_core import to_json
 
-from timnet import config
+from timnet import config, files
 from timnet.evaluation import predictions
 from timnet.training import allocator, runs
 from timnet.training.events import CANCEL, EVENTS, Cancelled, Event, Events
 from timnet.training.runs import (
+    BEGUN,
     BEST,
     CANCELLED,
     CONFIG,
@@ -46,8 +47,6 @@ from timnet.training.runs import (
 )
 
 SUBMITTING, DEVICE, CARD = ".submit.lock", ".device.lock", "card.md"
-
-_log = logging.getLogger(__name__)
 
 Train = Callable[[config.Run, Path, Events], dict[str, Any]]
 
@@ -85,17 +84,23 @@ def prepare(settings: config.Run, folder: Path, fresh: bool = False) -> None:
         if state.active:
             raise RunError(f"{folder.name}: this run is still at work")
         goes_on = state.resumable and not fresh and config.to_json(state.settings) == text
-    elif folder.exists() and any(folder.iterdir()):
+    elif folder.exists() and any(not _leftover(each) for each in folder.iterdir()):
         raise RunError(f"{folder.name}: expected a new, empty or run folder, found other files in it")
     folder.mkdir(parents=True, exist_ok=True)
+    files.remove_leftovers(folder / CONFIG)
     if not goes_on:
         for name in (SNAPSHOTS, BEST):
             if (folder / name).exists():
                 shutil.rmtree(folder / name)
         (folder / EVENTS).unlink(missing_ok=True)
-    for name in (CANCEL, DONE, FAILED, CANCELLED, RESULT, predictions.FILE):
+    for name in (BEGUN, CANCEL, DONE, FAILED, CANCELLED, RESULT, predictions.FILE):
         (folder / name).unlink(missing_ok=True)
     _write(folder / CONFIG, text)
+
+
+def _leftover(path: Path) -> bool:
+    """Return whether a file is one that a run killed before it had settings leaves."""
+    return path.name == LOCK or path.name.startswith(f".{CONFIG}.")
 
 
 class Stoppable(Protocol):
@@ -121,6 +126,7 @@ def work(
     with held:
         events = Events(folder, listen)
         events.rewind()
+        (folder / BEGUN).touch()
         try:
             with stoppable(events), _device(folder.parent, events, queues):
                 result = train(settings, folder, events)
@@ -130,16 +136,11 @@ def work(
             _write(folder / DONE, json.dumps({"finished": time.time()}) + "\n")
         except (Cancelled, KeyboardInterrupt):
             _end(folder, CANCELLED, "stopped on request")
-        except ValueError as error:
-            # Our own errors are sentences for the user.
-            _end(folder, FAILED, str(error))
-            _log.exception("run failed")
-        except OSError as error:
-            _end(folder, FAILED, f"{type(error).__name__}: {error.strerror or error}")
-            _log.exception("run failed")
         except Exception as error:
-            _end(folder, FAILED, f"{type(error).__name__}: {' '.join(str(error).split())[:300]}")
-            _log.exception("run failed")
+            _end(folder, FAILED, _sentence(error))
+            # To the run's log, which is not always where this process writes its errors.
+            with (folder / LOG).open("a", encoding="utf-8") as log:
+                traceback.print_exception(error, file=log)
         else:
             # The checkpoint stays; a snapshot that cannot be removed does no harm.
             shutil.rmtree(folder / SNAPSHOTS, ignore_errors=True)
@@ -264,11 +265,18 @@ def _device(root: Path, events: Events, queues: bool) -> Iterator[None]:
         yield
 
 
+def _sentence(error: Exception) -> str:
+    if isinstance(error, ValueError):
+        # Our own errors are sentences for the user.
+        return str(error)
+    if isinstance(error, OSError):
+        return f"{type(error).__name__}: {error.strerror or error}"
+    return f"{type(error).__name__}: {' '.join(str(error).split())[:300]}"
+
+
 def _end(folder: Path, name: str, reason: str) -> None:
     _write(folder / name, json.dumps({"finished": time.time(), "reason": reason}) + "\n")
 
 
 def _write(path: Path, text: str) -> None:
-    temporary = path.with_name(f".{path.name}.new")
-    temporary.write_text(text, encoding="utf-8")
-    temporary.replace(path)
+    files.write_whole(path, text.encode())
