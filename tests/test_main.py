@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from PIL import Image
+from radiographs import dataset, full_window, quantised, written
 
 from timnet import arguments, config
 from timnet.__main__ import main
@@ -77,6 +78,22 @@ def test_without_json_a_person_reads_it(capsys, timnet, film):
     out = capsys.readouterr().out
     assert out.startswith("match probability 0.") and "section read: whole text" in out
     assert config.RESEARCH_USE in out
+
+
+def test_what_a_reader_should_know_of_a_film_is_in_numbers_and_words(capsys, timnet, film, tmp_path):
+    path = tmp_path / "mirrored.dcm"
+    path.write_bytes(written(dataset(quantised(12), 12, PatientOrientation=["R", "F"], **full_window(12))))
+    words = ["match", "--findings", "Clear lungs.", "--checkpoint", timnet]
+    assert main([*words, str(path), "--json"]) == 0
+    answer = told(capsys)
+    assert answer["sides"] == {"left": "L", "top": "H", "right": "R", "bottom": "F", "stated": True}
+    note = "orientation in the file is R\\F, not L\\F: shown as stored, read in the usual hanging"
+    assert answer["notes"][0] == note
+    assert main([*words, str(path)]) == 0
+    assert f"note: {note}" in capsys.readouterr().out.splitlines()
+    assert main([*words, str(film), "--json"]) == 0
+    answer = told(capsys)
+    assert (answer["notes"], answer["sides"]["stated"], answer["sides"]["left"]) == ([], False, "R")
 
 
 def test_a_match_says_which_section_was_read_or_which_ones_it_found(capsys, timnet, film):

@@ -9,6 +9,7 @@ import io
 import re
 import zlib
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -138,6 +139,23 @@ def test_a_classifiers_labels_stand_on_the_page_likeliest_first(diagnosed: Readi
     assert "With the map of: Edema" in page.words
     assert "Simulated film, not a patient's" in page.words
     assert "This network has no model card." in page.words
+
+
+@pytest.mark.parametrize(
+    ("fields", "words"),
+    [
+        ({}, "left edge R, right edge L (assumed)"),
+        ({"orientation": ("R", "F")}, "left edge L, right edge R"),
+        ({"view": "LATERAL"}, "sides not marked"),
+    ],
+)
+def test_the_page_says_the_sides_and_the_notes_of_a_film(
+    diagnosed: Reading, fields: dict[str, Any], words: str
+) -> None:
+    noted = replace(diagnosed.film, notes=("window 900/700", "text is burned into the image"), **fields)
+    found = opened(sheet.page(replace(diagnosed, film=noted), "Edema")).words.replace("\n", " ")
+    assert words in found and ("assumed" in found) is ("assumed" in words)
+    assert "Notes on the film window 900/700; text is burned into the image" in found
 
 
 def test_film_and_map_on_the_page_are_the_readings_own_pixels(diagnosed: Reading) -> None:

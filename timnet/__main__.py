@@ -335,6 +335,7 @@ def _read(asked: arguments.Match | arguments.Diagnose, findings: str | None) -> 
     if cam is not None:
         Image.fromarray(reading.overlay(name)).save(cam, format="PNG")
         told["cam"] = {"map": name, "over": over, "file": cam.name, "scale_logits": reading.map_scale}
+    lines += [f"note: {note}" for note in film.notes]
     if reading.doubt:
         lines.append(f"read all the same: {reading.doubt}")
     _show(told, asked.json, [*lines, config.RESEARCH_USE])

@@ -10,7 +10,7 @@ Shapes: h w the last grid, H W the film's own pixels.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -109,6 +109,8 @@ class Reading:
                 "kind": self.film.kind,
                 "sha256": self.film.sha256,
             },
+            "sides": asdict(self.film.sides),
+            "notes": list(self.film.notes),
             "checkpoint": self.checkpoint,
             "weights_sha256": self.weights_sha256,
             "seconds": round(self.seconds, 3),

@@ -72,6 +72,7 @@ def page(reading: Reading, name: str, *, card: str | None = None, simulated: boo
         ("Its probabilities", _calibration(reading)),
         ("Fingerprint of its weights", reading.weights_sha256),
         ("Film", _film(reading)),
+        *([("Notes on the film", "; ".join(reading.film.notes))] if reading.film.notes else []),
         ("Fingerprint of the film's file", reading.film.sha256),
     ]
     below = sheet.height_of(tail)
@@ -120,9 +121,12 @@ def _judged(reading: Reading, label: str) -> str:
 def _film(reading: Reading) -> str:
     film = reading.film
     spacing = " x ".join(f"{mm:g}" for mm in film.spacing_mm) + " mm" if film.spacing_mm else "not stated"
+    sides = film.sides
+    stated = "" if sides.stated else " (assumed)"
+    edges = f"left edge {sides.left}, right edge {sides.right}{stated}" if sides.left else "sides not marked"
     return (
         f"{film.kind.upper()}, {film.rows} rows x {film.columns} columns, {film.bits} bits; "
-        f"view {film.view or 'not stated'}; pixel spacing {spacing}"
+        f"view {film.view or 'not stated'}; pixel spacing {spacing}; {edges}"
     )
 
 
