@@ -27,7 +27,7 @@ pytestmark = [
 # The patient's axes as PS3.3 C.7.6.2.1.1 has them: x to the left, y to the back, z to the head.
 AXES = {"L": (1, 0, 0), "R": (-1, 0, 0), "P": (0, 1, 0), "A": (0, -1, 0), "H": (0, 0, 1), "F": (0, 0, -1)}
 LETTERS = {axis: letter for letter, axis in AXES.items()}
-SPELLINGS = ("{}", "{}{}", " {} ")
+SPELLINGS = ("{}", "{}{}", " {} ", "{}\0")
 FRONTAL_VIEWS = (
     "PA",
     "AP",

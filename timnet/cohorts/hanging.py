@@ -69,7 +69,7 @@ def view_of(words: str) -> View | None:
 
 def orientation_of(values: Sequence[object]) -> Orientation | None:
     """Return the main directions of a Patient Orientation; None where it is not two perpendicular ones."""
-    words = [str(value).strip().upper() for value in values]
+    words = [str(value).strip("\0 \t\r\n").upper() for value in values]
     if len(words) != 2 or not all(_is_direction(word) for word in words):
         return None
     across, down = words[0][0], words[1][0]
