@@ -427,6 +427,25 @@ def test_a_cache_whose_building_was_killed_is_gone_on_with(
     assert not list((tmp_path / "c").glob("*.part"))
 
 
+def test_one_flipped_bit_of_a_cache_is_found_by_whatever_learns_from_it(
+    tmp_path: Path, root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write(tmp_path / "c", root)
+    whole = store.Cohort.open(tmp_path / "c").pixels(SIDE, checked=True)
+    assert len(whole) == 20
+    reads: list[Path] = []
+    checksum = pixels.checksum
+    monkeypatch.setattr(pixels, "checksum", lambda path: reads.append(path) or checksum(path))
+    store.Cohort.open(tmp_path / "c").pixels(SIDE, checked=True)
+    assert not reads  # the same file is read once
+    (path,) = (tmp_path / "c").glob(f"pixels-{SIDE}-*.npy")
+    data = bytearray(path.read_bytes())
+    data[-SIDE * SIDE // 2] ^= 1
+    path.write_bytes(data)
+    with pytest.raises(CohortError, match=rf"^c: pixels of side {SIDE} are damaged: remove {path.name}"):
+        store.Cohort.open(tmp_path / "c").pixels(SIDE, checked=True)
+
+
 # Labels added in the app.
 
 

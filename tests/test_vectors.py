@@ -163,3 +163,24 @@ def test_the_command_prepares_a_cohort_and_a_classifier_is_refused(cohort, netwo
     assert "ready for searches" in capsys.readouterr().out
     assert main(["embed", str(cohort.folder), "--checkpoint", str(networks / "classifier")]) == 2
     assert main(["embed", str(cohort.folder), "--checkpoint", "nothing"]) == 2
+
+
+def test_a_full_disk_ends_a_build_in_one_sentence(tmp_path):
+    """Written through a memory map, the same disk ended the process by SIGBUS."""
+    small = tmp_path / "small"
+    small.mkdir()
+    mounted = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=256k", "tmpfs", str(small)], capture_output=True, text=True
+    )
+    if mounted.returncode:
+        pytest.skip(f"no small disk can be mounted here ({mounted.stderr.strip()})")
+    try:
+        with (
+            vectors.building(small / "v", 4096, 8, 512) as build,
+            pytest.raises(CohortError, match=r"^v: vectors cannot be written: No space left on device$"),
+        ):
+            while build.done < 4096:
+                build.append(np.ones((32, 512), np.float32))
+        assert 0 < vectors.state(small / "v").done < 4096
+    finally:
+        subprocess.run(["umount", str(small)], check=True)

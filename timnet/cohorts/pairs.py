@@ -114,7 +114,7 @@ def collect(
         table = cohort.films()
         kept = table[table["findings"].str.strip() != ""]
         without += len(table) - len(kept)
-        pixels.append(cohort.pixels(side, progress=progress))
+        pixels.append(cohort.pixels(side, progress=progress, checked=True))
         rows.append(kept.index.to_numpy(np.int64))
         sources.append(np.full(len(kept), source, np.int64))
         splits.append(kept["split"].to_numpy(str))

@@ -11,12 +11,14 @@ import hashlib
 import os
 import shutil
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import BinaryIO
 
 import filelock
 import numpy as np
 
+from timnet import files
 from timnet.cohorts import films
 from timnet.cohorts.records import CohortError, Progress
 
@@ -27,6 +29,8 @@ RULE = "letterbox 2"  # raise it when films are read or letterboxed in another w
 FEATURES = "features"
 """Folder beside the caches for what a trunk makes of their films (`features`)."""
 _BLOCK = 2**22
+_STAMP = ".proved"
+"""Ends the name of the file that says which state of a cache was proved by its checksum."""
 
 
 def letterbox(film: films.Film, side: int) -> np.ndarray:
@@ -69,6 +73,20 @@ def checksum(path: Path) -> str:
         while block := file.read(_BLOCK):
             digest.update(block)
     return digest.hexdigest()
+
+
+def proved(path: Path, sha256: str) -> bool:
+    """Return whether a cache's rows have this checksum; a file of the same size and time is read once."""
+    status, stamp = path.stat(), path.with_suffix(_STAMP)
+    known = f"{status.st_size} {status.st_mtime_ns} {sha256}"
+    if stamp.is_file() and stamp.read_text() == known:
+        return True
+    if checksum(path) != sha256:
+        return False
+    # Where the folder is read-only it is proved again next time.
+    with suppress(OSError):
+        files.write_whole(stamp, known.encode())
+    return True
 
 
 def build(
@@ -130,7 +148,11 @@ def remove_other(folder: Path, films_fingerprint: str) -> None:
     for path in (folder / FEATURES).glob("*"):
         if films_fingerprint not in path.name:
             shutil.rmtree(path)
-    for path in [*folder.glob("pixels-*.npy"), *folder.glob("pixels-*.part")]:
+    for path in [
+        *folder.glob("pixels-*.npy"),
+        *folder.glob("pixels-*.part"),
+        *folder.glob(f"pixels-*{_STAMP}"),
+    ]:
         if not path.stem.endswith(films_fingerprint):
             path.unlink(missing_ok=True)
 

@@ -295,26 +295,31 @@ class Cohort:
             sql = "SELECT count(*) FROM studies WHERE id < (SELECT id FROM studies WHERE study = ?)"
             return int(connection.execute(sql, (study,)).fetchone()[0])
 
-    def pixels(self, side: int = 224, progress: Progress | None = None) -> np.memmap:
+    def pixels(self, side: int = 224, progress: Progress | None = None, checked: bool = False) -> np.memmap:
         """Return every film letterboxed to a side, read-only; built at the first call for that side.
 
         Args:
             side: in pixels, 8 to 2,048.
             progress: called with films done and films in all while the cache is built.
+            checked: prove the cache by its checksum, once for a file of this size and time; takes about a
+                second a GB. What computes something that is kept wants this.
 
         Returns:
             (N, side, side) uint8, row = film.
 
         Raises:
-            CohortError: a film is gone or is no longer the one imported, or the cache cannot be written.
+            CohortError: a film is gone or is no longer the one imported, or the cache is damaged or cannot be
+                written.
         """
+        path = pixel_cache.cache_path(self.folder, side, self._fingerprint)
         if side not in self._pixels:
-            path = pixel_cache.cache_path(self.folder, side, self._fingerprint)
             cache = pixel_cache.open_cache(path, self._num_films, side)
             if cache is None:
                 build = (path, lambda first: self._rows(first, side), self._num_films, side)
                 cache = pixel_cache.build(*build, lambda sha256: self._record(side, sha256), progress)
             self._pixels[side] = cache
+        if checked:
+            self._check(side, path)
         return self._pixels[side]
 
     def verify(self) -> list[int]:
@@ -337,9 +342,22 @@ class Cohort:
                 pixel_cache.open_cache(path, self._num_films, side) is None
                 or pixel_cache.checksum(path) != sha256
             ):
-                raise CohortError(f"{self.name}: pixels of side {side} are damaged: remove {path.name}")
+                raise self._damaged(side, path)
             sides.append(side)
         return sides
+
+    def _check(self, side: int, path: Path) -> None:
+        """Prove a cache by its recorded checksum, unless this very file was proved before."""
+        with self._connection() as connection:
+            row = connection.execute("SELECT sha256 FROM caches WHERE side = ?", (side,)).fetchone()
+        # Cohorts of the first version kept no checksum.
+        if row is not None and not pixel_cache.proved(path, row[0]):
+            raise self._damaged(side, path)
+
+    def _damaged(self, side: int, path: Path) -> CohortError:
+        return CohortError(
+            f"{self.name}: pixels of side {side} are damaged: remove {path.name}, and it is made anew"
+        )
 
     def _rows(self, first: int, side: int) -> Iterator[np.ndarray]:
         """Yield the rows of a cache from a film on, several films being read at a time."""

@@ -14,6 +14,7 @@ import fcntl
 import glob
 import hashlib
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -168,32 +169,49 @@ class Build:
         self._folder, self._sizes = folder, sizes
         done, total = _progress(folder)
         self.done = done if total == sum(sizes) else 0
-        self._arrays = [
-            _array(folder / name, (size, width), self.done > 0)
+        self._row_bytes = width * np.dtype(_TYPE).itemsize
+        self._starts = [
+            _header(folder / name, (size, width), self.done > 0)
             for name, size in zip((_FILMS, _REPORTS), sizes, strict=True)
         ]
 
     def append(self, vectors_BD: NDArray[np.float32]) -> None:
-        """Write the next vectors; what is told as done is on the disk."""
+        """Write the next vectors; what is counted as done is on the disk.
+
+        Raises:
+            CohortError: the disk does not take them.
+        """
         films = self._sizes[0]
-        array, row = (
-            (self._arrays[0], self.done) if self.done < films else (self._arrays[1], self.done - films)
+        which = int(self.done >= films)
+        row = self.done - which * films
+        try:
+            # Written, not mapped: where the disk is full a write says so, a memory map ends the process.
+            with (self._folder / (_FILMS, _REPORTS)[which]).open("r+b") as file:
+                file.seek(self._starts[which] + row * self._row_bytes)
+                file.write(vectors_BD.astype(_TYPE).tobytes())
+                file.flush()
+                os.fsync(file.fileno())
+            self.done += len(vectors_BD)
+            progress = json.dumps({"done": self.done, "total": sum(self._sizes)})
+            files.write_whole(self._folder / _DONE, progress.encode())
+        except OSError as error:
+            raise CohortError(
+                f"{self._folder.name}: vectors cannot be written: {error.strerror or error}"
+            ) from None
+
+
+def _header(path: Path, shape: tuple[int, int], goes_on: bool) -> int:
+    """Return where the rows of a file of vectors begin; a new one holds no row yet."""
+    try:
+        array = np.lib.format.open_memmap(
+            path, mode="r+" if goes_on else "w+", dtype=None if goes_on else _TYPE, shape=shape
         )
-        array[row : row + len(vectors_BD)] = vectors_BD
-        array.flush()
-        self.done += len(vectors_BD)
-        progress = json.dumps({"done": self.done, "total": sum(self._sizes)})
-        files.write_whole(self._folder / _DONE, progress.encode())
-
-
-def _array(path: Path, shape: tuple[int, int], goes_on: bool) -> np.memmap:
-    if goes_on:
-        array = np.lib.format.open_memmap(path, mode="r+")
-        if array.shape == shape and array.dtype == _TYPE:
-            return array
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or "it is damaged: remove the folder"
+        raise CohortError(f"{path.parent.name}: {path.name} cannot be written: {reason}") from None
+    if array.shape != shape or array.dtype != _TYPE:
         raise CohortError(f"{path.parent.name}: {path.name} is damaged: remove the folder")
-    # No memory map of nothing: a cohort without reports has no second file's rows.
-    return np.lib.format.open_memmap(path, mode="w+", dtype=_TYPE, shape=shape)
+    return int(array.offset)
 
 
 def _progress(folder: Path) -> tuple[int, int]:

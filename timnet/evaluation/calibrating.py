@@ -153,7 +153,7 @@ def predicted(folder: Path, name: str, progress: Progress | None = None) -> Pred
     targets = tasks.targets(cohort, ",".join(spec.labels))
     split_N = cohort.films()["split"].to_numpy()
     rows = np.flatnonzero(np.isin(split_N, (FIT, CHECK)) & ~np.isnan(targets.y_NL).all(1))
-    pixels_NSS = cohort.pixels(spec.side)
+    pixels_NSS = cohort.pixels(spec.side, checked=True)
     logits = []
     for start in range(0, len(rows), _BATCH):
         part = torch.from_numpy(pixels_NSS[rows[start : start + _BATCH]]).to(device)

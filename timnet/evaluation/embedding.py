@@ -37,7 +37,7 @@ def build(cohort: Cohort, checkpoint: Path, progress: Progress | None = None) ->
     literal = spec.padding == "literal"
     folder = vectors.place(cohort, checkpoint)
     with vectors.building(folder, films, len(texts), JOINT) as build:
-        pixels_NSS = cohort.pixels(spec.side) if build.done < films else None
+        pixels_NSS = cohort.pixels(spec.side, checked=True) if build.done < films else None
         while build.done < films + len(texts):
             at = build.done - films
             if pixels_NSS is not None and at < 0:

@@ -77,7 +77,7 @@ def _read(cohort: Cohort, settings: config.Finetune, progress: Progress | None) 
     network, _ = trunk(settings)
     on = devices.device()
     batches.channels_last(network, on)
-    pixels_NSS = cohort.pixels(settings.side, progress=progress)
+    pixels_NSS = cohort.pixels(settings.side, progress=progress, checked=True)
     with vectors.building(features.place(cohort, settings), len(cohort), 0, network.channels) as built:
         while built.done < len(cohort):
             rows = range(built.done, min(built.done + _BATCH, len(cohort)))

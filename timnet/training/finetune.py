@@ -92,7 +92,7 @@ def train(settings: config.Finetune, folder: Path, events: Events) -> dict[str, 
     matched = initialisation.initialise(classifier.trunk, settings.initialisation, backbone)
     batches.channels_last(classifier, on)
     events.append("phase", phase="reading films", device=devices.describe(on), precision=precision)
-    pixels = cohort.pixels(settings.side, progress=events.phase("reading films"))
+    pixels = cohort.pixels(settings.side, progress=events.phase("reading films"), checked=True)
     # What is seen again and again lies on the GPU; the test films are seen once.
     seen = np.concatenate([train_rows, parts.look_rows])
     learned = batches.resident(pixels, seen, on, events.phase("moving films to the device"))
