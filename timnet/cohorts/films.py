@@ -31,6 +31,7 @@ MAX_ASPECT = 4.0
 """Of the longer side of a pixel over the shorter; what states more is taken for wrong."""
 LONGEST_SQUARE = 4096
 """Longest side of a film whose pixels had to be made square, in pixels."""
+INVERTED = "shown inverted, against what the file states"
 ONE_GREY = "expected a radiograph, got an image that holds one grey value only"
 
 Kind = Literal["dicom", "png", "jpeg"]
@@ -132,7 +133,12 @@ class Greys:
 
 
 def read_film(
-    source: Path | bytes, *, name: str | None = None, window: int = 0, admit: Collection[Admit] = ()
+    source: Path | bytes,
+    *,
+    name: str | None = None,
+    window: int = 0,
+    admit: Collection[Admit] = (),
+    invert: bool = False,
 ) -> Film:
     """Read one film from a file or from its bytes.
 
@@ -141,6 +147,7 @@ def read_film(
         name: what to call the file in messages; by default the path's last part, or `film` for bytes.
         window: which of `dicom.windows` a DICOM file is shown through; other formats have none.
         admit: see `Admit`.
+        invert: turn the greys against what the file states, for a film whose file states them wrongly.
 
     Raises:
         FilmError: the file is missing, too large, of another kind, damaged, or not a single grey radiograph.
@@ -152,11 +159,11 @@ def read_film(
         # Imported here: both need this module, and a cohort of PNG files does not pay for pydicom.
         from timnet.cohorts import dicom
 
-        greys = dicom.decode(data, label, window, admit)
+        greys = dicom.decode(data, label, window, admit, invert)
     else:
         from timnet.cohorts import pictures
 
-        greys = pictures.decode(data, kind, label)
+        greys = pictures.decode(data, kind, label, invert)
     pixels = np.ascontiguousarray(greys.pixels, dtype=np.float32)
     if pixels.min() == pixels.max():
         raise FilmError(label, ONE_GREY)

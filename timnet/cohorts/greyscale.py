@@ -1,8 +1,9 @@
 """The grey scale of a DICOM image: stored values become greys in [0, 1], bone bright.
 
 Owns modality LUT (PS3.3 C.11.1), VOI LUT or window (C.11.2), polarity (C.7.6.3.1.2) and padding
-(C.7.5.1.1.2), in the order of PS3.4 Annex N; pydicom does the arithmetic. Refuses an image of one value and a
-rescale that is not a number; a window that cannot be used gives way to percentiles, and a note says so.
+(C.7.5.1.1.2), in the order of PS3.4 Annex N, and what display shutters hide, which counts nowhere. Refuses an
+image of one value and a rescale that is not a number; a window that cannot be used gives way to percentiles,
+and a note says so.
 """
 
 from __future__ import annotations
@@ -12,9 +13,10 @@ from dataclasses import dataclass
 
 import numpy as np
 from pydicom.dataset import Dataset
-from pydicom.pixels import apply_modality_lut, apply_voi, apply_windowing
+from pydicom.multival import MultiValue
 
-from timnet.cohorts.films import ONE_GREY, FilmError
+from timnet.cohorts import lookup, shutters
+from timnet.cohorts.films import INVERTED, ONE_GREY, FilmError
 from timnet.cohorts.headers import numbers, word
 
 PERCENTILES = (0.5, 99.5)
@@ -23,6 +25,11 @@ LEAST_GREYS = 0.01
 TAGS = (
     "WindowCenter", "WindowWidth", "WindowCenterWidthExplanation", "VOILUTFunction", "VOILUTSequence",
     "RescaleIntercept", "RescaleSlope", "ModalityLUTSequence", "PresentationLUTShape",
+    "PixelPaddingValue", "PixelPaddingRangeLimit", *shutters.TAGS,
+)  # fmt: skip
+NUMERIC = (
+    "WindowCenter", "WindowWidth", "RescaleIntercept", "RescaleSlope", "PixelPaddingValue",
+    "PixelPaddingRangeLimit", *shutters.TAGS[1:9],
 )  # fmt: skip
 
 _JUST_GREY = 1 / 512
@@ -52,10 +59,10 @@ def windows(dataset: Dataset) -> tuple[Window, ...]:
     tables = [
         Window(math.nan, math.nan, "TABLE", _said(table.get("LUTExplanation")))
         for table in dataset.get("VOILUTSequence") or ()
-        if table.get("LUTDescriptor") is not None and table.get("LUTData") is not None
+        if _is_table(table)
     ]
     words = dataset.get("WindowCenterWidthExplanation") or ()
-    words = [words] if isinstance(words, str) else list(words)
+    words = list(words) if isinstance(words, (MultiValue, list)) else [words]
     pairs = list(zip(numbers(dataset, "WindowCenter"), numbers(dataset, "WindowWidth"), strict=False))
     words += [""] * (len(pairs) - len(words))
     function = word(dataset, "VOILUTFunction") or "LINEAR"
@@ -69,8 +76,23 @@ def _said(words: object) -> str:
     return "".join(character for character in str(words or "") if character.isprintable()).strip()[:64]
 
 
-def render(dataset: Dataset, stored: np.ndarray, name: str, window: int = 0) -> tuple[np.ndarray, list[str]]:
+def render(
+    dataset: Dataset,
+    stored: np.ndarray,
+    name: str,
+    window: int = 0,
+    invert: bool = False,
+    aspect: float = 1.0,
+) -> tuple[np.ndarray, list[str]]:
     """Map stored values to float32 in [0, 1] by a table of all that can occur, and say how it was done.
+
+    Args:
+        dataset: settled (`headers.settle`).
+        stored: (rows, columns) integers.
+        name: of the file, for messages.
+        window: which of `windows` to use.
+        invert: turn the greys against what the file states; padding and what a shutter hides stay.
+        aspect: height of a pixel over its width.
 
     Raises:
         FilmError: one value only, or a rescale that is not a number.
@@ -78,9 +100,11 @@ def render(dataset: Dataset, stored: np.ndarray, name: str, window: int = 0) -> 
     low = int(stored.min())
     # The integers that numpy counts and looks up with: of any other kind it makes a copy each time.
     offsets = np.subtract(stored, low, dtype=np.intp).ravel()
-    count = np.bincount(offsets)
+    rows, columns = stored.shape
+    visible, notes = shutters.visible(dataset, rows, columns, aspect)
+    length = int(offsets.max()) + 1
+    count = np.bincount(offsets if visible is None else offsets[visible.ravel()], minlength=length)
     values = np.arange(low, low + count.size, dtype=np.int32)
-    notes = []
 
     padding = _padding(dataset, values)
     if count[padding].any():
@@ -90,9 +114,7 @@ def render(dataset: Dataset, stored: np.ndarray, name: str, window: int = 0) -> 
     if used.sum() < 2:
         raise FilmError(name, ONE_GREY)
 
-    physical = np.asarray(apply_modality_lut(values, dataset), dtype=np.float64)
-    if not np.isfinite(physical).all():
-        raise FilmError(name, "expected finite grey values, got a rescale that is not a number")
+    physical = _physical(dataset, values, name, notes)
     if np.ptp(physical[used]) == 0:
         raise FilmError(name, ONE_GREY)
     greys, note = _values_of_interest(dataset, physical, window)
@@ -108,14 +130,54 @@ def render(dataset: Dataset, stored: np.ndarray, name: str, window: int = 0) -> 
         note = f"{note}: {PERCENTILES[0]} to {PERCENTILES[1]} percentile used"
     notes.append(note)
 
-    if word(dataset, "PhotometricInterpretation") == "MONOCHROME1":
+    is_inverse = word(dataset, "PhotometricInterpretation") == "MONOCHROME1"
+    if is_inverse != invert:
         greys = 1.0 - greys
+    if invert:
+        notes.append(INVERTED)
+    elif is_inverse:
         notes.append("inverted: MONOCHROME1")
     elif word(dataset, "PresentationLUTShape") == "INVERSE":
         # PS3.3 C.8.11.3: INVERSE belongs to MONOCHROME1. Polarity follows one attribute, or it turns twice.
         notes.append("the file is MONOCHROME2 and asks for INVERSE as well: not inverted")
     greys[padding] = 0.0
-    return greys.astype(np.float32).take(offsets).reshape(stored.shape), notes
+    pixels = greys.astype(np.float32).take(offsets).reshape(stored.shape)
+    if visible is not None:
+        pixels[~visible] = shutters.grey(dataset)
+    return pixels, notes
+
+
+def _physical(dataset: Dataset, values: np.ndarray, name: str, notes: list[str]) -> np.ndarray:
+    """Return what the modality LUT or the rescale makes of stored values (PS3.3 C.11.1)."""
+    sequence = dataset.get("ModalityLUTSequence")
+    if sequence:
+        is_signed, is_little = bool(dataset.PixelRepresentation), _is_little(dataset)
+        try:
+            table = lookup.table(sequence[0], float(values[0]), float(values[-1]), is_signed, is_little)
+        except lookup.TableError as error:
+            raise FilmError(name, f"ModalityLUTSequence cannot be read: {error}") from None
+        return table(values)
+    slope, intercept = (
+        numbers(dataset, "RescaleSlope") or [1.0],
+        numbers(dataset, "RescaleIntercept") or [0.0],
+    )
+    for keyword, stated in (("RescaleSlope", slope), ("RescaleIntercept", intercept)):
+        if len(stated) != 1:
+            raise FilmError(name, f"{keyword}: expected one number, got {len(stated)} values")
+    if slope[0] == 0:
+        raise FilmError(name, "RescaleSlope: expected a number other than 0, got 0")
+    with np.errstate(over="ignore", invalid="ignore"):
+        physical = values * slope[0] + intercept[0]
+        is_usable = bool(np.isfinite(physical).all() and np.isfinite(np.ptp(physical)))
+    if not is_usable or (np.ptp(physical) == 0 and values.size > 1):
+        raise FilmError(
+            name, "RescaleSlope and RescaleIntercept: expected finite greys that differ, got others"
+        )
+    return physical
+
+
+def _is_little(dataset: Dataset) -> bool:
+    return dataset.original_encoding[1] is not False
 
 
 def _values_of_interest(dataset: Dataset, physical: np.ndarray, index: int) -> tuple[np.ndarray | None, str]:
@@ -129,43 +191,60 @@ def _values_of_interest(dataset: Dataset, physical: np.ndarray, index: int) -> t
     words = str(window)
     if len(offered) > 1:
         words += f", {'the first' if index == 0 else f'number {index + 1}'} of {len(offered)}"
-    tables = sum(window.function == "TABLE" for window in offered)
     if window.function == "TABLE":
-        return _looked_up(dataset, physical, index), words
-    dataset.VOILUTFunction = window.function
+        return _looked_up(dataset, physical, index, words)
+    function = window.function
+    if function == "LINEAR" and 0 < window.width < 1:
+        # PS3.3 C.11.2.1.2.1 wants a width of 1 or more; with values of fractions no other line can be meant.
+        function = "LINEAR_EXACT"
+        words += ", read as LINEAR_EXACT: the width is below 1"
+    greys = _windowed(physical, window.centre, window.width, function)
+    return greys, words if greys is not None else f"unusable {words}"
+
+
+def _windowed(x: np.ndarray, centre: float, width: float, function: str) -> np.ndarray | None:
+    """Return greys in [0, 1] by PS3.3 C.11.2.1.2.1, C.11.2.1.3.1 or C.11.2.1.3.2; None without a meaning."""
+    if width <= 0:
+        return None
+    with np.errstate(over="ignore", divide="ignore", invalid="ignore"):
+        if function == "LINEAR" and width == 1:
+            greys = (x > centre - 0.5).astype(np.float64)
+        elif function == "LINEAR":
+            greys = (x - (centre - 0.5)) / (width - 1) + 0.5
+        elif function == "LINEAR_EXACT":
+            greys = (x - centre) / width + 0.5
+        elif function == "SIGMOID":
+            greys = 1 / (1 + np.exp(-4 * (x - centre) / width))
+        else:
+            return None
+    return np.clip(greys, 0.0, 1.0) if np.isfinite(greys).all() else None
+
+
+def _looked_up(
+    dataset: Dataset, physical: np.ndarray, index: int, words: str
+) -> tuple[np.ndarray | None, str]:
+    item = [item for item in dataset.VOILUTSequence if _is_table(item)][index]
+    low, high = float(physical.min()), float(physical.max())
+    is_signed = low < 0 or bool(dataset.PixelRepresentation and "ModalityLUTSequence" not in dataset)
     try:
-        # The output of values far below and far above the window is its output range.
-        bottom, top = apply_windowing(np.array([-1e15, 1e15]), dataset, index - tables)
-        greys = (apply_windowing(physical, dataset, index - tables) - bottom) / (top - bottom)
-    except ValueError:
-        # PS3.3 C.11.2.1.2: a width below 1 (LINEAR) or an unknown function means nothing.
-        return None, f"unusable {words}"
-    return (np.clip(greys, 0.0, 1.0), words) if np.isfinite(greys).all() else (None, f"unusable {words}")
+        table = lookup.table(item, low, high, is_signed, _is_little(dataset))
+    except lookup.TableError as error:
+        return None, f"unusable {words} ({error})"
+    return np.clip(table(physical) / table.top, 0.0, 1.0), words + table.note
 
 
-def _looked_up(dataset: Dataset, physical: np.ndarray, index: int) -> np.ndarray:
-    # Tables without entries are not counted, so pydicom's index would be another.
-    dataset.VOILUTSequence = [
-        table
-        for table in dataset.VOILUTSequence
-        if table.get("LUTDescriptor") is not None and table.get("LUTData") is not None
-    ]
-    table = dataset.VOILUTSequence[index]
-    entries, first, bits = (int(number) for number in table.LUTDescriptor)
-    # pydicom indexes with the integer type of the table's entries, which wraps around when a table of 8 bits
-    # has more than 256 of them: entries called 16 bits wide and indices inside the table keep it exact.
-    table.LUTDescriptor = [entries, first, 16]
-    inside = np.clip(np.rint(physical), first, first + (entries or 2**16) - 1).astype(np.int32)
-    output = np.asarray(apply_voi(inside, dataset, index), dtype=np.float64)
-    return np.clip(output / (2**bits - 1), 0.0, 1.0)
+def _is_table(item: Dataset) -> bool:
+    """Say whether an item of a VOI LUT Sequence holds a table at all."""
+    return all(item.get_item(keyword) is not None for keyword in ("LUTDescriptor", "LUTData"))
 
 
 def _padding(dataset: Dataset, values: np.ndarray) -> np.ndarray:
     """Return which stored values are padding; files get its sign and high bits wrong, so low bits decide."""
-    start, stop = dataset.get("PixelPaddingValue"), dataset.get("PixelPaddingRangeLimit")
-    if not isinstance(start, int):
+    start, stop = numbers(dataset, "PixelPaddingValue"), numbers(dataset, "PixelPaddingRangeLimit")
+    if len(start) != 1 or start[0] != int(start[0]):
         return np.zeros(values.shape, dtype=bool)
-    ends = np.array([start, stop if isinstance(stop, int) else start]) % 2**dataset.BitsStored
+    stop = stop if len(stop) == 1 and stop[0] == int(stop[0]) else start
+    ends = np.array([int(start[0]), int(stop[0])]) % 2**dataset.BitsStored
     if dataset.get("PixelRepresentation") == 1:
         ends[ends >= 2 ** (dataset.BitsStored - 1)] -= 2**dataset.BitsStored
     return (values >= ends.min()) & (values <= ends.max())

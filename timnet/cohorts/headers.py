@@ -9,14 +9,19 @@ from __future__ import annotations
 
 import io
 import logging
+import math
 import re
 import zlib
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import BinaryIO
 
+import pydicom
 from pydicom import dcmread
+from pydicom.datadict import dictionary_VR, keyword_for_tag
+from pydicom.dataelem import RawDataElement
 from pydicom.dataset import Dataset, FileDataset
 from pydicom.filereader import read_dataset, read_preamble
+from pydicom.multival import MultiValue
 from pydicom.uid import (
     DeflatedExplicitVRLittleEndian,
     ExplicitVRBigEndian,
@@ -80,14 +85,76 @@ def _inflated(file: BinaryIO, name: str) -> BinaryIO:
     return io.BytesIO((preamble or bytes(128)) + b"DICM" + element + content)
 
 
+def settle(dataset: Dataset, name: str, needed: Collection[str], numeric: Collection[str]) -> list[str]:
+    """Take out of a data set what is empty or cannot be read, so that the rest is safe to ask for.
+
+    Args:
+        dataset: changed in place. A decimal comma becomes a point: a comma is no character of a number (PS3.5
+            6.2), so nothing else can be meant.
+        name: of the file, for messages.
+        needed: keywords whose value decides how the pixels are read.
+        numeric: keywords that hold numbers.
+
+    Returns:
+        A note for each value that was left out.
+
+    Raises:
+        FilmError: one of `needed` cannot be read.
+    """
+    notes = []
+    for tag in list(dataset.keys()):
+        keyword = keyword_for_tag(tag)
+        if keyword == "PixelData":
+            continue
+        raw = dataset.get_item(tag)
+        try:
+            if isinstance(raw, RawDataElement) and raw.value and b"," in raw.value and _is_decimal(raw):
+                dataset[tag] = raw._replace(value=raw.value.replace(b",", b"."))
+            value = dataset[tag].value
+            if keyword in numeric:
+                numbers(dataset, keyword)
+            if keyword.endswith("Sequence") and not isinstance(value, pydicom.Sequence):
+                raise TypeError(keyword)
+        except Exception:
+            # Deliberately broad: pydicom converts values when they are asked for, and raises as it pleases.
+            if keyword in needed:
+                expected = "a sequence" if keyword.endswith("Sequence") else "a number"
+                raise FilmError(name, f"{keyword}: expected {expected}, got something else") from None
+            del dataset[tag]
+            notes.append(f"{keyword} cannot be read: ignored")
+            continue
+        if value is None or (hasattr(value, "__len__") and len(value) == 0):
+            del dataset[tag]
+    return notes
+
+
+def _is_decimal(raw: RawDataElement) -> bool:
+    return (raw.VR or dictionary_VR(raw.tag)) == "DS"
+
+
 def numbers(dataset: Dataset, keyword: str) -> list[float]:
-    """Return the numbers of a tag, none where it is missing or empty."""
+    """Return the finite numbers of a tag, none where it is missing or empty; ValueError where one is none."""
     value = dataset.get(keyword)
     if value is None or value == "":
         return []
-    return [float(part) for part in (value if hasattr(value, "__iter__") else [value])]
+    several = value if isinstance(value, (MultiValue, list, tuple)) else [value]
+    found = [float(str(part).replace(",", ".")) for part in several]
+    if not all(map(math.isfinite, found)):
+        raise ValueError(f"{keyword} is not finite")
+    return found
+
+
+def words(dataset: Dataset, keyword: str) -> list[str]:
+    """Return the code strings of a tag, each as `word` gives it."""
+    value = dataset.get(keyword) or ()
+    several = value if isinstance(value, (MultiValue, list, tuple)) else [value]
+    return [_code(part) for part in several]
 
 
 def word(dataset: Dataset, keyword: str) -> str:
     """Return a code string in upper case, reduced to the characters that PS3.5 allows in one."""
-    return re.sub(r"[^A-Z0-9_ ]", "", str(dataset.get(keyword) or "").upper())[:16].strip()
+    return _code(dataset.get(keyword) or "")
+
+
+def _code(value: object) -> str:
+    return re.sub(r"[^A-Z0-9_ ]", "", str(value).upper())[:16].strip()

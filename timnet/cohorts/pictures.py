@@ -8,13 +8,14 @@ libjpeg warns of. Pillow reads the files.
 from __future__ import annotations
 
 import io
+from dataclasses import replace
 
 import numpy as np
 from PIL import Image
 from PIL.JpegImagePlugin import JpegImageFile
 from PIL.PngImagePlugin import PngImageFile
 
-from timnet.cohorts.films import FilmError, Greys, Kind, check_size, guarded, silent
+from timnet.cohorts.films import INVERTED, FilmError, Greys, Kind, check_size, guarded, silent
 
 HOT = 1e-4
 """Share of a film's pixels that may lie above the bits that the others use."""
@@ -32,7 +33,7 @@ _UPRIGHT = {
 }
 
 
-def decode(data: bytes, kind: Kind, name: str) -> Greys:
+def decode(data: bytes, kind: Kind, name: str, invert: bool = False) -> Greys:
     """Decode a PNG or JPEG to greys in [0, 1], upright.
 
     Raises:
@@ -54,7 +55,10 @@ def decode(data: bytes, kind: Kind, name: str) -> Greys:
             stored = strict_jpeg(data, name, "the file", colours)
             # What Adobe calls CMYK is inverted: Pillow knows.
             image = image if colours == "CMYK" else Image.fromarray(stored.squeeze())  # type: ignore[assignment]
-        return _grey(image, data, data[24] if kind == "png" else 8, orientation)
+        greys = _grey(image, data, data[24] if kind == "png" else 8, orientation)
+        if invert:
+            return replace(greys, pixels=1 - greys.pixels, notes=(*greys.notes, INVERTED))
+        return greys
 
 
 def strict_jpeg(data: bytes, name: str, what: str, colours: str) -> np.ndarray:

@@ -20,10 +20,10 @@ from pydicom.dataset import FileDataset
 
 from timnet.cohorts import deidentify, headers, pseudonyms, structured
 from timnet.cohorts.deidentify import Known
-from timnet.cohorts.dicom import MODALITIES
 from timnet.cohorts.films import MAX_BYTES, Admit, FilmError, guarded, silent, sniff
 from timnet.cohorts.headers import word
 from timnet.cohorts.paths import read_inside
+from timnet.cohorts.pixel_header import MODALITIES
 from timnet.cohorts.readers.report_table import Reports
 from timnet.cohorts.readers.tables import LFS
 from timnet.cohorts.records import (
