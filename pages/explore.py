@@ -31,6 +31,8 @@ with notices.sentences():
         f"{summary.patients:,} patients, {summary.with_findings:,} studies with findings. Copy the address "
         "to share these filters. Search words are left out for privacy."
     )
+    if only_denied := filters.denied(cohort, wanted, found):
+        st.caption(only_denied)
     if not found:
         st.info("No study fits. Use fewer words or another filter.", icon=":material/search_off:")
         st.stop()

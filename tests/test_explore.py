@@ -102,6 +102,18 @@ def test_words_outside_findings_and_impression_are_not_marked_and_spoil_nothing(
     assert not app.exception and _marked(app) == ["effusion", "Effusion"]
 
 
+def test_studies_that_only_deny_the_words_are_left_out_and_counted(open_page: Open, tmp_path: Path) -> None:
+    texts = ["Small effusion.", "No effusion.", "Effusion is not seen.", "Clear lungs."]
+    app = open_page(_home(tmp_path, [{"path": f"{i}.png", "report": text} for i, text in enumerate(texts)]))
+    app.text_input(key="explore_query").set_value("effusion").run()
+    assert app.toggle(key="explore_asserted").value
+    assert "1 of 4 studies" in _captions(app)
+    assert "Left out: 2 studies that only deny the words." in _captions(app)
+    app.toggle(key="explore_asserted").set_value(False).run()
+    assert not app.exception and "3 of 4 studies" in _captions(app)
+    assert "Listed too: 2 studies that only deny the words." in _captions(app)
+
+
 def test_labels_are_told_with_their_source_present_ones_first(open_page: Open, tmp_path: Path) -> None:
     row = {"path": "a.png", "report": "Clear.", "Mass": "0", "Nodule": "1", "Edema": "-1", "Other": ""}
     app = open_page(_home(tmp_path, [row], labels=["Mass", "Nodule", "Edema", "Other"]))

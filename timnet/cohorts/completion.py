@@ -63,7 +63,7 @@ def complete(
         told.append(f"films that repeat another one byte for byte: {repeated}")
     _fill_up_signs(connection)
     connection.execute(schema.FILMS_OF)
-    connection.execute(schema.INDEX)
+    schema.fill_index(connection)
     records = draft.digest()
     connection.execute("DROP TABLE consumed")
     connection.execute("INSERT INTO caches VALUES (?, ?)", (facts.side, checksum))

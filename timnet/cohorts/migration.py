@@ -81,7 +81,7 @@ def _upgrade(connection: sqlite3.Connection) -> None:
     labelling.fill_signs(connection)
     for table in reversed(_TABLES):
         connection.execute(f"DROP TABLE old_{table}")
-    connection.execute(schema.INDEX)
+    schema.fill_index(connection)
 
 
 def _reports(connection: sqlite3.Connection) -> Iterator[tuple[int, str, str, str]]:

@@ -53,6 +53,8 @@ class Filters(TypedDict, total=False):
     """Of the label: 1 present, 0 absent, -1 anything else that is known, nan unknown, None known."""
     query: str | None
     """Words as for `Cohort.search`; blank is none."""
+    asserted: bool
+    """Whether words that a report only denies do not count; False where left out."""
     view: str | None
     """Of at least one of its films; "" where none of its films states one."""
     sex: str | None
@@ -71,13 +73,14 @@ class Filter:
     label: str | None = None
     value: float | None = None
     query: str | None = None
+    asserted: bool = False
     view: str | None = None
     sex: str | None = None
     age: tuple[float, float] | None = None
     has_report: bool | None = None
 
     def sql(self, label_names: Sequence[str]) -> tuple[str, list[Any]]:
-        """Return FROM and WHERE over studies `s`, with `words` if there is a query, and the values bound."""
+        """Return FROM and WHERE over studies `s`, with the index where it is joined, and the values."""
         source, clauses, values = "FROM studies s", list[str](), list[Any]()
 
         def wanted(clause: str, *bound: Any) -> None:
@@ -86,11 +89,14 @@ class Filter:
 
         if self.has_query:
             words, is_denied = parsed(self.query or "")
+            index = self.index
             if is_denied:
-                wanted("s.has_findings AND s.id NOT IN (SELECT rowid FROM words WHERE words MATCH ?)", words)
+                wanted(
+                    f"s.has_findings AND s.id NOT IN (SELECT rowid FROM {index} WHERE {index} MATCH ?)", words
+                )
             else:
-                source += " JOIN words ON words.rowid = s.id"
-                wanted("words MATCH ?", words)
+                source += f" JOIN {index} ON {index}.rowid = s.id"
+                wanted(f"{index} MATCH ?", words)
         if self.split is not None:
             wanted("s.split = ?", self.split)
         if self.sex is not None:
@@ -121,7 +127,12 @@ class Filter:
     @property
     def is_query_alone(self) -> bool:
         """Tell whether words that must occur are all that is asked for."""
-        return self == Filter(query=self.query) and self.is_joined
+        return self == Filter(query=self.query, asserted=self.asserted) and self.is_joined
+
+    @property
+    def index(self) -> str:
+        """Return the table of the index that is searched."""
+        return "asserted" if self.asserted else "words"
 
     @property
     def is_joined(self) -> bool:

@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 
+from timnet.cohorts import assertion
 from timnet.cohorts.records import UNCERTAIN, CohortError
 
 DATABASE = "cohort.sqlite"
@@ -69,13 +70,28 @@ CREATE VIRTUAL TABLE words USING fts5(
     findings, impression, content='reports', content_rowid='study',
     tokenize='porter unicode61 remove_diacritics 2'
 );
+CREATE VIRTUAL TABLE asserted USING fts5(
+    findings, impression, content='', tokenize='porter unicode61 remove_diacritics 2'
+);
 """
 INDEX = "INSERT INTO words (words) VALUES ('rebuild')"
+ASSERTED = """
+INSERT INTO asserted (rowid, findings, impression)
+SELECT study, asserted(findings), asserted(impression) FROM reports
+"""
+"""What the reports assert (`assertion`), as an index without texts; cohorts of before have none."""
 FILMS_OF = "CREATE INDEX films_study ON films (study)"
 
 SEPARATOR = "\x1f"
 """After every view in a study's `views`; no view holds it."""
 SIGN_PRESENT, SIGN_ABSENT, SIGN_UNCERTAIN, SIGN_UNKNOWN = "10-."
+
+
+def fill_index(connection: sqlite3.Connection) -> None:
+    """Index the reports, and what they assert."""
+    connection.execute(INDEX)
+    connection.create_function("asserted", 1, assertion.asserted, deterministic=True)
+    connection.execute(ASSERTED)
 
 
 def sign(value: float | None) -> str:

@@ -223,35 +223,49 @@ class Cohort:
         Raises:
             CohortError: a label that the cohort has not, or a query that cannot be read.
         """
-        chosen = Filter(**wanted)
+        chosen = self._filter(wanted)
         page = (-1 if limit is None else max(limit, 0), max(offset, 0))
         with self._connection() as connection, queries.readable(chosen.query):
             where, values = chosen.sql(labelling.label_names(connection))
             ranked = chosen.is_joined and _is_ranked(connection, where, values)
             # FTS5 yields its matches by rowid: asked for in that order, a page ends after its last row.
-            plain = "words.rowid" if chosen.is_joined else "s.id"
-            rank, order = ("words.rank", "words.rank, s.id") if ranked else (plain, plain)
+            plain = f"{chosen.index}.rowid" if chosen.is_joined else "s.id"
+            score = f"{chosen.index}.rank"
+            rank, order = (score, f"{score}, s.id") if ranked else (plain, plain)
             sql = _PAGE.format(rank=rank, where=where, order=order)
             return pd.read_sql_query(sql, connection, params=(*values, *page))
 
     def count(self, **wanted: Unpack[Filters]) -> int:
         """Return how many studies `studies` would list with these filters."""
-        chosen = Filter(**wanted)
+        chosen = self._filter(wanted)
         with self._connection() as connection, queries.readable(chosen.query):
             where, values = chosen.sql(labelling.label_names(connection))
             if chosen.is_query_alone:  # every word is a study's: no need to look the study up
-                where = "FROM words WHERE words MATCH ?"
+                where = f"FROM {chosen.index} WHERE {chosen.index} MATCH ?"
             return int(connection.execute(f"SELECT count(*) {where}", values).fetchone()[0])
 
     def facets(self, **wanted: Unpack[Filters]) -> Facets:
         """Return what the studies of these filters hold, in counts; errors as for `studies`."""
-        chosen = Filter(**wanted)
+        chosen = self._filter(wanted)
         with self._connection() as connection, queries.readable(chosen.query):
             if chosen != Filter():
                 return facets(connection, chosen, labelling.label_names(connection))
             if self._facets is None:  # of the whole cohort: the longest to count, and asked for most
                 self._facets = facets(connection, chosen, labelling.label_names(connection))
             return self._facets
+
+    def _filter(self, wanted: Filters) -> Filter:
+        chosen = Filter(**wanted)
+        if chosen.asserted and chosen.has_query and not self.tells_denials:
+            raise CohortError(f"{self.name}: expected an index of what reports deny: import the cohort again")
+        return chosen
+
+    @property
+    def tells_denials(self) -> bool:
+        """Tell whether a search may leave denied words out: cohorts imported by older versions may not."""
+        with self._connection() as connection:
+            sql = "SELECT count(*) FROM sqlite_master WHERE name = 'asserted'"
+            return bool(connection.execute(sql).fetchone()[0])
 
     def search(self, query: str, limit: int = 50, offset: int = 0) -> list[str]:
         """Return the studies whose findings or impression hold the words, in the order of `studies`.

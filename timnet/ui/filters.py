@@ -26,6 +26,24 @@ _SYNTAX = (
 )
 
 
+_ASSERTED = (
+    "Leaves out studies whose report only denies the words, such as “No effusion”. Denials are recognised by "
+    "simple rules, which can be wrong."
+)
+
+
+def denied(cohort: Cohort, wanted: Filters, found: int) -> str:
+    """Return how many studies hold the searched words in denials alone, as a sentence; "" where none does."""
+    if not wanted.get("query") or "asserted" not in wanted:
+        return ""
+    other = loaders.count(cohort, {**wanted, "asserted": not wanted["asserted"]})
+    number = other - found if wanted["asserted"] else found - other
+    if number <= 0:  # none, or a query with NOT
+        return ""
+    studies = "1 study that only denies" if number == 1 else f"{number:,} studies that only deny"
+    return f"{'Left out' if wanted['asserted'] else 'Listed too'}: {studies} the words."
+
+
 def choose(cohort: Cohort) -> Filters:
     """Ask for a search and filters; call it in a horizontal container."""
     summary, choices = cohort.summary(), loaders.choices(cohort)
@@ -40,6 +58,10 @@ def choose(cohort: Cohort) -> Filters:
         width=260,
     )
     wanted: Filters = {"query": query or None}
+    if query and cohort.tells_denials:
+        wanted["asserted"] = st.toggle(
+            "Not denied", value=True, key="explore_asserted", persist_state="session", help=_ASSERTED
+        )
     wanted["label"] = _one("Label", summary.labels, "label", 165)
     if wanted["label"]:
         wanted["value"] = VALUES[
