@@ -11,6 +11,7 @@ from collections.abc import Sequence
 
 import streamlit as st
 
+from timnet.cohorts import queries
 from timnet.cohorts.queries import Filters
 from timnet.cohorts.store import Cohort
 from timnet.ui import loaders
@@ -34,11 +35,14 @@ _ASSERTED = (
 
 def denied(cohort: Cohort, wanted: Filters, found: int) -> str:
     """Return how many studies hold the searched words in denials alone, as a sentence; "" where none does."""
-    if not wanted.get("query") or "asserted" not in wanted:
+    query = wanted.get("query")
+    if not query or "asserted" not in wanted:
         return ""
     other = loaders.count(cohort, {**wanted, "asserted": not wanted["asserted"]})
-    number = other - found if wanted["asserted"] else found - other
-    if number <= 0:  # none, or a query with NOT
+    number = abs(other - found)
+    words, is_complement = queries.parsed(query)
+    # Of a query with NOT the difference counts more than denials.
+    if not number or is_complement or " NOT " in words:
         return ""
     studies = "1 study that only denies" if number == 1 else f"{number:,} studies that only deny"
     return f"{'Left out' if wanted['asserted'] else 'Listed too'}: {studies} the words."
