@@ -2,6 +2,7 @@
 
 import streamlit as st
 
+from timnet.counting import counted
 from timnet.ui import demo, filters, frame, imports, loaders, notices, results, study, upkeep
 
 frame.require()
@@ -27,8 +28,9 @@ with notices.sentences():
     summary = cohort.summary()
     found = loaders.count(cohort, wanted)
     st.caption(
-        f"{found:,} of {summary.studies:,} studies; the cohort holds {summary.films:,} films of "
-        f"{summary.patients:,} patients, {summary.with_findings:,} studies with findings. Copy the address "
+        f"{found:,} of {counted(summary.studies, 'study')}; the cohort holds "
+        f"{counted(summary.films, 'film')} of {counted(summary.patients, 'patient')}, "
+        f"{counted(summary.with_findings, 'study')} with findings. Copy the address "
         "to share these filters. Search words are left out for privacy."
     )
     if only_denied := filters.denied(cohort, wanted, found):

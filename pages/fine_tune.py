@@ -4,6 +4,7 @@ import streamlit as st
 
 from timnet import config
 from timnet.cohorts import tasks
+from timnet.counting import counted, verb
 from timnet.evaluation.efficiency import FRACTIONS
 from timnet.training import runs, worker
 from timnet.ui import (
@@ -74,7 +75,7 @@ with notices.sentences():
         doubtful = loaders.uncertain(str(cohort.folder), cohort.identity, task, cohort)
         if doubtful:
             policy = st.selectbox(
-                f"Labels that are called uncertain ({doubtful:,} training films)",
+                f"Labels that are called uncertain ({counted(doubtful, 'training film')})",
                 list(POLICIES),
                 format_func=POLICIES.get,
                 key="ft_uncertain",
@@ -102,10 +103,10 @@ with notices.sentences():
         )
         share = loaders.share(str(cohort.folder), cohort.identity, task, fraction, seed, policy, cohort)
         st.text(
-            f"{share.films:,} of {share.films_train:,} labelled training films, of {share.patients:,} "
-            "patients, are used; positive: "
+            f"{share.films:,} of {counted(share.films_train, 'labelled training film')}, of "
+            f"{counted(share.patients, 'patient')}, {verb(share.films)} used; positive: "
             + ", ".join(f"{label} {count:,}" for label, count in share.positives.items())
-            + f". Tested on {share.films_test:,} other films."
+            + f". Tested on {counted(share.films_test, 'other film')}."
         )
         with st.expander("Training settings", icon=":material/tune:"):
             paper = st.toggle("The paper's numbers (slow without a GPU)", key="ft_paper")

@@ -289,7 +289,7 @@ def test_an_uploaded_table_with_its_films_becomes_a_cohort(open_page: Open, tmp_
     app.run()
     assert not app.exception and not app.error
     assert app.selectbox(key="cohort").options == ["mine"]
-    assert any("1 studies of 1 patients, 1 films" in text.value for text in app.text)
+    assert any("1 study of 1 patient, 1 film" in text.value for text in app.text)
 
 
 def test_a_pacs_export_comes_in_from_the_page_with_its_table_of_reports(
@@ -325,7 +325,7 @@ def test_a_pacs_export_comes_in_from_the_page_with_its_table_of_reports(
     app.run()
     assert not app.exception and not app.error
     said = " ".join(text.value for text in app.text)
-    assert "1 studies of 1 patients, 1 films" in said and "[number]" in said and "998877" not in said
+    assert "1 study of 1 patient, 1 film" in said and "[number]" in said and "998877" not in said
 
 
 def test_the_table_and_every_column_of_an_import_are_chosen_from_what_the_table_holds(

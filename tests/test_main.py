@@ -130,7 +130,7 @@ def test_an_import_ends_with_what_came_in_and_what_was_left_out_and_why(capsys, 
     out, err = capsys.readouterr()
     assert sorted(out.splitlines()[:-1]) == sorted(
         [
-            "mine: 1 studies of 1 patients, 1 films",
+            "mine: 1 study of 1 patient, 1 film",
             "studies with findings: 1",
             "films by split: train 1",
             "patients in two splits: 0",

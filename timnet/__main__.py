@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 from timnet import arguments, config, files
 from timnet.cohorts.records import Summary
+from timnet.counting import counted
 from timnet.errors import TimnetError
 from timnet.progress import ProgressLine
 from timnet.training import allocator, runs, worker
@@ -118,7 +119,10 @@ def features(words: list[str]) -> None:
     with store.Cohort.open(store.find(asked.cohort)) as cohort:
         films, channels = reading.build(cohort, settings, line.done).shape
         line.end()
-        print(f"{cohort.name}: {channels} features of {films:,} films by {settings.initialisation}")
+        print(
+            f"{cohort.name}: {counted(channels, 'feature')} of {counted(films, 'film')} by "
+            f"{settings.initialisation}"
+        )
 
 
 def pretrain(words: list[str]) -> None:
@@ -205,13 +209,14 @@ def curve(words: list[str]) -> None:
     means = efficiency.curve(measured[measured["label"] == measured["label"].iloc[0]])
     rows = metrics.records(means.rename(columns={"mean": "value"}))
     lines = [
-        f"{row['initialisation']}  {row['fraction']:.1%}  {row['films']} films  {row['draws']} draws  "
+        f"{row['initialisation']}  {row['fraction']:.1%}  {counted(row['films'], 'film')}  "
+        f"{counted(row['draws'], 'draw')}  "
         f"{row['metric']:<7}{_number(row)}"
         for row in rows
     ]
     done = sorted(measured["run"].unique())
     told = {"table": str(path), "runs": done, "label": str(measured["label"].iloc[0]), "curve": rows}
-    _show(told, as_json, [*lines, f"{len(done)} runs in {path.name}"])
+    _show(told, as_json, [*lines, f"{counted(len(done), 'run')} in {path.name}"])
 
 
 def simulate(words: list[str]) -> None:
@@ -222,7 +227,7 @@ def simulate(words: list[str]) -> None:
     plan = cohort.Plan(asked.studies, asked.side, asked.seed, asked.lateral, asked.train, asked.quality)
     line = ProgressLine("simulating films")
     cohort.write(asked.ct, asked.out, plan, asked.workers, line.done)
-    print(f"{asked.studies} studies in {asked.out}")
+    print(f"{counted(asked.studies, 'study')} in {asked.out}")
 
 
 def show_runs(words: list[str]) -> None:
@@ -382,15 +387,16 @@ def _trainer() -> worker.Train:
 def _summed_up(summary: Summary) -> list[str]:
     """Return an import's summary as lines for a person."""
 
-    def counted(counts: dict[str, int]) -> str:
+    def listed(counts: dict[str, int]) -> str:
         return ", ".join(f"{name} {count}" for name, count in counts.items()) or "none"
 
     lines = [
-        f"{summary.name}: {summary.studies} studies of {summary.patients} patients, {summary.films} films",
+        f"{summary.name}: {counted(summary.studies, 'study')} of "
+        f"{counted(summary.patients, 'patient')}, {counted(summary.films, 'film')}",
         f"studies with findings: {summary.with_findings}",
-        f"films by split: {counted(summary.splits)}",
+        f"films by split: {listed(summary.splits)}",
         f"patients in two splits: {summary.crossing}",
-        f"films positive by label: {counted(summary.labels)}",
+        f"films positive by label: {listed(summary.labels)}",
         f"left out: {sum(summary.skipped.values())}",
         *(f"  {count:>7}  {reason}" for reason, count in summary.skipped.items()),
         *(f"  such as {example}" for example in summary.first_skipped),

@@ -7,6 +7,7 @@ import time
 from pathlib import Path
 
 from timnet import config
+from timnet.counting import counted
 from timnet.training.curve import Progress
 from timnet.training.events import TELL_SECONDS, Event
 
@@ -54,7 +55,7 @@ class ProgressLine:
         doing = f"epoch {event['epoch']} of {event['epochs']}" if "epoch" in event else event["event"]
         doing = str(event.get("phase", doing))
         text = (
-            f"{progress.done} of {progress.total} runs done; {Path(asked.initialisation).name}, "
+            f"{progress.done} of {counted(progress.total, 'run')} done; {Path(asked.initialisation).name}, "
             f"{asked.fraction:.1%}, seed {asked.seed}: {doing}"
         )
         now = time.monotonic()

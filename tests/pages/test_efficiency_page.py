@@ -111,7 +111,7 @@ def test_the_missing_points_of_a_curve_are_counted_timed_and_started_once(
         finished(tmp_path, seed, 0.7, fraction)
     app = open_page("efficiency")
     said = " ".join(element.value for element in app.markdown)
-    assert not app.exception and "**1 of 4 points are missing.**" in said and "not known" in said
+    assert not app.exception and "**1 of 4 points is missing.**" in said and "not known" in said
     # A run of the same kind that says how long it took: 2 s a step, 10 s around its 21 steps.
     timed = next(tmp_path.glob("*10pct-s1-*"))
     told: list[dict[str, object]] = [{"event": "started", "seconds": 0}]

@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 
 from timnet.cohorts import store, tasks
 from timnet.cohorts.pairs import Pairs, Progress, collect
+from timnet.counting import counted
 from timnet.evaluation import calibration, certainty, held_out
 from timnet.evaluation.calibration import CalibrationError
 from timnet.evaluation.certainty import MATCH, Certainty
@@ -83,8 +84,8 @@ def match(folder: Path, cohorts: Sequence[str], seed: int = 0, progress: Progres
     named = ", ".join(Path(name).name for name in cohorts)
     return Certainty(
         weights.weights_sha256(folder),
-        f"{len(fit)} validation pairs of {named}",
-        f"{len(check)} test pairs of {named}, one mismatched report a film",
+        f"{counted(len(fit), 'validation pair')} of {named}",
+        f"{counted(len(check), 'test pair')} of {named}, one mismatched report a film",
         _HOW_MATCH,
         {MATCH: fitted},
     )
@@ -132,8 +133,8 @@ def of_predictions(kept: Predictions, weights_sha256: str, cohort: str) -> Certa
         lines[label] = fitted
     return Certainty(
         weights_sha256,
-        f"{len(fit.film_N)} validation films of {cohort}",
-        f"{len(check.film_N)} test films of {cohort}",
+        f"{counted(len(fit.film_N), 'validation film')} of {cohort}",
+        f"{counted(len(check.film_N), 'test film')} of {cohort}",
         _HOW_LABELS,
         lines,
     )

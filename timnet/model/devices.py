@@ -14,6 +14,8 @@ from collections.abc import Callable
 import torch
 from torch import nn
 
+from timnet.counting import counted
+
 ROUNDS = 12
 """Timings of each precision; the first of each warms up."""
 
@@ -27,8 +29,7 @@ def describe(on: torch.device) -> str:
     """Return the device in words for logs and pages."""
     if on.type == "cuda":
         return torch.cuda.get_device_name(on)
-    threads = torch.get_num_threads()
-    return f"CPU, {threads} thread{'s' if threads > 1 else ''}"
+    return f"CPU, {counted(torch.get_num_threads(), 'thread')}"
 
 
 def memory(on: torch.device) -> dict[str, int]:

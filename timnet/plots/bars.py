@@ -31,7 +31,7 @@ def standing(others: Sequence[float], own: float) -> go.Figure:
             x=list(others),
             xbins={"start": 0, "end": 1, "size": 0.05},
             marker_color=KNOWN["base"],
-            hovertemplate="%{y} reports at %{x}<extra></extra>",
+            hovertemplate="reports at %{x}: %{y}<extra></extra>",
         )
     )
     figure.add_vline(

@@ -50,7 +50,7 @@ def efficiency(points: pd.DataFrame, curve: pd.DataFrame, metric: str, axis: Axi
             showlegend=False,
             marker={"color": palette[str(name)], "size": 6, "symbol": "circle-open", "opacity": 0.8},
             customdata=_told(drawn, "seed"),
-            hovertemplate="%{customdata[0]:.3g} % of labels, %{customdata[1]} films<br>%{y:.3f}, "
+            hovertemplate="%{customdata[0]:.3g} % of labels, films: %{customdata[1]}<br>%{y:.3f}, "
             "seed %{customdata[2]}"
             "<extra>%{fullData.name}</extra>",
         )
@@ -116,7 +116,7 @@ def _means(
             line={"color": palette[str(name)], "width": 2.5},
             marker={"size": 9, "symbol": ["circle" if n > 1 else "circle-open" for n in line["draws"]]},
             customdata=_told(line, "draws"),
-            hovertemplate="%{customdata[0]:.3g} % of labels, %{customdata[1]} films<br>"
+            hovertemplate="%{customdata[0]:.3g} % of labels, films: %{customdata[1]}<br>"
             f"{told}, runs: %{{customdata[2]}}"
             "<extra>%{fullData.name}</extra>",
         )

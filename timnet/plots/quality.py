@@ -59,7 +59,7 @@ def reliability(appraisal: Appraisal) -> go.Figure:
             line={"color": colour, "width": 2},
             marker={"size": 8},
             customdata=table["n"].tolist(),
-            hovertemplate="said %{x:.1%}, found %{y:.1%} of %{customdata:,} films"
+            hovertemplate="said %{x:.1%}, found %{y:.1%}, films: %{customdata:,}"
             "<extra>%{fullData.name}</extra>",
         )
     _square(figure, "Mean probability said", "Share found positive")

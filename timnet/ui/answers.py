@@ -11,6 +11,7 @@ from typing import Any
 import pandas as pd
 import streamlit as st
 
+from timnet.counting import counted
 from timnet.evaluation import forecast, savings
 from timnet.plots import curves, look
 from timnet.ui import bands
@@ -80,8 +81,8 @@ def labels_needed(points: pd.DataFrame, metric: str) -> None:
             continue
         high = "no number that can be told" if math.isinf(found.high) else f"{found.high:,.0f}"
         st.markdown(
-            f"**{plain(_name(start))}**: about **{found.films:,.0f} films** (95 % interval {found.low:,.0f} "
-            f"to {high})."
+            f"**{plain(_name(start))}**: about **{counted(round(found.films), 'film')}** (95 % interval "
+            f"{found.low:,.0f} to {high})."
         )
     st.caption(
         "An inverse power law through the means, drawn on beyond the runs; its interval comes from the "
@@ -102,7 +103,7 @@ def _reduction(points: pd.DataFrame, start: str, first: str, metric: str) -> str
     told = "fewer" if found.saved >= 0 else "more"
     return (
         f"**{name}** reaches {best} with {found.needed:.1%}: **{abs(found.saved):.1%} {told} labels** "
-        f"({found.draws} draws{interval}; reached in {found.reached:.0%} of resampled draws)."
+        f"({counted(found.draws, 'draw')}{interval}; reached in {found.reached:.0%} of resampled draws)."
     )
 
 

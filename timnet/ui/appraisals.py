@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 import streamlit as st
 
+from timnet.counting import counted, verb
 from timnet.evaluation import predictions
 from timnet.evaluation.predictions import Predictions
 from timnet.plots import quality
@@ -105,9 +106,10 @@ def _decisions(judged: Appraisal) -> None:
     chosen = judged.chosen
     if chosen:
         st.markdown(
-            f"**Yes from {chosen.threshold:.3g} on.** On {judged.films_validation:,} validation films this "
-            "threshold finds most for the fewest false alarms (largest sensitivity + specificity). It was "
-            "chosen without the test films, which are counted below."
+            f"**Yes from {chosen.threshold:.3g} on.** On "
+            f"{counted(judged.films_validation, 'validation film')} this threshold finds most for the fewest "
+            "false alarms (largest sensitivity + specificity). It was chosen without the test "
+            "films, which are counted below."
         )
     else:
         st.info(
@@ -152,9 +154,10 @@ def _decisions(judged: Appraisal) -> None:
 def _sentence(decision: Decision, judged: Appraisal) -> str:
     without = judged.films - judged.positives
     return (
-        f"At **{decision.threshold:.3g}**: of {judged.positives:,} films with {plain(judged.label)} it finds "
-        f"{decision.hits:,} and misses **{decision.misses:,}**; of {without:,} without it clears "
-        f"{decision.clears:,} and raises **{decision.alarms:,}** false alarms."
+        f"At **{decision.threshold:.3g}**: of {counted(judged.positives, 'film')} with {plain(judged.label)} "
+        f"it finds {decision.hits:,} and misses **{decision.misses:,}**; of {without:,} without it clears "
+        f"{decision.clears:,} and raises **{decision.alarms:,}** "
+        f"{verb(decision.alarms, 'false alarm', 'false alarms')}."
     )
 
 

@@ -10,6 +10,7 @@ from timnet import config
 from timnet.cohorts import tasks
 from timnet.cohorts.shares import Share
 from timnet.cohorts.store import Cohort
+from timnet.counting import counted
 from timnet.training import pace, runs
 from timnet.ui import demo, loaders, notices, run
 
@@ -53,5 +54,5 @@ def time(settings: config.Finetune, share: Share, root: Path) -> None:
         )
         return
     seconds = found.seconds(pace.steps_of(settings, share.films))
-    by = "the last run" if found.runs == 1 else f"the last {found.runs} runs"
+    by = "the last run" if found.runs == 1 else f"the last {counted(found.runs, 'run')}"
     st.caption(f"Time: about {run.duration(seconds)}, by {by} of this kind on this computer.")

@@ -14,6 +14,7 @@ import streamlit as st
 
 from timnet.cohorts import edits, reports
 from timnet.cohorts.edits import Edit, Refusal
+from timnet.counting import counted, verb
 from timnet.ui import loaders, panels, viewer
 from timnet.ui.checkpoints import Checkpoint
 
@@ -116,8 +117,10 @@ def _table(reading: Reading, about: str) -> None:
 def _refusals(refused: list[Refusal]) -> None:
     if not refused:
         return
-    number = "1 edit was" if len(refused) == 1 else f"{len(refused)} edits were"
-    with st.expander(f"{number} not tried (why?)", icon=":material/info:"):
+    number = len(refused)
+    with st.expander(
+        f"{counted(number, 'edit')} {verb(number, 'was', 'were')} not tried (why?)", icon=":material/info:"
+    ):
         rows = [
             {
                 "Sentence": WHOLE if each.sentence is None else f"{each.sentence + 1}. {each.before}",

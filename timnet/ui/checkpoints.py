@@ -13,6 +13,7 @@ from typing import Literal
 from pydantic import BaseModel, TypeAdapter
 
 from timnet import config, files
+from timnet.counting import counted
 from timnet.errors import TimnetError
 
 Kind = Literal["timnet", "classifier"]
@@ -58,7 +59,7 @@ class Checkpoint:
             return (
                 f"{asked.task} · {Path(asked.cohort).name} · {asked.fraction * 100:g} % of labels · "
                 f"from {start} · {asked.side} px, "
-                + ("probe" if asked.mode == "probe" else f"{asked.epochs} epochs")
+                + ("probe" if asked.mode == "probe" else f"{counted(asked.epochs, 'epoch')}")
                 + ("" if asked.mode != "last-layers" else ", last layers")
                 + f" · seed {asked.seed}"
             )

@@ -16,6 +16,7 @@ from timnet import config
 from timnet.cohorts import tasks
 from timnet.cohorts.records import UNCERTAIN, CohortError
 from timnet.cohorts.store import Cohort
+from timnet.counting import counted
 from timnet.evaluation import acquisition, probe
 from timnet.ui import demo, loaders, notices, prepared, report, viewer
 
@@ -184,8 +185,9 @@ def _answers(cohort: Cohort, label: str, sitting: _Sitting) -> None:
         )
     if film is not None:
         st.caption(
-            f"{len(sitting.waiting)} films wait; {len(sitting.said)} said in this session. When none waits, "
-            "the probe is fitted anew and chooses the next. Unsure keeps the film out of training."
+            f"{counted(len(sitting.waiting), 'film')} left in this round; {len(sitting.said)} labelled in "
+            "this session. When none is left, the probe is fitted anew and chooses the next. Unsure keeps "
+            "the film out of training."
         )
         st.button(
             "Fit the probe anew", key="lm_again", icon=":material/refresh:", on_click=sitting.waiting.clear

@@ -8,6 +8,7 @@ from typing import Any
 import pandas as pd
 import streamlit as st
 
+from timnet.counting import counted
 from timnet.plots import losses
 from timnet.training.events import EVALUATION
 from timnet.ui import notices
@@ -79,9 +80,10 @@ def _long(share: float) -> str:
 def told(result: Mapping[str, Any]) -> str:
     """Return what a finished pre-training learned from and was measured on, in a sentence or two."""
     words = (
-        f"Done: learned from {result['pairs_train']:,} films with reports of {result['patients_train']:,} "
-        f"patients, measured on {result['pairs_held_out']:,} films of {result['patients_held_out']:,} other "
-        "patients."
+        f"Done: learned from {counted(result['pairs_train'], 'film')} with reports of "
+        f"{counted(result['patients_train'], 'patient')}, measured on "
+        f"{counted(result['pairs_held_out'], 'film')} of "
+        f"{counted(result['patients_held_out'], 'other patient')}."
     )
     if "several_windows" in result:
         words += f" {_long(result['several_windows'])}"

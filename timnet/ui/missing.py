@@ -15,6 +15,7 @@ import streamlit as st
 
 from timnet import config
 from timnet.cohorts.records import CohortError
+from timnet.counting import counted, verb
 from timnet.evaluation.efficiency import FRACTIONS
 from timnet.plots import look
 from timnet.training import curve, runs, worker
@@ -40,9 +41,15 @@ def ask(points: pd.DataFrame) -> None:
             _follow(grid, root, len(asked) - len(left))
             return
         if not left:
-            st.success(f"All {len(asked):,} points are there.", icon=":material/check_circle:")
+            st.success(
+                f"{counted(len(asked), 'point')} of {len(asked):,} done: none is missing.",
+                icon=":material/check_circle:",
+            )
             return
-        st.markdown(f"**{len(left):,} of {len(asked):,} points are missing.** {_time(left, root)}")
+        st.markdown(
+            f"**{len(left):,} of {counted(len(asked), 'point')} {verb(len(left))} missing.** "
+            f"{_time(left, root)}"
+        )
         # Started before the page is drawn: run anew from here, what is chosen above could be forgotten.
         st.button(
             "Start the missing points",
@@ -103,7 +110,9 @@ def _time(left: list[config.Finetune], root: Path) -> str:
     if found is None:
         return "How long that takes is not known: no run of this kind has finished here that says so."
     seconds, number = found
-    as_runs = "the last run of this kind" if number == 1 else f"the last {number} runs of this kind"
+    as_runs = (
+        "the last run of this kind" if number == 1 else f"the last {counted(number, 'run')} of this kind"
+    )
     return f"They take about **{run.duration(seconds)}**, at the pace of {as_runs} on this computer."
 
 
@@ -118,7 +127,7 @@ def _follow(grid: Grid, root: Path, done: int) -> None:
         working: State | None = next((state for state in states if state.name == "running"), None)
         if now != done or not curve.at_work(grid, root):
             st.rerun()
-        st.progress(now / len(asked), f"At work: {now:,} of {len(asked):,} points are done.")
+        st.progress(now / len(asked), f"At work: {now:,} of {counted(len(asked), 'point')} done.")
         said = curve.last_words(grid, root)
         st.text(said or "Starting …")
         st.button(

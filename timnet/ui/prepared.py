@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from timnet import config
 from timnet.cohorts import features, vectors
 from timnet.cohorts.store import Cohort
+from timnet.counting import counted
 from timnet.ui import notices
 
 
@@ -27,11 +28,11 @@ def place(cohort: Cohort, settings: config.Finetune, key: str) -> Path | None:
         _follow(str(folder))
         return None
     st.caption(
-        f"All {len(cohort):,} films are read once by this start, in the background; from then on every share "
-        "of the labels and every label more is answered in seconds. You can close the page meanwhile."
+        f"{counted(len(cohort), 'film')} will be read once with these weights, in the background. After "
+        "that, a preview for any share or new label takes seconds. You can close the page meanwhile."
     )
     if state.name == "stopped":
-        st.warning(f"It stopped after {state.done:,} films.", icon=":material/warning:")
+        st.warning(f"It stopped after {counted(state.done, 'film')}.", icon=":material/warning:")
         st.text(state.told)
     label = "Go on" if state.name == "stopped" and state.done else "Read the films"
     st.button(

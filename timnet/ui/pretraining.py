@@ -8,6 +8,7 @@ from typing import Any
 import streamlit as st
 
 from timnet import config
+from timnet.counting import counted
 from timnet.training import estimates, worker
 from timnet.ui import loaders, notices, recipe, run
 
@@ -73,16 +74,17 @@ def form(names: list[str], root: Path) -> None:
 def _told(settings: config.Pretrain, root: Path) -> None:
     """Say what the run learns from, how long it takes and what it needs on the disk."""
     of = tuple(loaders.cohort(name).identity for name in settings.cohorts)
-    counted = _pairs(of, settings.cohorts, settings.repeats, settings.held_out, settings)
+    pairs = _pairs(of, settings.cohorts, settings.repeats, settings.held_out, settings)
     st.text(
-        f"{counted.train:,} films with reports to learn from, {counted.held_out:,} held out to measure on"
+        f"{counted(pairs.train, 'film')} with reports to learn from, {pairs.held_out:,} held out to measure "
+        "on"
         + (
-            f"; {counted.without_text:,} films without findings are left out."
-            if counted.without_text
+            f"; left out: {counted(pairs.without_text, 'film')} without findings."
+            if pairs.without_text
             else "."
         )
     )
-    time, disk = estimates.time(settings, counted, root), estimates.disk(settings, counted, root)
+    time, disk = estimates.time(settings, pairs, root), estimates.disk(settings, pairs, root)
     if time is None:
         st.text(
             "Time: not known yet, since no run of this kind has trained on this computer. Its first minute "

@@ -9,6 +9,7 @@ from timnet import config
 from timnet.cohorts import tasks
 from timnet.cohorts.records import CohortError
 from timnet.cohorts.store import Cohort
+from timnet.counting import counted
 from timnet.evaluation import probe
 from timnet.evaluation.probe import Preview
 from timnet.ui import notices, prepared
@@ -51,9 +52,9 @@ def show(cohort: Cohort, settings: config.Finetune) -> None:
                     f"{row['high']:.3f}) on {row['n']:,} {seen.on}."
                 )
         st.caption(
-            f"The network stays as it starts; one line is fitted to the features of {seen.films:,} films. "
-            "Training the network may do better or worse. The test films were not looked at; whoever chooses "
-            "by this number makes it a little too good, and the test says what holds."
+            f"The network stays as it starts; one line is fitted to the features of "
+            f"{counted(seen.films, 'film')}. Training the network may do better or worse. The test films "
+            "were not looked at. If you tune on this number it becomes optimistic; only the test is unbiased."
         )
 
 

@@ -14,6 +14,7 @@ import streamlit as st
 
 from timnet.cohorts.queries import Filters
 from timnet.cohorts.store import Cohort
+from timnet.counting import counted
 from timnet.plots import bars
 from timnet.ui import loaders, notices, spreadsheet
 
@@ -124,8 +125,8 @@ def counts(cohort: Cohort, wanted: Filters) -> None:
     facets = loaders.facets(cohort, wanted)
     with shown:
         st.caption(
-            f"{facets.studies:,} studies with {facets.films:,} films of {facets.patients:,} patients, "
-            "as filtered above."
+            f"{counted(facets.studies, 'study')} with {counted(facets.films, 'film')} of "
+            f"{counted(facets.patients, 'patient')}, as filtered above."
         )
         labels, others = st.columns([3, 2], gap="large")
         if facets.labels:
@@ -173,7 +174,7 @@ def exports(cohort: Cohort, wanted: Filters, found: int) -> None:
                 on_click="ignore",
                 icon=":material/download:",
             )
-        st.caption(f"All {found:,} studies found with their labels, without reports and films.")
+        st.caption(f"{counted(found, 'study')} found, with labels, without reports and films.")
 
 
 def listing(cohort: Cohort, wanted: Filters) -> pd.DataFrame:

@@ -11,6 +11,7 @@ import pandas as pd
 import streamlit as st
 
 from timnet import config
+from timnet.counting import counted
 from timnet.plots import losses
 from timnet.training import runs, worker
 from timnet.ui import matching, notices, starts
@@ -110,8 +111,9 @@ def end(state: runs.State) -> None:
         told = runs.result(state.folder)
         if "test" in told:
             st.success(
-                f"Done: trained on {told['films']} films of {told['patients']} patients, "
-                f"tested on {told['films_test']} films never trained on.{_stopped_early(told)}",
+                f"Done: trained on {counted(told['films'], 'film')} of "
+                f"{counted(told['patients'], 'patient')}, tested on "
+                f"{counted(told['films_test'], 'film')} never trained on.{_stopped_early(told)}",
                 icon=":material/check_circle:",
             )
             if told.get("start_keys", {}).get("matched"):
@@ -140,7 +142,7 @@ def _stopped_early(result: Mapping[str, Any]) -> str:
     held = f", {best['held_back']} of them held back from those drawn" if best["held_back"] else ""
     return (
         f" It kept the weights of epoch {best['epoch']} (of at most {best['epochs']}), where its loss on "
-        f"{best['films']} validation films{held} was lowest."
+        f"{counted(best['films'], 'validation film')}{held} was lowest."
     )
 
 

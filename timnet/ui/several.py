@@ -20,6 +20,7 @@ from timnet.cohorts.films import Film, FilmError
 from timnet.cohorts.queries import Filters
 from timnet.cohorts.records import CohortError
 from timnet.cohorts.store import Cohort
+from timnet.counting import counted
 from timnet.ui import demo, filters, loaders, notices, spreadsheet
 from timnet.ui.checkpoints import Checkpoint
 from timnet.ui.source import COHORT, UPLOAD, Chosen
@@ -62,7 +63,7 @@ def choose(network: Checkpoint, key: str) -> Chosen:
     answers = _answers(str(network.folder), network.stamp)
     waiting = [each for each in asked if each.key not in answers]
     if waiting:
-        words = f"Read {len(waiting)} film{'s' * (len(waiting) > 1)}"
+        words = f"Read {counted(len(waiting), 'film')}"
         place = st.empty()
         if not place.button(words, key=f"{key}_read_all", type="primary", icon=":material/play_arrow:"):
             return Chosen(None)
@@ -73,7 +74,7 @@ def choose(network: Checkpoint, key: str) -> Chosen:
             _read(network, waiting, answers)
     doubted = [each for each in asked if answers[each.key].doubt and not answers[each.key].probabilities]
     if doubted:
-        words = f"Read the {len(doubted)} of no frontal chest film all the same"
+        words = f"Read {counted(len(doubted), 'image')} that may not be a frontal chest X-ray anyway"
         place = st.empty()
         if place.button(words, key=f"{key}_read_doubted", icon=":material/play_arrow:"):
             with place:
@@ -161,7 +162,7 @@ def _of_cohort(cohort: Cohort, wanted: Filters) -> list[Asked]:
     films = cohort.films_of(studies.tolist())
     frontal = films[films["view"].fillna("").str.upper() != "LATERAL"]
     first = frontal[:MOST]
-    told = f"{found:,} studies; {len(first):,} films of them are read here, lateral ones left out."
+    told = f"{counted(found, 'study')}; {counted(len(first), 'film')} to read here, lateral ones left out."
     if found > MOST or len(frontal) > MOST:
         told += f" At most {MOST} at a time: narrow down by the filters."
     st.caption(told)
@@ -238,8 +239,8 @@ def _table(asked: Sequence[Asked], told: Sequence[Told], network: Checkpoint, ke
             icon=":material/download:",
         )
         st.caption(
-            f"{len(readable)} of {len(told)} films read. Choose a row to see its film and maps below; click "
-            "a heading to sort. The CSV names each film as its file was named."
+            f"{len(readable)} of {counted(len(told), 'film')} read. Choose a row to see its film and "
+            "maps below; click a heading to sort. The CSV names each film as its file was named."
         )
     row = rows[0] if rows and rows[0] < len(asked) else (readable or [0])[0]
     if row not in readable:

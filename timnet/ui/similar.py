@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from timnet.cohorts import reports, vectors
 from timnet.cohorts.store import Cohort
+from timnet.counting import counted
 from timnet.ui import demo, loaders, notices, results, source
 from timnet.ui.checkpoints import Checkpoint
 
@@ -63,11 +64,14 @@ def show(network: Checkpoint, film: Film, findings: str, chosen: source.Chosen, 
 
 def _offer(cohort: Cohort, network: Checkpoint, state: vectors.State) -> None:
     st.caption(
-        f"To find similar cases, all {len(cohort):,} films and their reports are read once by this network, "
+        f"To find similar cases, this network reads {counted(len(cohort), 'film')} and the reports once, "
         "in the background. You can close the page meanwhile."
     )
     if state.name == "stopped":
-        st.warning(f"It stopped after {state.done:,} films and reports.", icon=":material/warning:")
+        st.warning(
+            f"It stopped after {counted(state.done, 'film or report', 'films and reports')}.",
+            icon=":material/warning:",
+        )
         st.text(state.told)
     label = "Go on" if state.name == "stopped" and state.done else f"Prepare {notices.plain(cohort.name)}"
     if st.button(label, key="match_prepare", icon=":material/play_arrow:"):

@@ -16,6 +16,7 @@ import streamlit as st
 
 from timnet.cohorts import reports, strangers
 from timnet.cohorts.store import Cohort
+from timnet.counting import counted
 from timnet.plots import bars
 from timnet.ui import loaders, notices, source
 from timnet.ui.checkpoints import Checkpoint
@@ -126,7 +127,7 @@ def _told(reading: Reading, others: np.ndarray) -> None:
     number.metric("Better than", f"{share:.0%} of {len(others)}", border=True, help="A tie counts half.")
     below = int((others < reading.match).sum())
     number.caption(
-        f"Of {len(others)} reports of other patients, {below} match this film less well than the text given. "
+        f"Less well than the text given: {below} of {counted(len(others), 'report')} of other patients. "
         "A text that has nothing to do with the film stands at about 50 %. Some of the others may fit the "
         "film as well: two healthy chests share their findings."
     )

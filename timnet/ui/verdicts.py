@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import pandas as pd
 import streamlit as st
 
+from timnet.counting import counted
 from timnet.ui import notices
 
 if TYPE_CHECKING:
@@ -72,5 +73,7 @@ def told(certainty: Certainty) -> str:
     words = f"Calibrated on {fitted}, checked on {checked}: for films like those, not for your patients."
     short = sum(1 for line in certainty.lines.values() if line.low is None)
     if short:
-        words += f" {short} of {len(certainty.lines)} labels had too few such films and are not calibrated."
+        words += (
+            f" Not calibrated, for too few such films: {short} of {counted(len(certainty.lines), 'label')}."
+        )
     return words
