@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import os
 import shutil
+import signal
 import subprocess
 import sys
+import time
 
 import numpy as np
 import pandas as pd
@@ -13,7 +17,8 @@ import pytest
 from PIL import Image
 from radiographs import dataset, full_window, quantised, written
 
-from timnet import arguments, config
+from timnet import __main__ as main_module
+from timnet import arguments, config, files
 from timnet.__main__ import main
 from timnet.cohorts.films import read_film
 from timnet.reader import Reader
@@ -307,3 +312,57 @@ def test_the_module_runs_from_any_folder_and_help_ends_well(tmp_path):
     )
     assert ended.returncode == 0
     assert "pretrain" in ended.stdout
+
+
+def test_a_terminal_that_knows_ascii_alone_gets_the_sentence(tmp_path):
+    environment = {**os.environ, "LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
+    command = [sys.executable, "-m", "timnet", "import", "csv", str(tmp_path / "Röntgen"), "--name", "c"]
+    ended = subprocess.run(command, cwd=config.REPOSITORY, env=environment, capture_output=True, timeout=120)
+    assert ended.returncode == 2
+    assert ended.stderr.startswith(b"timnet: ") and b"Traceback" not in ended.stderr
+
+
+def test_a_very_long_error_is_cut(capsys, monkeypatch):
+    def fail(words):
+        raise ValueError("what and where " + "x" * 100_000)
+
+    monkeypatch.setitem(main_module.COMMANDS, "runs", fail)
+    assert main(["runs"]) == 2
+    shown = capsys.readouterr().err
+    assert shown.startswith("timnet: what and where xxx") and len(shown) < 700
+
+
+def test_a_fault_of_our_own_is_one_sentence_too(capsys, monkeypatch):
+    def fail(words):
+        raise RuntimeError("size mismatch")
+
+    monkeypatch.setitem(main_module.COMMANDS, "runs", fail)
+    assert main(["runs"]) == 1
+    assert (
+        capsys.readouterr().err
+        == "timnet: unexpected error, TIMNET_DEBUG=1 shows where: RuntimeError: size mismatch\n"
+    )
+    monkeypatch.setenv("TIMNET_DEBUG", "1")
+    with pytest.raises(RuntimeError):
+        main(["runs"])
+
+
+def test_a_command_that_is_asked_to_end_says_so(capsys, monkeypatch):
+    def wait(words):
+        os.kill(os.getpid(), signal.SIGTERM)
+        time.sleep(10)
+
+    monkeypatch.setitem(main_module.COMMANDS, "runs", wait)
+    assert main(["runs"]) == 143
+    assert "stopped by SIGTERM" in capsys.readouterr().err
+
+
+def test_a_map_that_the_disk_does_not_take_leaves_no_empty_file(capsys, timnet, film, tmp_path, monkeypatch):
+    def full(path, data):
+        raise OSError(errno.ENOSPC, "No space left on device", str(path))
+
+    monkeypatch.setattr(files, "write_whole", full)
+    words = ["match", str(film), "--findings", "Clear.", "--checkpoint", str(timnet), "--anyway"]
+    assert main([*words, "--cam", str(tmp_path / "map.png")]) == 2
+    assert capsys.readouterr().err == "timnet: map.png: No space left on device\n"
+    assert not (tmp_path / "map.png").exists()

@@ -2,25 +2,30 @@
 
 match, diagnose, import SOURCE, embed, features, pretrain, evaluate, finetune, calibrate, curve, export,
 simulate, runs, run.
-Exit status 0, or 2 with one sentence on standard error for what cannot be done; never a traceback. `--json`
-prints one object on standard output.
+Exit status 0, or 2 with one sentence on standard error for what cannot be done; never a traceback. 130 and
+143 after Ctrl-C and SIGTERM, 1 for a fault of timnet's own. `--json` prints one object on standard output.
 """
 
 from __future__ import annotations
 
 import dataclasses
+import io
 import logging
 import os
+import signal
 import sys
+import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
+from types import FrameType
 from typing import TYPE_CHECKING, Any
 
 from timnet import arguments, config, files
 from timnet.cohorts.records import Summary
 from timnet.counting import counted
-from timnet.errors import TimnetError
+from timnet.errors import TimnetError, one_line
 from timnet.progress import ProgressLine
 from timnet.training import allocator, runs, worker
 from timnet.training import curve as grids
@@ -290,22 +295,59 @@ def main(words: Sequence[str] | None = None) -> int:
     if given[0] not in COMMANDS:
         print(f"timnet: expected one of {', '.join(COMMANDS)}, got {given[0]!r}", file=sys.stderr)
         return 2
+    for stream in (sys.stdout, sys.stderr):
+        # A terminal that cannot show a letter gets its code, and no error.
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
     try:
-        COMMANDS[given[0]](given[1:])
+        with _terminable():
+            COMMANDS[given[0]](given[1:])
     except (ValueError, OSError) as error:
         print(f"timnet: {_sentence(error)}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         print("timnet: stopped", file=sys.stderr)
         return 130
+    except Terminated:
+        print(
+            "timnet: stopped by SIGTERM; what can be resumed goes on with the same command", file=sys.stderr
+        )
+        return 143
+    except Exception as error:
+        if os.environ.get("TIMNET_DEBUG"):
+            raise
+        reason = f"{type(error).__name__}: {_sentence(error)}"
+        print(f"timnet: unexpected error, TIMNET_DEBUG=1 shows where: {reason}", file=sys.stderr)
+        return 1
     return 0
+
+
+class Terminated(BaseException):
+    """Raised where the process was asked to end by SIGTERM."""
+
+
+@contextmanager
+def _terminable() -> Iterator[None]:
+    """Let SIGTERM end the command as an exception does, so that it cleans up and says so."""
+
+    def end(number: int, frame: FrameType | None) -> None:
+        raise Terminated
+
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGTERM, end)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def _sentence(error: Exception) -> str:
     if isinstance(error, OSError) and error.strerror:
         name = f"{Path(str(error.filename)).name}: " if error.filename else ""
         return f"{name}{error.strerror}"
-    return " ".join(str(error).split())
+    return one_line(error)
 
 
 def _read(asked: arguments.Match | arguments.Diagnose, findings: str | None) -> None:
@@ -338,7 +380,9 @@ def _read(asked: arguments.Match | arguments.Diagnose, findings: str | None) -> 
             for label, probability in reading.probabilities.items()
         ]
     if cam is not None:
-        Image.fromarray(reading.overlay(name)).save(cam, format="PNG")
+        picture = io.BytesIO()
+        Image.fromarray(reading.overlay(name)).save(picture, format="PNG")
+        files.write_whole(cam, picture.getvalue())
         told["cam"] = {"map": name, "over": over, "file": cam.name, "scale_logits": reading.map_scale}
     lines += [f"note: {note}" for note in film.notes]
     if reading.doubt:

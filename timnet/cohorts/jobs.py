@@ -182,7 +182,7 @@ def start(kind: str, root: Path, name: str, options: Mapping[str, str | Sequence
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             raise CohortError(f"{name}: is being imported now") from None
-        (folder / _SETTINGS).write_text(text)
+        (folder / _SETTINGS).write_text(text, encoding="utf-8")
         process = subprocess.Popen(
             command,
             cwd=config.REPOSITORY,

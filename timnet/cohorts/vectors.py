@@ -98,7 +98,7 @@ def state(folder: Path) -> State:
         return State("complete", done, total)
     if held:
         return State("building", done, total)
-    lines = (folder / _LOG).read_text(errors="replace").splitlines() if (folder / _LOG).is_file() else []
+    lines = (folder / _LOG).read_text("utf-8", "replace").splitlines() if (folder / _LOG).is_file() else []
     return State("stopped", done, total, lines[-1].removeprefix("timnet: ") if lines else "")
 
 

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 import streamlit as st
 
 from timnet import config
-from timnet.errors import TimnetError
+from timnet.errors import TimnetError, one_line
 
 MAP = config.MAP_LIMITS
 
@@ -39,7 +39,7 @@ def sentences() -> Iterator[None]:
 
 def refused(message: str) -> None:
     """Show one sentence in red and end the page."""
-    st.error(plain(message), icon=":material/error:")
+    st.error(plain(one_line(message)), icon=":material/error:")
     st.stop()
 
 
