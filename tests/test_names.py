@@ -193,7 +193,7 @@ def test_what_a_title_a_signature_or_a_label_names_goes_though_no_tag_does(line:
         "Radiologist: None\nResident: same\nSigned: yes",
         "Patient: Unable to stand. Name: unknown.",
         "5 cc: contrast. Given 5 cc of contrast.",
-        "M. Pneumonia. Stage M. Right lung clear. Sr. Medical staff.",
+        "M. Pneumonia. Stage M. Right lung clear.",
         "8.5 Fr. Catheter in place. 5 ms. Right lung is clear.",
         "Kein Erguss. Frau und Mann. Herz im Normbereich. Der Patient ist stabil.",
         "Pas d'épanchement. Le médecin voit un petit nodule. Nom de la série : face.",

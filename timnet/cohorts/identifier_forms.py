@@ -106,7 +106,7 @@ _NUMBER_WORDS = any_of(r"""
     mobile telefon handy durchwahl mobil
     (?:patienten|pat\.?|fall|versicherten|versicherungs|auftrags|aufnahme|kv|untersuchungs)-?(?:nr\.?|nummer|id)
     portable ipp nip nir (?:numero|n[°º]|no)_(?:de_)?(?:dossier|securite_sociale|patient|examen|telephone)
-    dossier securite_sociale telefono tfno movil dni nie nif nss nuhsa nhc cip historia(?:_clinica)?
+    dossier poste securite_sociale telefono tfno movil dni nie nif nss nuhsa nhc cip historia(?:_clinica)?
     expediente pesel kom
     (?:nr|numer)_(?:historii_choroby|badania|zlecenia|ubezpieczenia|telefonu|pacjenta|ksiegi)
 """)
@@ -136,13 +136,14 @@ SERIALS = re.compile(
 )
 
 _PLACE = r"[A-Z][\w'.-]{1,30}"
+_TOWN_WORD = r"[A-Z][\w'-]{1,30}"
 _HOUSE = r"\d{1,5}(?:[ ]?(?!m\.)[a-zA-Z](?![^\W_]))?(?:[ ]?[/-][ ]?\d{1,4}[a-z]?)?(?:[ ]m\.[ ]?\d{1,4})?"
 _FIRST = r"\d{1,4}(?:[ ]?(?:bis|ter))?,?[ ]"
 _OF_STREET = r"(?:(?:de|des|du|la|las|los|le|les|del|el|d'|de[ ]l'|der|den|dem|am|an|sw\.)[ ]?)"
 _NAMED = rf"{_OF_STREET}{{0,2}}{_PLACE}(?:[ -]{_OF_STREET}{{0,2}}{_PLACE}){{0,3}}"
 _TOWN = (
     r"(?:,?[ \t]{0,2}\n?[ \t]{0,4}(?:[A-Z]{1,2}-)?(?:\d{5}|\d\d-\d{3})[ ]"
-    rf"{_PLACE}(?:[ -](?:am|an|der|de|la|sur|{_PLACE})){{0,3}})"
+    rf"{_TOWN_WORD}(?:[ -](?:am|an|der|de|la|sur|{_TOWN_WORD})){{0,3}})"
 )
 _STREET = any_of(
     "street avenue road drive lane boulevard court way place square terrace crescent parkway highway close"
@@ -155,7 +156,7 @@ ADDRESSES = re.compile(
     rf"\d{{1,5}}[ ](?:[NSEW]\.?[ ])?(?:{_PLACE}[ ]){{1,4}}(?:{_STREET}|{_SHORT_STREET})\b\.?"
     r"(?:,?[ ](?i:apt|suite|unit|flat|ste)\.?[ ]?[\w#-]{1,6})?"
     rf"(?:,[ ]{_PLACE}(?:[ ]{_PLACE}){{0,2}})?(?:,?[ ][A-Z]{{2}}[ ]\d{{5}}(?:-\d{{4}})?)?"
-    r"|(?i:p\.?[ ]?o\.?[ ]?box|postfach)[ ]\d{1,6}"
+    r"|(?i:p\.?[ ]?o\.?[ ]?box|postfach)[ ]\d{1,6}(?:,[ ][A-Z][\w-]{1,30})?"
     rf"|(?:{_PLACE}[ -]){{0,3}}[A-Z][\w'-]{{0,29}}(?:(?<=[^\W\d_])|[ -]){_STRASSE}[ ]{_HOUSE}{_NO_UNIT}"
     rf"|(?:{_FIRST}(?:{any_of('avenue av[.] boulevard bd place chemin allee impasse quai route cours')})|"
     rf"(?:{_FIRST})?(?i:rue))[ ]{_NAMED}(?:,?[ ]\d{{1,4}}\b)?"
@@ -163,6 +164,7 @@ ADDRESSES = re.compile(
     r"(?:,?[ ](?:n[°º.][ ]?)?\d{1,4}(?:,[ ]\d{1,2}[°ºª][ ]?[A-Z]?)?)?"
     rf"|{any_of('ul[.] ulica ulicy al[.] aleja pl[.] plac os[.] osiedle')}[ ]{_NAMED}[ ]{_HOUSE}"
     rf"){_TOWN}?"
+    rf"|{_PLACE}(?:[ ]{_PLACE}){{0,2}}[ ]{_HOUSE}{_TOWN}"
     rf"|{_PLACE}(?:[ ]{_PLACE}){{0,2}},[ ][A-Z]{{2}}[ ]\d{{5}}(?:-\d{{4}})?(?!\d)"
     rf"|(?<=,[ ])\d{{5}}[ ]{_PLACE}|[A-Z]{{1,2}}-\d{{5}}[ ]{_PLACE}|\d\d-\d{{3}}[ ]{_PLACE}(?:[ ]{_PLACE})?"
     r"|(?![CTLS]\d)[A-Z]{1,2}\d[A-Z\d]?[ ]\d[A-Z]{2}\b"

@@ -25,6 +25,7 @@ _STOP_WORDS = """
     none same see unknown yes na findings impression technique comparison history indication exam
     examination report date befund beurteilung der im am um es ist wurde keine resultat conclusion le les
     pas il elle hallazgos tecnica el los se opis wnioski badanie w na z
+    fax tel telefon phone pager ext mrn dob id dni nhc pesel ipp
     """
 _STOP = frozenset(_STOP_WORDS.split())
 # Words of a title: they belong to no name, and more of them may follow.
@@ -39,10 +40,11 @@ _LEFT, _RIGHT = r"(?<![^\W_])", r"(?![^\W_])"  # no letter or digit beside
 _B = r"[ \t]{0,4}"
 _SURE = any_of(r"dr\. drs\. mr\.? mrs\.? ms\.? prof\.? dra\.? mme mlle srta\.? sra\.?") + (
     r"|Drs?|Miss|Mx\.?|Doctor|Professor|Herrn?|Frau|Monsieur|Madame|Mademoiselle|Docteur|Senora?|Dona|Doctora"
-    r"|Dhr\.|Mevr\.|Mw\.|[Pp]ani|Pan"
+    r"|Dhr\.|Mevr\.|Mw\.|[Pp]ani|Pan|Sr\."
 )
 _UNSURE = any_of("dr drs doctor lekarz doktor medecin radiologue radiologo radiologa") + (
-    r"|M\.|Sr\.|Hr\.|Fr\.|Pr\.?|OA|Don|[Ll]ek\.|[Pp]an[au]|p\.|[Mm]gr|Sir|Lady"
+    r"|M\.|Hr\.|Fr\.|Pr\.?|OA|Don|[Ll]ek\.|[Pp]an[au]|p\.|[Mm]gr|Sir|Lady"
+    r"|Nurse|Sister|Schwester|Pfleger|[Ii]nfirmiere?|[Ee]nfermer[ao]"
 )
 _TITLE = re.compile(
     rf"{_LEFT}(?<!\d )(?:(?P<sure>{_SURE})|{_UNSURE})(?:(?<=\.)|{_RIGHT})(?={_B}[^\W\d_]|{_B}\[)"
@@ -125,10 +127,10 @@ _ROLE = any_of(r"""
 """)
 _DEGREE = (
     r"M\.?D\.?|D\.O\.|Ph\.?D\.?|FRCR|FRCPC|FACR|FRANZCR|DNB|MBBS|MBChB|MRCP|R\.?N\.?|N\.?P\.?|PA-C|DO|R\.?T\.?\(R\)"
-    rf"|ARNP|{_ROLE}"
+    r"|ARNP"
 )
 _AFTER = re.compile(rf"(?:,?[ \t]{{1,2}}(?:{_DEGREE}){_RIGHT})+")
-_DEGREES = re.compile(rf"(?:,[ \t]{{0,2}}|(?<=[^\W\d_])[ \t]{{1,2}}(?=M\.?D))(?:{_DEGREE}){_RIGHT}")
+_DEGREES = re.compile(rf"(?:,[ \t]{{0,2}}|(?<=[^\W\d_])[ \t]{{1,2}}(?=M\.?D))(?:{_DEGREE}|{_ROLE}){_RIGHT}")
 _BEFORE = re.compile(rf"{_LEFT}(?:[A-Z](?:\.|['\w-]{{1,30}})[ \t]{{1,2}}){{0,4}}[A-Z]['\w-]{{1,30}}$")
 _AND = r"\b(?:and|und|et|y|i|oraz|e)\b"
 _MORE = re.compile(rf"{_B}(?:[&/]|{_AND}){_B}(?:(?i:drs?|prof|mr|mrs|ms)\.?[ \t]{{1,2}})?")
@@ -156,7 +158,8 @@ def spans(flat: str) -> Iterator[Span]:
         yield from _several(flat, match.end(), separator=_LIST)
     for match in _DEGREES.finditer(flat):
         start = max(0, match.start() - 80)
-        if before := _BEFORE.search(flat[start : match.start()]):
+        before = _BEFORE.search(flat[start : match.start()])
+        if before and not _SIGNED.search(before[0]):
             words = before[0].split()
             while words and words[0].casefold() in SPELLING:
                 words.pop(0)
@@ -204,7 +207,7 @@ def _name(flat: str, at: int, sure: bool, lower: bool, comma: bool, several: boo
         several: one word alone is none if reports use it (Patient: Unable).
     """
     start, end, count, new = at, at, 0, False
-    usual = 0
+    usual, label = 0, comma or not sure
     for _ in range(_MOST_WORDS):
         at = _GAP.match(flat, end).end()  # type: ignore[union-attr]
         if count and comma and flat.startswith(", ", end):
@@ -212,7 +215,9 @@ def _name(flat: str, at: int, sure: bool, lower: bool, comma: bool, several: boo
         elif count and "." in flat[end:at] and not _is_initial(flat[start:end].split()[-1]):
             break
         word = _WORD.match(flat, at)
-        if word is None or re.fullmatch("X{2,}", word[0]) or _COLON.match(flat, word.end()):
+        if word is None or re.fullmatch("X{2,}", word[0]):
+            break
+        if label and _COLON.match(flat, word.end()):  # a label, but no `Dear Dr. Roe:`
             break
         text = word[0]
         low = text.casefold()
@@ -221,6 +226,9 @@ def _name(flat: str, at: int, sure: bool, lower: bool, comma: bool, several: boo
         elif low in _TITLE_WORDS and (len(text) > 1 or not count) and not _is_initial(text):
             if count:
                 break
+            start = end = word.end()
+            continue
+        elif not count and low in ("le", "la", "el") and _TITLE.match(flat, word.end() + 1):
             start = end = word.end()
             continue
         elif low in PARTICLES and text.islower() and _capital_follows(flat, word.end()):

@@ -53,9 +53,11 @@ _PERSON_DOES = re.compile(
     r"presents|presented|denies|complains|reports|agrees|returned|underwent|is an? \d|has a history|"
     r"wurde|klagt|kommt)\b"
 )
+# Titles that are words or initials as well: enough before a name that is known.
+_TITLE = re.compile(r"(?<![^\W_])(?:M\.|DRS?\.?|Hr\.|Fr\.|Pr\.?|Don|[Pp]an[aiu]?)[ \t]{1,2}$")
 _INITIALS_BEFORE = re.compile(r"(?<![^\W_])(?:[A-Z]\.[ -]?){1,3}$|(?<![^\W_])[A-Z]{1,3}[ ]$")
 _INITIALS_AFTER = re.compile(r",?[ ](?:[A-Z]\.[ -]?){1,3}(?!\w)|,?[ ][A-Z](?=[,;:)\n]|$)")
-_NEXT_TO = re.compile(r"[ \t,.^_]{1,3}(?:[A-Z]\.?[ \t]{1,2})?")
+_NEXT_TO = re.compile(r"[ \t,^_]{1,3}(?:[A-Z]\.?[ \t]{1,2})?")
 
 
 def keys(name: str, person: bool = True) -> set[str]:
@@ -156,11 +158,12 @@ def _length(flat: str, runs: list[re.Match[str]], names: Set[str], stems: Set[st
 def _inflected(word: str, key: str, names: Set[str], stems: Set[str]) -> bool:
     if len(key) < 4 or word.casefold() in SPELLING:
         return False
+    genitive = word.endswith("s") and word[0].isupper()  # Kleins, whereas plurals are listed
     for ending in _ENDINGS:
         stem = key.removesuffix(ending)
         # In lower case an ending is as likely that of another word.
         if stem != key and len(stem) > 2 and (word[0].isupper() or (ending == "s" and len(stem) > 3)):
-            if stem in names and stem not in SPELLING and (ending == "s" or len(stem) > 3):
+            if stem in names and (ending == "s" or len(stem) > 3) and (stem not in SPELLING or genitive):
                 return True
             if stem in stems and ending not in ("s", "es", "ns", "n"):
                 return True
@@ -179,7 +182,7 @@ def _is_sure(flat: str, runs: list[re.Match[str]], at: int) -> bool:
         return capitalised
     if not capitalised:
         return False
-    if flat.startswith("'s", run.end()):
+    if flat.startswith("'s", run.end()) or _TITLE.search(flat[max(0, run.start() - 8) : run.start()]):
         return True
     if usual[0].isupper():
         return False
