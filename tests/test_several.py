@@ -33,7 +33,7 @@ def page(monkeypatch: pytest.MonkeyPatch, cohort_folder: Path, networks: Path) -
     monkeypatch.setenv("TIMNET_HOME", str(cohort_folder.parent))
     monkeypatch.setenv("TIMNET_CHECKPOINTS", str(networks))
     # The decoder's child is tested elsewhere, and takes a second a film.
-    monkeypatch.setattr(decoding, "read_untrusted", lambda data, *, name: read_film(data, name=name))
+    monkeypatch.setattr(decoding, "read_untrusted", lambda data, *, name, **_: read_film(data, name=name))
     app = AppTest.from_file(str(config.REPOSITORY / "app.py"), default_timeout=60).run()
     app.switch_page("pages/diagnose.py").run()
     return app.segmented_control(key="diagnose_how").set_value("Several films").run()
