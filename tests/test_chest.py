@@ -16,7 +16,7 @@ from streamlit.testing.v1 import AppTest
 
 from timnet import config
 from timnet.__main__ import main
-from timnet.cohorts import decoding
+from timnet.cohorts import decoding, films
 from timnet.cohorts.films import Film, read_film
 from timnet.model import chest
 from timnet.ui import doubts, notices
@@ -126,3 +126,55 @@ def test_a_page_refuses_with_the_reason_and_reads_at_the_readers_wish(
     assert not app.dataframe
     next(each for each in app.toggle if each.label == doubts.ANYWAY).set_value(True).run()
     assert not app.exception and app.dataframe[0].value["in words"].notna().all()
+
+
+def test_a_chest_film_with_its_greys_turned_looks_inverted_and_as_it_is_does_not() -> None:
+    for path in sorted(DEMO.glob("*.jpg"))[:6]:
+        film = read_film(path)
+        turned = read_film(path, invert=True)
+        np.testing.assert_allclose(turned.pixels, 1 - film.pixels, atol=1e-6)
+        assert turned.key != film.key
+        if chest.doubt(film) == "":
+            assert chest.doubt(turned) == films.LOOKS_INVERTED
+
+
+def inverted_png() -> bytes:
+    file = io.BytesIO()
+    greys = 255 - np.rint(read_film(demo("frontal")[0]).pixels * 255)
+    Image.fromarray(greys.astype(np.uint8)).save(file, "PNG")
+    return file.getvalue()
+
+
+def test_the_command_line_offers_an_inverted_film_and_reads_it_as_the_upright_one(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "dark.png").write_bytes(inverted_png())
+    words = ["diagnose", str(tmp_path / "dark.png"), "--checkpoint", "demo-findings", "--json"]
+    assert main(words) == 2
+    said = capsys.readouterr().err
+    assert "this X-ray looks inverted (bone dark); --invert reads it inverted" in said
+    assert main([*words, "--invert"]) == 0
+    turned = json.loads(capsys.readouterr().out)
+    assert films.INVERTED in turned["notes"]
+    assert main(["diagnose", str(demo("frontal")[0]), *words[2:]]) == 0
+    plain = json.loads(capsys.readouterr().out)
+    for label, probability in plain["probabilities"].items():
+        assert turned["probabilities"][label] == pytest.approx(probability, abs=1e-3)
+
+
+def test_a_page_offers_an_inverted_film_and_keeps_it_turned_as_long_as_it_is_wished(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("TIMNET_HOME", str(tmp_path))
+    app = AppTest.from_file(str(config.REPOSITORY / "app.py"), default_timeout=300).run()
+    app.switch_page("pages/diagnose.py").run()
+    app.file_uploader[0].set_value(("dark.png", inverted_png(), "image/png")).run()
+    question = "This X-ray looks inverted (bone dark). Show it inverted?"
+    assert question in [each.value for each in app.warning] and not app.dataframe
+    next(each for each in app.toggle if each.label == "Show inverted").set_value(True).run()
+    for _ in range(2):
+        assert not app.exception and question not in [each.value for each in app.warning]
+        assert app.dataframe and any(films.INVERTED in each.value for each in app.text)
+        app.run()
+    next(each for each in app.toggle if each.label == "Show inverted").set_value(False).run()
+    assert question in [each.value for each in app.warning] and not app.exception

@@ -360,11 +360,12 @@ def _read(asked: arguments.Match | arguments.Diagnose, findings: str | None) -> 
     from timnet.reader import Reader
 
     start = time.perf_counter()
-    film = decoding.read_untrusted(films.content(asked.film), name=asked.film.name)
+    film = decoding.read_untrusted(films.content(asked.film), name=asked.film.name, invert=asked.invert)
     reader = Reader.load(asked.checkpoint)
     seen = reader.see(film)
     if seen.doubt and not asked.anyway:
-        raise Refused(f"{asked.film.name}: {seen.doubt}; --anyway reads it all the same")
+        turned = "--invert reads it inverted, " if seen.doubt == films.LOOKS_INVERTED else ""
+        raise Refused(f"{asked.film.name}: {seen.doubt}; {turned}--anyway reads it all the same")
     reading, cam = reader.read(seen, findings), asked.cam
     told = {**reading.as_dict(), "seconds": round(time.perf_counter() - start, 3)}
     if reading.match is not None:

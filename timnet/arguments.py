@@ -33,6 +33,8 @@ class Match:
     """Write the film with the match map over it as a PNG."""
     anyway: bool = False
     """Read it also where it does not look like a frontal chest film."""
+    invert: bool = False
+    """Turn its greys against what the file states: for an X-ray on which bone is dark."""
     json: bool = False
     """Print one JSON object."""
 
@@ -49,6 +51,8 @@ class Diagnose:
     """Write the film with the map of the likeliest label over it as a PNG."""
     anyway: bool = False
     """Read it also where it does not look like a frontal chest film."""
+    invert: bool = False
+    """Turn its greys against what the file states: for an X-ray on which bone is dark."""
     json: bool = False
     """Print one JSON object."""
 

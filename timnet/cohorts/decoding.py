@@ -65,19 +65,25 @@ def prepare() -> None:
 
 
 def read_untrusted(
-    data: bytes, *, name: str, window: int = 0, admit: Collection[Admit] = (), reuse: bool = False
+    data: bytes,
+    *,
+    name: str,
+    window: int = 0,
+    admit: Collection[Admit] = (),
+    invert: bool = False,
+    reuse: bool = False,
 ) -> Film:
     """Decode bytes in a child process: the same film, or the same reason, as `read_film`.
 
     Args:
-        data, name, window, admit: as of `read_film`.
+        data, name, window, admit, invert: as of `read_film`.
         reuse: for films of a cohort: use a child that has decoded others, and keep it for the next.
 
     Raises:
         FilmError: what `read_film` refuses, and also a decoder that crashed or ran out of memory or time.
     """
     name = films.file_name(name)
-    request = {"window": window, "admit": list(admit)}
+    request: dict[str, object] = {"window": window, "admit": list(admit), "invert": invert}
     with _answered(data, name, request, reuse) as (fields, body):
         pixels = np.frombuffer(body, dtype=np.float32).reshape(fields["rows"], fields["columns"])
         if not (pixels.min() >= 0 and pixels.max() <= 1):
@@ -304,6 +310,7 @@ def answer(
     *,
     window: int = 0,
     admit: Collection[Admit] = (),
+    invert: bool = False,
     side: int | None = None,
     remark: str | None = None,
 ) -> bool:
@@ -315,7 +322,7 @@ def answer(
     is_fit = True
     body = memoryview(b"")
     try:
-        film = films.read_film(data, window=window, admit=admit)
+        film = films.read_film(data, window=window, admit=admit, invert=invert)
         said = None
         if remark is not None:
             module, _, function = remark.partition(":")

@@ -32,6 +32,8 @@ MAX_ASPECT = 4.0
 LONGEST_SQUARE = 4096
 """Longest side of a film whose pixels had to be made square, in pixels."""
 INVERTED = "shown inverted, against what the file states"
+LOOKS_INVERTED = "this X-ray looks inverted (bone dark)"
+"""The doubt about what would be a frontal chest film with its greys turned."""
 ONE_GREY = "expected a radiograph, got an image that holds one grey value only"
 
 Kind = Literal["dicom", "png", "jpeg"]
@@ -79,7 +81,7 @@ class Film:
     """(rows, columns) float32 in [0, 1], bone bright, upright, read-only."""
     kind: Kind
     sha256: str
-    """Of the file's bytes: the key of every cache."""
+    """Of the file's bytes."""
     bits: int
     """Bits a pixel that the source stores."""
     spacing_mm: tuple[float, float] | None
@@ -93,6 +95,11 @@ class Film:
     """Main directions of rows and columns; None where the file states none that can be used."""
     aspect: float = 1.0
     """Height of a pixel over its width."""
+
+    @property
+    def key(self) -> str:
+        """Name these greys: the file's sha256, and whether they were turned against what it states."""
+        return f"{self.sha256}-inverted" if INVERTED in self.notes else self.sha256
 
     @property
     def rows(self) -> int:

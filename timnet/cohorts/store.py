@@ -391,8 +391,8 @@ class Cohort:
         with labelling.lock(self.folder), schema.change(self.folder) as connection:
             connection.execute("INSERT OR REPLACE INTO caches VALUES (?, ?)", (side, sha256))
 
-    def read_film(self, film: int) -> Film:
-        """Return a film as it was exported.
+    def read_film(self, film: int, invert: bool = False) -> Film:
+        """Return a film as it was exported, or with its greys turned against what its file states.
 
         Raises:
             CohortError: no such film, or its file is gone, has changed, or now leads out of the export.
@@ -405,7 +405,7 @@ class Cohort:
             raise CohortError(f"{self.name}: expected a film from 0 to {self._num_films - 1}, got {film}")
         path, sha256 = found
         with _original(self._place, path, sha256) as data:
-            return decoding.read_untrusted(data, name=path, admit=self._admit, reuse=True)
+            return decoding.read_untrusted(data, name=path, admit=self._admit, invert=invert, reuse=True)
 
     def read_file(self, path: str) -> bytes:
         """Return the bytes of a film's file by its path; CohortError if it is gone or leads out."""

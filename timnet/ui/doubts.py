@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import streamlit as st
 
+from timnet.cohorts import films
 from timnet.cohorts.films import Film
 from timnet.ui import loaders, notices
 
@@ -16,9 +17,17 @@ ANYWAY = "Read it all the same"
 def ask(film: Film, key: str) -> None:
     """Refuse a film that may be no frontal chest film and end the page, unless it is to be read anyway."""
     reason = loaders.doubt(film)
+    looks_inverted = reason == films.LOOKS_INVERTED
+    # Shown as long as it is on: a widget that is not drawn forgets its state.
+    if looks_inverted or films.INVERTED in film.notes:
+        if looks_inverted:
+            question = "This X-ray looks inverted (bone dark). Show it inverted?"
+            st.warning(question, icon=":material/invert_colors:")
+        st.toggle("Show inverted", key=loaders.invert_key(film.sha256))
     if not reason:
         return
-    st.warning(f"Not read: {notices.plain(reason)}.", icon=":material/block:")
+    if not looks_inverted:
+        st.warning(f"Not read: {notices.plain(reason)}.", icon=":material/block:")
     # A key of the film's own: the next one is asked about anew.
     if not st.toggle(ANYWAY, key=f"{key}_anyway_{film.sha256[:16]}"):
         st.stop()

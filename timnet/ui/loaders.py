@@ -90,23 +90,36 @@ def _facets(folder: str, identity: str, key: str, _wanted: Filters, _of: Cohort)
 
 def uploaded(data: bytes, name: str) -> Film:
     """Return the film in an uploaded file; FilmError says why it is none."""
-    return _uploaded(hashlib.sha256(data).hexdigest(), data, name)
+    sha256 = hashlib.sha256(data).hexdigest()
+    return _uploaded(sha256, is_inverted(sha256), data, name)
+
+
+def is_inverted(sha256: str) -> bool:
+    """Say whether the visitor wants a film's greys turned; `doubts` asks."""
+    return bool(st.session_state.get(invert_key(sha256)))
+
+
+def invert_key(sha256: str) -> str:
+    """Return the key of that wish in the session."""
+    return f"invert_{sha256[:16]}"
 
 
 @st.cache_resource(max_entries=2, scope="session", show_spinner="Reading the film …")
-def _uploaded(sha256: str, _data: bytes, _name: str) -> Film:
-    return decoding.read_untrusted(_data, name=_name)
+def _uploaded(sha256: str, invert: bool, _data: bytes, _name: str) -> Film:
+    return decoding.read_untrusted(_data, name=_name, invert=invert)
 
 
 def cohort_film(of: Cohort, film: int, view: str | None = None) -> Film:
     """Return a cohort's film as it was exported; `view` is the cohort's word where the file has none."""
-    original = _cohort_film(str(of.folder), of.identity, film, of)
+    original = _cohort_film(str(of.folder), of.identity, film, False, of)
+    if is_inverted(original.sha256):
+        original = _cohort_film(str(of.folder), of.identity, film, True, of)
     return replace(original, view=view_of(view)) if original.view is None and view else original
 
 
 @st.cache_resource(max_entries=8, show_spinner="Reading the film …")
-def _cohort_film(folder: str, identity: str, film: int, _of: Cohort) -> Film:
-    return _of.read_film(film)
+def _cohort_film(folder: str, identity: str, film: int, invert: bool, _of: Cohort) -> Film:
+    return _of.read_film(film, invert)
 
 
 def reading(checkpoint: Checkpoint, film: Film, findings: str | None = None) -> Reading:
@@ -171,8 +184,8 @@ def _by_library(
 
 
 def _key(film: Film) -> str:
-    """Return what tells a film from another: its bytes, and the view that its cohort gives it."""
-    return f"{film.sha256} {film.view or ''}"
+    """Return what tells a film from another: its bytes, its greys turned, and its view by its cohort."""
+    return f"{film.key} {film.view or ''}"
 
 
 def matches(checkpoint: Checkpoint, film: Film, texts: str, vectors: Tensor) -> np.ndarray:
@@ -205,11 +218,11 @@ def shown(film: Film, longest: int = SHOWN) -> Film:
     """Return the film of square pixels, at most so many long, for the page; its spacing stays the whole's."""
     if max(film.rows, film.columns) <= longest and film.aspect == 1:
         return film
-    return _shown(film.sha256, longest, film)
+    return _shown(film.key, longest, film)
 
 
 @st.cache_resource(max_entries=8, scope="session", show_spinner=False)
-def _shown(sha256: str, longest: int, _film: Film) -> Film:
+def _shown(key: str, longest: int, _film: Film) -> Film:
     return films.smaller(_film, longest)
 
 

@@ -112,7 +112,7 @@ def message(
         across, down = small.columns / film.columns, small.rows / film.rows
         greys = np.rint(small.pixels * np.float32(65535)).astype("<u2")
         told: dict[str, Any] = {
-            "id": f"{film.sha256}-{small.rows}",
+            "id": f"{film.key}-{small.rows}",
             "alt": view.alt,
             "title": view.title,
             "rows": small.rows,
@@ -121,7 +121,7 @@ def message(
             "column_mm": film.spacing_mm[1] / across if film.spacing_mm else None,
             "sides": asdict(film.sides),
             "note": _note(film),
-            "pixels": put(f"{film.sha256}-{small.rows}", greys),
+            "pixels": put(f"{film.key}-{small.rows}", greys),
             "map": None,
             "masks": [
                 _grid(mask.astype(np.uint8), put, f"mask {i} {number}")
