@@ -29,6 +29,30 @@ def _zip(entries: dict[str, bytes], mode: int = 0o644) -> bytes:
     return file.getvalue()
 
 
+def _stored() -> bytes:
+    """Return an archive whose one member's checksum is that of these very bytes."""
+    file = io.BytesIO()
+    with zipfile.ZipFile(file, "w", zipfile.ZIP_STORED) as archive:
+        archive.writestr("films.csv", "path,report\na.png,Clear.\n")
+    return file.getvalue()
+
+
+def _locked() -> bytes:
+    """Return an archive whose member is marked as encrypted, in both of its headers (APPNOTE 4.4.4)."""
+    data = bytearray(_stored())
+    data[6] |= 1
+    data[data.index(b"PK\x01\x02") + 8] |= 1
+    return bytes(data)
+
+
+def _named(name: bytes) -> bytes:
+    """Return an archive whose member's name is marked as UTF-8 and is none (APPNOTE 4.4.4, bit 11)."""
+    data = bytearray(_stored().replace(b"films.csv", name + b"lms.csv"))
+    for at in (6, data.index(b"PK\x01\x02") + 8):
+        data[at + 1] |= 8
+    return bytes(data)
+
+
 def _files(folder: Path) -> dict[str, bytes]:
     return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
@@ -62,6 +86,10 @@ def test_a_second_upload_of_a_name_replaces_the_first() -> None:
         ([("x.zip", _zip({"a": b"1", "a/b": b"2"}))], "got one twice"),
         ([("x.zip", _zip({"a": b"123"})[:40])], "can be unpacked"),
         ([("bomb.zip", _zip({"a": bytes(33 * 2**20)}))], "got more"),
+        ([("x.zip", _stored().replace(b"path,report", b"path,rapport"[:11], 1))], "can be unpacked"),
+        ([("x.zip", _locked())], "without a password"),
+        ([("x.zip", _zip({"films/inner.ZIP": _zip({"a.png": b"a"})}))], "got an archive"),
+        ([("x.zip", _named(b"\xff\xfe"))], "can be unpacked"),
     ],
 )
 def test_what_is_not_let_in_is_refused_and_leaves_nothing(

@@ -300,7 +300,7 @@ def main(words: Sequence[str] | None = None) -> int:
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
     try:
-        with _terminable():
+        with files.private(), _terminable():
             COMMANDS[given[0]](given[1:])
     except (ValueError, OSError) as error:
         print(f"timnet: {_sentence(error)}", file=sys.stderr)

@@ -1,4 +1,4 @@
-"""Files on disk: JSON read against declared types and written without NaN, and files written whole.
+"""Files on disk: JSON read against declared types and without NaN, files written whole, or for one owner.
 
 Whatever a file holds, reading it gives a checked value or one sentence that names file, field, what was
 expected and what came: checkpoints are exchanged, so their files are untrusted input.
@@ -8,6 +8,9 @@ from __future__ import annotations
 
 import json
 import os
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -22,6 +25,28 @@ LARGEST = 2**26
 """Bytes above which a settings file is refused unread."""
 
 Value = TypeVar("Value")
+
+
+_LOCK = threading.Lock()
+_umasks: list[int] = []
+
+
+@contextmanager
+def private() -> Iterator[None]:
+    """Create files for their owner alone until the block ends: 0600, folders 0700, whatever the umask.
+
+    Everything that may hold reports, films or predictions is written in such a block. The umask belongs to
+    the process: of several blocks at once the last to end restores it.
+    """
+    with _LOCK:
+        _umasks.append(os.umask(0o077))
+    try:
+        yield
+    finally:
+        with _LOCK:
+            before = _umasks.pop()
+            if not _umasks:
+                os.umask(before)
 
 
 def read(path: Path, shape: TypeAdapter[Value], error: type[TimnetError]) -> Value:

@@ -20,6 +20,7 @@ from pathlib import Path
 
 import filelock
 
+from timnet import files
 from timnet.cohorts import completion, draft, labelling, pixels, previous, schema, splits
 from timnet.cohorts.intake import AS_USUAL, Reading
 from timnet.cohorts.records import CohortError, Progress, Skipped, StudyRecord, Summary
@@ -30,6 +31,7 @@ CACHE_KIB = 200_000  # of the database's pages: its indexes are then written onc
 logger = logging.getLogger(__name__)
 
 
+@files.private()
 def write(
     folder: Path,
     *,
@@ -95,7 +97,7 @@ def write(
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
         _check_place(folder)
-        with filelock.FileLock(folder.parent / f".{folder.name}.lock", timeout=0):
+        with filelock.FileLock(folder.parent / f".{folder.name}.lock", timeout=0, mode=0o600):
             place = folder.parent / f".{folder.name}.importing"
             try:
                 _prepare(place, json.dumps(asked), label_source)
@@ -184,6 +186,7 @@ def _check_place(folder: Path) -> None:
 def _publish(place: Path, folder: Path, side: int) -> Summary:
     """Move a complete draft into its place: the cache first, under its own name, the database last."""
     folder.mkdir(exist_ok=True)
+    folder.chmod(0o700)  # also one that an older version made
     with labelling.lock(folder):
         with closing(schema.attach(place)) as connection:
             connection.execute("BEGIN")

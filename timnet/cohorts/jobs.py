@@ -150,6 +150,7 @@ def inside(root: Path, name: str) -> Path:
     return path
 
 
+@files.private()
 def start(kind: str, root: Path, name: str, options: Mapping[str, str | Sequence[str]] | None = None) -> None:
     """Start the import of an export as the cohort `name`, and return at once.
 

@@ -25,7 +25,7 @@ BEST = "SELECT study, label, value FROM (SELECT *, min(source) FROM labels GROUP
 def lock(folder: Path) -> Iterator[None]:
     """Keep labels and database of a cohort as they are for a moment; CohortError if that cannot be had."""
     try:
-        with filelock.FileLock(folder / ".labels.lock", timeout=schema.WAIT_SECONDS):
+        with filelock.FileLock(folder / ".labels.lock", timeout=schema.WAIT_SECONDS, mode=0o600):
             yield
     except filelock.Timeout:
         raise CohortError(f"{folder.name}: its labels are being written by another process") from None

@@ -93,4 +93,6 @@ def _only_table(file: Any, name: str, stack: ExitStack) -> Any:
     tables = [each for each in members if each.lower().endswith(_TABLE_ENDINGS)]
     if len(tables or members) != 1:
         raise CohortError(f"{name}: expected a ZIP archive of one table, got one of {len(members)} files")
+    if archive.getinfo((tables or members)[0]).flag_bits & 1:
+        raise CohortError(f"{name}: expected a ZIP archive without a password")
     return archive.open((tables or members)[0])

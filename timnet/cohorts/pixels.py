@@ -75,6 +75,7 @@ def checksum(path: Path) -> str:
     return digest.hexdigest()
 
 
+@files.private()
 def proved(path: Path, sha256: str) -> bool:
     """Return whether a cache's rows have this checksum; a file of the same size and time is read once."""
     status, stamp = path.stat(), path.with_suffix(_STAMP)
@@ -89,6 +90,7 @@ def proved(path: Path, sha256: str) -> bool:
     return True
 
 
+@files.private()
 def build(
     path: Path,
     rows_from: Callable[[int], Iterator[np.ndarray]],
@@ -114,7 +116,7 @@ def build(
     """
     part = path.with_suffix(".part")
     try:
-        with filelock.FileLock(path.parent / ".pixels.lock"):
+        with filelock.FileLock(path.parent / ".pixels.lock", mode=0o600):
             cache = open_cache(path, num_films, side)
             if cache is None:
                 try:

@@ -12,11 +12,11 @@ import shutil
 import stat
 import tempfile
 import zipfile
-import zlib
 from collections.abc import Iterator, Sequence
 from pathlib import Path, PurePosixPath
 
-from timnet import config
+from timnet import config, files
+from timnet.cohorts import packed
 from timnet.cohorts.films import MAX_BYTES
 from timnet.cohorts.readers import csv_table
 from timnet.cohorts.records import CohortError, PathError, check_name, film_path
@@ -28,6 +28,7 @@ MAX_TOTAL = 512 * 2**20
 _CHUNK = 2**20
 
 
+@files.private()
 def keep(files: Sequence[tuple[str, bytes]], name: str) -> Path:
     """Write uploaded files, archives unpacked, into the folder of an upload, in place of an earlier one.
 
@@ -81,7 +82,7 @@ def tables(files: Sequence[tuple[str, bytes]], into: Path) -> list[Path]:
 def _contents(files: Sequence[tuple[str, bytes]]) -> Iterator[tuple[str, io.IOBase]]:
     """Yield the path and the opened content of every file, those of archives included."""
     for name, data in files:
-        if not data.startswith(b"PK\x03\x04"):
+        if not data.startswith((b"PK\x03\x04", b"PK\x05\x06")):
             yield Path(name.replace("\\", "/")).name, io.BytesIO(data)
             continue
         try:
@@ -92,14 +93,25 @@ def _contents(files: Sequence[tuple[str, bytes]]) -> Iterator[tuple[str, io.IOBa
                         continue
                     if stat.S_ISLNK(entry.external_attr >> 16):
                         raise CohortError("upload: expected files in the archive, got a link")
+                    if entry.flag_bits & 1:
+                        raise CohortError("upload: expected an archive without a password")
+                    if entry.filename.lower().endswith(".zip"):
+                        raise CohortError("upload: expected films and tables in the archive, got an archive")
                     with archive.open(entry) as content:
                         yield entry.filename, content  # type: ignore[misc]
-        except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError) as error:
-            if isinstance(error, CohortError):
-                raise
-            raise CohortError(
-                f"upload: expected a ZIP archive that can be unpacked ({type(error).__name__})"
-            ) from None
+        except packed.DAMAGED_ZIP as error:
+            raise error if isinstance(error, CohortError) else _damaged(error) from None
+
+
+def _read(content: io.IOBase) -> bytes:
+    try:
+        return bytes(content.read(_CHUNK))
+    except packed.DAMAGE as error:
+        raise _damaged(error) from None
+
+
+def _damaged(error: Exception) -> CohortError:
+    return CohortError(f"upload: expected a ZIP archive that can be unpacked ({type(error).__name__})")
 
 
 def _written(root: Path, path: str, content: io.IOBase, left: int) -> int:
@@ -113,7 +125,7 @@ def _written(root: Path, path: str, content: io.IOBase, left: int) -> int:
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         with target.open("xb") as file:
-            while chunk := content.read(_CHUNK):
+            while chunk := _read(content):
                 size += len(chunk)
                 if size > limit:
                     raise CohortError(

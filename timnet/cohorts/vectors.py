@@ -122,6 +122,7 @@ def start(cohort: Cohort, checkpoint: Path) -> None:
     launch(place(cohort, checkpoint), ["embed", str(cohort.folder), "--checkpoint", str(checkpoint)])
 
 
+@files.private()
 def launch(folder: Path, words: Sequence[str]) -> None:
     """Start the command of `python -m timnet` that fills a folder, unless a process is at it."""
     folder.mkdir(parents=True, exist_ok=True)
@@ -153,13 +154,14 @@ def building(folder: Path, films: int, reports: int, width: int) -> Iterator[Bui
     Raises:
         BusyError: another process writes them now.
     """
-    folder.mkdir(parents=True, exist_ok=True)
-    with (folder / _LOCK).open("wb") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise BusyError(f"{folder.name}: these vectors are being built now") from None
-        yield Build(folder, (films, reports), width)
+    with files.private():
+        folder.mkdir(parents=True, exist_ok=True)
+        with (folder / _LOCK).open("wb") as lock:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                raise BusyError(f"{folder.name}: these vectors are being built now") from None
+            yield Build(folder, (films, reports), width)
 
 
 class Build:

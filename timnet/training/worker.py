@@ -72,6 +72,7 @@ def restart(folder: Path, fresh: bool = False) -> None:
     _start(runs.settings(folder), folder, fresh)
 
 
+@files.private()
 def prepare(settings: config.Run, folder: Path, fresh: bool = False) -> None:
     """Lay out a run's folder: to go on where a run of these settings can, else for a new start.
 
@@ -87,6 +88,7 @@ def prepare(settings: config.Run, folder: Path, fresh: bool = False) -> None:
     elif folder.exists() and any(not _leftover(each) for each in folder.iterdir()):
         raise RunError(f"{folder.name}: expected a new, empty or run folder, found other files in it")
     folder.mkdir(parents=True, exist_ok=True)
+    folder.chmod(0o700)
     files.remove_leftovers(folder / CONFIG)
     if not goes_on:
         for name in (SNAPSHOTS, BEST):
@@ -109,6 +111,7 @@ class Stoppable(Protocol):
     cancelled: bool
 
 
+@files.private()
 def work(
     folder: Path, train: Train, listen: Callable[[Event], None] | None = None, queues: bool = True
 ) -> State:
@@ -224,6 +227,7 @@ def _known(folder: Path) -> None:
         raise RunError(f"{folder.name}: no run of that name")
 
 
+@files.private()
 def _start(settings: config.Run, folder: Path, fresh: bool) -> None:
     """Start a worker at a folder, unless its run is waiting, at work or done."""
     with FileLock(folder.parent / SUBMITTING):
