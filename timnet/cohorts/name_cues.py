@@ -18,7 +18,7 @@ _WORD = re.compile(r"\[name\]|[^\W\d_]+(?:['-][^\W\d_]+)*")
 _MOST_WORDS = 8
 _CAPITAL = re.compile(r"[ \t'-]{1,2}(?:(?:van|von|de|den|der|del|la|las|los)[ \t])?[A-Z]")
 _NEW_LINE = re.compile(r"\n[ \t]{0,8}")
-_GAP, _COLON = re.compile(r"[ \t]{0,2}\.?[ \t]{0,2}"), re.compile(r"[ \t]{0,3}:")
+_GAP, _COLON = re.compile(r"[ \t]{0,2}[.^]?[ \t]{0,2}"), re.compile(r"[ \t]{0,3}:")
 # With a capital they begin a sentence or go on with it, and are in nobody's name.
 _STOP_WORDS = """
     at on the by and via with for who of in to is was has per from no there this as are he she we it not
@@ -42,7 +42,11 @@ _SURE = any_of(r"dr\. drs\. mr\.? mrs\.? ms\.? prof\.? dra\.? mme mlle srta\.? s
     r"|Drs?|Miss|Mx\.?|Doctor|Professor|Herrn?|Frau|Monsieur|Madame|Mademoiselle|Docteur|Senora?|Dona|Doctora"
     r"|Dhr\.|Mevr\.|Mw\.|[Pp]ani|Pan|Sr\."
 )
-_UNSURE = any_of("dr drs doctor lekarz doktor medecin radiologue radiologo radiologa") + (
+_UNSURE = any_of("""
+    dr drs doctor lekarz doktor medecin radiologue radiologo radiologa radiologist physician technologist
+    surgeon wife husband spouse son daughter mother father brother sister ehefrau ehemann tochter sohn
+    epouse mari fille fils esposa esposo hija hijo madre padre zona maz corka syn
+""") + (
     r"|M\.|Hr\.|Fr\.|Pr\.?|OA|Don|[Ll]ek\.|[Pp]an[au]|p\.|[Mm]gr|Sir|Lady"
     r"|Nurse|Sister|Schwester|Pfleger|[Ii]nfirmiere?|[Ee]nfermer[ao]"
 )
@@ -56,19 +60,20 @@ _BY = any_of("""
     referred performed prepared entered typed validated authori[sz]ed released examined seen
 """)
 _SIGNED = re.compile(
-    rf"{_LEFT}(?:{_BY}(?:[ \t](?:and|&)[ \t](?:electronically[ \t])?{_BY})?[ \t]{{1,2}}(?i:by)|"
+    rf"{_LEFT}(?:{_BY}(?:[ \t](?:and|&)[ \t](?:electronically[ \t])?{_BY})?"
+    r"(?:[ \t]{1,2}(?i:(?:electronically[ \t]|digitally[ \t])?by)|(?=[ \t]?:))|"
     + any_of(r"""
         /(?:e-?)?s(?:igned)?/ (?:electronic_)?signature(?=\s?:) signed(?=\s?[:,])
         (?:befundet|diktiert|freigegeben|validiert|unterzeichnet|signiert|unterschrieben|untersucht)_(?:von|durch)
         (?:erstellt|angefordert|uberwiesen|vidiert|geschrieben|gelesen)_(?:von|durch) gez\. i\.\s?[av]\.
-        unterschrift(?=\s?:)
+        (?:unterschrift|befundet|vidiert|freigegeben|diktiert|signiert|validiert)(?=\s?:)
         (?:lue?s?|dictee?|signee?|validee?|redigee?|interpretee?|realisee?|demandee?|adressee?|prescrite?)_par
         (?:vue?|relue?|signe_electroniquement)_par signe(?=\s?:)
         (?:firmado|dictado|informado|leido|revisado|validado|realizado|solicitado|remitido|redactado|visto)_por
         (?:firmado_(?:electronicamente|digitalmente)|transcrito)_por fdo\.? firma(?:do)?(?=\s?:)
         (?:opisane|podpisane|zatwierdzone|wykonane|zlecone|ocenione|skierowan[eya]|konsultowane)_przez
         (?:opisano|podpisano|zatwierdzono|wykonano|podpisano_elektronicznie)_przez podpis(?=\s?:)
-        (?:opisal|podpisal|zatwierdzil|wykonal|zlecil|skierowal|konsultowal|autoryzowal|dyktowal)a?\b
+        (?:opisal|podpisal|zatwierdzil|wykonal|zlecil|skierowal|konsultowal|autoryzowal|dyktowal)(?:a|\(a\)|/a)?(?!\w)
     """)
     + rf"){_B}(?P<colon>:)?{_B}"
 )
@@ -76,8 +81,8 @@ _TOLD_TO = re.compile(
     _LEFT
     + any_of(r"""
         discussed_with d/w communicated_(?:to|with) called_to spoke_(?:with|to) reported_to relayed_to
-        conveyed_to told notified informed paged attention attn besprochen_mit discute_avec comentado_con
-        omowiono_z
+        conveyed_to (?:to|from)(?=\s?:) told notified informed paged attention attn besprochen_mit
+        discute_avec comentado_con omowiono_z
     """)
     + rf"{_B}:?[ \t]{{1,4}}"
 )
@@ -100,7 +105,9 @@ _STAFF = any_of(r"""
     facultativo solicitante lekarz(?:_(?:kierujacy|opisujacy|radiolog|zlecajacy|prowadzacy))? radiolog
     technik elektroradiolog
 """)
-_LABELLED = re.compile(rf"{_LEFT}(?:(?P<patient>{_PATIENT})|{_STAFF})(?:[ \t]?\([^\W\d_]{{1,4}}\))?{_B}:{_B}")
+_LABELLED = re.compile(
+    rf"{_LEFT}(?:(?P<patient>{_PATIENT})|{_STAFF})(?:[ \t]?\([^\W\d_]{{1,4}}\))?(?:{_B}:|[ ]-(?=[ ])){_B}"
+)
 _COPIES = re.compile(
     _LEFT
     + any_of(r"""
@@ -130,7 +137,10 @@ _DEGREE = (
     r"|ARNP"
 )
 _AFTER = re.compile(rf"(?:,?[ \t]{{1,2}}(?:{_DEGREE}){_RIGHT})+")
-_DEGREES = re.compile(rf"(?:,[ \t]{{0,2}}|(?<=[^\W\d_])[ \t]{{1,2}}(?=M\.?D))(?:{_DEGREE}|{_ROLE}){_RIGHT}")
+_DEGREES = re.compile(
+    rf"(?:,[ \t]{{0,2}}|(?<=[^\W\d_])[ \t]{{1,2}}(?=M\.?D))(?:{_DEGREE}|{_ROLE}){_RIGHT}"
+    r"|[ ](?=is an? \d{1,3}[- ]?y)"
+)
 _BEFORE = re.compile(rf"{_LEFT}(?:[A-Z](?:\.|['\w-]{{1,30}})[ \t]{{1,2}}){{0,4}}[A-Z]['\w-]{{1,30}}$")
 _AND = r"\b(?:and|und|et|y|i|oraz|e)\b"
 _MORE = re.compile(rf"{_B}(?:[&/]|{_AND}){_B}(?:(?i:drs?|prof|mr|mrs|ms)\.?[ \t]{{1,2}})?")

@@ -106,10 +106,13 @@ def spans(text: str, names: Set[str]) -> list[Span]:
     flat = plain(text)
     runs = list(_RUN.finditer(flat))
     stems = {stem for name in names for stem in _stems(name)}
+    initials = {name[0] for name in names}
     words: list[_Word] = []
     at = 0
     while at < len(runs):
-        length = _length(flat, runs[at : at + _MOST_JOINED], names, stems)
+        length = 0
+        if fold(runs[at][0][0])[:1] in initials:
+            length = _length(flat, runs[at : at + _MOST_JOINED], names, stems)
         if length:
             start, end = runs[at].start(), runs[at + length - 1].end()
             sure = length > 1 or _is_sure(flat, runs, at)
@@ -121,7 +124,7 @@ def spans(text: str, names: Set[str]) -> list[Span]:
         if near and near.end() == right.start and left.text[0].isupper() and right.text[0].isupper():
             chosen[one] = chosen[one + 1] = True
     found = [(word.start, word.end) for word, is_name in zip(words, chosen, strict=True) if is_name]
-    found = [_with_initials(flat, span, {name[0] for name in names}) for span in found]
+    found = [_with_initials(flat, span, initials) for span in found]
     return merged(found + list(_unspaced(flat, names)))
 
 
