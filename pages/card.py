@@ -7,7 +7,7 @@ from timnet.ui import checkpoints, frame, notices
 
 frame.require()
 st.title("Model card")
-st.markdown("What is known of a network, and what is not, out of the files of its checkpoint.")
+st.markdown("What is known about this network, and what is not.")
 
 found = {each.name: each for kind in ("timnet", "classifier") for each in checkpoints.listed(kind)}
 if not found:
@@ -29,6 +29,3 @@ st.caption(
     "Items: the model card example of FDA's draft guidance of January 2025 on AI-enabled device software "
     "functions, and those of CLAIM (2024) that apply to a network's files."
 )
-if words := found[name].card():
-    with st.expander("What its maker writes (card.md)", icon=":material/description:", key="card_words"):
-        st.markdown(words)

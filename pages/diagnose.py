@@ -48,11 +48,14 @@ with notices.sentences():
     reading = loaders.reading(network, film)
 
 st.divider()
+panels.trust(reading)
 if beside:
     with notices.sentences():
-        comparison.show(reading, loaders.reading(beside, film), "diagnose")
+        other = loaders.reading(beside, film)
+        panels.trust(other)
+        comparison.show(reading, other, "diagnose")
     panels.film_facts(film)
-    panels.exports(reading, st.session_state["diagnose_map"], "diagnose", network.card(), chosen.simulated)
+    panels.exports(reading, st.session_state["diagnose_map"], "diagnose", chosen.simulated)
     st.caption(
         "The downloads are the first classifier's; choose the other one as classifier to have its own."
     )
@@ -73,4 +76,4 @@ names = {label: f"{label}: probability {reading.probabilities[label]:.3f}" for l
 with notices.sentences():
     panels.film_and_map(reading, names, "diagnose", network)
 panels.film_facts(film)
-panels.exports(reading, st.session_state["diagnose_map"], "diagnose", network.card(), chosen.simulated)
+panels.exports(reading, st.session_state["diagnose_map"], "diagnose", chosen.simulated)

@@ -82,10 +82,11 @@ with notices.sentences():
 st.divider()
 number, words = st.columns([1, 2], vertical_alignment="center")
 number.metric("Match probability", f"{reading.match:.3f}", border=True)
+with words:
+    panels.trust(reading)
 words.markdown(
-    "**1** means that the network takes the text for this film's own, **0** for another film's. "
-    "**0.5** is as likely matched as mismatched, when half of the pairs shown are true ones. "
-    "It says nothing about whether the findings are correct or complete."
+    "**Near 1**: the report fits this X-ray. **Near 0**: it fits another one better. **About 0.5**: "
+    "undecided. It says nothing about whether the findings are correct or complete."
 )
 words.caption(panels.match_calibration(reading))
 words.caption(f"Section read: {reading.section.capitalize()}.")
@@ -102,4 +103,4 @@ with notices.sentences():
         standing.show(network, film, reading, findings, chosen, cohort)
         similar.show(network, film, findings, chosen, cohort)
 panels.film_facts(film)
-panels.exports(reading, st.session_state["match_map"], "match", network.card(), chosen.simulated)
+panels.exports(reading, st.session_state["match_map"], "match", chosen.simulated)

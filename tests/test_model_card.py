@@ -1,6 +1,8 @@
 """The model card says what the files say, and that it does not know what they do not say."""
 
 import json
+import re
+import shutil
 from pathlib import Path
 
 from timnet import config
@@ -20,6 +22,26 @@ def test_a_shipped_checkpoint_shows_its_own_figures() -> None:
     macro = next(row for row in measured["test"] if (row["label"], row["metric"]) == ("macro", "auROC"))
     assert told["macro: auROC"].startswith(f"{macro['value']:.3f} (")
     assert told["Age, sex, origin and devices of these patients"] == model_card.UNKNOWN
+
+
+def test_page_and_card_md_say_the_same_of_every_shipped_checkpoint() -> None:
+    for path in (config.REPOSITORY / "checkpoints").glob("*/card.json"):
+        written = (path.parent / "card.md").read_text()
+        for section in model_card.sections(path.parent):
+            assert f"## {section.title}\n" in written
+            for name, words in section.items:
+                assert re.sub(r"\\(.)", r"\1", written).count(f"| {name} | {words} |") >= 1
+
+
+def test_what_a_card_says_stays_words_in_markdown(tmp_path: Path) -> None:
+    hostile = "![x](http://evil.example/a.png) <img src=x> [y](http://evil.example) a | b `c` # d"
+    for name in ("model.json", "card.json"):
+        shutil.copy(config.REPOSITORY / "checkpoints" / "demo-findings" / name, tmp_path / name)
+    told = json.loads((tmp_path / "card.json").read_text()) | {"summary": hostile}
+    (tmp_path / "card.json").write_text(json.dumps(told))
+    (line,) = [each for each in model_card.markdown(tmp_path).splitlines() if "evil" in each]
+    assert not re.search(r"(?<!\\)[<>\[\]`!#]", line)
+    assert len(re.findall(r"(?<!\\)\|", line)) == 3
 
 
 def test_a_checkpoint_without_a_run_says_that_its_training_is_not_known(tmp_path: Path) -> None:

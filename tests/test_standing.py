@@ -19,3 +19,10 @@ def test_the_share_beaten_is_the_area_under_the_curve_of_one_against_the_others(
 
 def test_among_none_no_value_has_a_place():
     assert math.isnan(beaten(0.5, np.array([])))
+
+
+def test_a_network_that_says_the_same_of_every_report_beats_half_of_them():
+    """Rounding makes 0.505 of every report differ in its last digits: that is no win."""
+    others = 0.505 + np.random.default_rng(0).normal(0, 1e-5, 200)
+    assert beaten(0.505 + 4e-5, others) == 0.5
+    assert beaten(0.507, others) == 1

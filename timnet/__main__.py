@@ -1,6 +1,6 @@
 """The command line: `python -m timnet COMMAND ...`, the same functions as the pages.
 
-match, diagnose, import SOURCE, embed, features, pretrain, evaluate, finetune, calibrate, curve, export,
+match, diagnose, import SOURCE, embed, features, pretrain, evaluate, finetune, calibrate, curve, export, card,
 simulate, runs, run.
 Exit status 0, or 2 with one sentence on standard error for what cannot be done; never a traceback. 130 and
 143 after Ctrl-C and SIGTERM, 1 for a fault of timnet's own. `--json` prints one object on standard output.
@@ -22,7 +22,7 @@ from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, Any
 
-from timnet import arguments, config, files
+from timnet import arguments, cards, config, files
 from timnet.cohorts.records import Summary
 from timnet.counting import counted
 from timnet.errors import TimnetError, one_line
@@ -174,6 +174,23 @@ def finetune(words: list[str]) -> None:
     _train(config.Finetune, words)
 
 
+def card(words: list[str]) -> None:
+    """Write a checkpoint's card.md from its card.json and the files of its run."""
+    asked = arguments.parse(arguments.Card, "card", words)
+    from timnet.evaluation import model_card
+    from timnet.model import weights
+
+    folder = weights.checkpoint_folder(asked.checkpoint)
+    if folder is None:
+        raise Refused(f"{Path(asked.checkpoint).name}: no checkpoint of that name or path")
+    text, path = model_card.markdown(folder).encode(), folder / cards.WRITTEN
+    if asked.check and not (path.is_file() and path.read_bytes() == text):
+        raise Refused(f"{folder.name}: {path.name} differs from its card.json and run; write it again")
+    if not asked.check:
+        files.write_whole(path, text)
+    print(f"{folder.name}: {path.name} {'is up to date' if asked.check else 'written'}")
+
+
 def export(words: list[str]) -> None:
     """Write a checkpoint as ONNX files for other software."""
     asked = arguments.parse(arguments.Export, "export", words)
@@ -274,6 +291,7 @@ COMMANDS: dict[str, Command] = {
     "finetune": finetune,
     "calibrate": calibrate,
     "export": export,
+    "card": card,
     "curve": curve,
     "simulate": simulate,
     "runs": show_runs,
@@ -359,6 +377,10 @@ def _read(asked: arguments.Match | arguments.Diagnose, findings: str | None) -> 
     from timnet.evaluation.certainty import MATCH
     from timnet.reader import Reader
 
+    def worth(label: str) -> str:
+        measured = cards.headline(reading.card, label)
+        return f"(on real X-rays: auROC {cards.label_worth(reading.card, label)})" if measured else ""
+
     start = time.perf_counter()
     film = decoding.read_untrusted(films.content(asked.film), name=asked.film.name, invert=asked.invert)
     reader = Reader.load(asked.checkpoint)
@@ -373,11 +395,12 @@ def _read(asked: arguments.Match | arguments.Diagnose, findings: str | None) -> 
         name, lines = MATCH, [f"match probability {reading.match:.3f}", f"section read: {reading.section}"]
         lines += [f"  {probability:.3f}  {sentence}" for sentence, probability in reading.sentences]
         lines += [reading.long_text] if reading.long_text else []
+        lines.insert(1, reading.trust)
     else:
         over = None
         name = max(reading.probabilities, key=lambda label: reading.probabilities[label])
-        lines = [
-            "  ".join(filter(None, (f"{probability:.3f}", label, reading.verdict(label))))
+        lines = [reading.trust] + [
+            "  ".join(filter(None, (f"{probability:.3f}", label, reading.verdict(label), worth(label))))
             for label, probability in reading.probabilities.items()
         ]
     if cam is not None:

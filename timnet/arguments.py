@@ -273,6 +273,16 @@ class Simulate:
 
 
 @dataclass(frozen=True)
+class Card:
+    """Write a checkpoint's card.md from its card.json and the files of its run."""
+
+    checkpoint: Annotated[str, tyro.conf.Positional]
+    """A checkpoint: folder, or name under checkpoints/."""
+    check: bool = False
+    """Write nothing; fail where the card.md that is there differs."""
+
+
+@dataclass(frozen=True)
 class Export:
     """Write a checkpoint for other software."""
 

@@ -39,6 +39,7 @@ from timnet.errors import TimnetError
 
 FILE, WRITTEN, METRICS = "card.json", "card.md", "metrics.json"
 MACRO = "macro"
+AT_CHANCE = "On the held-out patients of its own training it is not better than chance."
 
 Task = Literal[
     "match real X-rays",
@@ -48,6 +49,9 @@ Task = Literal[
     "pneumonia, children",
     "initial weights",
 ]
+MATCH: tuple[Task, ...] = ("match real X-rays", "match simulated X-rays")
+DIAGNOSE: tuple[Task, ...] = ("findings, adults", "pneumonia, children", "findings, simulated X-rays")
+"""What the pages Match and Diagnose are opened for, most wanted first."""
 Line = Annotated[str, Field(max_length=2000)]
 
 
@@ -271,6 +275,24 @@ def headline(card: Card | None, label: str = "") -> Result | None:
     return next((each for each in found if each.label in wanted), None)
 
 
+def recommendation(card: Card | None, tasks: Sequence[Task]) -> tuple[int, float]:
+    """Return a key that sorts checkpoints by the first task they are recommended for, then by worth."""
+    places = [place for place, task in enumerate(tasks) if card and task in card.recommended_for]
+    result = headline(card)
+    return min(places, default=len(tasks)), -result.value if result else 0.0
+
+
+def recommended(root: Path, tasks: Sequence[Task]) -> str | None:
+    """Return the checkpoint under a folder that is recommended for the first task that any is, or None."""
+    found = []
+    for path in sorted(root.glob(f"*/{FILE}")):
+        try:
+            found.append((*recommendation(read(path.parent), tasks), path.parent.name))
+        except CardError:
+            continue
+    return min(found)[2] if found and min(found)[0] < len(tasks) else None
+
+
 def trust(card: Card | None) -> str:
     """Return in one sentence what the network was worth on real X-rays, or that nobody measured it."""
     result = headline(card)
@@ -280,6 +302,27 @@ def trust(card: Card | None) -> str:
     where = "On real X-rays" if result.external else "On real X-rays of its own source"
     number = f"{mean}auROC {figures(result)}, {verdict(result)}"
     return f"{where} ({result.dataset}, {result.images:,} X-rays): {number}."
+
+
+def beside(folder: Path) -> str:
+    """Return what stands beside every number of a checkpoint: `trust`, and a warning where it is at chance.
+
+    Raises:
+        CardError, ConfigError: one of its files is damaged.
+    """
+    return " ".join([trust(of(folder)), *([AT_CHANCE] if at_chance(folder) else [])])
+
+
+def doubtful(card: Card | None) -> bool:
+    """Return whether a network was not measured on real X-rays, or was little better than chance there."""
+    result = headline(card)
+    return result is None or (result.value if result.low is None else result.low) < 0.6
+
+
+def label_worth(card: Card | None, label: str) -> str:
+    """Return what one label of a classifier was worth on real X-rays, in a few words."""
+    result = headline(card, label)
+    return f"{figures(result)}, {verdict(result)}" if result else "not measured"
 
 
 def figures(result: Result) -> str:

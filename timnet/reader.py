@@ -22,6 +22,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from timnet import cards
+from timnet.cards import Card
 from timnet.cohorts import edits, prompts, reports
 from timnet.cohorts.films import Film, Letterbox
 from timnet.cohorts.prompts import Prompt
@@ -57,6 +59,8 @@ class Reader:
     weights_sha256: str
     spec: weights.Spec
     certainty: Certainty
+    card: Card | None
+    trust: str
     _network: TIMNet | Classifier | Probe
     _encoder: TextEncoder | None
 
@@ -66,15 +70,18 @@ class Reader:
 
         Raises:
             CheckpointError: no such checkpoint, damaged, or its text encoder is not on this machine.
+            CardError, ConfigError: what says of its worth is damaged.
         """
         folder = weights.checkpoint_folder(str(checkpoint))
         if folder is None:
             raise weights.CheckpointError(f"{Path(checkpoint).name}: no checkpoint of that name or path")
         spec, sha256, sure = weights.describe(folder), weights.weights_sha256(folder), certainty.of(folder)
+        card, trust = cards.of(folder), cards.beside(folder)
         if isinstance(spec, weights.ClassifierSpec):
-            return cls(folder.name, sha256, spec, sure, weights.load_classifier(folder)[0], None)
+            network = weights.load_classifier(folder)[0]
+            return cls(folder.name, sha256, spec, sure, card, trust, network, None)
         timnet, spec, encoder = weights.load_timnet(folder)
-        return cls(folder.name, sha256, spec, sure, timnet, encoder)
+        return cls(folder.name, sha256, spec, sure, card, trust, timnet, encoder)
 
     def see(self, film: Film) -> Seen:
         """Take a film through the trunk, once for all that is asked about it."""
@@ -222,6 +229,8 @@ class Reader:
             alone=dict(zip(names, alone, strict=True)),
             doubt=seen.doubt,
             certainty=self.certainty,
+            card=self.card,
+            trust=self.trust,
         )
         # Whatever is asked of the match head, a sentence or an edit, goes by the line of the match.
         asked = [MATCH if isinstance(self._network, TIMNet) else name for name in names]

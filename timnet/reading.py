@@ -18,7 +18,8 @@ import torch
 import torch.nn.functional as F
 from numpy.typing import NDArray
 
-from timnet import config
+from timnet import cards, config
+from timnet.cards import Card
 from timnet.cohorts.edits import Edit
 from timnet.cohorts.films import Film, Letterbox, square
 from timnet.errors import TimnetError
@@ -63,6 +64,10 @@ class Reading:
     """The maps of the logits themselves, compared with nothing (paper Fig. 7); of a classifier, `maps`."""
     section: str = ""
     """Which section of the report was read (`reports.Extract.section`); "" of a classifier."""
+    card: Card | None = None
+    """What the network was trained on and worth."""
+    trust: str = ""
+    """What it was worth on real X-rays, in one sentence (`cards.beside`): it stands beside every number."""
     certainty: Certainty = certainty.UNKNOWN
     """How logits became these probabilities, and which of them are too close to call."""
 
@@ -114,6 +119,7 @@ class Reading:
             "checkpoint": self.checkpoint,
             "weights_sha256": self.weights_sha256,
             "seconds": round(self.seconds, 3),
+            "trust": self.trust,
             "research_use": config.RESEARCH_USE,
             "doubt": self.doubt or None,
         }
@@ -127,6 +133,9 @@ class Reading:
             told["edits"] = {edit.name: probability for edit, probability in self.edits}
         if self.probabilities:
             told["probabilities"] = dict(self.probabilities)
+            told["worth_on_real_x_rays"] = {
+                name: cards.label_worth(self.card, name) for name in self.probabilities
+            }
             told["calibrated"] = {name: self.calibrated(name) for name in self.probabilities}
             told["verdicts"] = {name: self.verdict(name) or None for name in self.probabilities}
         return told

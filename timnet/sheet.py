@@ -8,7 +8,6 @@ Source: ISO 32000 by way of fpdf2; DejaVu Sans from assets/font.
 
 from __future__ import annotations
 
-import re
 import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -18,7 +17,7 @@ from typing import TYPE_CHECKING, cast
 from fpdf import FPDF
 from PIL import Image
 
-from timnet import config
+from timnet import cards, config
 from timnet.cohorts import deidentify, films
 
 if TYPE_CHECKING:
@@ -33,7 +32,6 @@ _UNKNOWN = "�"
 _MARGIN, _WIDTH, _FOOT = 14.0, 182.0, 277.0
 """Of an A4 page, in mm: margin, width between margins, where the last line must end."""
 _HIGHEST = 104.0
-_QUOTED = 400
 _GAP = 4.0
 _GREY, _BLACK, _ORANGE = (95, 95, 95), (20, 20, 20), (176, 84, 0)
 
@@ -46,13 +44,12 @@ class Row:
     probability: float
 
 
-def page(reading: Reading, name: str, *, card: str | None = None, simulated: bool = False) -> bytes:
+def page(reading: Reading, name: str, *, simulated: bool = False) -> bytes:
     """Return a Reading with one of its maps as a PDF of one page.
 
     Args:
         reading: of either kind of network.
         name: the map to show, one of `reading.maps`.
-        card: the network's model card in markdown; its first sentence is quoted.
         simulated: whether the film is known to be simulated.
 
     Raises:
@@ -68,7 +65,7 @@ def page(reading: Reading, name: str, *, card: str | None = None, simulated: boo
     sheet.space(1.5)
     tail = [
         ("Network", f"{reading.checkpoint}, reads films at {reading.side} x {reading.side} pixels"),
-        ("Its card says", first_sentence(card) if card else "This network has no model card."),
+        ("Its summary", reading.card.summary if reading.card else "This network has no model card."),
         ("Its probabilities", _calibration(reading)),
         ("Fingerprint of its weights", reading.weights_sha256),
         ("Film", _film(reading)),
@@ -78,9 +75,11 @@ def page(reading: Reading, name: str, *, card: str | None = None, simulated: boo
     below = sheet.height_of(tail)
     if reading.match is not None:
         sheet.line(f"Match probability {reading.match:.3f}", 12, bold=True)
+        sheet.line(reading.trust, 9, bold=True)
         sheet.line(
-            "1: the network takes the text for this film's own, 0: for another's. It says nothing of whether "
-            "the findings are right. Below, the findings with each sentence's own match probability; names, "
+            "Near 1: the report fits this X-ray. Near 0: it fits another one better. About 0.5: undecided. "
+            "It says nothing about whether the findings are correct. Below, the findings with each "
+            "sentence's own match probability; names, "
             f"dates and numbers of known forms are marked. Section read: {reading.section}.",
             7.5,
             colour=_GREY,
@@ -91,31 +90,24 @@ def page(reading: Reading, name: str, *, card: str | None = None, simulated: boo
         sheet.table(rows, below, "sentence")
     else:
         sheet.line("Probability of each label", 12, bold=True)
+        sheet.line(reading.trust, 9, bold=True)
         rows = [Row(_judged(reading, label), p) for label, p in reading.probabilities.items()]
         sheet.table(sorted(rows, key=lambda row: -row.probability), below, "label")
     sheet.facts(tail)
     return sheet.done()
 
 
-def first_sentence(card: str) -> str:
-    """Return the first sentence of a model card's first paragraph, without its markdown."""
-    paragraphs = [block for block in re.split(r"\n\s*\n", card.strip()) if not block.lstrip().startswith("#")]
-    words = " ".join((paragraphs or [card])[0].split())
-    words = re.sub(r"\[([^\]]*)\]\([^)]*\)", r"\1", words)
-    words = re.sub(r"[*_`#]+", "", words).strip()
-    return re.split(r"(?<=[.!?])\s", words, maxsplit=1)[0][:_QUOTED]
-
-
 def _calibration(reading: Reading) -> str:
     sure = reading.certainty
     if not sure.lines:
-        return "not calibrated: as sure as the network feels"
+        return "not calibrated: treat the number as a score, not a probability"
     return f"calibrated on {sure.fitted_on}; not for other films"
 
 
 def _judged(reading: Reading, label: str) -> str:
-    verdict = reading.verdict(label)
-    return f"{label}: {verdict}" if verdict else label
+    verdict, measured = reading.verdict(label), cards.headline(reading.card, label)
+    worth = f" (on real X-rays: auROC {cards.figures(measured)})" if measured else ""
+    return f"{label}: {verdict}{worth}" if verdict else f"{label}{worth}"
 
 
 def _film(reading: Reading) -> str:

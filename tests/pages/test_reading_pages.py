@@ -177,7 +177,9 @@ def test_a_match_stands_among_other_patients_reports_once_they_are_read(
         for report in strangers.draw(cohort, standing.NUMBER + 2)
         if report.patient != study.patient and report.findings != study.findings
     ]
-    assert told[0].value == f"{sum(other < own for other in others) / len(others):.0%} of {len(others)}"
+    # What shows as the same number is a tie, and a tie counts half.
+    wins = [0.5 if abs(other - own) < 5e-4 else float(other < own) for other in others]
+    assert told[0].value == f"{sum(wins) / len(wins):.0%} of {len(others)}"
 
 
 @pytest.fixture

@@ -1,19 +1,21 @@
 """What must be known of a network before its numbers are believed, out of the files of its checkpoint.
 
-Owns the items and their order: the model card example of FDA's draft guidance of January 2025 on AI-enabled
-device software, and the items of CLAIM (2024 update) that apply to a checkpoint. What no file says is
-UNKNOWN, never guessed. Nothing here is markdown: words of files stay words.
+The Model card page and `card.md` are both made of these sections. Items and order: the model card example of
+FDA's draft guidance of January 2025 on AI-enabled device software, and the items of CLAIM (2024 update) that
+apply to a checkpoint. What no file says is UNKNOWN, never guessed. Sections hold plain words, no markdown.
 """
 
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from timnet import config
+from timnet import cards, config
+from timnet.cards import Card, Source
 from timnet.evaluation import certainty
 from timnet.evaluation.certainty import Certainty
 from timnet.model import weights
@@ -22,6 +24,8 @@ from timnet.model.weights import ClassifierSpec, Spec, TimnetSpec
 UNKNOWN = "not known"
 NOT_DONE = "not done"
 _WHOLE = ("macro", "micro")
+_NOBODY = Card(format=1, summary="", trained_on=())
+"""Of a checkpoint without card and run."""
 
 
 @dataclass(frozen=True)
@@ -38,21 +42,54 @@ def sections(folder: Path) -> tuple[Section, ...]:
     Raises:
         CheckpointError: no checkpoint there, or one whose description or calibration is damaged.
     """
-    spec, sure = weights.describe(folder), certainty.of(folder)
-    settings, measured = _settings(folder), _json(folder / "metrics.json")
+    spec, sure, card = weights.describe(folder), certainty.of(folder), cards.of(folder)
+    settings, measured = _settings(folder), cards.measured(folder).model_dump(exclude_unset=True)
     return (
-        _identity(folder, spec),
-        _use(spec),
-        _data(settings, measured, spec),
-        _training(settings, measured),
+        _identity(folder, spec, card),
+        _worth(card, cards.beside(folder)),
+        _use(spec, card),
+        _data(settings, measured, card),
+        _training(settings, measured, card),
         _performance(measured),
         _probabilities(sure, spec),
-        _limits(),
+        _limits(card),
         _upkeep(),
     )
 
 
-def _identity(folder: Path, spec: Spec) -> Section:
+def markdown(folder: Path) -> str:
+    """Return the text of a checkpoint's `card.md`: its sections as markdown tables.
+
+    Raises:
+        CheckpointError, CardError: as for `sections`.
+    """
+    blocks = [f"# {folder.name}", f"Made by `python -m timnet card {folder.name}`; do not edit."]
+    for section in sections(folder):
+        rows = [f"| {_cell(name)} | {_cell(words)} |" for name, words in section.items]
+        blocks += [f"## {section.title}", "\n".join(["| | |", "|---|---|", *rows])]
+    return "\n\n".join(blocks) + "\n"
+
+
+def _cell(words: str) -> str:
+    """Return words that a markdown table shows as they are: no link, image, tag or cell ends in them."""
+    return re.sub(r"([\\|<>\[\]`*_!#])", r"\\\1", " ".join(words.split()))
+
+
+def _worth(card: Card | None, sentence: str) -> Section:
+    items = [("In one sentence", sentence)]
+    for each in card.results if card else ():
+        where = ("real" if each.real else "simulated") + (", another source" if each.external else "")
+        named = ": ".join(filter(None, (each.dataset, each.label, each.task, each.group)))
+        count = f"{each.images:,} X-rays" + (
+            f", {each.positives:,} positive" if each.positives not in (None, each.images) else ""
+        )
+        items.append((f"{named} ({where})", f"{each.metric} {cards.figures(each)}; {count}; {each.command}"))
+    external = [each for each in card.results if each.external and each.real] if card else []
+    sets = ", ".join(dict.fromkeys(each.dataset for each in external))
+    return Section("What it was worth", (*items, ("External test, of another hospital", sets or NOT_DONE)))
+
+
+def _identity(folder: Path, spec: Spec, card: Card | None) -> Section:
     kind = (
         "classifier of labels"
         if isinstance(spec, ClassifierSpec)
@@ -74,26 +111,37 @@ def _identity(folder: Path, spec: Spec) -> Section:
         ]
     else:
         items.append(("Output", f"probability of {', '.join(spec.labels)}, and evidence maps"))
-    return Section(
-        "Which network", (*items, ("Developer", "who trained it: " + UNKNOWN), ("Licence", UNKNOWN))
-    )
+    told = card or _NOBODY
+    items += [("Origin of the text encoder", told.text_encoder)] if told.text_encoder else []
+    items += [
+        ("Developer", told.developer or "who trained it: " + UNKNOWN),
+        ("Licence", told.licence or UNKNOWN),
+        ("Citation", told.citation or UNKNOWN),
+    ]
+    return Section("Which network", tuple(items))
 
 
-def _use(spec: Spec) -> Section:
+def _use(spec: Spec, card: Card | None) -> Section:
+    told = card or _NOBODY
     task = "how well a text fits a film" if isinstance(spec, TimnetSpec) else "labels on a film"
     return Section(
         "Intended use",
         (
-            ("Intended for", f"research on {task}; teaching; a start for fine-tuning"),
+            ("Summary", told.summary or UNKNOWN),
+            ("Recommended for", ", ".join(told.recommended_for) or "nothing in particular"),
+            (
+                "Intended for",
+                told.purpose or f"research on {task}; teaching; initial weights for fine-tuning",
+            ),
             ("Intended users", "researchers, and clinicians who take part in research"),
-            ("Not intended for", "any decision about a patient"),
+            ("Not intended for", told.not_for or "any decision about a patient"),
             ("Regulatory status", f"none: no medical device. {config.RESEARCH_USE}"),
             ("Place in the workflow", "none: beside it, without effect on a report"),
         ),
     )
 
 
-def _data(settings: config.Run | None, measured: Mapping[str, Any], spec: Spec) -> Section:
+def _data(settings: config.Run | None, measured: Mapping[str, Any], card: Card | None) -> Section:
     if isinstance(settings, config.Pretrain):
         cohorts = ", ".join(Path(name).name for name in settings.cohorts)
         counts = [
@@ -120,16 +168,29 @@ def _data(settings: config.Run | None, measured: Mapping[str, Any], spec: Spec) 
         "Data",
         (
             ("Cohorts", cohorts),
+            *(_source(each) for each in (card.trained_on if card else ())),
             *counts,
             ("Split", "by patient: no patient in two parts"),
             ("Age, sex, origin and devices of these patients", UNKNOWN),
             ("How these patients were chosen", UNKNOWN),
-            ("External test, of another hospital", NOT_DONE),
         ),
     )
 
 
-def _training(settings: config.Run | None, measured: Mapping[str, Any]) -> Section:
+def _source(source: Source) -> tuple[str, str]:
+    kind = {True: "real X-rays", False: "simulated X-rays", None: "real or simulated: " + UNKNOWN}[
+        source.real
+    ]
+    counts = [
+        f"{number:,} {word}"
+        for number, word in ((source.images, "images"), (source.patients, "patients"))
+        if number is not None
+    ]
+    more = (source.labels, source.licence and f"licence: {source.licence}", source.citation)
+    return f"Trained on: {source.dataset}", "; ".join(filter(None, (kind, ", ".join(counts), *more)))
+
+
+def _training(settings: config.Run | None, measured: Mapping[str, Any], card: Card | None) -> Section:
     if settings is None:
         return Section("Training", (("Settings", UNKNOWN),))
     told = json.loads(config.to_json(settings))
@@ -138,8 +199,9 @@ def _training(settings: config.Run | None, measured: Mapping[str, Any]) -> Secti
     return Section(
         "Training",
         (
-            ("Start", Path(start).name),
+            ("Initial weights", Path(start).name),
             ("Settings", words),
+            *(("Command", command) for command in (card.commands if card else ())),
             ("Device", str(measured.get("device", UNKNOWN))),
             ("Precision", str(measured.get("precision", UNKNOWN))),
             (
@@ -185,10 +247,11 @@ def _probabilities(sure: Certainty, spec: Spec) -> Section:
     return Section("What its probabilities mean", tuple(items))
 
 
-def _limits() -> Section:
+def _limits(card: Card | None) -> Section:
     return Section(
         "Limits",
         (
+            *(("Known", limit) for limit in (card.limits if card else ())),
             ("Maps", config.MAP_LIMITS),
             (
                 "Films",
@@ -227,14 +290,7 @@ def _count(measured: Mapping[str, Any], name: str) -> str:
 
 def _settings(folder: Path) -> config.Run | None:
     try:
-        return config.from_json((folder / "config.json").read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+        text = (folder / "config.json").read_text(encoding="utf-8", errors="replace")
+    except OSError:
         return None
-
-
-def _json(path: Path) -> Mapping[str, Any]:
-    try:
-        told = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return {}
-    return told if isinstance(told, dict) else {}
+    return config.from_json(text, f"{folder.name}/config.json")

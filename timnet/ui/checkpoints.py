@@ -12,12 +12,13 @@ from typing import Literal
 
 from pydantic import BaseModel, TypeAdapter
 
-from timnet import config, files
+from timnet import cards, config, files
+from timnet.cards import Card
 from timnet.counting import counted
 from timnet.errors import TimnetError
 
 Kind = Literal["timnet", "classifier"]
-DESCRIPTION, WEIGHTS, CARD = "model.json", "model.safetensors", "card.md"
+DESCRIPTION, WEIGHTS = "model.json", "model.safetensors"
 CALIBRATION = "calibration.json"
 
 
@@ -39,11 +40,14 @@ class Checkpoint:
     folder: Path
     kind: Kind
     stamp: int
-    """Last change of description or calibration in nanoseconds: with the folder, the key of every cache."""
+    """Last change of its small files in nanoseconds: with the folder, the key of every cache."""
     side: int
     labels: tuple[str, ...]
     settings: config.Run | None
     """What it was trained with, where the folder is a run's."""
+    card: Card | None = None
+    at_chance: bool = False
+    """Whether it is not better than chance on the held-out pairs of its own pre-training."""
 
     @property
     def name(self) -> str:
@@ -63,21 +67,19 @@ class Checkpoint:
                 + ("" if asked.mode != "last-layers" else ", last layers")
                 + f" · seed {asked.seed}"
             )
-        return self.name
-
-    def card(self) -> str | None:
-        """Return the checkpoint's own description for people, if it has one."""
-        try:
-            return (self.folder / CARD).read_text(encoding="utf-8")
-        except (OSError, UnicodeDecodeError):
-            return None
+        return f"{self.name} · at chance on its own held-out pairs" if self.at_chance else self.name
 
 
 def listed(kind: Kind) -> list[Checkpoint]:
-    """Return the checkpoints of one kind, newest first."""
+    """Return the checkpoints of one kind: recommended by their cards, others by age, at chance last."""
     found = [_read(path) for path in config.checkpoints().glob(f"*/{DESCRIPTION}")]
     wanted = [checkpoint for checkpoint in found if checkpoint and checkpoint.kind == kind]
-    return sorted(wanted, key=lambda checkpoint: checkpoint.stamp, reverse=True)
+    tasks = cards.MATCH if kind == "timnet" else cards.DIAGNOSE
+
+    def key(each: Checkpoint) -> tuple[tuple[int, float], bool, int]:
+        return cards.recommendation(each.card, tasks), each.at_chance, -each.stamp
+
+    return sorted(wanted, key=key)
 
 
 def settings(folder: Path) -> config.Run | None:
@@ -88,13 +90,25 @@ def settings(folder: Path) -> config.Run | None:
         return None
 
 
+def _worth(folder: Path, kind: Kind) -> tuple[Card | None, bool]:
+    try:
+        return cards.read(folder), kind == "timnet" and cards.at_chance(folder)
+    except cards.CardError:
+        # Loading the checkpoint says what is wrong with it.
+        return None, False
+
+
 def _read(path: Path) -> Checkpoint | None:
     folder = path.parent
     try:
         told = files.read(path, _DESCRIPTION, TimnetError)
         if not (folder / WEIGHTS).is_file():
             return None
-        times = [each.stat().st_mtime_ns for each in (path, folder / CALIBRATION) if each.exists()]
-        return Checkpoint(folder, told.kind, max(times), told.side, told.labels, settings(folder))
+        names = (DESCRIPTION, CALIBRATION, cards.FILE, cards.METRICS)
+        times = [(folder / name).stat().st_mtime_ns for name in names if (folder / name).exists()]
+        card, at_chance = _worth(folder, told.kind)
+        return Checkpoint(
+            folder, told.kind, max(times), told.side, told.labels, settings(folder), card, at_chance
+        )
     except (OSError, TimnetError):
         return None

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import streamlit as st
 
-from timnet import config, files
+from timnet import cards, config, files
 from timnet.cohorts import decoding
 from timnet.cohorts.films import Film
 from timnet.cohorts.readers.demo import Truth
@@ -66,10 +66,10 @@ def choose(checkpoints: list[Checkpoint], label: str, key: str) -> Checkpoint:
         label, list(by_name), format_func=lambda each: by_name[each].title, key=key, persist_state="session"
     )
     chosen = by_name.get(str(name), checkpoints[0])
-    card = chosen.card()
     with st.expander("About this network", icon=":material/description:", key=f"{key}_card"):
-        if card:
-            st.markdown(card)
+        if chosen.card:
+            st.text(chosen.card.summary)
+            st.text(cards.trust(chosen.card))
         else:
             st.caption("No model card. What its folder says:")
             st.text(f"{chosen.name}: reads films at {chosen.side} x {chosen.side} pixels")
@@ -143,11 +143,20 @@ def film_and_map(
     )
 
 
+def trust(reading: Reading) -> None:
+    """Show what the network was worth on real X-rays: beside every number."""
+    weak = cards.doubtful(reading.card)
+    st.markdown(
+        f"{':orange' if weak else ':blue'}[:material/{'warning' if weak else 'fact_check'}: "
+        f"**{notices.plain(reading.trust)}**]"
+    )
+
+
 def match_calibration(reading: Reading) -> str:
     """Return in words how the match probability was calibrated, or that it was not."""
     sure = reading.certainty
     if not reading.calibrated("match"):
-        return "Not calibrated: as sure as the network feels."
+        return "Not calibrated: treat the number as a score, not a probability."
     line = sure.line("match")
     words = f"Calibrated on {notices.plain(sure.fitted_on)}"
     if line.error_before is not None and line.error_after is not None:
@@ -192,7 +201,7 @@ def film_facts(film: Film) -> None:
         st.text("\n".join(f"{name}: {value}" for name, value in facts.items()))
 
 
-def exports(reading: Reading, name: str, key: str, card: str | None = None, simulated: bool = False) -> None:
+def exports(reading: Reading, name: str, key: str, simulated: bool = False) -> None:
     """Offer the numbers, the painted film at full size, and both on one page to print."""
     told = files.to_json(reading.as_dict(), "numbers", indent=2) + "\n"
     stem = f"timnet-{reading.film.sha256[:12]}"
@@ -219,7 +228,7 @@ def exports(reading: Reading, name: str, key: str, card: str | None = None, simu
         def page() -> bytes:
             from timnet import sheet  # its fonts take a second to import
 
-            return sheet.page(reading, name, card=card, simulated=simulated)
+            return sheet.page(reading, name, simulated=simulated)
 
         st.download_button(
             "One page (PDF)",

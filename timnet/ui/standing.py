@@ -125,9 +125,10 @@ def _told(reading: Reading, others: np.ndarray) -> None:
     share = standing.beaten(reading.match, others)
     number, chart = st.columns([1, 2], gap="large", vertical_alignment="center")
     number.metric("Better than", f"{share:.0%} of {len(others)}", border=True, help="A tie counts half.")
-    below = int((others < reading.match).sum())
+    below, equal = (int(each.sum()) for each in standing.compared(reading.match, others))
     number.caption(
-        f"Less well than the text given: {below} of {counted(len(others), 'report')} of other patients. "
+        f"Less well than the text given: {below} of {counted(len(others), 'report')} of other patients"
+        f"{f'; equally well: {equal}' if equal else ''}. "
         "A text that has nothing to do with the film stands at about 50 %. Some of the others may fit the "
         "film as well: two healthy chests share their findings."
     )

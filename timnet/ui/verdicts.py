@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import pandas as pd
 import streamlit as st
 
+from timnet import cards
 from timnet.counting import counted
 from timnet.ui import notices
 
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
     from timnet.reading import Reading
 
 UNKNOWN = "no zone known"
-COLUMNS = ("label", "probability", "in words", "not sure", "operating point")
+COLUMNS = ("label", "probability", "in words", "not sure", "operating point", "worth")
 
 
 def table(reading: Reading) -> pd.DataFrame:
@@ -30,9 +31,10 @@ def table(reading: Reading) -> pd.DataFrame:
         line = reading.certainty.line(label)
         zone = ""
         if line.low is not None and line.high is not None:
-            zone = f"{line.low:.3f} to {line.high:.3f}" if line.low < line.high else "nowhere"
+            zone = f"{line.low:.3f} to {line.high:.3f}" if line.low < line.high else "none"
         point = math.nan if line.threshold is None else line.threshold
-        rows.append((label, probability, reading.verdict(label) or UNKNOWN, zone, point))
+        worth = cards.label_worth(reading.card, label)
+        rows.append((label, probability, reading.verdict(label) or UNKNOWN, zone, point, worth))
     return pd.DataFrame(rows, columns=list(COLUMNS))
 
 
@@ -48,14 +50,17 @@ def show(reading: Reading, key: str) -> None:
             "probability": st.column_config.NumberColumn("Probability", format="%.3f"),
             "in words": "In words",
             "not sure": st.column_config.TextColumn(
-                "Not sure from",
-                help="Below it lay at most a tenth of the validation films with the finding, above it at "
-                "most a tenth of those without.",
+                "Grey zone",
+                help="Below this range: at most 10 % of positive validation images. Above it: at most 10 % "
+                "of negative ones. It always holds the operating point.",
             ),
             "operating point": st.column_config.NumberColumn(
                 "Operating point",
                 format="%.3f",
                 help="Where sensitivity + specificity was largest on the validation films (Youden).",
+            ),
+            "worth": st.column_config.TextColumn(
+                "auROC on real X-rays", help="As measured for this label, with its 95 % interval."
             ),
         },
     )
@@ -66,8 +71,8 @@ def told(certainty: Certainty) -> str:
     """Return in words how a classifier's numbers were calibrated, or that they were not."""
     if not certainty.lines:
         return (
-            "Not calibrated: as sure as the network feels. `python -m timnet calibrate CHECKPOINT COHORT` "
-            "fits it on held-out films."
+            "Not calibrated: treat the numbers as scores, not probabilities. `python -m timnet calibrate "
+            "CHECKPOINT COHORT` fits it on held-out films."
         )
     fitted, checked = notices.plain(certainty.fitted_on), notices.plain(certainty.checked_on)
     words = f"Calibrated on {fitted}, checked on {checked}: for films like those, not for your patients."
