@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 import re
 import unicodedata
+from functools import lru_cache
 
 from timnet.cohorts.hanging import view_of
 from timnet.cohorts.records import UNCERTAIN
@@ -103,6 +104,7 @@ def label(name: str, cell: str) -> float:
     return value
 
 
+@lru_cache(maxsize=4096)  # most cells say what others said
 def _word(cell: str) -> str:
     """Return a cell in lower case, without accents, in single blanks and with a plain minus."""
     cell = cell.strip()

@@ -166,7 +166,7 @@ def read(
         notes += plan.notes
     studies: OrderedDict[str, StudyRecord | None] = OrderedDict()
     seen: set[str] = set()
-    for row, cells in tables.rows(found, columns["film"]):
+    for row, cells in tables.rows(found):
         if isinstance(cells, Skipped):
             yield cells
             continue
@@ -249,13 +249,15 @@ def _surveyed(plan: _Plan) -> tuple[_Plan, Counter[str]]:
         try:
             if isinstance(cells, Skipped):
                 continue
+            if has_patients:
+                if named := plan.cell(cells, "study"):
+                    left[named] += 1
+                nameless += not plan.cell(cells, "patient")
+                continue
             path = plan.film(cells)
             total += 1
             if study := plan.cell(cells, "study") or path_names.study(path):
                 left[study] += 1
-            if has_patients:
-                nameless += not plan.cell(cells, "patient")
-                continue
             for form in path_names.PATIENTS:
                 if patient := path_names.patient(path, form):
                     forms[form] += 1
