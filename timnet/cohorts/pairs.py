@@ -34,7 +34,7 @@ class Pairs:
     patient: Codes
     text: Codes
     labels: Codes
-    """Equal where all labels are; below 0 where they are not known, then equal to none."""
+    """Equal where all labels are; below 0 where one is not known."""
     normal: NDArray[np.bool_]
     """True where the label No Finding is 1."""
     texts: tuple[str, ...]
@@ -56,9 +56,13 @@ class Pairs:
         )
 
     def not_mismatched(self, films: Codes, reports: Codes, other_labels: bool) -> NDArray[np.bool_]:
-        """Return True where film i with report j is no mismatch; `other_labels`: nor if labels are equal."""
+        """Return True where film i with report j is no mismatch; `other_labels`: nor if labels are equal or
+        of either not known."""
         alike = self.false_negatives(films, reports)
-        return alike | (self.labels[films] == self.labels[reports]) if other_labels else alike
+        if not other_labels:
+            return alike
+        known = (self.labels[films] >= 0) & (self.labels[reports] >= 0)
+        return alike | ~known | (self.labels[films] == self.labels[reports])
 
     def mismatched(
         self, pairs: Sequence[int], rng: np.random.Generator, other_labels: bool = False

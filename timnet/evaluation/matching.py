@@ -28,7 +28,7 @@ def evaluate(
 ) -> pd.DataFrame:
     """Return the metrics table of `chosen` pairs, whose vectors stand in the same order.
 
-    Rows are labelled ONE, MANY and, where the labels are known, OTHER.
+    Rows are labelled ONE, MANY and, for the pairs whose labels are all known, OTHER.
     """
     place = {pair: i for i, pair in enumerate(chosen)}
     tables = []
@@ -37,9 +37,10 @@ def evaluate(
         kinds.pop()
     for label, number, other in kinds:
         rng = np.random.default_rng(seed)
-        drawn = {(pair, pair) for pair in chosen}
+        asked = [pair for pair in chosen if pairs.labels[pair] >= 0] if other else chosen
+        drawn = {(pair, pair) for pair in asked}
         for _ in range(number):
-            drawn.update(pairs.mismatched(chosen, rng, other))
+            drawn.update(pairs.mismatched(asked, rng, other))
         film, report = (list(side) for side in zip(*sorted(drawn), strict=True))
         logits = timnet.match(v_image_ND[[place[i] for i in film]], v_text_ND[[place[i] for i in report]])
         tables.append(
