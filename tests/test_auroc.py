@@ -75,5 +75,25 @@ def test_one_class_is_undefined_and_unknown_films_do_not_count():
     assert padded == auroc.area(y, p)
 
 
-def test_a_perfect_classifier_has_no_width():
-    assert auroc.area(np.array([0.0, 0, 1, 1]), np.arange(4.0)) == auroc.Estimate(1.0, 1.0, 1.0)
+def test_a_perfect_classifier_of_few_films_is_not_certain():
+    found = auroc.area(np.array([0.0, 0, 1, 1]), np.arange(4.0))
+    # Two independent pairs, both right: Clopper and Pearson's lower end is the root of 0.025.
+    assert (found.value, found.high) == (1, 1) and found.low == pytest.approx(0.025**0.5)
+    none = auroc.area(np.array([1.0, 1, 0, 0]), np.arange(4.0))
+    assert none.low == 0 and none.high == pytest.approx(1 - 0.025**0.5)
+    one = auroc.area(np.array([0.0, 0, 0, 1]), np.arange(4.0))
+    assert one.low == pytest.approx(0.025)
+    many = auroc.area(np.repeat([0.0, 1.0], 200), np.arange(400.0))
+    assert many.low == pytest.approx(0.025 ** (1 / 200)) and many.low > 0.98
+
+
+@pytest.mark.parametrize(("number", "apart"), [(8, 3.0), (8, 1.0), (12, 4.0), (16, 2.0)])
+def test_intervals_of_few_films_cover_the_true_area(number, apart):
+    true, held = stats.norm.cdf(apart / math.sqrt(2)), []
+    y = (np.arange(number) % 2).astype(float)
+    for seed in range(400):
+        p = np.random.default_rng(seed).normal(apart * y, 1)
+        found = auroc.area(y, p)
+        held.append(found.low <= true <= found.high)
+        assert found.low < found.high
+    assert np.mean(held) > 0.94

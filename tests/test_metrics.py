@@ -135,3 +135,13 @@ def test_records_are_json_with_null_for_undefined():
         "n": 3,
         "positives": 3,
     }
+
+
+@pytest.mark.parametrize("labels", [("a",), ("a", "b")])
+def test_no_metric_of_eight_films_claims_certainty(labels):
+    y_NL = np.tile((np.arange(8) % 2)[:, None], len(labels)).astype(float)
+    table = metrics.evaluate(y_NL, 0.1 + 0.8 * y_NL, [str(i) for i in range(8)], labels)
+    assert (table["value"] == 1).all() and (table["high"] == 1).all()
+    # Four patients of each kind, eight in all, each right: the exact lower ends.
+    expected = np.where(table["metric"] == "ACC", 0.025 ** (1 / 8), 0.025 ** (1 / 4))
+    np.testing.assert_allclose(table["low"].astype(float), expected)

@@ -120,3 +120,17 @@ def test_a_printed_figure_is_dark_on_white_and_holds_the_same_lines():
     printed = look.printed(figure)
     assert printed.layout.paper_bgcolor == "white" and printed.layout.font.color == "black"
     assert printed.data == figure.data and figure.layout.paper_bgcolor is None
+
+
+def test_the_wide_interval_of_two_draws_leaves_the_curves_their_room():
+    shares = [0.005, 0.005, 0.01, 0.01]
+    points = pd.DataFrame(
+        {
+            "run": list("abcd"), "initialisation": "base", "fraction": shares, "films": [26, 26, 52, 52],
+            "seed": [0, 1, 0, 1], "metric": "auROC", "value": [0.7, 0.9, 0.85, 0.95],
+        }
+    )  # fmt: skip
+    curve = efficiency.curve(points)
+    assert curve["low"].min() < 0.2
+    bottom, _ = curves.efficiency(points, curve, "auROC").layout.yaxis.range
+    assert 0.45 < bottom < 0.7

@@ -16,6 +16,8 @@ from numpy.typing import NDArray
 from scipy import stats
 
 LEVEL = 0.95
+FEW = 10
+"""Independent trials below which neither DeLong's formula nor a bootstrap is trusted alone."""
 
 
 @dataclass(frozen=True)
@@ -37,16 +39,32 @@ class Difference(Estimate):
 def area(y_N: NDArray[np.float64], p_N: NDArray[np.float64]) -> Estimate:
     """Return the auROC of scores for truth in {0, 1}, nan rows left out.
 
-    The interval is taken on the logit scale, so that it stays within 0 and 1. An area of 0 or 1 has no width:
-    DeLong's variance is 0 there, which says that the films are few, not that the next ones are certain.
+    The interval is taken on the logit scale, so that it stays within 0 and 1. DeLong's variance is 0 for an
+    area of 0 or 1 and too small for few films: there the interval is at least that of `widened`, since as
+    many pairs of a positive and a negative film are independent as there are films of the rarer class.
     """
+    y_N = np.asarray(y_N, float)
     areas, covariance = _delong(y_N, np.asarray(p_N, float)[None])
     value, deviation = float(areas[0]), math.sqrt(covariance[0, 0])
-    if not 0 < value < 1 or not deviation > 0:
-        return Estimate(value, value, value)
-    centre, half = math.log(value / (1 - value)), _z() * deviation / (value * (1 - value))
-    low, high = (1 / (1 + math.exp(-(centre + sign * half))) for sign in (-1, 1))
-    return Estimate(value, low, high)
+    low = high = value
+    if 0 < value < 1 and deviation > 0:
+        centre, half = math.log(value / (1 - value)), _z() * deviation / (value * (1 - value))
+        low, high = (1 / (1 + math.exp(-(centre + sign * half))) for sign in (-1, 1))
+    return Estimate(value, *widened(value, low, high, int(min((y_N == 1).sum(), (y_N == 0).sum()))))
+
+
+def widened(value: float, low: float, high: float, trials: int) -> tuple[float, float]:
+    """Return an interval, widened where it claims more than few independent trials can show.
+
+    Where it has no width, or the trials are fewer than FEW, it is at least Clopper and Pearson's exact one of
+    so many trials with a share `value` of successes. Source: Biometrika 26 (1934), 404-413.
+    """
+    if math.isnan(value) or trials < 1 or (trials >= FEW and high > low):
+        return low, high
+    hits, tail = value * trials, (1 - LEVEL) / 2
+    exact_low = float(stats.beta.ppf(tail, hits, trials - hits + 1)) if hits > 0 else 0.0
+    exact_high = float(stats.beta.ppf(1 - tail, hits + 1, trials - hits)) if hits < trials else 1.0
+    return min(low, exact_low), max(high, exact_high)
 
 
 def difference(

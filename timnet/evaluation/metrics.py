@@ -35,6 +35,8 @@ def evaluate(
 ) -> pd.DataFrame:
     """Return one row a label and metric, with the 95 % interval of a bootstrap over patients.
 
+    Where few patients leave the bootstrap too narrow, or with no width, the interval is an exact one.
+
     Args:
         y_NL: truth in {0, 1, nan}.
         p_NL: probabilities in [0, 1].
@@ -52,6 +54,7 @@ def evaluate(
         warnings.simplefilter("ignore", RuntimeWarning)
         low, high = np.nanpercentile(drawn, [2.5, 97.5], axis=0)
     known = ~np.isnan(y_NL)
+    _widen(values, low, high, y_NL, np.asarray(patients_N, dtype=str))
     names = [*labels, MACRO, MICRO] if len(labels) > 1 else list(labels)
     counts = [(int(known[:, i].sum()), int((y_NL[:, i] == 1).sum())) for i in range(len(labels))]
     counts += [(int(known.sum()), int((y_NL == 1).sum()))] * (len(names) - len(labels))
@@ -61,6 +64,32 @@ def evaluate(
         for j, metric in enumerate(METRICS)
     ]
     return pd.DataFrame(rows, columns=list(COLUMNS))
+
+
+def _widen(
+    values: NDArray[np.float64],
+    low: NDArray[np.float64],
+    high: NDArray[np.float64],
+    y_NL: NDArray[np.float64],
+    patients_N: NDArray[np.str_],
+) -> None:
+    """Widen, in place, the bootstrap intervals that few patients cannot support (`auroc.widened`).
+
+    A patient is one trial: of any kind for ACC, of the rarer class for auROC, with the label for the others.
+    Averages count as many as the label that has most.
+    """
+    from timnet.evaluation.auroc import widened
+
+    kinds = (~np.isnan(y_NL), y_NL == 1, y_NL == 0)
+    counts = [[len(np.unique(patients_N[of_N])) for of_N in kind.T] for kind in kinds]
+    trials = np.array([[n, min(p, m), p, p, p, p] for n, p, m in zip(*counts, strict=True)])
+    if len(values) > len(trials):
+        trials = np.concatenate([trials, np.tile(trials.max(0), (len(values) - len(trials), 1))])
+    for place in np.ndindex(*values.shape):
+        if not np.isnan(low[place]):
+            low[place], high[place] = widened(
+                float(values[place]), float(low[place]), float(high[place]), int(trials[place])
+            )
 
 
 def records(table: pd.DataFrame) -> list[dict[str, Any]]:

@@ -29,6 +29,10 @@ _AXES: dict[Axis, dict[str, object]] = {
 }
 
 
+DEEPEST = 0.15
+"""How far below its lowest point a curve's axis follows an interval."""
+
+
 def efficiency(points: pd.DataFrame, curve: pd.DataFrame, metric: str, axis: Axis = "log") -> go.Figure:
     """Draw a metric against the share of labels, or against their number.
 
@@ -56,8 +60,10 @@ def efficiency(points: pd.DataFrame, curve: pd.DataFrame, metric: str, axis: Axi
         )
     figure.update_layout(height=440, margin=MARGIN, legend=LEGEND)
     figure.update_xaxes(**_AXES[axis])
-    shown = pd.concat([points["value"], curve["low"], curve["high"]]).dropna()
-    figure.update_yaxes(title=literal(metric), range=[shown.min() - 0.05, 1.02])
+    # The interval of two draws may reach down to nothing: cut off, it leaves the curves their room.
+    least = pd.concat([points["value"], curve["mean"]]).min()
+    low = max(pd.concat([points["value"], curve["low"]]).min(), least - DEEPEST)
+    figure.update_yaxes(title=literal(metric), range=[low - 0.05, 1.02])
     return figure
 
 
