@@ -70,7 +70,7 @@ def shallow(backbone):
 def work(folder, seconds="0"):
     """Do a run's work with a snapshot after every step and every step told; the target of a process."""
     os.environ["TIMNET_SNAPSHOT_SECONDS"] = seconds
-    branches._resnet = shallow
+    branches.build_backbone = shallow
     loop.TELL_SECONDS = 0
     logging.disable(logging.CRITICAL)
     worker.work(folder, recipe(runs.settings(folder)))

@@ -3,13 +3,14 @@
 Owns the paper's Sec. III-A and III-C up to the joint space, eq. (1) and (2). Each branch is
 backbone -> 1x1 convolution + batch norm + ReLU -> global average pooling -> fully connected layer.
 The image branch ends its convolutions in one grid, from which every map is taken.
-Refuses backbones that are no ResNet of torchvision.
+Refuses unknown backbones.
 
 Shapes: B batch, S side, C channels of the 1x1 convolution, h w grid, D joint width, T tokens, H BERT's width.
 """
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -37,7 +38,7 @@ class ModelError(TimnetError):
 
 
 class Trunk(nn.Module):
-    """Convolutional layers of a torchvision ResNet, fed with one grey channel.
+    """Convolutional layers of a torchvision network or an EfficientNet-Lite, fed with one grey channel.
 
     Parameter names and shapes are torchvision's, so that its weights load unchanged. A grey film repeated
     over three channels meets the sum of the first layer's three slices: one channel gives the same numbers
@@ -49,23 +50,42 @@ class Trunk(nn.Module):
         if normalisation not in (FILM, IMAGENET):
             raise ModelError(f"normalisation: expected {FILM} or {IMAGENET}, got {normalisation!r}")
         self.normalisation = normalisation
-        resnet = _resnet(backbone)
-        self.conv1, self.bn1 = resnet.conv1, resnet.bn1
-        self.maxpool = resnet.maxpool
-        self.layer1, self.layer2 = resnet.layer1, resnet.layer2
-        self.layer3, self.layer4 = resnet.layer3, resnet.layer4
-        self.channels: int = resnet.fc.in_features
         self.recompute = False
+        network = build_backbone(backbone)
+        # Every family ends in linear layers, and has none before them.
+        self.channels: int = next(
+            each for each in network.modules() if isinstance(each, nn.Linear)
+        ).in_features
+        if hasattr(network, "features"):
+            self.features = network.features
+        else:
+            for name, layer in network.named_children():
+                if name not in ("avgpool", "fc"):
+                    self.add_module(name, layer)
+        # torchvision's DenseNet has its last ReLU outside its layers.
+        self.rectified = backbone.startswith("densenet")
+        name, stem = next((name, each) for name, each in self.named_modules() if isinstance(each, nn.Conv2d))
+        self.set_submodule(name, _GreyConv(stem))
+        for name, layer in list(self.named_modules()):
+            if isinstance(layer, nn.Conv2d) and layer.groups == layer.in_channels:
+                self.set_submodule(name, _DepthwiseConv(layer))
+
+    def stages(self) -> list[nn.Module]:
+        """Return the layers in their order, a residual stage or a block each."""
+        return list((self.features if hasattr(self, "features") else self).children())
+
+    def early(self) -> list[nn.Module]:
+        """Return the stages before the last one that halves the grid: those that `last-layers` freezes."""
+        stages = self.stages()
+        last = max(i for i, stage in enumerate(stages) if any(map(_halves, stage.modules())))
+        return stages[:last]
 
     def forward(self, x_B1SS: Tensor) -> Tensor:
         """Return the last convolutional features, (B, channels, S/32, S/32), of films in [0, 1]."""
         x = self.normalised(x_B1SS)
-        weight = self.conv1.weight.sum(1, keepdim=True)
-        x = F.conv2d(x, weight, stride=self.conv1.stride, padding=self.conv1.padding)
-        x = self.maxpool(F.relu(self.bn1(x), inplace=True))
-        for layer in (self.layer1, self.layer2, self.layer3, self.layer4):
-            x = again(layer, layer, x) if self.recompute else layer(x)
-        return x
+        for stage in self.stages():
+            x = again(stage, stage, x) if self.recompute and len(list(stage.children())) else stage(x)
+        return F.relu(x) if self.rectified else x
 
     def normalised(self, x_B1SS: Tensor) -> Tensor:
         """Return films of about zero mean and unit deviation."""
@@ -142,19 +162,87 @@ class TextBranch(nn.Module):
         return self.project(states_BTH, mask_BT)
 
 
+class _GreyConv(nn.Conv2d):
+    """A three-channel convolution of one grey channel: its slices are summed as for three equal channels."""
+
+    def __init__(self, conv: nn.Conv2d) -> None:
+        nn.Module.__init__(self)
+        self.__dict__.update(conv.__dict__)
+
+    def forward(self, x_B1SS: Tensor) -> Tensor:
+        return self._conv_forward(x_B1SS, self.weight.sum(1, keepdim=True), self.bias)
+
+
+class _DepthwiseConv(nn.Conv2d):
+    """A depthwise convolution that a CPU computes in fp32 under bf16, whose gradients are slow there."""
+
+    def __init__(self, conv: nn.Conv2d) -> None:
+        nn.Module.__init__(self)
+        self.__dict__.update(conv.__dict__)
+
+    def forward(self, x_BChw: Tensor) -> Tensor:
+        if x_BChw.device.type != "cpu" or not torch.is_autocast_enabled("cpu"):
+            return super().forward(x_BChw)
+        with torch.autocast("cpu", enabled=False):
+            return super().forward(x_BChw.float())
+
+
+def _halves(layer: nn.Module) -> bool:
+    return getattr(layer, "stride", 1) in (2, (2, 2))
+
+
+LITE = {"efficientnet_lite0": (1.0, 1.0), "efficientnet_lite1": (1.0, 1.1), "efficientnet_lite2": (1.1, 1.2)}
+"""EfficientNet-Lite by name: multipliers of width and depth."""
+
+
 def backbones() -> list[str]:
-    """Return the names of torchvision's ResNets."""
+    """Return the names of the networks that a trunk can be."""
     from torchvision import models
 
-    return models.list_models(module=models, include=["*resnet*", "*resnext*"])
+    families = ["*resne[tx]*", "densenet*", "efficientnet_b*", "mobilenet*"]
+    return [*models.list_models(module=models, include=families), *LITE]
 
 
-def _resnet(backbone: str) -> Any:
+def build_backbone(backbone: str) -> Any:
+    """Return a network of torchvision's layers with random weights; ModelError for an unknown name."""
     from torchvision.models import get_model
 
     if backbone not in backbones():
         raise ModelError(f"backbone: expected one of {', '.join(backbones())}, got {backbone!r}")
-    return get_model(backbone, weights=None)
+    if backbone in LITE:
+        return _lite(*LITE[backbone])
+    # What a network drops at random is drawn outside the run's own generators, which a resumed run repeats.
+    still = {"stochastic_depth_prob": 0.0} if backbone.startswith("efficientnet") else {}
+    return get_model(backbone, weights=None, **still)
+
+
+def _lite(width: float, depth: float) -> nn.Module:
+    """Return an EfficientNet-Lite: an EfficientNet without squeeze-and-excitation, with ReLU6.
+
+    Its stem, its head and the depth of the first and last stage are never scaled.
+    Source: github.com/tensorflow/tpu, models/official/efficientnet/lite.
+    """
+    from torchvision.models.efficientnet import EfficientNet, MBConv, MBConvConfig
+
+    block = functools.partial(MBConv, se_layer=lambda *_, **__: nn.Identity())
+    # expansion, kernel, stride, channels in and out, layers
+    plan = [
+        (1, 3, 1, 32, 16, 1), (6, 3, 2, 16, 24, 2), (6, 5, 2, 24, 40, 2), (6, 3, 2, 40, 80, 3),
+        (6, 5, 1, 80, 112, 3), (6, 5, 2, 112, 192, 4), (6, 3, 1, 192, 320, 1),
+    ]  # fmt: skip
+    settings = [
+        MBConvConfig(*stage, width_mult=width, depth_mult=1.0 if i in (0, 6) else depth, block=block)
+        for i, stage in enumerate(plan)
+    ]
+    settings[0].input_channels = 32
+    network = EfficientNet(
+        settings, dropout=0.0, stochastic_depth_prob=0.0,
+        norm_layer=functools.partial(nn.BatchNorm2d, eps=1e-3), last_channel=1280,
+    )  # fmt: skip
+    for name, layer in list(network.named_modules()):
+        if isinstance(layer, nn.SiLU):
+            network.set_submodule(name, nn.ReLU6(inplace=True))
+    return network
 
 
 @contextmanager

@@ -7,6 +7,7 @@ weights of which nothing fits; what was filled and what was not is told.
 from __future__ import annotations
 
 import argparse
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,8 +19,11 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from timnet.model import weights
-from timnet.model.branches import Trunk
+from timnet.model.branches import GREY_MEAN, GREY_STD, LITE, Trunk
 from timnet.model.weights import CheckpointError
+
+_STEM, _STEM_MEAN = "_conv_stem.weight", "_bn0.running_mean"
+"""Names of EfficientNet-Lite's releases."""
 
 
 @dataclass(frozen=True)
@@ -53,12 +57,17 @@ def initialise(trunk: Trunk, source: str, backbone: str) -> Matched:
         state = weights.tensors(folder)
     else:
         state = _external(Path(source).expanduser())
-    found = _best_prefix(state, wanted)
+    if backbone.startswith("densenet"):
+        # torchvision's files are older than its names: denselayer1.norm.1 is denselayer1.norm1.
+        state = {re.sub(r"(denselayer\d+\.(?:norm|conv))\.(\d)", r"\1\2", key): x for key, x in state.items()}
+    if backbone in LITE and _STEM in state and _STEM_MEAN in state:
+        state = _rescaled(state)
+    found = _best_prefix(state, wanted) or _in_order(state, wanted)
     weights.finite(found, Path(source).name)
     if not found:
         raise CheckpointError(
             f"{Path(source).name}: none of its {len(state)} keys fits a {backbone}; "
-            f"expected names like conv1.weight, got {', '.join(list(state)[:3])}"
+            f"expected names like {next(iter(wanted))}, got {', '.join(list(state)[:3])}"
         )
     trunk.load_state_dict(found, strict=False)
     taken = {id(value) for value in found.values()}
@@ -114,7 +123,8 @@ def _external(path: Path) -> Mapping[str, Tensor]:
 
 def _best_prefix(state: Mapping[str, Tensor], wanted: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """Return the trunk's tensors under the prefix (module., image.trunk. ...) with the most fitting keys."""
-    prefixes = {key[: -len("conv1.weight")] for key in state if key.endswith("conv1.weight")}
+    first = next(iter(wanted))
+    prefixes = {key.removesuffix(first) for key in state if key.endswith(first)}
     best: dict[str, Tensor] = {}
     for prefix in sorted(prefixes):
         found = {
@@ -125,3 +135,22 @@ def _best_prefix(state: Mapping[str, Tensor], wanted: Mapping[str, Tensor]) -> d
         if len(found) > len(best):
             best = found
     return best
+
+
+def _in_order(state: Mapping[str, Tensor], wanted: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Return the trunk's tensors by their order where all shapes agree: one network under other names."""
+    given = list(state.values())[: len(wanted)]
+    if [value.shape for value in given] != [value.shape for value in wanted.values()]:
+        return {}
+    return dict(zip(wanted, map(weights.full, given), strict=True))
+
+
+def _rescaled(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Return a released EfficientNet-Lite, which saw (grey - 127) / 128, for films normalised as ImageNet's.
+
+    The first layer and the mean of its batch norm take up scale and shift: away from the border, where
+    padding counts, the numbers are the same.
+    """
+    stem = state[_STEM]
+    mean = state[_STEM_MEAN] - (255 * GREY_MEAN - 127) / 128 * stem.sum((1, 2, 3))
+    return {**state, _STEM: stem * (255 * GREY_STD / 128), _STEM_MEAN: mean}

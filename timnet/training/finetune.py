@@ -35,9 +35,6 @@ from timnet.training.events import MEMORY, Events
 from timnet.training.material import finish, gather
 from timnet.training.runs import BEST
 
-FROZEN = ("conv1", "bn1", "layer1", "layer2", "layer3")
-"""Layers of the trunk that stay as they are where the last ones alone are trained."""
-
 
 class LabelObjective(nn.Module):
     """Batch -> masked cross-entropy of a classifier, some of whose layers may stay as they are."""
@@ -126,10 +123,12 @@ def train(settings: config.Finetune, folder: Path, events: Events) -> dict[str, 
     trained_on = snapshots.fingerprint(pixels, train_rows, targets.y_NL[train_rows])
     balanced = settings.class_weights == "balanced"
     weights_2L = objectives.class_weights(y_NL[train_rows]).to(on) if balanced else None
-    frozen = FROZEN if settings.mode == "last-layers" else ()
-    objective = LabelObjective(classifier, [getattr(classifier.trunk, name) for name in frozen], weights_2L)
+    frozen = classifier.trunk.early() if settings.mode == "last-layers" else []
+    objective = LabelObjective(classifier, frozen, weights_2L)
     trained = [parameter for parameter in classifier.parameters() if parameter.requires_grad]
     epochs = pace.epochs_of(settings, len(train_rows))
+    steps = batches.steps(len(train_rows), settings.batch, settings.drop_last)
+    optimizer = torch.optim.Adam(trained, lr=settings.learning_rate, fused=True)
     watch = validation.Validation(
         settings, epochs, folder, events, targets.y_NL[parts.look_rows].astype(float), looked,
         lambda into: weights.save_checkpoint(into, classifier, spec),
@@ -137,11 +136,12 @@ def train(settings: config.Finetune, folder: Path, events: Events) -> dict[str, 
     loop.fit(
         objective,
         epoch_batches,
-        torch.optim.Adam(trained, lr=settings.learning_rate, fused=True),
+        optimizer,
         accelerator,
         events,
         epochs=epochs,
-        steps=batches.steps(len(train_rows), settings.batch, settings.drop_last),
+        steps=steps,
+        scheduler=loop.cosine(optimizer, epochs * steps) if settings.schedule == "cosine" else None,
         kept=snapshots.Snapshots(folder, snapshots.origin(settings, trained_on, precision), found),
         watch=watch if settings.looks and len(parts.look_rows) else None,
     )
