@@ -65,9 +65,16 @@ class Limits:
     train: int
     held_out: int
 
-    def gather(self, names: Sequence[str], held_out: Sequence[str], side: int, progress: Any = None) -> Pairs:
+    def gather(
+        self,
+        names: Sequence[str],
+        held_out: Sequence[str],
+        side: int,
+        progress: Any = None,
+        views: config.Views = "frontal",
+    ) -> Pairs:
         """Return the pairs of cohorts like `pairs.collect`, whole patients drawn up to the limits."""
-        return limited(collect(names, held_out, side, progress), self)
+        return limited(collect(names, held_out, side, progress, views=views), self)
 
 
 def main() -> None:

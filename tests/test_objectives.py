@@ -286,3 +286,19 @@ def test_weighted_cross_entropy_is_that_of_torch_by_positive_weight():
         logits, y, weight=weights[0].expand_as(y), pos_weight=weights[1] / weights[0]
     )
     assert float(objectives.masked_bce(logits, y, weights)) == pytest.approx(float(expected))
+
+
+def test_infonce_lets_a_film_choose_between_its_report_and_the_swapped_one():
+    """Against the sum written out: the swapped report is one more candidate of its own film alone."""
+    torch.manual_seed(0)
+    score, swapped = torch.randn(4, 4), torch.tensor([0.3, -math.inf, 1.2, -math.inf])
+    own, ignore = torch.eye(4, dtype=torch.bool), torch.zeros(4, 4, dtype=torch.bool)
+    ignore[0, 2] = True
+    expected = 0.0
+    for i in range(4):
+        films = [score[i, j].exp() for j in range(4) if not ignore[i, j]]
+        if math.isfinite(swapped[i]):
+            films.append(swapped[i].exp())
+        reports = [score[j, i].exp() for j in range(4) if not ignore[j, i]]
+        expected += (sum(films).log() + sum(reports).log()) / 2 - score[i, i]
+    torch.testing.assert_close(objectives.nce_loss(score, own, ignore, swapped), expected / 4)

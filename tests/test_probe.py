@@ -143,8 +143,8 @@ def test_a_preview_looks_at_no_test_film_and_learns_the_films_of_the_run(cohort,
     split = cohort.films()["split"].to_numpy()
     real = tasks.targets
 
-    def blind(of, task, uncertain="ignore"):
-        found = real(of, task, uncertain)
+    def blind(of, task, uncertain="ignore", views="all"):
+        found = real(of, task, uncertain, views)
         return replace(found, y_NL=np.where((split == "test")[:, None], 1 - found.y_NL, found.y_NL))
 
     seen = probe.preview(cohort, read, "Opacity", 0.3, seed=2)

@@ -20,7 +20,7 @@ from timnet.cohorts.store import Cohort
 from timnet.evaluation import draws, efficiency, held_out, matching, metrics, predictions, sides
 from timnet.model import devices, encoders, weights
 from timnet.reader import Reader
-from timnet.training import batches, finetune, pace, pairing, pretrain, runs, worker
+from timnet.training import batches, finetune, loop, pace, pairing, pretrain, runs, worker
 
 
 def settings_finetune(cohort_folder, **changes) -> config.Finetune:
@@ -353,7 +353,7 @@ def test_shuffled_reports_teach_no_matching(cohort_folder, tmp_path):
 def test_the_cosine_rises_falls_and_ends_at_nothing():
     weight = torch.nn.Parameter(torch.zeros(1))
     optimizer = torch.optim.SGD([weight], lr=2.0)
-    schedule = pretrain.cosine(optimizer, steps=200)
+    schedule = loop.cosine(optimizer, steps=200)
     rates = []
     for _ in range(200):
         rates.append(optimizer.param_groups[0]["lr"])

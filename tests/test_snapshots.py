@@ -14,7 +14,7 @@ import pytest
 import torch
 
 from timnet import config, files
-from timnet.training import loop, pretrain, runs, snapshots
+from timnet.training import loop, runs, snapshots
 from timnet.training.events import EVENTS, Cancelled, Events
 from timnet.training.place import Parts, Place
 from timnet.training.snapshots import SnapshotError, Snapshots
@@ -44,7 +44,7 @@ def parts():
     torch.manual_seed(0)
     net = Net().to(memory_format=torch.channels_last)
     optimizer = torch.optim.Adam(net.parameters(), lr=0.05, fused=True)
-    return Parts(net, optimizer, pretrain.cosine(optimizer, EPOCHS * STEPS), loop.accelerator("fp32"))
+    return Parts(net, optimizer, loop.cosine(optimizer, EPOCHS * STEPS), loop.accelerator("fp32"))
 
 
 def batches(epoch, done=0):

@@ -146,7 +146,7 @@ def evaluate(words: list[str]) -> None:
         raise Refused(f"{Path(asked.checkpoint).name}: no checkpoint of that name or path")
     progress = ProgressLine("matching pairs").done
     table = metrics.records(
-        held_out.measure(folder, asked.cohorts, asked.held_out, asked.seed, progress=progress)
+        held_out.measure(folder, asked.cohorts, asked.held_out, asked.seed, progress, asked.views)
     )
     lines = [f"{row['label']}  {row['metric']:<7}{_number(row)}" for row in table]
     _show({"checkpoint": folder.name, "cohorts": asked.cohorts, "held_out": table}, asked.json, lines)

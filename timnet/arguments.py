@@ -67,6 +67,8 @@ class Evaluate:
     """Cohorts by name (a folder of TIMNET_HOME) or by path."""
     held_out: tuple[str, ...] = ("val", "test")
     """Splits to measure on."""
+    views: config.Views = "frontal"
+    """X-rays to measure on; one whose view is not known counts as frontal."""
     seed: int = 0
     """Of the mismatched reports and of the bootstrap."""
     json: bool = False
@@ -108,7 +110,7 @@ class Features:
     side: int = config.Finetune.side
     """Films are letterboxed to side x side pixels."""
     backbone: str = config.Finetune.backbone
-    """Any ResNet of torchvision; a checkpoint's own where one is the start."""
+    """As of pretrain's --backbone; a checkpoint's own where one is the start."""
     normalisation: Literal["film", "imagenet"] = config.Finetune.normalisation
     """`film`: each film by its own mean and deviation; `imagenet`: all alike. A checkpoint keeps its own."""
     seed: int = config.Finetune.seed

@@ -6,6 +6,7 @@ Numbers of the ``paper`` preset: Liang et al. 2022, Sec. III-C and IV-B.
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import os
 from dataclasses import asdict, dataclass
@@ -31,10 +32,12 @@ MAP_LIMITS = (
 )
 
 Precision = Literal["auto", "fp32", "bf16"]
-MIRRORING = ("all-pairs", "sigmoid")
+MIRRORING = ("all-pairs", "sigmoid", "infonce")
 """Objectives that know what to do with reports whose sides are swapped."""
 ClassWeights = Literal["none", "balanced"]
 Mode = Literal["full", "last-layers", "probe"]
+Schedule = Literal["constant", "cosine"]
+Views = Literal["frontal", "lateral", "all"]
 COSINES = ("sigmoid", "infonce")
 """Matching objectives that compare by a cosine; the others train h_cls."""
 _STRICT = ConfigDict(extra="forbid")
@@ -94,8 +97,10 @@ class Pretrain:
     """How often an epoch sees each cohort's pairs, in the cohorts' order; once where nothing is said."""
     preset: Literal["small", "paper"] = "small"
     """`small` fits two CPU cores; `paper` holds every number of Liang et al., Sec. III-C and IV-B."""
+    views: Views = "frontal"
+    """X-rays to train and measure on: `frontal` leaves lateral ones out and takes unknown views."""
     backbone: str = "resnet18"
-    """Image branch: any ResNet of torchvision."""
+    """Image branch: a ResNet, DenseNet, EfficientNet or MobileNet of torchvision, efficientnet_lite0."""
     image_weights: str = "base"
     """Start of the image branch: base (random), imagenet, a checkpoint folder, or a state-dict file."""
     text_encoder: str = "assets/text-encoder"
@@ -121,6 +126,9 @@ class Pretrain:
     """`masked`: padding changes nothing; `literal`: zeros up to `tokens` take part, as in the paper."""
     side: int = 224
     """Films are letterboxed to side x side pixels."""
+    grow_from: int = 0
+    """Side of the first epoch in pixels; it grows to `side` over the first two thirds of the epochs, in steps
+    of 32. Early epochs are then several times faster. 0: every epoch at `side`."""
     tokens: int = 256
     """Tokens that the text encoder reads at a time; a longer text is read window by window, none is cut."""
     width: int = 512
@@ -137,7 +145,9 @@ class Pretrain:
     a second forward pass."""
     learning_rate: float = 1e-4
     """Adam's step size."""
-    schedule: Literal["constant", "cosine"] = "constant"
+    trunk_rate: float = 1.0
+    """Step size of the image trunk as a share of `learning_rate`: pre-trained layers want smaller steps."""
+    schedule: Schedule = "constant"
     """`cosine`: the step size rises over the first twentieth of the steps and falls to 0 at the last."""
     both_normal: Literal["contrast", "ignore"] = "contrast"
     """`ignore`: one normal film with another's normal report counts as neither true nor mismatched."""
@@ -147,6 +157,9 @@ class Pretrain:
     """Small rotations, scalings, shifts and contrast changes; never a left-right flip."""
     erase: bool = False
     """With `augment`: noise too, and a rectangle of one grey over up to an eighth of the film."""
+    crop_text: bool = False
+    """Half of the training reports are read in part, from 30 % of their words on, a new part each epoch; a
+    report with a swapped twin (`mirrored`) is always whole."""
     held_out: tuple[str, ...] = ("val", "test")
     """Splits that are never trained on and on which the matching is measured."""
     evaluate_every: int = 5
@@ -167,6 +180,8 @@ class Pretrain:
         _require(fits, "repeats", f"a number for each of {len(self.cohorts)} cohorts", self.repeats)
         _require(all(1 <= n <= 1000 for n in self.repeats), "repeats", "1 to 1000", self.repeats)
         _require(32 <= self.side <= 1024, "side", "32 to 1024 pixels", self.side)
+        grows = self.grow_from == 0 or 32 <= self.grow_from <= self.side
+        _require(grows, "grow_from", f"0, or 32 to {self.side} pixels", self.grow_from)
         _require(1 <= self.text_layers <= 96, "text_layers", "1 to 96", self.text_layers)
         _require(4 <= self.tokens <= 512, "tokens", "4 to 512", self.tokens)
         _require(8 <= self.width <= 4096, "width", "8 to 4096", self.width)
@@ -175,6 +190,9 @@ class Pretrain:
         _require(2 <= self.batch <= 65_536, "batch", "2 to 65536", self.batch)
         _require(self.chunk == 0 or self.chunk >= 2, "chunk", "0, or 2 or more films", self.chunk)
         _require(0 < self.learning_rate < 1, "learning_rate", "above 0 and below 1", self.learning_rate)
+        _require(0 < self.trunk_rate <= 1, "trunk_rate", "above 0 and at most 1", self.trunk_rate)
+        whole = self.text_mode == "frozen" or not self.crop_text
+        _require(whole, "crop_text", "text_mode frozen", self.text_mode)
         _require(
             not self.mirrored or self.objective in MIRRORING,
             "mirrored",
@@ -191,6 +209,8 @@ class Finetune:
     """Cohort by name (a folder of TIMNET_HOME) or by path."""
     task: str
     """A label column, several joined by commas, `abnormal`, `chexpert14`, or `all` for every label."""
+    views: Views = "frontal"
+    """X-rays to train and test on: `frontal` leaves lateral ones out and takes unknown views."""
     uncertain: Literal["ignore", "zeros", "ones", "per-label"] = "ignore"
     """What a label that its source calls uncertain (-1) counts as; `ignore`: unknown, it is masked."""
     initialisation: str = "base"
@@ -206,7 +226,7 @@ class Finetune:
     `probe`: the trunk stays as it is, a logistic line is fitted on its features, in seconds once they are
     kept; epochs, batch, step size and augmentation then mean nothing."""
     backbone: str = "resnet18"
-    """Any ResNet of torchvision; a checkpoint's own where one is the initialisation."""
+    """As of pretrain's --backbone; a checkpoint's own where one is the initialisation."""
     side: int = 224
     """Films are letterboxed to side x side pixels."""
     width: int = 512
@@ -219,6 +239,8 @@ class Finetune:
     """Films a step."""
     learning_rate: float = 1e-4
     """Adam's step size."""
+    schedule: Schedule = "constant"
+    """`cosine`: the step size rises over the first twentieth of the steps and falls to 0 at the last."""
     augment: bool = True
     """Small rotations, scalings, shifts and contrast changes; never a left-right flip."""
     normalisation: Literal["film", "imagenet"] = "film"
@@ -256,6 +278,10 @@ Run = Pretrain | Finetune
 _COMMANDS: dict[str, type[Pretrain] | type[Finetune]] = {"pretrain": Pretrain, "finetune": Finetune}
 
 _ADDED = {
+    "views": "all",
+    "grow_from": 0,
+    "trunk_rate": 1.0,
+    "crop_text": False,
     "evaluate_every": 5,
     "text_layers": 3,
     "h_cls": "mlp",
@@ -272,12 +298,15 @@ _ADDED = {
     "looks": 20,
     "patience": 0,
 }
-"""Fields younger than runs that can still go on: with these values they are not written, so that a run keeps
-its name and its snapshots."""
+"""Fields younger than runs that can still go on, with the values that those runs had: these are not written,
+so that a run keeps its name and its snapshots."""
+_ADDED_TO: dict[type, dict[str, object]] = {Finetune: {"schedule": "constant"}}
+"""The same for one kind of settings alone."""
 
 _PAPER: dict[type, dict[str, object]] = {
     Pretrain: {
         "preset": "paper",
+        "views": "all",
         "image_weights": "imagenet",
         "text_encoder": "bert-base-uncased",
         "text_mode": "full",
@@ -292,6 +321,7 @@ _PAPER: dict[type, dict[str, object]] = {
     },
     Finetune: {
         "preset": "paper",
+        "views": "all",
         "side": 500,
         "epochs": 100,
         "batch": 16,
@@ -315,7 +345,8 @@ def command(settings: Run) -> str:
 
 def to_json(settings: Run) -> str:
     """Write the settings as the text of a run's config.json: sorted keys, one trailing newline."""
-    told = {name: value for name, value in asdict(settings).items() if _ADDED.get(name) != value}
+    older = _older(type(settings))
+    told = {name: value for name, value in asdict(settings).items() if older.get(name) != value}
     return json.dumps({"command": command(settings), **told}, indent=2, sort_keys=True) + "\n"
 
 
@@ -327,13 +358,20 @@ def from_json(text: str, source: str = "config.json") -> Run:
     """
     try:
         fields = pydantic_core.from_json(text)
-        return _adapter(fields.pop("command")).validate_python(fields)
+        command = fields.pop("command")
+        return _adapter(command).validate_python({**_older(_COMMANDS[command]), **fields})
     except ValidationError as error:
         raise ConfigError(f"{source}: {files.sentence(error)}") from None
     except (ValueError, KeyError, AttributeError, TypeError) as error:
         raise ConfigError(
             f"{source}: expected the settings of {' or '.join(_COMMANDS)}, got {error!r}"
         ) from None
+
+
+def _older(shape: type[Run]) -> dict[str, object]:
+    """Return the younger fields of settings, with what they were before they came."""
+    known = {field.name for field in dataclasses.fields(shape)}
+    return {name: value for name, value in _ADDED.items() if name in known} | _ADDED_TO.get(shape, {})
 
 
 @cache

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from timnet import config
 from timnet.cohorts import store, tasks
 from timnet.cohorts.records import match_name
 
@@ -99,8 +100,11 @@ def collect(
     side: int,
     progress: Progress | None = None,
     measuring: bool = False,
+    views: config.Views = "all",
 ) -> Pairs:
     """Gather the pairs of cohorts by name or path; of those that only measure, all may be held out.
+
+    X-rays of other views than `views` take no part.
 
     Raises:
         CohortError: no such cohort, fewer than 4 pairs to train on or fewer than 2 held out, or nothing to
@@ -116,6 +120,7 @@ def collect(
     for source, name in enumerate(names):
         cohort = store.Cohort.open(store.find(name))
         table = cohort.films()
+        table = table[cohort.viewed(views)]
         kept = table[table["findings"].str.strip() != ""]
         without += len(table) - len(kept)
         pixels.append(cohort.pixels(side, progress=progress, checked=True))

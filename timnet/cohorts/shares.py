@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from timnet import config
 from timnet.cohorts import splits, tasks
 from timnet.cohorts.store import Cohort
 
@@ -28,17 +29,24 @@ class Share:
     """The films themselves."""
 
 
-def of(cohort: Cohort, task: str, fraction: float, seed: int, uncertain: tasks.Policy = "ignore") -> Share:
+def of(
+    cohort: Cohort,
+    task: str,
+    fraction: float,
+    seed: int,
+    uncertain: tasks.Policy = "ignore",
+    views: config.Views = "frontal",
+) -> Share:
     """Return what a fraction of a task's labels means.
 
     Raises:
         CohortError: no such task, or no labelled film to train on.
     """
-    targets = tasks.targets(cohort, task, uncertain)
+    targets = tasks.targets(cohort, task, uncertain, views)
     train_rows = _labelled(cohort, targets, "train")
     rows = drawn(cohort, targets, fraction, seed)
     # A policy is for training: the test is on the labels that are known.
-    known = targets if uncertain == "ignore" else tasks.targets(cohort, task)
+    known = targets if uncertain == "ignore" else tasks.targets(cohort, task, views=views)
     tested = len(_labelled(cohort, known, "test")) or len(_labelled(cohort, known, "val"))
     positives = {label: int((targets.y_NL[rows, i] == 1).sum()) for i, label in enumerate(targets.labels)}
     patients = int(cohort.films()["patient"].iloc[rows].nunique())
@@ -52,10 +60,14 @@ def drawn(cohort: Cohort, targets: tasks.Targets, fraction: float, seed: int) ->
 
 
 def sizes(
-    cohort: Cohort, task: str, fractions: Sequence[float], uncertain: tasks.Policy = "ignore"
+    cohort: Cohort,
+    task: str,
+    fractions: Sequence[float],
+    uncertain: tasks.Policy = "ignore",
+    views: config.Views = "frontal",
 ) -> dict[float, int]:
     """Return how many films fractions are; errors as for `of`."""
-    targets = tasks.targets(cohort, task, uncertain)
+    targets = tasks.targets(cohort, task, uncertain, views)
     y_NL = targets.y_NL[_labelled(cohort, targets, "train")]
     return {fraction: len(splits.draw(y_NL, fraction, seed=0)) for fraction in fractions}
 

@@ -19,7 +19,9 @@ from typing import Any, Unpack
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
+from timnet import config
 from timnet.cohorts import answers, decoding, intake, labelling, migration, queries, schema
 from timnet.cohorts import pixels as pixel_cache
 from timnet.cohorts.facets import Facets, LabelCount, facets
@@ -158,6 +160,11 @@ class Cohort:
             with self._connection() as connection:
                 self._films = pd.read_sql_query(_FILMS, connection)
         return self._films.copy(deep=False)  # copy on write: a caller's change stays the caller's
+
+    def viewed(self, views: config.Views) -> NDArray[np.bool_]:
+        """Return which films (N,) are of these views; a view that is not known counts as frontal."""
+        lateral_N = (self.films()["view"] == "LATERAL").to_numpy(bool)
+        return np.ones_like(lateral_N) if views == "all" else lateral_N == (views == "lateral")
 
     def labels(self, source: str | None = None) -> pd.DataFrame:
         """Return one row a film, as in `films`, and one float column a label, nan where unknown.

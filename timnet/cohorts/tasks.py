@@ -14,6 +14,7 @@ from typing import Literal, get_args
 import numpy as np
 import pandas as pd
 
+from timnet import config
 from timnet.cohorts.records import UNCERTAIN, CohortError, match_name
 from timnet.cohorts.store import Cohort
 
@@ -64,7 +65,7 @@ class Targets:
     """(N, L) float32, 0 to 1, nan where unknown; row = film."""
 
 
-def targets(cohort: Cohort, task: str, uncertain: Policy = "ignore") -> Targets:
+def targets(cohort: Cohort, task: str, uncertain: Policy = "ignore", views: config.Views = "all") -> Targets:
     """Return the labels of a task.
 
     Args:
@@ -73,6 +74,7 @@ def targets(cohort: Cohort, task: str, uncertain: Policy = "ignore") -> Targets:
             `abnormal`, which sums up the others. Case does not matter, nor do spaces against underscores. A
             cohort's own label of such a name comes first.
         uncertain: what uncertain labels count as; settled before `abnormal` is derived.
+        views: labels of X-rays of other views are unknown.
 
     Raises:
         CohortError: a label that the cohort does not have, or another policy.
@@ -86,6 +88,8 @@ def targets(cohort: Cohort, task: str, uncertain: Policy = "ignore") -> Targets:
         columns |= _columns(table, name)
     joined = ",".join(columns) if len(wanted) > 1 or match_name(wanted[0], columns) else wanted[0].lower()
     y_NL = np.column_stack(list(columns.values())).astype(np.float32)
+    if views != "all":
+        y_NL[~cohort.viewed(views)] = np.nan
     return Targets(joined, tuple(columns), y_NL)
 
 

@@ -65,7 +65,7 @@ def match(folder: Path, cohorts: Sequence[str], seed: int = 0, progress: Progres
         CalibrationError: its logits are not larger for true pairs.
     """
     spec = weights.describe(folder)
-    pairs = collect(cohorts, (FIT, CHECK), spec.side)
+    pairs = collect(cohorts, (FIT, CHECK), spec.side, views="frontal")
     fit, check = ([int(i) for i in np.flatnonzero(pairs.split == part)] for part in (FIT, CHECK))
     if len(fit) < 2:
         raise CalibrationError(f"{', '.join(cohorts)}: expected pairs in the {FIT} split, got {len(fit)}")
@@ -151,7 +151,7 @@ def predicted(folder: Path, name: str, progress: Progress | None = None) -> Pred
     device = devices.device()
     classifier.to(device)
     cohort = store.Cohort.open(store.find(name))
-    targets = tasks.targets(cohort, ",".join(spec.labels))
+    targets = tasks.targets(cohort, ",".join(spec.labels), views="frontal")
     split_N = cohort.films()["split"].to_numpy()
     rows = np.flatnonzero(np.isin(split_N, (FIT, CHECK)) & ~np.isnan(targets.y_NL).all(1))
     pixels_NSS = cohort.pixels(spec.side, checked=True)

@@ -16,6 +16,7 @@ import pandas as pd
 import torch
 from torch import Tensor
 
+from timnet import config
 from timnet.cohorts import edits
 from timnet.cohorts.pairs import Pairs, Progress, collect
 from timnet.evaluation import matching, sides
@@ -33,6 +34,7 @@ def measure(
     held_out: Sequence[str] = ("val", "test"),
     seed: int = 0,
     progress: Progress | None = None,
+    views: config.Views = "frontal",
 ) -> pd.DataFrame:
     """Return the matching metrics (`matching.evaluate`) of a TIMNet checkpoint, and whether it tells sides.
 
@@ -42,7 +44,7 @@ def measure(
     Raises:
         CheckpointError: no TIMNet there. CohortError: no such cohort, or too few pairs.
     """
-    pairs = collect(cohorts, held_out, weights.describe(checkpoint).side, measuring=True)
+    pairs = collect(cohorts, held_out, weights.describe(checkpoint).side, measuring=True, views=views)
     chosen = np.flatnonzero(pairs.held_out).tolist()
     loaded = weights.load_timnet(checkpoint)
     timnet, v_image_PD, v_text_PD = _vectors(loaded, pairs, chosen, progress)

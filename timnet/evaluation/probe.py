@@ -107,9 +107,9 @@ def preview(
     Raises:
         CohortError: no such task or share, or no labelled film left to measure on.
     """
-    targets = tasks.targets(cohort, task, uncertain)
+    targets = tasks.targets(cohort, task, uncertain, "frontal")
     learned = shares.drawn(cohort, targets, fraction, seed)
-    known_NL = targets.y_NL if uncertain == "ignore" else tasks.targets(cohort, task).y_NL
+    known_NL = targets.y_NL if uncertain == "ignore" else tasks.targets(cohort, task, views="frontal").y_NL
     rows, on = unseen(cohort, known_NL, learned)
     line = fit(features_NC[learned], targets.y_NL[learned])
     logits = line.logits(features_NC[rows])

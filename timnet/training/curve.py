@@ -240,7 +240,9 @@ def steps(asked: Sequence[config.Finetune]) -> dict[config.Finetune, int]:
         key = (each.cohort, each.task, each.uncertain, each.fraction)
         if key not in films:
             cohort = store.Cohort.open(store.find(each.cohort))
-            films[key] = shares.sizes(cohort, each.task, [each.fraction], each.uncertain)[each.fraction]
+            films[key] = shares.sizes(cohort, each.task, [each.fraction], each.uncertain, each.views)[
+                each.fraction
+            ]
         found[each] = pace.steps_of(each, films[key])
     return found
 

@@ -76,12 +76,14 @@ def pairs(settings: config.Pretrain) -> Pairs:
     for name, repeat in zip(settings.cohorts, settings.repeats or (1,) * len(settings.cohorts), strict=True):
         cohort = store.Cohort.open(store.find(name))
         table = cohort.films()
+        number = len(table)
+        table = table[cohort.viewed(settings.views)]
         kept = table[table["findings"].str.strip() != ""]
         held = int(kept["split"].isin(settings.held_out).sum())
         train, held_out = train + len(kept) - held, held_out + held
         seen += repeat * (len(kept) - held)
         without += len(table) - len(kept)
-        films.append((cohort.folder, len(table)))
+        films.append((cohort.folder, number))
         findings.append(kept["findings"])
     distinct = pd.concat(findings).drop_duplicates()
     words = distinct.str.count(r"\w+|[^\w\s]")

@@ -128,6 +128,18 @@ def fit(
             _keep(kept, parts, at, events)
 
 
+def cosine(optimizer: torch.optim.Optimizer, steps: int) -> torch.optim.lr_scheduler.LambdaLR:
+    """Raise the step size over the first twentieth of the steps, then let it fall to 0 as half a cosine."""
+    warm = max(steps // 20, 1)
+
+    def share(step: int) -> float:
+        if step < warm:
+            return (step + 1) / warm
+        return 0.5 * (1 + math.cos(math.pi * min((step - warm) / max(steps - warm, 1), 1.0)))
+
+    return torch.optim.lr_scheduler.LambdaLR(optimizer, share)
+
+
 def _watched(watch: Callable[[int, int], bool], at: Place, on: Accelerator) -> tuple[bool, bool]:
     """Let the first process look at the end of an epoch.
 

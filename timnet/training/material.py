@@ -56,10 +56,10 @@ def gather(settings: config.Finetune) -> Material:
     """
     cohort = store.Cohort.open(store.find(settings.cohort))
     table = cohort.films()
-    targets = tasks.targets(cohort, settings.task, settings.uncertain)
+    targets = tasks.targets(cohort, settings.task, settings.uncertain, settings.views)
     # A policy is for training: whatever it is, the test is on the labels that are known.
     train_N1 = (table["split"] == TRAIN).to_numpy()[:, None]
-    known_NL = tasks.targets(cohort, settings.task).y_NL
+    known_NL = tasks.targets(cohort, settings.task, views=settings.views).y_NL
     targets = replace(targets, y_NL=np.where(train_N1, targets.y_NL, known_NL))
     train_rows, val_rows, test_rows = _rows(table, targets.y_NL, cohort.name)
     drawn = train_rows[splits.draw(targets.y_NL[train_rows], settings.fraction, settings.seed)]

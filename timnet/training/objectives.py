@@ -79,8 +79,17 @@ class MatchObjective(nn.Module):
             )
         cosine = cosines(ranks.gathered(v_image, rows), v_text)
         scale = self.log_scale.clamp(max=_WARMEST).exp()
+        swapped_B = None
+        if batch.get("mirrored", 0):
+            # A film's cosine with its swapped report, and whether it has one.
+            own_b2 = cosine.new_zeros(len(v_image), 2)
+            rows_of = batch["mirrors"]
+            with_own = F.cosine_similarity(v_image[rows_of].float(), v_swapped.float())
+            own_b2 = own_b2.index_put((rows_of,), torch.stack([with_own, torch.ones_like(with_own)], 1))
+            of_swapped_B, has_B = ranks.gathered(own_b2, rows).unbind(1)
+            swapped_B = (scale * of_swapped_B).masked_fill(has_B == 0, -math.inf)
         # InfoNCE knows no probability: the head learns one of the cosines and pushes nothing back.
-        return nce_loss(scale * cosine, own, ignore) + match_loss(
+        return nce_loss(scale * cosine, own, ignore, swapped_B) + match_loss(
             self.timnet.scaled(cosine.detach()), own, ignore
         )
 
@@ -137,17 +146,22 @@ def _weighted(logit: Tensor, positive: Tensor, weights: Tensor) -> Tensor:
     return (losses * weights).sum()
 
 
-def nce_loss(score_BB: Tensor, positive_BB: Tensor, ignore_BB: Tensor) -> Tensor:
+def nce_loss(
+    score_BB: Tensor, positive_BB: Tensor, ignore_BB: Tensor, swapped_B: Tensor | None = None
+) -> Tensor:
     """Return InfoNCE: the mean cross-entropy of a film's report among the batch's, and the other way.
 
     Args:
         score_BB: scaled cosines, films by reports.
         positive_BB: True once a row and once a column, where the report belongs to the film.
         ignore_BB: as in `match_loss`; a true pair always counts.
+        swapped_B: scores of films with their own report, its sides swapped: one more wrong report for each
+            film to choose from; -inf where there is none.
     """
     among_BB = score_BB.masked_fill(ignore_BB & ~positive_BB, -math.inf)
+    of_film = among_BB if swapped_B is None else torch.cat([among_BB, swapped_B.unsqueeze(1)], 1)
     own = score_BB[positive_BB].mean()
-    return (among_BB.logsumexp(0).mean() + among_BB.logsumexp(1).mean()) / 2 - own
+    return (among_BB.logsumexp(0).mean() + of_film.logsumexp(1).mean()) / 2 - own
 
 
 def class_weights(y_NL: Tensor) -> Tensor:

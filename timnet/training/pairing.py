@@ -14,6 +14,7 @@ from collections.abc import Iterable, Iterator, Sequence
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from timnet import config
@@ -66,9 +67,9 @@ def all_pairs(
     """
     arrange = functools.partial(mining.together, partners=partners) if partners else None
     orders = batches.orders(train, settings.batch, settings.seed, epoch, arrange=arrange)
-    for chosen, changes in _left(settings, orders, epoch, done):
+    for chosen, changes, parts in _left(settings, orders, epoch, done):
         yield {
-            **_rows(pairs, chosen, chosen, changes, reports, on, mirrored),
+            **_rows(pairs, chosen, chosen, changes, parts, reports, on, side_of(settings, epoch), mirrored),
             "own": torch.eye(len(chosen), dtype=torch.bool, device=on),
             "false_negative": torch.from_numpy(_left_out(settings, pairs, np.array(chosen))).to(on),
         }
@@ -92,27 +93,28 @@ def literal_pairs(
     drawn = pairs.mismatched(train, draw)
     both = [(i, i) for i in train] + (mining.hardened(drawn, partners, draw) if partners else drawn)
     orders = batches.orders(range(len(both)), settings.batch, settings.seed, epoch)
-    for places, changes in _left(settings, orders, epoch, done):
+    for places, changes, parts in _left(settings, orders, epoch, done):
         films, others = ([both[k][side] for k in places] for side in (0, 1))
         true = torch.tensor([film == other for film, other in zip(films, others, strict=True)], device=on)
         yield {
-            **_rows(pairs, films, others, changes, reports, on),
+            **_rows(pairs, films, others, changes, parts, reports, on, side_of(settings, epoch)),
             "positive": true[ranks.share(len(places))],
         }
 
 
 def _left(
     settings: config.Pretrain, orders: Iterable[list[int]], epoch: int, done: int
-) -> Iterator[tuple[list[int], Tensor | None]]:
-    """Yield an epoch's batches but for the first `done`, each with the changes of its films.
+) -> Iterator[tuple[list[int], Tensor | None, Tensor | None]]:
+    """Yield an epoch's batches but for the first `done`, with the changes of films and the parts of reports.
 
     Those of the first are drawn all the same: the others' are what they would have been behind them.
     """
     chance = batches.generator(settings.seed, epoch)
     for i, chosen in enumerate(orders):
         changes = augment.draw(len(chosen), chance, settings.erase) if settings.augment else None
+        parts = torch.rand(len(chosen), 3, generator=chance) if settings.crop_text else None
         if i >= done:
-            yield chosen, changes
+            yield chosen, changes, parts
 
 
 def _rows(
@@ -120,8 +122,10 @@ def _rows(
     films: list[int],
     others: list[int],
     changes: Tensor | None,
+    parts_B3: Tensor | None,
     reports: Reports,
     on: torch.device,
+    side: int,
     mirrored: Codes | None = None,
 ) -> loop.Batch:
     """Return this process's rows of a batch: films, the reports shown with them, and how many all have."""
@@ -132,7 +136,11 @@ def _rows(
     twins_B = np.full(len(films), mirrors.NONE) if mirrored is None else mirrored[others]
     swapped = twins_B[mine][twins_B[mine] != mirrors.NONE]
     first, mask = reports.batch(others[some], on, swapped.tolist())
-    shown = _films(pairs, films[some], on, None if changes is None else changes[some])
+    if parts_B3 is not None:
+        whole = torch.from_numpy(twins_B[some] != mirrors.NONE)
+        own = mask[: len(whole)]
+        mask = torch.cat([cropped(own, parts_B3[some], whole).to(on), mask[len(whole) :]])
+    shown = _films(pairs, films[some], on, None if changes is None else changes[some], side)
     told = number + len(swapped)
     return {
         "films": shown[:number],
@@ -144,8 +152,40 @@ def _rows(
     }
 
 
-def _films(pairs: Pairs, chosen: Sequence[int], on: torch.device, changes: Tensor | None) -> Tensor:
+def side_of(settings: config.Pretrain, epoch: int) -> int:
+    """Return the side of an epoch's films: it grows over the first two thirds of the epochs."""
+    if not settings.grow_from:
+        return settings.side
+    share = min(epoch / max(settings.epochs * 2 / 3, 1), 1.0)
+    grown = settings.grow_from + share * (settings.side - settings.grow_from)
+    return settings.side if share == 1 else max(int(grown) // 32 * 32, 32)
+
+
+def cropped(mask_BT: Tensor, parts_B3: Tensor, whole_B: Tensor) -> Tensor:
+    """Return the masks of reports of which a stretch alone is read; the first and last token always are.
+
+    Args:
+        mask_BT: 1 where a token counts.
+        parts_B3: uniform numbers in 0 to 1: whether to crop (below a half), how much to keep, and where.
+        whole_B: reports that are read whole all the same.
+    """
+    length_B = mask_BT.sum(1)
+    crop_B, keep_B, place_B = parts_B3.to(mask_BT.device).unbind(1)
+    kept_B = torch.ceil((0.3 + 0.7 * keep_B) * length_B)
+    start_B = torch.floor(place_B * (length_B - kept_B + 1))
+    place_T = torch.arange(mask_BT.shape[1], device=mask_BT.device)
+    inside_BT = (place_T >= start_B[:, None]) & (place_T < (start_B + kept_B)[:, None])
+    ends_BT = (place_T == 0) | (place_T == length_B[:, None] - 1)
+    all_BT = (whole_B.to(mask_BT.device) | (crop_B >= 0.5))[:, None]
+    return mask_BT * (inside_BT | ends_BT | all_BT)
+
+
+def _films(
+    pairs: Pairs, chosen: Sequence[int], on: torch.device, changes: Tensor | None, side: int
+) -> Tensor:
     films = batches.films(pairs.films(chosen), range(len(chosen)), on)
+    if side < films.shape[-1]:
+        films = F.interpolate(films, (side, side), mode="bilinear", antialias=True)
     return films if changes is None else augment.apply(films, changes)
 
 

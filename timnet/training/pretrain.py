@@ -11,7 +11,6 @@ Shapes: B batch, P pairs, S side, T tokens, D joint width.
 from __future__ import annotations
 
 import functools
-import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -75,7 +74,13 @@ def train(
     told = {"processes": ranks.count()} if ranks.count() > 1 else {}
     events.append("phase", phase="reading films", device=devices.describe(on), precision=precision, **told)
     with ranks.first_goes_first():
-        pairs = gather(settings.cohorts, settings.held_out, settings.side, events.phase("reading films"))
+        pairs = gather(
+            settings.cohorts,
+            settings.held_out,
+            settings.side,
+            events.phase("reading films"),
+            views=settings.views,
+        )
     if settings.shuffled:
         pairs = shuffled(pairs, settings.seed)
     probed = (
@@ -129,7 +134,7 @@ def train(
     events.append("phase", phase="training", films=len(train_pairs), several_windows=several_windows)
     steps = batches.steps(num_pairs, settings.batch)
     objective = objectives.MatchObjective(timnet, settings.objective, settings.chunk).to(on)
-    optimizer = torch.optim.Adam(objective.parameters(), lr=settings.learning_rate, fused=True)
+    optimizer = torch.optim.Adam(_groups(objective, settings), lr=settings.learning_rate, fused=True)
     codes = (pairs.row, pairs.source, pairs.study, pairs.patient, pairs.text, pairs.normal, pairs.held_out)
     trained_on = snapshots.fingerprint(*pairs.pixels, *codes, "\0".join(pairs.texts), str(encoder.sha256))
 
@@ -192,7 +197,7 @@ def train(
         events,
         epochs=settings.epochs,
         steps=steps,
-        scheduler=cosine(optimizer, settings.epochs * steps) if settings.schedule == "cosine" else None,
+        scheduler=loop.cosine(optimizer, settings.epochs * steps) if settings.schedule == "cosine" else None,
         kept=snapshots.Snapshots(
             folder, snapshots.origin(settings, trained_on, precision), found, writes=not ranks.number()
         ),
@@ -236,16 +241,14 @@ def shuffled(pairs: Pairs, seed: int) -> Pairs:
     return replace(pairs, text=text)
 
 
-def cosine(optimizer: torch.optim.Optimizer, steps: int) -> torch.optim.lr_scheduler.LambdaLR:
-    """Raise the step size over the first twentieth of the steps, then let it fall to 0 as half a cosine."""
-    warm = max(steps // 20, 1)
-
-    def share(step: int) -> float:
-        if step < warm:
-            return (step + 1) / warm
-        return 0.5 * (1 + math.cos(math.pi * min((step - warm) / max(steps - warm, 1), 1.0)))
-
-    return torch.optim.lr_scheduler.LambdaLR(optimizer, share)
+def _groups(objective: objectives.MatchObjective, settings: config.Pretrain) -> list[dict[str, Any]]:
+    """Return what is trained, the trunk apart where it takes smaller steps."""
+    if settings.trunk_rate == 1:
+        return [{"params": list(objective.parameters())}]
+    trunk = list(objective.timnet.image.trunk.parameters())
+    apart = set(map(id, trunk))
+    others = [each for each in objective.parameters() if id(each) not in apart]
+    return [{"params": others}, {"params": trunk, "lr": settings.learning_rate * settings.trunk_rate}]
 
 
 def _trained(encoder: encoders.TextEncoder, settings: config.Pretrain) -> nn.Module | None:
@@ -261,7 +264,9 @@ def _best(settings: config.Pretrain, folder: Path, events: Events) -> dict[str, 
     if not kept:
         return None
     progress = events.phase("testing the best")
-    table = held_out.measure(folder / BEST, settings.cohorts, (watch.TEST,), settings.seed, progress)
+    table = held_out.measure(
+        folder / BEST, settings.cohorts, (watch.TEST,), settings.seed, progress, settings.views
+    )
     return {**kept, "test": metrics.records(table)}
 
 
