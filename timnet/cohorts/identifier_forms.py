@@ -140,10 +140,10 @@ _TOWN_WORD = r"[A-Z][\w'-]{1,30}"
 _HOUSE = r"\d{1,5}(?:[ ]?(?!m\.)[a-zA-Z](?![^\W_]))?(?:[ ]?[/-][ ]?\d{1,4}[a-z]?)?(?:[ ]m\.[ ]?\d{1,4})?"
 _FIRST = r"\d{1,4}(?:[ ]?(?:bis|ter))?,?[ ]"
 _OF_STREET = r"(?:(?:de|des|du|la|las|los|le|les|del|el|d'|de[ ]l'|der|den|dem|am|an|sw\.)[ ]?)"
-_NAMED = rf"{_OF_STREET}{{0,2}}{_PLACE}(?:[ -]{_OF_STREET}{{0,2}}{_PLACE}){{0,3}}"
+_NAMED = rf"{_OF_STREET}{{0,2}}{_PLACE}(?:[ ]{_OF_STREET}{{0,2}}{_PLACE}){{0,3}}"
 _TOWN = (
     r"(?:,?[ \t]{0,2}\n?[ \t]{0,4}(?:[A-Z]{1,2}-)?(?:\d{5}|\d\d-\d{3})[ ]"
-    rf"{_TOWN_WORD}(?:[ -](?:am|an|der|de|la|sur|{_TOWN_WORD})){{0,3}})"
+    rf"{_TOWN_WORD}(?:[ ](?:am|an|der|de|la|sur|{_TOWN_WORD})){{0,3}})"
 )
 _STREET = any_of(
     "street avenue road drive lane boulevard court way place square terrace crescent parkway highway close"
@@ -157,7 +157,7 @@ ADDRESSES = re.compile(
     r"(?:,?[ ](?i:apt|suite|unit|flat|ste)\.?[ ]?[\w#-]{1,6})?"
     rf"(?:,[ ]{_PLACE}(?:[ ]{_PLACE}){{0,2}})?(?:,?[ ][A-Z]{{2}}[ ]\d{{5}}(?:-\d{{4}})?)?"
     r"|(?i:p\.?[ ]?o\.?[ ]?box|postfach)[ ]\d{1,6}(?:,[ ][A-Z][\w-]{1,30})?"
-    rf"|(?:{_PLACE}[ -]){{0,3}}[A-Z][\w'-]{{0,29}}(?:(?<=[^\W\d_])|[ -]){_STRASSE}[ ]{_HOUSE}{_NO_UNIT}"
+    rf"|(?:{_PLACE}[ ]){{0,3}}[A-Z][\w'-]{{0,29}}(?:(?<=[^\W\d_])|[ -]){_STRASSE}[ ]{_HOUSE}{_NO_UNIT}"
     rf"|(?:{_FIRST}(?:{any_of('avenue av[.] boulevard bd place chemin allee impasse quai route cours')})|"
     rf"(?:{_FIRST})?(?i:rue))[ ]{_NAMED}(?:,?[ ]\d{{1,4}}\b)?"
     rf"|(?:{_CALLE}|[Cc]/(?=[^,\n]{{1,40}},?[ ]\d))[ ]?{_NAMED}"
