@@ -421,3 +421,26 @@ def test_normal_films_with_others_normal_reports_can_be_left_out(csv_root, tmp_p
     np.fill_diagonal(both, False)
     assert both.any() and batch["false_negative"].numpy()[both].all()
     assert not batch["false_negative"].numpy().all()
+
+
+@pytest.mark.parametrize("schedule", ["constant", "cosine"])
+def test_a_fine_tuning_ends_as_its_schedule_says(schedule, cohort_folder, tmp_path, monkeypatch):
+    """Half a cosine down to nothing, over all steps, after a rise over the first twentieth of them."""
+    rates, step = [], loop._step
+
+    def stepped(objective, batch, optimizer, on, at):
+        rates.append(optimizer.param_groups[0]["lr"])
+        return step(objective, batch, optimizer, on, at)
+
+    monkeypatch.setattr(loop, "_step", stepped)
+    settings = config.Finetune(
+        cohort=str(cohort_folder), task="Opacity", side=32, width=8, epochs=10, batch=28, looks=0,
+        precision="fp32", schedule=schedule, learning_rate=1e-3,
+    )  # fmt: skip
+    worker.prepare(settings, tmp_path / "run")
+    assert worker.work(tmp_path / "run", finetune.train).name == "done"
+    steps = np.arange(len(rates))
+    assert len(rates) == 30
+    half = 0.5 * (1 + np.cos(np.pi * (steps - 1) / 29))
+    expected = 1e-3 * np.where(steps < 1, 1, half) if schedule == "cosine" else np.full(30, 1e-3)
+    assert rates == pytest.approx(expected.tolist())
