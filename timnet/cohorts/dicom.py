@@ -18,7 +18,7 @@ from pydicom.encaps import get_frame
 from pydicom.pixels import pixel_array
 from pydicom.uid import UID, JPEGBaseline8Bit, JPEGExtended12Bit
 
-from timnet.cohorts import greyscale, headers, layout, pixel_header
+from timnet.cohorts import greyscale, headers, jpeg_damage, layout, pixel_header
 from timnet.cohorts.films import INVERTED, Admit, FilmError, Greys, guarded, silent
 from timnet.cohorts.greyscale import Window
 from timnet.cohorts.headers import word
@@ -59,7 +59,7 @@ def decode(
             raise FilmError(name, "expected a transfer syntax of the DICOM standard, got another")
     with silent(), guarded(name, f"the image ({syntax.name})"):
         if syntax.is_compressed:
-            _check_codestream(dataset, name, f"the image ({syntax.name})")
+            notes += _check_codestream(dataset, name, f"the image ({syntax.name})")
         else:
             notes += pixel_header.check_length(dataset, name)
         plugin = "pylibjpeg" if syntax.is_compressed else ""
@@ -109,8 +109,11 @@ def _remarks(dataset: FileDataset) -> Iterator[str]:
         yield "text is burned into the image"
 
 
-def _check_codestream(dataset: FileDataset, name: str, what: str) -> None:
-    """Refuse a compressed image whose size is not the header's, or a JPEG that libjpeg warns of."""
+def _check_codestream(dataset: FileDataset, name: str, what: str) -> list[str]:
+    """Refuse a compressed image whose size is not the header's, or a JPEG that libjpeg warns of.
+
+    Returns a note where a JPEG may be damaged all the same.
+    """
     frame = get_frame(dataset.PixelData, 0, number_of_frames=int(dataset.get("NumberOfFrames") or 1))
     size, is_eight_bits = _codestream_size(frame)
     if size is not None and size != (dataset.Rows, dataset.Columns):
@@ -119,7 +122,11 @@ def _check_codestream(dataset: FileDataset, name: str, what: str) -> None:
             name, f"expected {expected} pixels as Rows and Columns say, got {size[0]} x {size[1]}"
         )
     if is_eight_bits and dataset.file_meta.TransferSyntaxUID in (JPEGBaseline8Bit, JPEGExtended12Bit):
-        strict_jpeg(frame, name, what, "GRAY" if dataset.SamplesPerPixel == 1 else "RGB")
+        grey = dataset.SamplesPerPixel == 1
+        stored = strict_jpeg(frame, name, what, "GRAY" if grey else "RGB")
+        if grey and jpeg_damage.suspected(stored[..., 0]):
+            return [jpeg_damage.NOTE]
+    return []
 
 
 def _codestream_size(frame: bytes) -> tuple[tuple[int, int] | None, bool]:

@@ -16,7 +16,7 @@ from pathlib import Path
 
 import numpy as np
 
-from timnet.cohorts import decoding, films
+from timnet.cohorts import decoding, films, jpeg_damage
 from timnet.cohorts.paths import read_with_state
 from timnet.cohorts.records import FileState, PathError, Skipped
 
@@ -25,16 +25,12 @@ WORKERS = min(os.cpu_count() or 1, 8)
 _LFS = b"version https://git-lfs.github.com/spec/"
 
 
-def _silent(film: films.Film) -> None:
-    return None
-
-
 @dataclass(frozen=True)
 class Reading:
     """How an import reads its films: what it admits, and what it has to say of one, if anything."""
 
     admit: tuple[films.Admit, ...] = ()
-    remark: Callable[[films.Film], str | None] = _silent
+    remark: Callable[[films.Film], str | None] = jpeg_damage.remark
     """A function of a module of timnet that returns one of a few sentences; a summary counts each's films."""
     outside: tuple[Path, ...] = ()
     """Folders besides the export's that its films may lie in, resolved."""
@@ -73,7 +69,7 @@ def take(root: Path, path: str, side: int, reading: Reading = AS_USUAL) -> Taken
         data, state = read_with_state(root, path, films.MAX_BYTES, reading.outside)
         if data.startswith(_LFS):
             return Skipped(path, "a Git LFS pointer, not a film")
-        remark = None if reading.remark is _silent else reading.function
+        remark = reading.function
         read = decoding.read_row(data, name=path, side=side, admit=reading.admit, remark=remark)
     except PathError as error:
         return Skipped(path, str(error))

@@ -15,6 +15,7 @@ from PIL import Image
 from PIL.JpegImagePlugin import JpegImageFile
 from PIL.PngImagePlugin import PngImageFile
 
+from timnet.cohorts import jpeg_damage
 from timnet.cohorts.films import INVERTED, FilmError, Greys, Kind, check_size, guarded, silent
 
 HOT = 1e-4
@@ -50,15 +51,25 @@ def decode(data: bytes, kind: Kind, name: str, invert: bool = False) -> Greys:
             # Asking a PNG for its EXIF decodes it: done here, one at a time, only where a chunk might warn.
             has_remarks = kind == "jpeg" or any(chunk in data for chunk in _CHUNKS_THAT_WARN)
             orientation = image.getexif().get(_ORIENTATION, 1) if has_remarks else 1
+        damaged: tuple[str, ...] = ()
         if kind == "jpeg":
             colours = {"L": "GRAY", "RGB": "RGB"}.get(image.mode, "CMYK")
             stored = strict_jpeg(data, name, "the file", colours)
+            assert isinstance(image, JpegImageFile)
+            if jpeg_damage.suspected(stored.mean(2).astype(np.uint8), _block(image)):
+                damaged = (jpeg_damage.NOTE,)
             # What Adobe calls CMYK is inverted: Pillow knows.
             image = image if colours == "CMYK" else Image.fromarray(stored.squeeze())  # type: ignore[assignment]
         greys = _grey(image, data, data[24] if kind == "png" else 8, orientation)
+        greys = replace(greys, notes=(*damaged, *greys.notes))
         if invert:
             return replace(greys, pixels=1 - greys.pixels, notes=(*greys.notes, INVERTED))
         return greys
+
+
+def _block(image: JpegImageFile) -> tuple[int, int]:
+    """Return height and width of the pieces in whose order a JPEG is coded (ITU-T T.81, A.2.3)."""
+    return 8 * max(each[2] for each in image.layer), 8 * max(each[1] for each in image.layer)
 
 
 def strict_jpeg(data: bytes, name: str, what: str, colours: str) -> np.ndarray:
