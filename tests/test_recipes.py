@@ -296,7 +296,12 @@ def test_a_checkpoint_measured_again_has_the_metrics_of_its_training(cohort_fold
     words = ["evaluate", str(tmp_path / "run"), str(cohort_folder), "--json"]
     assert command.main(words) == 0
     told = json.loads(capsys.readouterr().out)["held_out"]
-    assert {row["label"] for row in told} == {sides.LABEL, *(row["label"] for row in result["held_out"])}
+    assert {row["label"] for row in told} == {
+        sides.LABEL,
+        sides.OTHERS,
+        sides.GAIN,
+        *(row["label"] for row in result["held_out"]),
+    }
     assert command.main(["evaluate", "nowhere", str(cohort_folder)]) == 2
     assert "no checkpoint" in capsys.readouterr().err
 

@@ -13,7 +13,7 @@ from timnet.cohorts.pairs import collect
 from timnet.evaluation import held_out, matching, sides
 from timnet.model import weights
 
-DOT = types.SimpleNamespace(match=lambda film, text: (film * text).sum(-1))
+DOT = types.SimpleNamespace(match_all=lambda film, text: film @ text.T)
 
 
 def vectors(*rows):
@@ -27,6 +27,20 @@ def test_a_film_counts_once_and_a_tie_half():
     row = sides.evaluate(DOT, film, own, swapped, ["a", "b", "c", "d"], 0).iloc[0]
     assert row["value"] == pytest.approx((1 + 0 + 1 + 0.5) / 4) and row["n"] == 4
     assert row["low"] <= row["value"] <= row["high"]
+
+
+def test_what_wording_alone_wins_is_taken_off():
+    """Films see a side (first two places); the third place is a wording that every film prefers."""
+    film = vectors([1, 0, 1], [0, 1, 1], [1, 0, 1], [0, 1, 1])
+    worded = vectors([1, 0, 2], [0, 1, 2], [1, 0, 2], [0, 1, 2])
+    plain = vectors([0, 1, 0], [1, 0, 0], [0, 1, 0], [1, 0, 0])
+    values = sides.evaluate(DOT, film, worded, plain, ["a", "b", "c", "d"], 0).set_index("label")["value"]
+    assert values.to_dict() == {sides.LABEL: 1, sides.OTHERS: 1, sides.GAIN: 0}
+    worded[:, 2] = 0
+    values = sides.evaluate(DOT, film, worded, plain, ["a", "b", "c", "d"], 0).set_index("label")["value"]
+    # Of three other films one has the same side.
+    assert values.to_dict() == pytest.approx({sides.LABEL: 1, sides.OTHERS: 1 / 3, sides.GAIN: 2 / 3})
+    assert sides.evaluate(DOT, film, worded, plain, ["a"] * 4, 0)["label"].tolist() == [sides.LABEL]
 
 
 def test_the_interval_is_over_patients_not_films():
@@ -54,7 +68,8 @@ def test_a_checkpoint_is_asked_for_every_held_out_film_whose_report_names_one_si
     chosen = np.flatnonzero(pairs.held_out)
     twins = [edits.misplaced(pairs.texts[number]) for number in pairs.text[chosen]]
     assert told["n"].tolist() == [sum(twin is not None for twin in twins)]
-    assert set(table["label"]) == {sides.LABEL, *matching.evaluate(*_whole(folder, pairs, chosen))["label"]}
+    sided = {sides.LABEL, sides.OTHERS, sides.GAIN}
+    assert set(table["label"]) == {*sided, *matching.evaluate(*_whole(folder, pairs, chosen))["label"]}
 
 
 def _whole(folder, pairs, chosen):

@@ -19,7 +19,7 @@ from torch import Tensor
 from timnet import config
 from timnet.cohorts import edits
 from timnet.cohorts.pairs import Pairs, Progress, collect
-from timnet.evaluation import matching, sides
+from timnet.evaluation import certainty, matching, sides
 from timnet.model import devices, states, weights
 from timnet.model.encoders import TextEncoder, TokenStates
 from timnet.model.timnet import TIMNet
@@ -38,8 +38,8 @@ def measure(
 ) -> pd.DataFrame:
     """Return the matching metrics (`matching.evaluate`) of a TIMNet checkpoint, and whether it tells sides.
 
-    Mismatched reports come from the film's own cohort. The last row is that of `sides.evaluate`, where a
-    report puts something on one side alone.
+    Mismatched reports come from the film's own cohort. Probabilities are calibrated where the checkpoint
+    is. The last rows are those of `sides.evaluate`, where a report puts something on one side alone.
 
     Raises:
         CheckpointError: no TIMNet there. CohortError: no such cohort, or too few pairs.
@@ -48,7 +48,8 @@ def measure(
     chosen = np.flatnonzero(pairs.held_out).tolist()
     loaded = weights.load_timnet(checkpoint)
     timnet, v_image_PD, v_text_PD = _vectors(loaded, pairs, chosen, progress)
-    matched = matching.evaluate(timnet, v_image_PD, v_text_PD, pairs, chosen, seed)
+    line = certainty.of(checkpoint).line(certainty.MATCH)
+    matched = matching.evaluate(timnet, v_image_PD, v_text_PD, pairs, chosen, seed, line)
     twins = [edits.misplaced(pairs.texts[number]) for number in pairs.text[chosen]]
     sided = [place for place, twin in enumerate(twins) if twin is not None]
     if not sided:

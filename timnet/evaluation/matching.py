@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from timnet.cohorts.pairs import Pairs
-from timnet.evaluation import metrics
+from timnet.evaluation import metrics, probability
 from timnet.model.timnet import TIMNet
 
 NEGATIVES = 20
@@ -24,9 +24,17 @@ OTHER = f"up to {NEGATIVES} reports with other labels a film"
 
 @torch.inference_mode()
 def evaluate(
-    timnet: TIMNet, v_image_ND: Tensor, v_text_ND: Tensor, pairs: Pairs, chosen: list[int], seed: int
+    timnet: TIMNet,
+    v_image_ND: Tensor,
+    v_text_ND: Tensor,
+    pairs: Pairs,
+    chosen: list[int],
+    seed: int,
+    line: probability.Line = probability.PLAIN,
 ) -> pd.DataFrame:
     """Return the metrics table of `chosen` pairs, whose vectors stand in the same order.
+
+    Probabilities are those of `line`, the match's calibration.
 
     Rows are labelled ONE, MANY and, for the pairs whose labels are all known, OTHER.
     """
@@ -46,7 +54,7 @@ def evaluate(
         tables.append(
             metrics.evaluate(
                 (np.array(film) == np.array(report)).astype(float)[:, None],
-                logits.double().sigmoid().cpu().numpy()[:, None],
+                probability.probabilities([line] * len(logits), logits.double().cpu().numpy())[:, None],
                 pairs.patient[film].astype(str).tolist(),
                 [label],
                 seed,
