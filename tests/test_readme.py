@@ -1,0 +1,81 @@
+"""The README's tree lists what is there, and every module of each folder that it opens."""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+README = ROOT / "README.md"
+DOCUMENTS = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/*.md"), *ROOT.glob("checkpoints/*.md")])
+TREE = re.compile(r"^## The tree\n(.*?)^## ", re.MULTILINE | re.DOTALL)
+
+
+def listed(readme: str) -> set[str]:
+    """Return the folders and Python files of the tree, as paths below the repository."""
+    found: set[str] = set()
+    open_folders: list[tuple[int, str]] = []
+    section = TREE.search(readme)
+    assert section, "README.md has no section of that name"
+    for line in section[1].splitlines():
+        indent = len(line) - len(line.lstrip())
+        if indent < 4:
+            continue
+        open_folders = [(depth, path) for depth, path in open_folders if depth < indent]
+        parent = open_folders[-1][1] if open_folders else ""
+        for word in line.split():
+            if not re.fullmatch(r"[\w-]+(\.py|/)", word):
+                break
+            found.add(parent + word)
+            if word.endswith("/"):
+                open_folders.append((indent, parent + word))
+    return found
+
+
+def modules(found: set[str]) -> set[str]:
+    """Return the modules of every folder of the package of which the tree names a module."""
+    folders = {
+        str(Path(path).parent) for path in found if path.startswith("timnet/") and path.endswith(".py")
+    }
+    return {
+        path.relative_to(ROOT).as_posix()
+        for folder in folders
+        for path in (ROOT / folder).glob("*.py")
+        if path.name != "__init__.py"
+    }
+
+
+def test_the_tree_and_the_package_agree() -> None:
+    found = listed(README.read_text(encoding="utf-8"))
+    assert sorted(path for path in found if not (ROOT / path).exists()) == []
+    assert sorted(modules(found) - found) == []
+    folders = {path.parent.relative_to(ROOT).as_posix() + "/" for path in ROOT.glob("timnet/**/*.py")}
+    assert sorted(folders - found) == []
+
+
+@pytest.mark.parametrize(
+    ("tree", "expected"),
+    [
+        ("    timnet/\n      films.py dicom.py   a film\n", {"timnet/films.py", "timnet/dicom.py"}),
+        ("    timnet/\n      ui/\n        a.py b/  or x.py\n      c.py\n", {"timnet/ui/b/", "timnet/c.py"}),
+        ("    timnet/\n      readers/   one a source: nih.py\n", {"timnet/readers/"}),
+    ],
+)
+def test_a_tree_is_read_by_its_indents(tree: str, expected: set[str]) -> None:
+    found = listed(f"## The tree\n\n{tree}\n## Limits\n")
+    assert expected <= found
+    assert not {path for path in found if path.endswith(("x.py", "nih.py"))}
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
+def test_every_link_within_the_repository_leads_somewhere(document: Path) -> None:
+    links = re.findall(r"\]\((?!https?:)([^)#]+)[^)]*\)", document.read_text(encoding="utf-8"))
+    assert [link for link in links if not (document.parent / link).exists()] == []
+
+
+def test_the_software_is_cited_with_its_version() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    assert f"\nversion: {project['version']}\n" in (ROOT / "CITATION.cff").read_text(encoding="utf-8")
