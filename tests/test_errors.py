@@ -10,7 +10,7 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 import timnet
-from timnet.errors import TimnetError
+from timnet.errors import LONGEST, TimnetError, one_line
 
 CONTROL_FLOW = {"Cancelled"}
 """Raised to end a run that somebody stopped; no error."""
@@ -32,14 +32,25 @@ def test_every_error_class_derives_from_the_one_base():
     assert {each.__name__ for each in strays} <= CONTROL_FLOW
 
 
+@pytest.mark.parametrize(
+    "words", ["x" * 10_000, "x" * LONGEST, "x" * (LONGEST + 1), "a\n b\x1b[2J\x9b\udcff\0c"]
+)
+def test_a_sentence_is_one_short_printable_line(words: str):
+    sentence = one_line(TimnetError(words))
+
+    assert len(sentence) == min(len(" ".join(words.split())), LONGEST)
+    assert sentence.isprintable() and sentence[:1] == words[:1]
+
+
 def page(module: str, name: str) -> None:
     import importlib
 
+    from timnet.cohorts.films import FilmError
     from timnet.ui import notices
 
     error = getattr(importlib.import_module(module), name)
     with notices.sentences():
-        raise error("weights.pt: damaged") if name != "FilmError" else error("weights.pt", "damaged")
+        raise error("weights.pt", "damaged") if issubclass(error, FilmError) else error("weights.pt: damaged")
 
 
 @pytest.mark.parametrize(

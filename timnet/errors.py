@@ -9,6 +9,10 @@ class TimnetError(ValueError):
 
 
 def one_line(error: object) -> str:
-    """Return an error's words in one line, cut where they are very long."""
-    sentence = " ".join(str(error).split())
-    return sentence if len(sentence) <= LONGEST else f"{sentence[:LONGEST]} ..."
+    """Return an error's words in one line of at most LONGEST characters, all of them printable.
+
+    They may quote a file, whose control characters a terminal would obey.
+    """
+    words = " ".join(str(error).split())
+    sentence = "".join(letter if letter.isprintable() else "\ufffd" for letter in words)
+    return sentence if len(sentence) <= LONGEST else f"{sentence[: LONGEST - 4]} ..."

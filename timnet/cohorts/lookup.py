@@ -13,8 +13,10 @@ import numpy as np
 from numpy.typing import NDArray
 from pydicom.dataset import Dataset
 
+from timnet.errors import TimnetError
 
-class TableError(ValueError):
+
+class TableError(TimnetError):
     """A table that cannot be used; the message says why."""
 
 
