@@ -30,7 +30,8 @@ def zipped(members: dict[str, bytes]) -> bytes:
     file = io.BytesIO()
     with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
         for name, data in members.items():
-            archive.writestr(name, data)
+            # As an entry of its own, whose name may be empty.
+            archive.writestr(zipfile.ZipInfo(name), data, zipfile.ZIP_DEFLATED)
     return file.getvalue()
 
 
@@ -80,6 +81,7 @@ def test_a_table_is_unpacked_by_its_content_whatever_its_name(
         (zipped({"xl/workbook.xml": b"", "[Content_Types].xml": b""}), "a workbook: save it as CSV"),
         (zipped({"a.csv": b"path\n", "b.csv": b"path\n"}), "a ZIP archive of one table, got one of 2 files"),
         (zipped({}), "a ZIP archive of one table, got one of 0 files"),
+        (zipped({"\0": b"", "b": b"path\n"}), "a ZIP archive of one table, got one of 2 files"),
         (b"PK\x03\x04 cut", "cannot be read as a ZIP archive"),
         (zipped({"a.csv": PLAIN.encode() * 50}).replace(b"Case", b"Care", 1)[:-40], "cannot be read"),
         (gzip.compress(PLAIN.encode())[:-3], "cannot be read as a table"),

@@ -86,7 +86,7 @@ def _only_table(file: Any, name: str, stack: ExitStack) -> Any:
         archive = stack.enter_context(zipfile.ZipFile(file))
     except DAMAGED_ZIP as error:
         raise CohortError(f"{name}: cannot be read as a ZIP archive ({type(error).__name__})") from None
-    members = [each.filename for each in archive.infolist() if not each.is_dir()]
+    members = [name for name in archive.namelist() if not name.endswith("/")]
     if any(each.startswith("xl/") or each == "content.xml" for each in members):
         raise CohortError(f"{name}: expected a table, got a workbook: save it as CSV")
     members = [each for each in members if not _HIDDEN.search(each)]

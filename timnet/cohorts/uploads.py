@@ -7,6 +7,7 @@ more files or bytes than the limits, counted while unpacking: what an archive sa
 
 from __future__ import annotations
 
+import errno
 import io
 import shutil
 import stat
@@ -89,7 +90,7 @@ def _contents(files: Sequence[tuple[str, bytes]]) -> Iterator[tuple[str, io.IOBa
             with zipfile.ZipFile(io.BytesIO(data)) as archive:
                 for entry in archive.infolist():
                     hidden = any(part.startswith((".", "__MACOSX")) for part in entry.filename.split("/"))
-                    if entry.is_dir() or (hidden and ".." not in entry.filename):
+                    if entry.filename.endswith("/") or (hidden and ".." not in entry.filename):
                         continue
                     if stat.S_ISLNK(entry.external_attr >> 16):
                         raise CohortError("upload: expected files in the archive, got a link")
@@ -119,7 +120,8 @@ def _written(root: Path, path: str, content: io.IOBase, left: int) -> int:
     try:
         target = root / film_path(path)
     except PathError as error:
-        reason = str(error).partition(":")[0].replace("film path", "a path")
+        reason = str(error).partition(":")[0].replace("no film path", "expected a file name, got none")
+        reason = reason.replace("film path", "a path")
         raise CohortError(f"upload: {reason}") from None
     limit, size = min(MAX_BYTES, left), 0
     try:
@@ -135,4 +137,8 @@ def _written(root: Path, path: str, content: io.IOBase, left: int) -> int:
                 file.write(chunk)
     except (FileExistsError, NotADirectoryError):
         raise CohortError("upload: expected each file name once, got one twice") from None
+    except OSError as error:
+        if error.errno != errno.ENAMETOOLONG:
+            raise
+        raise CohortError("upload: expected file names of at most 255 bytes, got a longer one") from None
     return size
