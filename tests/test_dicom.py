@@ -6,6 +6,7 @@ import io
 import time
 import tracemalloc
 import zlib
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -485,6 +486,70 @@ def test_a_codestream_that_disagrees_with_its_header_is_refused(kind: str, synta
     lying = dataset((SCENE * 255).astype(np.uint8), 8, Rows=12, Columns=10)
     sentence = "expected 12 x 10 pixels as Rows and Columns say, got 24 x 20"
     assert reason(compressed(lying, file.getvalue(), syntax)) == sentence
+
+
+def jpeg(px: np.ndarray, kind: str = "JPEG") -> bytes:
+    file = io.BytesIO()
+    Image.fromarray(px).save(file, kind, **({"no_jp2": True} if "2" in kind else {}))
+    return file.getvalue()
+
+
+def test_8_bits_in_a_header_of_16_read_as_they_are() -> None:
+    px = (SCENE * 255).astype(np.uint8)
+    tags: dict[str, object] = full_window(8)
+    honest = read_film(compressed(dataset(px, 8, **tags), jpeg(px), uid.JPEGBaseline8Bit))
+    wide = dataset(px.astype(np.uint16), 8, **tags)
+    film = read_film(compressed(wide, jpeg(px), uid.JPEGBaseline8Bit))
+    np.testing.assert_array_equal(film.pixels, honest.pixels)
+
+
+@pytest.mark.parametrize(
+    ("tags", "frame", "syntax", "named"),
+    [
+        ({}, jpeg(np.zeros((24, 20, 3), np.uint8)), uid.JPEGBaseline8Bit, "SamplesPerPixel: expected 3"),
+        ({}, jpeg(np.zeros((24, 20, 3), np.uint8), "JPEG2000"), uid.JPEG2000, "SamplesPerPixel: expected 3"),
+        (
+            {"BitsAllocated": 16, "BitsStored": 12, "HighBit": 11},
+            jpeg(np.zeros((24, 20), np.uint8)),
+            uid.JPEGBaseline8Bit,
+            "BitsStored: expected 8",
+        ),
+        ({}, jpeg(np.zeros((24, 20), np.uint16), "JPEG2000"), uid.JPEG2000, "BitsAllocated: expected 16"),
+        ({}, jpeg(np.zeros((24, 20), np.uint8), "JPEG2000"), uid.JPEGBaseline8Bit, "TransferSyntaxUID"),
+        ({}, jpeg(np.zeros((24, 20), np.uint8)), uid.JPEG2000Lossless, "TransferSyntaxUID"),
+    ],
+)
+def test_what_the_header_says_of_a_compressed_image_is_named_where_it_is_wrong(
+    tags: dict[str, object], frame: bytes, syntax: str, named: str
+) -> None:
+    stated = dataset((SCENE * 255).astype(np.uint8), 8, **tags)
+    said = reason(compressed(stated, frame, syntax))
+    assert said.startswith(named) and "damaged" not in said
+
+
+def test_empty_pixels_are_none() -> None:
+    assert "without pixels" in reason(written(dataset(quantised(12), 12, PixelData=b"")))
+
+
+@pytest.mark.parametrize("photometric", ["MONOCHROME1", "MONOCHROME2"])
+@pytest.mark.parametrize("change", [str.lower, str.title])
+def test_the_case_of_a_photometric_interpretation_does_not_matter(
+    photometric: str, change: Callable[[str], str]
+) -> None:
+    tags: dict[str, object] = full_window(12)
+    data = written(dataset(quantised(12), 12, PhotometricInterpretation=photometric, **tags))
+    odd = read_film(data.replace(photometric.encode(), change(photometric).encode()))
+    np.testing.assert_array_equal(odd.pixels, read_film(data).pixels)
+
+
+@pytest.mark.parametrize("keyword", ["RescaleSlope", "RescaleIntercept", "WindowCenter", "PixelSpacing"])
+def test_several_empty_values_are_absent(keyword: str) -> None:
+    tags: dict[str, object] = full_window(12)
+    film = read(quantised(12), 12, **tags | {keyword: ["", ""]})
+    tags.pop(keyword, None)
+    absent = read(quantised(12), 12, **tags)
+    np.testing.assert_array_equal(film.pixels, absent.pixels)
+    assert film.notes == absent.notes
 
 
 @pytest.mark.parametrize("syntax", [uid.JPEG2000Lossless, uid.JPEGLSLossless, uid.RLELossless, uid.MPEG2MPML])

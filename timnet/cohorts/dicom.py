@@ -10,13 +10,14 @@ from __future__ import annotations
 
 import io
 from collections.abc import Collection, Iterator
+from typing import NamedTuple
 
 import numpy as np
 from PIL import Image
 from pydicom.dataset import FileDataset
 from pydicom.encaps import get_frame
 from pydicom.pixels import pixel_array
-from pydicom.uid import UID, JPEGBaseline8Bit, JPEGExtended12Bit
+from pydicom.uid import UID, JPEG2000TransferSyntaxes, JPEGBaseline8Bit, JPEGExtended12Bit
 
 from timnet.cohorts import greyscale, headers, jpeg_damage, layout, pixel_header
 from timnet.cohorts.films import INVERTED, Admit, FilmError, Greys, guarded, silent
@@ -110,18 +111,37 @@ def _remarks(dataset: FileDataset) -> Iterator[str]:
 
 
 def _check_codestream(dataset: FileDataset, name: str, what: str) -> list[str]:
-    """Refuse a compressed image whose size is not the header's, or a JPEG that libjpeg warns of.
+    """Refuse a compressed image that is not what its header says, or a JPEG that libjpeg warns of.
 
     Returns a note where a JPEG may be damaged all the same.
     """
     frame = get_frame(dataset.PixelData, 0, number_of_frames=int(dataset.get("NumberOfFrames") or 1))
-    size, is_eight_bits = _codestream_size(frame)
-    if size is not None and size != (dataset.Rows, dataset.Columns):
-        expected = f"{dataset.Rows} x {dataset.Columns}"
+    if (stream := _codestream(frame)) is None:
+        return []
+    syntax = dataset.file_meta.TransferSyntaxUID
+    if stream.is_wavelet != (syntax in JPEG2000TransferSyntaxes):
+        got = "JPEG 2000" if stream.is_wavelet else "JPEG"
+        raise FilmError(name, f"TransferSyntaxUID: expected that of {got}, as the image is, got another")
+    if (stream.rows, stream.columns) != (dataset.Rows, dataset.Columns):
         raise FilmError(
-            name, f"expected {expected} pixels as Rows and Columns say, got {size[0]} x {size[1]}"
+            name,
+            f"expected {dataset.Rows} x {dataset.Columns} pixels as Rows and Columns say, got "
+            f"{stream.rows} x {stream.columns}",
         )
-    if is_eight_bits and dataset.file_meta.TransferSyntaxUID in (JPEGBaseline8Bit, JPEGExtended12Bit):
+    wrong = (
+        ("SamplesPerPixel", stream.samples, dataset.SamplesPerPixel != stream.samples),
+        ("BitsAllocated", stream.bits, dataset.BitsAllocated < stream.bits),
+        ("BitsStored", stream.bits, not stream.is_wavelet and stream.bits <= 8 < dataset.BitsStored),
+    )
+    for keyword, expected, is_wrong in wrong:
+        if is_wrong:
+            stated = dataset[keyword].value
+            raise FilmError(
+                name, f"{keyword}: expected {expected}, as the compressed image has, got {stated}"
+            )
+    if not stream.is_wavelet and stream.bits <= 8:
+        dataset.BitsAllocated = 8  # some writers say 16 of the same bytes
+    if stream.bits == 8 and syntax in (JPEGBaseline8Bit, JPEGExtended12Bit):
         grey = dataset.SamplesPerPixel == 1
         stored = strict_jpeg(frame, name, what, "GRAY" if grey else "RGB")
         if grey and jpeg_damage.suspected(stored[..., 0]):
@@ -129,29 +149,38 @@ def _check_codestream(dataset: FileDataset, name: str, what: str) -> list[str]:
     return []
 
 
-def _codestream_size(frame: bytes) -> tuple[tuple[int, int] | None, bool]:
-    """Read rows and columns from a JPEG, JPEG-LS (SOF) or JPEG 2000 (SIZ) header; None for other codecs.
+class _Codestream(NamedTuple):
+    """What a compressed image says of itself."""
 
-    Returns also whether this is a JPEG of 8 bits a sample.
-    """
+    rows: int
+    columns: int
+    samples: int
+    bits: int
+    is_wavelet: bool
+    """JPEG 2000."""
+
+
+def _codestream(frame: bytes) -> _Codestream | None:
+    """Read the header of a JPEG or JPEG-LS (SOF) or of a JPEG 2000 (SIZ); None for other codecs."""
     siz = frame.find(b"\xff\x4f\xff\x51")
-    if siz >= 0:
+    if siz >= 0 and siz + 43 <= len(frame):
         right, bottom, left, top = (
             int.from_bytes(frame[at : at + 4], "big") for at in range(siz + 8, siz + 24, 4)
         )
-        return (bottom - top, right - left), False
+        samples, bits = int.from_bytes(frame[siz + 40 : siz + 42], "big"), (frame[siz + 42] & 0x7F) + 1
+        return _Codestream(bottom - top, right - left, samples, bits, True)
     if not frame.startswith(b"\xff\xd8"):
-        return None, False
+        return None
     at = 2
     # A header has some ten segments; the cap keeps a frame of empty segments alone from costing seconds.
     for _ in range(1000):
         while frame[at : at + 2] == b"\xff\xff":
             at += 1
-        if frame[at : at + 1] != b"\xff" or at + 9 > len(frame):
-            return None, False
+        if frame[at : at + 1] != b"\xff" or at + 10 > len(frame):
+            return None
         marker, length = frame[at + 1], int.from_bytes(frame[at + 2 : at + 4], "big")
         if marker == 0xF7 or (0xC0 <= marker <= 0xCF and marker not in (0xC4, 0xC8, 0xCC)):
-            rows, columns = frame[at + 5 : at + 7], frame[at + 7 : at + 9]
-            return (int.from_bytes(rows, "big"), int.from_bytes(columns, "big")), frame[at + 4] == 8
+            rows, columns = (int.from_bytes(frame[place : place + 2], "big") for place in (at + 5, at + 7))
+            return _Codestream(rows, columns, frame[at + 9], frame[at + 4], False)
         at += 2 + length
-    return None, False
+    return None

@@ -129,7 +129,7 @@ def settle(dataset: Dataset, name: str, needed: Collection[str], numeric: Collec
 
 
 def _is_decimal(raw: RawDataElement) -> bool:
-    return (raw.VR or dictionary_VR(raw.tag)) == "DS"
+    return (raw.VR or dictionary_VR(raw.tag)) in ("DS", "IS")
 
 
 def numbers(dataset: Dataset, keyword: str) -> list[float]:
@@ -138,6 +138,8 @@ def numbers(dataset: Dataset, keyword: str) -> list[float]:
     if value is None or value == "":
         return []
     several = value if isinstance(value, (MultiValue, list, tuple)) else [value]
+    if not any(str(part).strip() for part in several):
+        return []
     found = [float(str(part).replace(",", ".")) for part in several]
     if not all(map(math.isfinite, found)):
         raise ValueError(f"{keyword} is not finite")

@@ -34,7 +34,7 @@ def check(dataset: Dataset, name: str, admit: Collection[Admit]) -> list[str]:
     modality = word(dataset, "Modality")
     if modality and modality not in MODALITIES and "any-modality" not in admit:
         raise FilmError(name, f"expected a radiograph (CR, DX, RG, PX, SC or OT), got modality {modality}")
-    if "PixelData" not in dataset:
+    if not dataset.get("PixelData"):
         raise FilmError(
             name, "expected an image, got a DICOM file without pixels (PixelData) or one that is cut short"
         )
@@ -44,6 +44,9 @@ def check(dataset: Dataset, name: str, admit: Collection[Admit]) -> list[str]:
     if "SOPClassUID" not in dataset:
         raise FilmError(name, "expected a DICOM image with a SOP Class UID (SOPClassUID), got none")
     photometric = word(dataset, "PhotometricInterpretation")
+    if photometric:
+        del dataset.PhotometricInterpretation  # and with it a VR that is not its own
+        dataset.PhotometricInterpretation = photometric  # decoders know it in upper case alone
     samples = _whole(dataset, name, "SamplesPerPixel", "1")
     if samples is None:
         samples = 3 if photometric in _COLOURS else 1
