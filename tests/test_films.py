@@ -178,6 +178,15 @@ def test_a_hot_pixel_does_not_decide_the_range(colour: int) -> None:
     assert "12 bits used" in film.notes[-1] and film.notes[-1].endswith("1 brighter pixels shown white")
 
 
+@pytest.mark.parametrize("hot", [[65535], [65535, 20000, 4096], [65535] * 30])
+def test_a_few_hot_pixels_or_a_drawn_marker_use_no_bits_of_a_small_image(hot: list[int]) -> None:
+    stored = np.linspace(0, 4095, 64 * 48).round().astype(np.uint16).reshape(64, 48)
+    stored[5, : len(hot)] = hot
+    film = read_film(png_16(stored, 0))
+    np.testing.assert_allclose(film.pixels, np.minimum(stored / 4095, 1), atol=1e-7)
+    assert f"{len(hot)} brighter pixels shown white" in film.notes[-1]
+
+
 def noisy_jpeg(side: int = 160, **options: object) -> bytes:
     rows, columns = np.mgrid[:side, :side]
     smooth = 120 + 60 * np.sin(rows / 17) + 50 * np.cos(columns / 23)

@@ -18,8 +18,10 @@ from PIL.PngImagePlugin import PngImageFile
 from timnet.cohorts import jpeg_damage
 from timnet.cohorts.films import INVERTED, FilmError, Greys, Kind, check_size, guarded, silent
 
-HOT = 1e-4
-"""Share of a film's pixels that may lie above the bits that the others use."""
+HOT, LEAST_HOT = 1e-4, 4
+"""Share of a film's pixels, and their number in a small one, that may lie above the bits the others use."""
+MARKED = 0.01
+"""The same share where all of these have one value, as a marker that was drawn has."""
 _CHUNKS_THAT_WARN = (b"acTL", b"eXIf", b"Raw profile")
 _ORIENTATION = 0x0112
 # EXIF 2.32, tag Orientation: what turns each into 1, the upright image.
@@ -155,8 +157,10 @@ def _range(stored: np.ndarray) -> tuple[int, str]:
     10, 12 and 14-bit films are often saved in 16-bit files without being rescaled. A few hot pixels, or a
     marker drawn at full white, use no bits.
     """
-    few = int(HOT * stored.size)
     highest = int(stored.max())
+    marked = int((stored == highest).sum())
+    few = max(int(HOT * stored.size), LEAST_HOT, marked if marked <= MARKED * stored.size else 0)
+    few = min(few, stored.size - 1)
     # The highest value but for the few.
     usual = int(np.partition(stored, stored.size - 1 - few, axis=None)[stored.size - 1 - few])
     used = max(8, usual.bit_length())
