@@ -71,9 +71,10 @@ if axis != "films":
     paper.beside(figure, metric, place)
 told_of = f"{metric} against the share of labels, one line an initialisation"
 st.plotly_chart(figure, key="eff_curve", alt=told_of)
+stopped = " Validation images that stopped a run early count as labelled images; the share leaves them out."
 st.caption(
     "Filled points are means over draws with their 95 % interval, which needs two draws or more; open "
-    f"circles are single runs. {told}"
+    f"circles are single runs. {told}{stopped if 'stopped early' in recipe else ''}"
 )
 st.dataframe(
     table.replace({"initialisation": look.NAMES}),

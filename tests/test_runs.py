@@ -178,6 +178,25 @@ def test_runs_that_count_uncertain_labels_differently_lie_on_different_curves(tm
     assert runs.points(tmp_path)["recipe"].nunique() == 3
 
 
+@pytest.mark.parametrize(("held_back", "films"), [(0, 26 + 256), (5, 26)])
+def test_validation_images_of_early_stopping_count_as_labelled(tmp_path, held_back, films):
+    row = {"label": "a", "metric": "auROC", "value": 0.7}
+    stopped = {"epoch": 2, "epochs": 9, "validation_loss": 0.4, "films": held_back or 256}
+    measured = {"test": [row], "films": 26, "early_stopping": {**stopped, "held_back": held_back}}
+    worker.prepare(dataclasses.replace(SETTINGS, patience=5), tmp_path / "run")
+    worker.work(tmp_path / "run", lambda *given: measured)
+    # Those held back are of the 26 that were drawn.
+    assert runs.points(tmp_path)["films"].tolist() == [films]
+
+
+@pytest.mark.parametrize("wrong", [3, {"films": "256"}, {"films": 256}])
+def test_a_damaged_early_stopping_is_one_sentence(tmp_path, wrong):
+    worker.prepare(SETTINGS, tmp_path / "run")
+    worker.work(tmp_path / "run", lambda *given: {"early_stopping": wrong})
+    with pytest.raises(RunError, match=r"run/metrics\.json: .*early_stopping"):
+        runs.result(tmp_path / "run")
+
+
 def test_points_hold_every_metric_of_every_finished_run(tmp_path):
     rows = [
         {"label": "Opacity", "metric": "auROC", "value": 0.7, "low": 0.6, "high": 0.8, "n": 9, "positives": 4}

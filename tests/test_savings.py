@@ -32,6 +32,13 @@ def test_the_papers_98_33_percent():
     assert found.reached == 1.0 and found.low == found.high == pytest.approx(found.saved)
 
 
+def test_films_that_stopped_runs_early_are_labels_too():
+    table = points({"base": (0.80, 0.86, 0.8752, 0.87), "ours": (0.8814, 0.9, 0.91, 0.9187)})
+    found = savings.reduction(table.assign(films=table["films"] + 256), "ours", "base")
+    assert (found.at, found.needed) == (0.3, 0.005)
+    assert found.saved == found.low == pytest.approx(1 - (25 + 256) / (1500 + 256))
+
+
 def test_a_start_that_never_gets_there_saves_nothing():
     found = savings.reduction(
         points({"base": (0.8, 0.86, 0.88, 0.9), "ours": (0.7, 0.75, 0.8, 0.85)}), "ours", "base"

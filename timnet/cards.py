@@ -142,6 +142,17 @@ class Row(BaseModel):
     positives: float | None = None
 
 
+class EarlyStopping(BaseModel):
+    """Which epoch early stopping kept, and the validation images that it used."""
+
+    model_config = ConfigDict(extra="allow", strict=True, allow_inf_nan=False)
+    epoch: int
+    epochs: int
+    films: int
+    held_back: int
+    """How many of the training images drawn were held back; 0 where the cohort has a split `val`."""
+
+
 class Measured(BaseModel):
     """What a run measured at its end: `metrics.json`."""
 
@@ -160,6 +171,7 @@ class Measured(BaseModel):
     patients_train: int | None = None
     patients_held_out: int | None = None
     films_without_text: int | None = None
+    early_stopping: EarlyStopping | None = None
 
 
 _CARD, MEASURED = TypeAdapter(Card), TypeAdapter(Measured)

@@ -35,6 +35,20 @@ def test_finished_runs_are_points_of_a_curve(
     assert not page.exception and page.success
 
 
+def test_validation_images_of_early_stopping_count_in_the_table_and_the_page_says_so(
+    open_page: Open, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("TIMNET_CHECKPOINTS", str(tmp_path))
+    finished(tmp_path, 0, 0.7)
+    settings, result = next(tmp_path.glob("*/config.json")), next(tmp_path.glob("*/metrics.json"))
+    settings.write_text(json.dumps({**json.loads(settings.read_text()), "patience": 5}))
+    stopping = {"epoch": 3, "epochs": 9, "films": 12, "held_back": 0}
+    result.write_text(json.dumps({**json.loads(result.read_text()), "early_stopping": stopping}))
+    app = open_page("efficiency")
+    assert app.dataframe[0].value["films"].tolist() == [8 + 12]
+    assert "count as labelled images" in " ".join(caption.value for caption in app.caption)
+
+
 def test_two_starts_with_the_same_draws_say_what_is_saved_and_how_many_labels_a_goal_needs(
     open_page: Open, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:

@@ -87,7 +87,7 @@ def test_looks_at_validation_films_are_told_while_it_runs_and_which_was_kept_whe
     (folder / events.EVENTS).write_text(json.dumps(step) + "\n" + json.dumps(look) + "\n")
     app = open_page("fine_tune")
     assert "weights of epoch 4 (of at most 9)" in app.success[0].value
-    assert "12 validation films, 12 of them held back" in app.success[0].value
+    assert "12 validation images, 12 of them held back" in app.success[0].value
     drawn = json.loads(app.get("plotly_chart")[0].proto.spec)["data"]
     assert [line["name"] for line in drawn] == ["on films that it learns from", "on validation films"]
 

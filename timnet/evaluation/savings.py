@@ -30,7 +30,8 @@ class Reduction:
     Attributes:
         best: B's best mean. at: the share of the labels where B has it.
         needed: A's smallest share whose mean reaches it; None where none does.
-        saved: 1 - needed / at, below 0 where A needs more; None where A never reaches it.
+        saved: 1 - labelled films at `needed` / those at `at`, below 0 where A needs more; None where A never
+            reaches it.
         low, high: 95 % interval over draws of those that reach it; None where saved is, or of one draw.
         reached: share of the resampled draws in which A reaches B's best.
         draws: draws that both have at every share that is compared.
@@ -97,13 +98,15 @@ def reduction(points: pd.DataFrame, start: str, other: str, seed: int = 0) -> Re
     best, at, needed = _reach(values.mean(1), fractions)
     rows = np.random.default_rng(seed).integers(draws, size=(REPLICATES, draws))
     found = [_reach(values[:, row].mean(1), fractions) for row in rows] if draws > 1 else []
-    saved = np.array([1 - of / there for _, there, of in found if of is not None])
+    # Films rather than shares: those that stopped runs early were labelled, too.
+    films = points.groupby("fraction")["films"].max()
+    saved = np.array([1 - films[of] / films[there] for _, there, of in found if of is not None])
     interval = np.percentile(saved, [2.5, 97.5]) if needed is not None and len(saved) else (None, None)
     return Reduction(
         best=best,
         at=at,
         needed=needed,
-        saved=None if needed is None else 1 - needed / at,
+        saved=None if needed is None else float(1 - films[needed] / films[at]),
         low=None if interval[0] is None else float(interval[0]),
         high=None if interval[1] is None else float(interval[1]),
         reached=len(saved) / len(found) if found else float(needed is not None),

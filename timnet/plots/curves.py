@@ -25,7 +25,7 @@ _SHARES = {
 _AXES: dict[Axis, dict[str, object]] = {
     "log": _SHARES,
     "linear": {"title": _TITLE, "ticksuffix": " %", "range": [0, 103]},
-    "films": {"type": "log", "title": "Labelled training films"},
+    "films": {"type": "log", "title": "Labelled images"},
 }
 
 

@@ -214,7 +214,8 @@ def points(root: Path) -> pd.DataFrame:
     """Return the results of finished fine-tuning runs as one tidy table.
 
     Columns: run, cohort, task, initialisation, fraction, films, positives, seed, recipe, label, metric,
-    value, low, high. Positives are those of the label among the films, of an average those of all labels. The
+    value, low, high. Films are all whose labels the run used: those drawn, and images of `val` that stopped
+    it early. Positives are those of the label among the films drawn, of an average those of all labels. The
     recipe, in words, is what must be equal for two runs to lie on one curve.
     """
     rows = []
@@ -227,6 +228,9 @@ def points(root: Path) -> pd.DataFrame:
             _log.warning("%s", error)
             continue
         settings, positives = run.settings, measured.get("positives") or {}
+        films, stopping = measured.get("films"), measured.get("early_stopping")
+        if films is not None and stopping and not stopping["held_back"]:
+            films += stopping["films"]
         for row in measured.get("test") or ():
             rows.append(
                 {
@@ -235,7 +239,7 @@ def points(root: Path) -> pd.DataFrame:
                     "task": settings.task,
                     "initialisation": Path(settings.initialisation).name,
                     "fraction": settings.fraction,
-                    "films": measured.get("films"),
+                    "films": films,
                     "positives": positives.get(row["label"], sum(positives.values()) if positives else None),
                     "seed": settings.seed,
                     "recipe": _recipe(settings),

@@ -1,8 +1,9 @@
 """Looks at validation films while a fine-tuning runs; where it may stop early, keeps the best look's weights.
 
 Owns which films are looked at (never one of the test split), the `validation` events and a run's `best/`. A
-cohort's split `val` is looked at where there is one. Without one nothing is held back from a run that trains
-to its last epoch; one that may stop early gives a fifth of its drawn films, whole patients, to validation.
+cohort's split `val` is looked at where there is one; where it stops a run, `runs.points` counts its films as
+labelled. Without one nothing is held back from a run that trains to its last epoch; one that may stop early
+gives a fifth of its drawn films, whole patients, to validation.
 """
 
 from __future__ import annotations

@@ -140,9 +140,10 @@ def _stopped_early(result: Mapping[str, Any]) -> str:
     if not best:
         return ""
     held = f", {best['held_back']} of them held back from those drawn" if best["held_back"] else ""
+    used = "" if held else " Label efficiency counts them as labelled images."
     return (
         f" It kept the weights of epoch {best['epoch']} (of at most {best['epochs']}), where its loss on "
-        f"{counted(best['films'], 'validation film')}{held} was lowest."
+        f"{counted(best['films'], 'validation image')}{held} was lowest.{used}"
     )
 
 
@@ -232,16 +233,16 @@ def _done(name: str, last: Mapping[str, Any], stopping: bool) -> tuple[float, st
 def cautions() -> dict[str, Any]:
     """Ask for what keeps a training from learning too long or one kind alone; return its settings."""
     early = st.checkbox(
-        "Stop when it no longer gains",
+        "Early stopping",
         key="ft_patience",
-        help="Looks at validation films up to 20 times; after five looks without a lower loss it stops, with "
-        "the weights of its best look. Films of the split val are used, else a fifth of the films drawn, "
-        "which then teach nothing. Test films are never looked at.",
+        help="Checks validation images up to 20 times. Stops after five checks without a lower loss, with "
+        "the weights of the best check. Uses the validation split, whose images then count as labelled on "
+        "Label efficiency; without one, 20 % of the training images are held out. Never uses test images.",
     )
     rare = st.checkbox(
-        "Weigh present and absent alike",
+        "Balance classes",
         key="ft_class_weights",
-        help="Where few films show the finding, these count for more. Probabilities then are as if it were "
-        "as common as not.",
+        help="The rarer class gets the same total weight as the other one. Predicted probabilities then "
+        "assume 50 % prevalence.",
     )
     return {"patience": PATIENCE if early else 0, "class_weights": "balanced" if rare else "none"}
