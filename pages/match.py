@@ -88,6 +88,7 @@ words.markdown(
     "**Near 1**: the report fits this X-ray. **Near 0**: it fits another one better. **About 0.5**: "
     "undecided. It says nothing about whether the findings are correct or complete."
 )
+headline = words.container()
 words.caption(panels.match_calibration(reading))
 words.caption(f"Section read: {reading.section.capitalize()}.")
 sentences.show(reading, "match")
@@ -95,7 +96,9 @@ names = {"match": "Whole text"} | {name: name for name in reading.maps if name !
 with notices.sentences():
     panels.film_and_map(reading, names, "match", network, findings)
 with notices.sentences():
-    changes.show(network, film, findings)
+    reading = reading.explained(changes.show(network, film, findings).edits)
+    with headline:
+        changes.headline(reading.explanation)
     prompts.show(network, film)
     if demo.cohorts():
         st.subheader("Among other patients")

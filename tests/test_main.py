@@ -68,6 +68,11 @@ def test_match_prints_the_readers_own_number_digit_for_digit(capsys, timnet, fil
     answer = told(capsys)
     reading = Reader.load(timnet).read(read_film(film), "Clear lungs. Normal heart.")
     assert answer["match_probability"] == reading.match
+    assert [each["sentence"] for each in answer["sentences"]] == ["Clear lungs.", "Normal heart."]
+    explained = reading.explained(
+        Reader.load(timnet).edited(reading.film, "Clear lungs. Normal heart.").edits
+    )
+    assert answer["explanation"] == explained.explanation.sentence
     assert answer["film"]["rows"] == 60
     assert answer["film"]["columns"] == 50
     assert answer["film"]["kind"] == "png"
@@ -82,6 +87,7 @@ def test_without_json_a_person_reads_it(capsys, timnet, film):
     assert main(["match", str(film), "--findings", "Clear lungs.", "--checkpoint", timnet]) == 0
     out = capsys.readouterr().out
     assert out.startswith("match probability 0.") and "section read: whole text" in out
+    assert "The match rests on sentence 1." in out or "No sentence fits." in out or "Check sentence 1:" in out
     assert config.RESEARCH_USE in out
 
 

@@ -130,12 +130,17 @@ def test_eight_threads_get_what_one_gets(networks, film):
         assert (reading.maps[MATCH] == alone[i % 10].maps[MATCH]).all()
 
 
-def test_the_readings_json_has_numbers_and_no_text_of_the_report(networks, film):
-    told = json.loads(json.dumps(Reader.load(networks / "timnet").read(film, REPORT).as_dict()))
+def test_the_readings_json_has_each_sentence_beside_its_number_with_names_marked(networks, film):
+    reading = Reader.load(networks / "timnet").read(film, f"{EDITED} Compared with 12/03/2021 by Dr. Zzphi.")
+    told = json.loads(json.dumps(reading.as_dict()))
+    assert [each["probability"] for each in told["sentences"]] == [p for _, p in reading.sentences]
+    assert [each["sentence"] for each in told["sentences"]][:-1] == [s for s, _ in reading.sentences[:-1]]
+    assert "[date]" in told["sentences"][-1]["sentence"] and "Zzphi" not in json.dumps(told)
     assert told["film"] == {"rows": 90, "columns": 120, "kind": "png", "sha256": film.sha256}
     assert told["checkpoint"] == "timnet"
     assert told["research_use"] == config.RESEARCH_USE
-    assert "opacity" not in json.dumps(told)
+    assert (told["section_read"], told["trust"]) == (reading.section, reading.trust) and reading.trust
+    assert told["explanation"] is None
 
 
 @pytest.mark.parametrize("findings", [None, "", "   \n", "INDICATION: Cough."])
@@ -218,10 +223,12 @@ def test_a_film_is_taken_through_the_trunk_once_for_all_questions(networks, film
     assert read.match == reader.read(film, EDITED).match
 
 
-def test_edits_are_told_as_json_without_their_texts(networks, film):
-    told = Reader.load(networks / "timnet").edited(film, EDITED).as_dict()
+def test_edits_and_what_they_explain_are_in_the_json(networks, film):
+    reader = Reader.load(networks / "timnet")
+    reading = reader.read(film, EDITED).explained(reader.edited(film, EDITED).edits)
+    told = reading.as_dict()
+    assert told["explanation"] == reading.explanation.sentence
     assert list(told["edits"])[:3] == ["remove 1", "negate 1", "remove 2"]
-    assert "effusion" not in json.dumps(told)
 
 
 def test_a_classifier_has_no_edits_and_empty_findings_neither(networks, film):

@@ -389,13 +389,15 @@ def _read(asked: arguments.Match | arguments.Diagnose, findings: str | None) -> 
         turned = "--invert reads it inverted, " if seen.doubt == films.LOOKS_INVERTED else ""
         raise Refused(f"{asked.film.name}: {seen.doubt}; {turned}--anyway reads it all the same")
     reading, cam = reader.read(seen, findings), asked.cam
+    if findings is not None:
+        reading = reading.explained(reader.edited(seen, findings).edits)
     told = {**reading.as_dict(), "seconds": round(time.perf_counter() - start, 3)}
     if reading.match is not None:
         over = "normal texts"
         name, lines = MATCH, [f"match probability {reading.match:.3f}", f"section read: {reading.section}"]
         lines += [f"  {probability:.3f}  {sentence}" for sentence, probability in reading.sentences]
         lines += [reading.long_text] if reading.long_text else []
-        lines.insert(1, reading.trust)
+        lines[1:1] = [reading.trust, *([reading.explanation.sentence] if reading.explanation else [])]
     else:
         over = None
         name = max(reading.probabilities, key=lambda label: reading.probabilities[label])

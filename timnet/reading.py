@@ -1,7 +1,7 @@
 """A Reading: what a checkpoint says of one film, in numbers and maps, and why it may not be believed.
 
 Owns what is told of a film wherever it is told: its evidence at the film's own pixels, the picture with a map
-over it, and one object of numbers without pixels or text. Made by `reader.Reader`.
+over it, and one object of numbers and of the findings' words. Made by `reader.Reader`.
 Research use only, never a diagnosis.
 
 Shapes: h w the last grid, H W the film's own pixels.
@@ -9,7 +9,7 @@ Shapes: h w the last grid, H W the film's own pixels.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
@@ -20,11 +20,13 @@ from numpy.typing import NDArray
 
 from timnet import cards, config
 from timnet.cards import Card
+from timnet.cohorts import deidentify
 from timnet.cohorts.edits import Edit
 from timnet.cohorts.films import Film, Letterbox, square
 from timnet.errors import TimnetError
-from timnet.evaluation import cam, certainty
+from timnet.evaluation import cam, certainty, explanation
 from timnet.evaluation.certainty import MATCH, Certainty
+from timnet.evaluation.explanation import Explanation
 from timnet.evaluation.probability import Verdict
 
 
@@ -58,6 +60,8 @@ class Reading:
     """Numbers, from 1, of the sentences that end beyond `trained_tokens`."""
     edits: tuple[tuple[Edit, float], ...] = ()
     """Each edit of the findings with the edited text's match probability; of `Reader.edited` alone."""
+    explanation: Explanation | None = None
+    """What the match rests on, or what to check (`explained`)."""
     doubt: str = ""
     """Why the film may be no frontal chest film; empty where it looks like one."""
     alone: Mapping[str, NDArray[np.float32]] = field(default_factory=dict)
@@ -92,6 +96,12 @@ class Reading:
             "texts of this length."
         )
 
+    def explained(self, edits: Sequence[tuple[Edit, float]]) -> Reading:
+        """Return this reading of a match with its edits and with what they say of it."""
+        assert self.match is not None
+        found = explanation.explain(self.match, self.sentences, edits)
+        return replace(self, edits=tuple(edits), explanation=found)
+
     def heat(self, name: str) -> NDArray[np.float32]:
         """Return a map's evidence at the film's own pixels (H, W), in logits."""
         if name not in self.maps:
@@ -106,7 +116,10 @@ class Reading:
         return cam.paint(even.film.pixels, even.heat(name), self.map_scale, opacity)
 
     def as_dict(self) -> dict[str, Any]:
-        """Return the numbers as one JSON object; no pixels and no text."""
+        """Return the numbers and the words of the findings as one JSON object; no pixels.
+
+        Names, dates and numbers of known forms are marked in the words (`deidentify.scrub`).
+        """
         told: dict[str, Any] = {
             "film": {
                 "rows": self.film.rows,
@@ -127,6 +140,11 @@ class Reading:
             told["match_calibrated"] = self.calibrated(MATCH)
             told["match_probability"] = self.match
             told["section_read"] = self.section
+            told["explanation"] = self.explanation.sentence if self.explanation else None
+            told["sentences"] = [
+                {"sentence": marked(sentence), "probability": probability}
+                for sentence, probability in self.sentences
+            ]
             told["sentence_probabilities"] = [probability for _, probability in self.sentences]
             told["sentences_beyond_training"] = list(self.beyond)
         if self.edits:
@@ -139,3 +157,8 @@ class Reading:
             told["calibrated"] = {name: self.calibrated(name) for name in self.probabilities}
             told["verdicts"] = {name: self.verdict(name) or None for name in self.probabilities}
         return told
+
+
+def marked(words: str) -> str:
+    """Return words of a report with names, dates and numbers of known forms marked."""
+    return deidentify.scrub(words, deidentify.Known())[0]

@@ -15,14 +15,13 @@ from streamlit.testing.v1 import AppTest
 
 from timnet import config
 from timnet.__main__ import main
-from timnet.cohorts import edits, strangers, vectors
+from timnet.cohorts import strangers, vectors
 from timnet.cohorts.films import read_film
 from timnet.cohorts.store import Cohort
 from timnet.evaluation import embedding, gradients
 from timnet.evaluation.certainty import MATCH
 from timnet.reader import Reader
-from timnet.reading import Reading
-from timnet.ui import changes, notices, panels, sentences, similar, standing, viewer
+from timnet.ui import notices, panels, sentences, similar, standing, viewer
 
 
 def test_page_command_and_python_give_the_same_match_digit_for_digit(
@@ -34,8 +33,10 @@ def test_page_command_and_python_give_the_same_match_digit_for_digit(
     app.file_uploader(key="match_upload").upload(film.name, film.read_bytes(), "")
     app.text_area(key="match_findings").set_value(text)
     app.button(key="match_go").click().run()
-    expected = Reader.load(networks / "timnet").read(read_film(film), text)
+    reader = Reader.load(networks / "timnet")
+    expected = reader.read(read_film(film), text).explained(reader.edited(read_film(film), text).edits)
     assert not app.exception and not app.error
+    assert f"**{expected.explanation.sentence}**" in [each.value for each in app.markdown]
     assert app.metric[0].value == f"{expected.match:.3f}"
     singly = app.dataframe[0].value["probability"].tolist()
     assert singly == [probability for _, probability in expected.sentences] and len(singly) == 2
@@ -139,17 +140,6 @@ def test_the_match_page_says_what_each_edit_changes_and_shows_the_chosen_ones_ma
     edit = reading.edits[table.value.index[0]][0]
     assert not app.exception and len(app.get("bidi_component")) == 2
     assert edit.before in texts(app)
-
-
-def test_the_sentence_that_carries_the_match_is_the_one_whose_loss_costs_most() -> None:
-    told = edits.every("First thing. Second thing. Third thing.")[0]
-    probabilities = {"remove 1": 0.5, "remove 2": 0.2, "remove 3": 0.9}
-    asked = tuple((edit, probabilities[edit.name]) for edit in told)
-    film = read_film(png())
-    reading = Reading("x", "0" * 64, film, 0.6, (), {}, 0.0, 64, 1.0, {}, edits=asked)
-    found = changes.carrier(reading)
-    assert found and found[0].name == "remove 2" and found[1] == pytest.approx(0.4)
-    assert changes.carrier(replace(reading, match=0.1)) is None
 
 
 @pytest.mark.parametrize("seconds", [0.0, 60.0])

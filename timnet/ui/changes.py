@@ -13,13 +13,14 @@ import pandas as pd
 import streamlit as st
 
 from timnet.cohorts import edits, reports
-from timnet.cohorts.edits import Edit, Refusal
+from timnet.cohorts.edits import Refusal
 from timnet.counting import counted, verb
 from timnet.ui import loaders, panels, viewer
 from timnet.ui.checkpoints import Checkpoint
 
 if TYPE_CHECKING:
     from timnet.cohorts.films import Film
+    from timnet.evaluation.explanation import Explanation
     from timnet.reading import Reading
 
 KINDS = {"remove": "Left out", "negate": "Says the opposite", "swap": "Left and right swapped"}
@@ -36,8 +37,8 @@ _COLUMNS = {
 }
 
 
-def show(network: Checkpoint, film: Film, findings: str) -> None:
-    """Show what each edit of the findings does to the match, the strongest first."""
+def show(network: Checkpoint, film: Film, findings: str) -> Reading:
+    """Show what each edit of the findings does to the match, the strongest first; return their reading."""
     st.subheader("What changes the match")
     reading = loaders.edited(network, film, findings)
     refused = edits.every(reports.findings(findings))[1]
@@ -46,15 +47,14 @@ def show(network: Checkpoint, film: Film, findings: str) -> None:
     else:
         st.caption("This text has no sentence that could be left out, denied or swapped.")
     _refusals(refused)
+    return reading
 
 
-def carrier(reading: Reading) -> tuple[Edit, float] | None:
-    """Return the sentence without which the match falls most, and by how much; None where none lowers it."""
-    assert reading.match is not None
-    whole = reading.match
-    falls = [(edit, whole - probability) for edit, probability in reading.edits if edit.kind == "remove"]
-    strongest = max(falls, key=lambda each: each[1], default=None)
-    return strongest if strongest and strongest[1] > 0 else None
+def headline(found: Explanation) -> None:
+    """Show what a match rests on, or what to check, with the sentence in question."""
+    st.markdown(f"**{found.sentence}**")
+    if found.edit:
+        st.text(found.edit.before)
 
 
 def table(reading: Reading) -> pd.DataFrame:
@@ -76,16 +76,6 @@ def table(reading: Reading) -> pd.DataFrame:
 
 def _table(reading: Reading, about: str) -> None:
     assert reading.match is not None
-    found = carrier(reading)
-    if found:
-        place, without = (found[0].sentence or 0) + 1, reading.match - found[1]
-        st.markdown(
-            f"**Sentence {place} carries the match**: without it the probability falls from "
-            f"{reading.match:.3f} to {without:.3f}, more than without any other. It says:"
-        )
-        st.text(found[0].before)
-    elif any(edit.kind == "remove" for edit, _ in reading.edits):
-        st.markdown("**No single sentence carries the match**: it falls by leaving none of them out.")
     changed = table(reading)
     # Another text or film has other rows: what was chosen among these says nothing of those.
     key = hashlib.sha256(about.encode()).hexdigest()[:12]
