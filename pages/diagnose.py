@@ -10,6 +10,7 @@ from timnet.ui import (
     frame,
     loaders,
     notices,
+    own,
     panels,
     several,
     source,
@@ -17,10 +18,12 @@ from timnet.ui import (
 )
 
 frame.require()
-st.title("Read a film with a classifier")
+st.title("Read an X-ray with a classifier")
 st.markdown(
-    "A classifier that you fine-tuned gives a probability for each label, and a map of what moved it."
+    "Upload a chest X-ray. A classifier gives a probability for each label and shows which parts of the "
+    "image influenced it."
 )
+own.new("match_findings")
 
 classifiers = checkpoints.listed("classifier")
 if not classifiers:
@@ -33,7 +36,9 @@ with notices.sentences():
         beside = comparison.choose(classifiers, network, "diagnose_beside")
     one, many = "One film", "Several films"
     with second:
-        how = st.segmented_control("Read", [one, many], default=one, required=True, key="diagnose_how")
+        how = st.segmented_control(
+            "Read", [one, many], default=one, required=True, key="diagnose_how", persist_state="session"
+        )
         chosen = source.choose("diagnose") if how == one else source.Chosen(None)
     if how == many:
         # The table of several films needs the page's whole width.
@@ -41,7 +46,7 @@ with notices.sentences():
     film = chosen.film
     if film is None:
         if how == one:
-            st.info("Next: give a film.", icon=":material/arrow_upward:")
+            st.info("Next: upload an X-ray.", icon=":material/arrow_upward:")
         st.stop()
     if how == one:
         doubts.ask(film, "diagnose")

@@ -13,6 +13,7 @@ from timnet.ui import (
     frame,
     loaders,
     notices,
+    own,
     panels,
     prompts,
     sentences,
@@ -24,10 +25,12 @@ from timnet.ui import (
 EXAMPLE = "The heart is enlarged. There is a small left pleural effusion. No pneumothorax."
 
 frame.require()
-st.title("Match a film with its findings")
+st.title("Match an X-ray with its report")
 st.markdown(
-    "How well does a text fit a film? Give both: you get a probability, and a map of where it comes from."
+    "Upload a chest X-ray and paste its report. timnet estimates whether the report belongs to this X-ray "
+    "and shows which parts of the image influenced the score."
 )
+own.new("match_findings")
 
 networks = checkpoints.listed("timnet")
 if not networks:
@@ -40,18 +43,21 @@ with notices.sentences():
         chosen = source.choose("match")
     with about_text:
         study = chosen.study
-        is_own = study is not None and st.toggle("Use this study's own findings", value=True, key="match_own")
+        is_own = study is not None and st.toggle(
+            "Use this study's own report", value=True, key="match_own", persist_state="session"
+        )
         if study and is_own:
             findings = study.findings
             with st.container(border=True):
-                st.text(findings or "This study has no findings text: write your own.", width="stretch")
+                st.text(findings or "This study has no report: write your own.", width="stretch")
         else:
             findings = st.text_area(
-                "Findings",
+                "Report",
                 key="match_findings",
                 height=170,
                 max_chars=20_000,
-                placeholder="What the report says of this film; from a whole report its findings are taken.",
+                persist_state="session",
+                placeholder="A whole report, or its findings section",
             )
             with st.container(horizontal=True):
                 st.button("Match", key="match_go", type="primary", icon=":material/compare:")
@@ -62,15 +68,15 @@ with notices.sentences():
                     on_click=lambda: st.session_state.update(match_findings=EXAMPLE),
                 )
             if findings == EXAMPLE:
-                st.caption(":orange[An example text: it does not describe your film.]")
+                st.caption(":orange[An example text: it does not describe your X-ray.]")
     network = panels.choose(networks, "Matching network", "match_network")
 
 film = chosen.film
 if film is None or not (findings or "").strip():
-    missing = "a film" if film is None else "the findings"
+    missing = "upload an X-ray" if film is None else "paste its report"
     if film is None and not (findings or "").strip():
-        missing = "a film and its findings"
-    st.info(f"Next: give {missing}.", icon=":material/arrow_upward:")
+        missing = "upload an X-ray and paste its report"
+    st.info(f"Next: {missing}.", icon=":material/arrow_upward:")
     st.stop()
 
 with notices.sentences():

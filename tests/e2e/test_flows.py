@@ -11,8 +11,8 @@ pytestmark = pytest.mark.browser
 
 DICOM = Path(__file__).resolve().parents[2].parent / "shared" / "data" / "dicom_chest" / "RG1_J2KI.dcm"
 PAGES = {
-    "Match": "Match a film with its findings",
-    "Diagnose": "Read a film with a classifier",
+    "Match": "Match an X-ray with its report",
+    "Diagnose": "Read an X-ray with a classifier",
     "Explore": "Explore a cohort",
     "Fine-tune": "Fine-tune a classifier",
     "Label efficiency": "Label efficiency",
@@ -46,7 +46,7 @@ def test_a_real_film_and_its_findings_give_a_probability_and_a_map(tab: Watched)
         pytest.skip(f"the real DICOM film is not beside the repository ({DICOM.name})")
     tab.open()
     tab.page.locator(".st-key-match_upload input[type=file]").set_input_files(DICOM)
-    tab.page.get_by_text("Next: give the findings.").wait_for()
+    tab.page.get_by_text("Next: paste its report.").wait_for()
     tab.page.locator(".st-key-match_findings textarea").fill("The heart is enlarged. No pneumothorax.")
     tab.page.locator(".st-key-match_go button").click()
     number = tab.page.locator("[data-testid=stMetricValue]")

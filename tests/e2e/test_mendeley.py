@@ -29,7 +29,7 @@ def test_half_a_percent_of_the_labels_becomes_a_point_of_the_curve(tab: Watched,
     page = tab.page
     # Thousands of films are read here, perhaps beside another training.
     page.set_default_timeout(PATIENCE_MS)
-    tab.open("", "Match a film with its findings")
+    tab.open("", "Match an X-ray with its report")
     tab.go("Fine-tune", "Fine-tune a classifier")
     page.locator(".st-key-ft_cohort input").click()
     page.get_by_role("option", name="mendeley").click()

@@ -58,9 +58,9 @@ def test_a_dicom_film_and_a_pasted_report_are_read_sentence_by_sentence_and_prin
         pytest.skip(f"the real DICOM film is not beside the repository ({DICOM.name})")
     page = tab.page
     tab.open("", PAGES["Match"])
-    _asks(page, "a film and its findings")
+    _asks(page, "upload an X-ray and paste its report")
     page.locator(".st-key-match_upload input[type=file]").set_input_files(DICOM)
-    _asks(page, "the findings")
+    _asks(page, "paste its report")
     page.locator(".st-key-match_findings textarea").fill(REPORT)
     page.locator(".st-key-match_go button").click()
     number = page.locator("[data-testid=stMetricValue]").first
@@ -127,9 +127,9 @@ def test_five_films_are_diagnosed_at_once_and_their_numbers_saved(
     page, films = tab.page, [csv_root / "films" / f"{number:03}.png" for number in range(5)]
     # By name: whichever runs other tests have left, the newest stands first.
     tab.open(f"diagnose?diagnose_network={classifier.name}", PAGES["Diagnose"])
-    _asks(page, "a film")
+    _asks(page, "upload an X-ray")
     page.get_by_text("Several films", exact=True).click()
-    _asks(page, "films")
+    _asks(page, "upload X-rays")
     page.locator(".st-key-diagnose_uploads input[type=file]").set_input_files(films)
     page.get_by_role("button", name="Read 5 films").click()
     page.get_by_text("5 of 5 films read.").wait_for()
@@ -144,7 +144,7 @@ def test_five_films_are_diagnosed_at_once_and_their_numbers_saved(
 
 def test_a_ct_slice_is_refused_in_one_sentence(tab: Watched) -> None:
     tab.open("", PAGES["Match"])
-    _asks(tab.page, "a film and its findings")
+    _asks(tab.page, "upload an X-ray and paste its report")
     slice_ = get_testdata_file("CT_small.dcm")
     tab.page.locator(".st-key-match_upload input[type=file]").set_input_files(slice_)
     said = tab.page.locator("[data-testid=stAlert]", has_text="CT_small.dcm")
@@ -159,11 +159,11 @@ def test_a_photograph_is_refused_in_one_sentence_and_read_at_the_readers_wish(
 ) -> None:
     page = refusing_tab.page
     refusing_tab.open(f"{address}?diagnose_network=classifier", None)
-    _asks(page, "a film and its findings" if address == "match" else "a film")
+    _asks(page, "upload an X-ray and paste its report" if address == "match" else "upload an X-ray")
     if address == "match":
         page.locator(".st-key-match_findings textarea").fill(REPORT)
         page.locator(".st-key-match_go button").click()
-        _asks(page, "a film")
+        _asks(page, "upload an X-ray")
     page.locator(f".st-key-{address}_upload input[type=file]").set_input_files(PHOTOGRAPH)
     said = page.locator("[data-testid=stAlert]", has_text="Not read")
     said.wait_for()
@@ -179,9 +179,9 @@ def test_a_photograph_is_refused_in_one_sentence_and_read_at_the_readers_wish(
 def test_a_film_is_read_and_printed_without_a_mouse(tab: Watched, csv_root: Path) -> None:
     page = tab.page
     tab.open("", PAGES["Match"])
-    _asks(page, "a film and its findings")
+    _asks(page, "upload an X-ray and paste its report")
     _chosen(page, ".st-key-match_upload [data-testid=stFileUploaderDropzone]", csv_root / "films" / "001.png")
-    _asks(page, "the findings")
+    _asks(page, "paste its report")
     _reach(page, ".st-key-match_findings textarea")
     page.keyboard.type(reports.findings(REPORT))
     _reach(page, ".st-key-match_go button")
@@ -241,7 +241,7 @@ def _film() -> Any:
 
 def _asks(page: Any, what: str) -> None:
     """Wait until the page asks for something: a file given before its run has ended may be lost."""
-    page.get_by_text(f"Next: give {what}.").wait_for()
+    page.get_by_text(f"Next: {what}.").wait_for()
     page.locator("[data-testid=stApp][data-test-script-state=notRunning]").wait_for()
 
 

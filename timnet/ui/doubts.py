@@ -23,12 +23,12 @@ def ask(film: Film, key: str) -> None:
         if looks_inverted:
             question = "This X-ray looks inverted (bone dark). Show it inverted?"
             st.warning(question, icon=":material/invert_colors:")
-        st.toggle("Show inverted", key=loaders.invert_key(film.sha256))
+        st.toggle("Show inverted", key=loaders.invert_key(film.sha256), persist_state="session")
     if not reason:
         return
     if not looks_inverted:
         st.warning(f"Not read: {notices.plain(reason)}.", icon=":material/block:")
     # A key of the film's own: the next one is asked about anew.
-    if not st.toggle(ANYWAY, key=f"{key}_anyway_{film.sha256[:16]}"):
+    if not st.toggle(ANYWAY, key=f"{key}_anyway_{film.sha256[:16]}", persist_state="session"):
         st.stop()
     st.caption("Read at your wish. A network that learned from frontal chest films says nothing of others.")

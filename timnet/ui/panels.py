@@ -13,7 +13,6 @@ import numpy as np
 import streamlit as st
 
 from timnet import cards, config, files
-from timnet.cohorts import decoding
 from timnet.cohorts.films import Film
 from timnet.cohorts.readers.demo import Truth
 from timnet.ui import loaders, notices, run, viewer
@@ -39,21 +38,6 @@ MAP_SIDE = 256
 """Longest side of a map on a page: the network's grid is far coarser."""
 WIDE = 0.6
 """Share of a map's cells above half strength from which on it points nowhere."""
-
-
-def upload(key: str) -> Film | None:
-    """Ask for a film and return it, or None while there is none."""
-    # Any name is let in: DICOM films often have no extension, and what a file is, its content says.
-    file = st.file_uploader(
-        "Chest film",
-        key=key,
-        help="PNG, JPEG or DICOM, up to 32 MB. The film stays in this computer's memory and is not saved.",
-    )
-    if file is None:
-        # While somebody chooses a file.
-        decoding.prepare()
-        return None
-    return loaders.uploaded(file.getvalue(), file.name)
 
 
 def choose(checkpoints: list[Checkpoint], label: str, key: str) -> Checkpoint:

@@ -21,7 +21,7 @@ from timnet.cohorts.queries import Filters
 from timnet.cohorts.records import CohortError
 from timnet.cohorts.store import Cohort
 from timnet.counting import counted
-from timnet.ui import demo, filters, loaders, notices, spreadsheet
+from timnet.ui import demo, filters, loaders, notices, own, spreadsheet
 from timnet.ui.checkpoints import Checkpoint
 from timnet.ui.source import COHORT, UPLOAD, Chosen
 
@@ -123,7 +123,12 @@ def _asked(key: str) -> list[Asked]:
     source = UPLOAD
     if names:
         source = st.segmented_control(
-            "Films", [UPLOAD, COHORT], default=UPLOAD, required=True, key=f"{key}_from"
+            "X-rays",
+            [UPLOAD, COHORT],
+            default=UPLOAD,
+            required=True,
+            key=f"{key}_from",
+            persist_state="session",
         )
     if source == UPLOAD:
         return _uploads(key)
@@ -135,23 +140,11 @@ def _asked(key: str) -> list[Asked]:
 
 
 def _uploads(key: str) -> list[Asked]:
-    files = st.file_uploader(
-        "Chest films",
-        key=f"{key}_uploads",
-        accept_multiple_files=True,
-        help=f"PNG, JPEG or DICOM, up to {MOST_UPLOADS} files and {MOST_MB} MB together. They stay in this "
-        "computer's memory and are not saved.",
-    )
-    if len(files) > MOST_UPLOADS or sum(file.size for file in files) > MOST_MB * 2**20:
-        size = sum(file.size for file in files) / 2**20
-        notices.refused(
-            f"uploads: expected at most {MOST_UPLOADS} files of {MOST_MB} MB together, got {len(files)} "
-            f"of {size:.0f} MB; films on this computer's disk are better imported as a cohort"
-        )
+    files = own.uploads(key, MOST_UPLOADS, MOST_MB)
     if not files:
-        st.info("Next: give films.", icon=":material/arrow_upward:")
+        st.info("Next: upload X-rays.", icon=":material/arrow_upward:")
     return [
-        Asked(file.file_id, file.name, lambda file=file: loaders.uploaded(file.getvalue(), file.name))  # type: ignore[misc]
+        Asked(file.id, file.name, lambda file=file: loaders.uploaded(file.data, file.name))  # type: ignore[misc]
         for file in files
     ]
 

@@ -1,6 +1,7 @@
 """Where a film comes from: a file of the visitor's own, a cohort's study, or one of the demo films.
 
 Owns the choice and its keys in the session: KEY_source, KEY_cohort, KEY_film, KEY_demo, KEY_against.
+They last as long as the session, whatever page is open.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ import streamlit as st
 from timnet.cohorts.films import Film
 from timnet.cohorts.records import Study
 from timnet.cohorts.store import Cohort
-from timnet.ui import demo, loaders, panels
+from timnet.ui import demo, loaders, own
 
 UPLOAD, COHORT = "Upload", "From a cohort"
 
@@ -31,19 +32,23 @@ def choose(key: str) -> Chosen:
     """Ask for a film; its `film` is None while there is none."""
     cohorts = demo.cohorts()
     if not cohorts:
-        return Chosen(panels.upload(f"{key}_upload"))
+        return _own(key)
     _handed_over(key, cohorts)
     st.session_state.setdefault(f"{key}_source", UPLOAD)
-    source = st.segmented_control("Film", [UPLOAD, COHORT], required=True, key=f"{key}_source")
+    source = st.segmented_control(
+        "X-ray", [UPLOAD, COHORT], required=True, key=f"{key}_source", persist_state="session"
+    )
     _examples(key, cohorts)
     if source == UPLOAD:
-        return Chosen(panels.upload(f"{key}_upload"))
-    name = st.selectbox("Cohort", cohorts, key=f"{key}_cohort")
+        return _own(key)
+    if st.session_state.get(f"{key}_cohort") not in cohorts:
+        st.session_state[f"{key}_cohort"] = cohorts[0]
+    name = st.selectbox("Cohort", cohorts, key=f"{key}_cohort", persist_state="session")
     cohort = loaders.cohort(name)
     last = len(cohort) - 1
     st.session_state[f"{key}_film"] = min(st.session_state.get(f"{key}_film", 0), last)
-    row = st.number_input(f"Film, 0 to {last}", 0, last, key=f"{key}_film")
-    st.page_link("pages/explore.py", label="Find a film in Explore", icon=":material/search:")
+    row = st.number_input(f"X-ray number (0 to {last})", 0, last, key=f"{key}_film", persist_state="session")
+    st.page_link("pages/explore.py", label="Find an X-ray in Explore", icon=":material/search:")
     if demo.simulated(cohort):
         demo.badge()
     study = cohort.study_of(row)
@@ -62,13 +67,18 @@ def other(chosen: Chosen, key: str) -> Cohort:
 
 
 def _handed_over(key: str, cohorts: list[str]) -> None:
-    """Take the film that Explore names in the address, once."""
-    asked = st.query_params
-    if f"{key}_source" in st.session_state or asked.get(f"{key}_cohort") not in cohorts:
+    """Take the film that a link names in the address, once, so that another choice stays."""
+    cohort, film = (st.query_params.pop(f"{key}_{name}", "") for name in ("cohort", "film"))
+    if cohort not in cohorts:
         return
-    st.session_state.update({f"{key}_source": COHORT, f"{key}_cohort": asked[f"{key}_cohort"]})
-    if asked.get(f"{key}_film", "").isdecimal():
-        st.session_state[f"{key}_film"] = int(asked[f"{key}_film"])
+    st.session_state.update({f"{key}_source": COHORT, f"{key}_cohort": cohort})
+    if film.isdecimal():
+        st.session_state[f"{key}_film"] = int(film)
+
+
+def _own(key: str) -> Chosen:
+    file = own.upload(key)
+    return Chosen(loaders.uploaded(file.data, file.name) if file else None)
 
 
 def _examples(key: str, cohorts: list[str]) -> None:
@@ -79,13 +89,18 @@ def _examples(key: str, cohorts: list[str]) -> None:
 
     def show() -> None:
         chosen = st.session_state[f"{key}_demo"]
-        if chosen:
-            state = {"source": COHORT, "cohort": demo.NAME, "film": examples[chosen]}
-            st.session_state.update({f"{key}_{name}": value for name, value in state.items()})
+        film = {"source": COHORT, "cohort": demo.NAME, "film": examples[chosen]} if chosen else {}
+        state = film or {"source": UPLOAD}
+        st.session_state.update({f"{key}_{name}": value for name, value in state.items()})
 
     if examples:
+        at = [st.session_state.get(f"{key}_{name}") for name in ("source", "cohort", "film")]
+        # Lit while its film is the one shown, and then alone.
+        st.session_state[f"{key}_demo"] = next(
+            (words for words, film in examples.items() if at == [COHORT, demo.NAME, film]), None
+        )
         st.pills(
-            "Or a simulated film with",
+            "Or try a simulated example",
             list(examples),
             key=f"{key}_demo",
             on_change=show,
