@@ -95,7 +95,7 @@ st.dataframe(
         "interval": "Interval over",
     },
 )
-keeping.tables(table, every)
+keeping.tables(table.assign(label=label), every)
 keeping.picture(figure, told_of)
 
 missing.ask(points)

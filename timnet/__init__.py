@@ -4,3 +4,5 @@ Reading order: config, cohorts (what goes in), model (the networks), evaluation 
 training (how it learns), reader (the facade the command line and the pages call).
 Research use only, never a diagnosis.
 """
+
+__version__ = "0.1.0"

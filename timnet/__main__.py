@@ -369,8 +369,7 @@ def _sentence(error: Exception) -> str:
 
 
 def _read(asked: arguments.Match | arguments.Diagnose, findings: str | None) -> None:
-    from PIL import Image
-
+    from timnet import legend
     from timnet.cohorts import decoding, films
 
     decoding.prepare()
@@ -407,7 +406,7 @@ def _read(asked: arguments.Match | arguments.Diagnose, findings: str | None) -> 
         ]
     if cam is not None:
         picture = io.BytesIO()
-        Image.fromarray(reading.overlay(name)).save(picture, format="PNG")
+        legend.picture(reading, name).save(picture, format="PNG")
         files.write_whole(cam, picture.getvalue())
         told["cam"] = {"map": name, "over": over, "file": cam.name, "scale_logits": reading.map_scale}
     lines += [f"note: {note}" for note in film.notes]

@@ -30,7 +30,7 @@ class Match:
     checkpoint: str = config.SHIPPED
     """A TIMNet checkpoint: folder, or name under checkpoints/."""
     cam: Path | None = None
-    """Write the film with the match map over it as a PNG."""
+    """Write the X-ray with the match map over it, its sides and a legend as a PNG."""
     anyway: bool = False
     """Read it also where it does not look like a frontal chest film."""
     invert: bool = False
@@ -48,7 +48,7 @@ class Diagnose:
     checkpoint: str
     """A classifier checkpoint: folder, or name under checkpoints/."""
     cam: Path | None = None
-    """Write the film with the map of the likeliest label over it as a PNG."""
+    """Write the X-ray with the map of the likeliest label over it, its sides and a legend as a PNG."""
     anyway: bool = False
     """Read it also where it does not look like a frontal chest film."""
     invert: bool = False

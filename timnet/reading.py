@@ -11,14 +11,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import torch
 import torch.nn.functional as F
 from numpy.typing import NDArray
 
-from timnet import cards, config
+from timnet import __version__, cards, config
 from timnet.cards import Card
 from timnet.cohorts import deidentify
 from timnet.cohorts.edits import Edit
@@ -28,6 +28,10 @@ from timnet.evaluation import cam, certainty, explanation
 from timnet.evaluation.certainty import MATCH, Certainty
 from timnet.evaluation.explanation import Explanation
 from timnet.evaluation.probability import Verdict
+
+Strength = Literal["weak", "moderate", "strong"]
+FAINT = 0.1
+"""Share of a map's full strength below which the eye sees next to nothing."""
 
 
 class ReadingError(TimnetError):
@@ -110,6 +114,27 @@ class Reading:
         map_SS = F.interpolate(grid, size=(self.side, self.side), mode="bilinear", align_corners=False)
         return Letterbox.of(self.film, self.side).invert(map_SS[0, 0].numpy())
 
+    def shows(self, name: str) -> str:
+        """Return in one sentence what a map shows."""
+        if self.match is None:
+            return f"Map: areas that raise the probability of {name}."
+        what = "this report" if name == MATCH else f"\u201c{marked(name)}\u201d"
+        return f"Map: areas that support {what} compared with a normal report."
+
+    def number(self, name: str) -> str:
+        """Return the number that a map belongs to, in words."""
+        if self.match is None:
+            verdict = self.verdict(name)
+            return f"{name}: probability {self.probabilities[name]:.3f}" + f", {verdict}" * bool(verdict)
+        alone = dict(self.sentences).get(name)
+        of_sentence = "" if alone is None else f"; the sentence of this map alone {alone:.3f}"
+        return f"Match probability {self.match:.3f}{of_sentence}"
+
+    def strength(self, name: str) -> Strength:
+        """Return in a word how strong the strongest evidence of a map is, on the network's scale."""
+        peak = float(self.maps[name].max()) / self.map_scale
+        return "weak" if peak < FAINT else "moderate" if peak < 0.5 else "strong"
+
     def overlay(self, name: str, opacity: float = 0.6) -> NDArray[np.uint8]:
         """Return the film as it lies, of square pixels, with a map over it, (rows, columns, 3)."""
         even = replace(self, film=square(self.film))
@@ -129,6 +154,7 @@ class Reading:
             },
             "sides": asdict(self.film.sides),
             "notes": list(self.film.notes),
+            "timnet": __version__,
             "checkpoint": self.checkpoint,
             "weights_sha256": self.weights_sha256,
             "seconds": round(self.seconds, 3),

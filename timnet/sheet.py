@@ -1,7 +1,7 @@
 """One page for a Reading: film, map, numbers and where they come from, as a PDF.
 
 Owns the page's layout and what may stand on it: no file name, no tag, no date of making; the words of the
-findings with names, dates and numbers marked (`deidentify.scrub`). What does not fit or cannot be written is
+findings with names, dates and numbers marked (`reading.marked`). What does not fit or cannot be written is
 counted, never dropped in silence. The same Reading gives the same bytes.
 Source: ISO 32000 by way of fpdf2; DejaVu Sans from assets/font.
 """
@@ -9,7 +9,7 @@ Source: ISO 32000 by way of fpdf2; DejaVu Sans from assets/font.
 from __future__ import annotations
 
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, cast
@@ -17,8 +17,11 @@ from typing import TYPE_CHECKING, cast
 from fpdf import FPDF
 from PIL import Image
 
-from timnet import cards, config
-from timnet.cohorts import deidentify, films
+from timnet import __version__, cards, config
+from timnet.cohorts import films
+from timnet.cohorts.hanging import EDGES
+from timnet.evaluation import cam
+from timnet.reading import marked
 
 if TYPE_CHECKING:
     from timnet.reading import Reading
@@ -33,6 +36,8 @@ _MARGIN, _WIDTH, _FOOT = 14.0, 182.0, 277.0
 """Of an A4 page, in mm: margin, width between margins, where the last line must end."""
 _HIGHEST = 104.0
 _GAP = 4.0
+_STEPS = 48
+"""Of the drawn scale of colours."""
 _GREY, _BLACK, _ORANGE = (95, 95, 95), (20, 20, 20), (176, 84, 0)
 
 
@@ -57,14 +62,17 @@ def page(reading: Reading, name: str, *, simulated: bool = False) -> bytes:
     """
     sheet = _Sheet()
     sheet.line(config.RESEARCH_USE, 9, colour=_ORANGE, bold=True)
-    sheet.line("Reading of a chest film by a network", 15, bold=True)
+    sheet.line("Reading of a chest X-ray by a network", 15, bold=True)
     if reading.doubt:
         sheet.line(f"Read at the reader's wish: {reading.doubt}.", 9, colour=_ORANGE, bold=True)
     sheet.space(1)
     _pictures(sheet, reading, name, simulated)
     sheet.space(1.5)
     tail = [
-        ("Network", f"{reading.checkpoint}, reads films at {reading.side} x {reading.side} pixels"),
+        (
+            "Network",
+            f"{reading.checkpoint}, reads {reading.side} x {reading.side} pixels; timnet {__version__}",
+        ),
         ("Its summary", reading.card.summary if reading.card else "This network has no model card."),
         ("Its probabilities", _calibration(reading)),
         ("Fingerprint of its weights", reading.weights_sha256),
@@ -76,6 +84,8 @@ def page(reading: Reading, name: str, *, simulated: bool = False) -> bytes:
     if reading.match is not None:
         sheet.line(f"Match probability {reading.match:.3f}", 12, bold=True)
         sheet.line(reading.trust, 9, bold=True)
+        if reading.explanation:
+            sheet.line(reading.explanation.sentence, 9, bold=True)
         sheet.line(
             "Near 1: the report fits this X-ray. Near 0: it fits another one better. About 0.5: undecided. "
             "It says nothing about whether the findings are correct. Below, the findings with each "
@@ -86,7 +96,7 @@ def page(reading: Reading, name: str, *, simulated: bool = False) -> bytes:
         )
         if reading.long_text:
             sheet.line(reading.long_text, 7.5, colour=_ORANGE)
-        rows = [Row(deidentify.scrub(words, deidentify.Known())[0], p) for words, p in reading.sentences]
+        rows = [Row(marked(words), p) for words, p in reading.sentences]
         sheet.table(rows, below, "sentence")
     else:
         sheet.line("Probability of each label", 12, bold=True)
@@ -124,17 +134,16 @@ def _film(reading: Reading) -> str:
 
 def _pictures(sheet: _Sheet, reading: Reading, name: str, simulated: bool) -> None:
     small = replace(reading, film=films.smaller(reading.film, PICTURE))
-    peak = max(float(reading.maps[name].max() / reading.map_scale), 0.0) if name in reading.maps else 0.0
     painted = Image.fromarray(small.overlay(name))
     plain = Image.fromarray(films.to_uint8(small.film.pixels))
-    whole = "the whole text" if name == "match" else deidentify.scrub(name, deidentify.Known())[0]
+    whole = "the whole text" if name == "match" else marked(name)
     shown = "Simulated film, not a patient's" if simulated else "The film"
-    sheet.pictures([(plain, shown), (painted, f"With the map of: {whole}")])
-    over = "" if reading.match is None else "What speaks for it rather than for a normal report. "
+    pictures = [(plain, shown), (painted, f"With the map of: {whole}")]
+    sheet.pictures(pictures, reading.film.sides.marks())
+    sheet.scale(f"full strength: {reading.map_scale:.3g} logits")
     sheet.line(
-        f"{over}Evidence from weak (dark) to strong (bright), on one scale for every film of this network: "
-        f"full strength is {reading.map_scale:.3g} logits, the strongest point here {peak:.0%} of it. "
-        f"{config.MAP_LIMITS}",
+        f"{reading.shows(name)} Evidence: {reading.strength(name)}. The scale is the same for every X-ray of "
+        f"this network. {config.MAP_LIMITS}",
         7.5,
         colour=_GREY,
     )
@@ -173,8 +182,8 @@ class _Sheet:
         """Leave a gap."""
         self._pdf.set_y(self._pdf.get_y() + millimetres)
 
-    def pictures(self, pictures: Sequence[tuple[Image.Image, str]]) -> None:
-        """Show pictures of one size beside each other, each with what it is."""
+    def pictures(self, pictures: Sequence[tuple[Image.Image, str]], marks: Mapping[str, str]) -> None:
+        """Show pictures of one size beside each other, each with what it is and a mark at edges of it."""
         width = (_WIDTH - _GAP * (len(pictures) - 1)) / len(pictures)
         image = pictures[0][0]
         height = min(width * image.height / image.width, _HIGHEST)
@@ -185,11 +194,38 @@ class _Sheet:
             self._pdf.image(
                 picture, left + (width - shown) / 2, top, shown, height, alt_text=self._writable(words)
             )
+            self._marks(marks, left + (width - shown) / 2, top, shown, height)
             self._pdf.set_xy(left, top + height + 1)
             self._pdf.set_font(_FONT, "", 8)
             self._pdf.set_text_color(*_BLACK)
             self._pdf.cell(width, 4, self._cut(self._writable(words), width), align="C")
         self._pdf.set_xy(_MARGIN, top + height + 6)
+
+    def _marks(self, marks: Mapping[str, str], left: float, top: float, width: float, height: float) -> None:
+        wide, high = 5.0, 4.0
+        self._pdf.set_font(_FONT, "B", 9)
+        self._pdf.set_text_color(255, 255, 255)
+        self._pdf.set_fill_color(0, 0, 0)
+        for edge, letter in marks.items():
+            across, down = EDGES[edge]
+            self._pdf.set_xy(left + across * (width - wide), top + down * (height - high))
+            self._pdf.cell(wide, high, letter, align="C", fill=True)
+
+    def scale(self, full: str) -> None:
+        """Draw the colours of a map, from no evidence to full strength."""
+        colours = cam.scale_bar(_STEPS, 1)[0].tolist()
+        top, step = self._pdf.get_y(), _WIDTH / 3 / _STEPS
+        left = _MARGIN + _WIDTH / 3
+        for i, colour in enumerate(colours):
+            self._pdf.set_fill_color(*colour)
+            self._pdf.rect(left + i * step, top, step, 2.6, "F")
+        self._pdf.set_font(_FONT, "", 7.5)
+        self._pdf.set_text_color(*_GREY)
+        self._pdf.set_xy(_MARGIN, top - 0.4)
+        self._pdf.cell(_WIDTH / 3 - 2, 3.4, "no evidence", align="R")
+        self._pdf.set_x(left + _WIDTH / 3 + 2)
+        self._pdf.cell(0, 3.4, full)
+        self._pdf.set_xy(_MARGIN, top + 4)
 
     def table(self, rows: Sequence[Row], below: float, unit: str) -> None:
         """Write a line or more a row, probability first, as far as they fit.

@@ -84,7 +84,7 @@ def test_maps_by_other_methods_are_offered_and_each_is_the_librarys_own(
     reader, film = Reader.load(networks / "timnet"), read_film(png(1))
     own, seen = reader.read(film, TEXT), reader.see(film)
     np.testing.assert_allclose(shown[-1], own.heat(MATCH) / own.map_scale, atol=1e-5)
-    assert any("rather than for a normal report" in each.value for each in app.caption)
+    assert any("compared with a normal one" in each.value for each in app.caption)
     app.selectbox(key="match_method").select(panels.OWN).run()
     by_itself = replace(own, maps=own.alone).heat(MATCH)
     np.testing.assert_allclose(shown[-1], by_itself / own.map_scale, atol=1e-5)

@@ -35,6 +35,10 @@ _LATERAL = re.compile(r"[LR]?LAT.*|[LR]LO?|PROFILE?|PERFIL|SEITLICH\w*")
 _FRONTAL = re.compile(r"FRONT(AL\w*)?|FACE")
 
 
+EDGES = {"left": (0.0, 0.5), "top": (0.5, 0.0), "right": (1.0, 0.5), "bottom": (0.5, 1.0)}
+"""The middle of each edge, in shares of width and height."""
+
+
 @dataclass(frozen=True)
 class Sides:
     """The patient's direction at each edge: R, L, A, P, H or F, or nothing where none may be marked."""
@@ -45,6 +49,11 @@ class Sides:
     bottom: str = ""
     stated: bool = True
     """By the file or its cohort; else only assumed."""
+
+    def marks(self) -> dict[str, str]:
+        """Return the letter of each edge that has one, with a question mark where it is only assumed."""
+        letters = {edge: getattr(self, edge) for edge in EDGES}
+        return {edge: letter + "?" * (not self.stated) for edge, letter in letters.items() if letter}
 
 
 def view_of(words: str) -> View | None:

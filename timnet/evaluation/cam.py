@@ -50,6 +50,12 @@ def scale_of(maps_BLhw: Tensor) -> float:
     return float(positive.float().quantile(0.99)) if positive.numel() else 1.0
 
 
+def scale_bar(columns: int, rows: int) -> NDArray[np.uint8]:
+    """Return how evidence from none (left) to full strength (right) is painted on grey, (H, W, 3)."""
+    strength_HW = np.tile(np.linspace(0, 1, columns, dtype=np.float32), (rows, 1))
+    return paint(np.full((rows, columns), 0.5, np.float32), strength_HW, 1.0)
+
+
 def paint(
     pixels_HW: NDArray[np.float32], map_HW: NDArray[np.float32], scale: float, opacity: float = 0.6
 ) -> NDArray[np.uint8]:

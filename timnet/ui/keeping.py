@@ -26,14 +26,19 @@ def tables(shown: pd.DataFrame, every: pd.DataFrame) -> None:
     """Offer the table that is shown, and one row for every run, label and metric behind it.
 
     Args:
-        shown: means with their intervals.
+        shown: means with their intervals, of one label.
         every: as of `runs.points`, of runs that were trained in the same way.
     """
     tidy = every[list(curve.COLUMNS)].sort_values(["fraction", "initialisation", "seed"], kind="stable")
+    settings = {name: ", ".join(map(str, every[name].unique())) for name in ("task", "recipe")}
+
+    def written(table: pd.DataFrame) -> bytes:
+        return spreadsheet.safe_csv(spreadsheet.traced(table, every["cohort"].iloc[0], settings))
+
     parts = (
-        ("Table (CSV)", "eff_csv", f"{STEM}.csv", "text/csv", spreadsheet.safe_csv, shown),
+        ("Table (CSV)", "eff_csv", f"{STEM}.csv", "text/csv", written, shown),
         ("Table (Parquet)", "eff_parquet", f"{STEM}.parquet", _PARQUET, curve.parquet, shown),
-        ("Every run (CSV)", "eff_runs_csv", f"{STEM}-runs.csv", "text/csv", spreadsheet.safe_csv, tidy),
+        ("Every run (CSV)", "eff_runs_csv", f"{STEM}-runs.csv", "text/csv", written, tidy),
         ("Every run (Parquet)", "eff_runs", f"{STEM}-runs.parquet", _PARQUET, curve.parquet, tidy),
     )
     with st.container(horizontal=True):

@@ -8,6 +8,7 @@ button that removes them. Nothing of them stands in the address.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import streamlit as st
 from streamlit.runtime.uploaded_file_manager import UploadedFile
@@ -67,8 +68,7 @@ def _upload(
 
     def changed() -> None:
         """Put the uploader's files into the state: those it had before give way to those it has now."""
-        now = st.session_state[widget]
-        now = now if several else [now] if now else []
+        now = _listed(st.session_state[widget])
         before = st.session_state[listed]
         earlier = [each for each in st.session_state.get(state, []) if several and each.id not in before]
         asked = earlier + [_file(each) for each in now]
@@ -79,7 +79,7 @@ def _upload(
         st.session_state[state] = [each for each in files if each.id in st.session_state[listed]]
 
     listed = f"{widget}_listed"
-    shown = st.file_uploader(
+    uploader = st.file_uploader(
         label,
         # Any name is let in: DICOM files often have no extension, and what a file is, its content says.
         key=widget,
@@ -88,7 +88,7 @@ def _upload(
         help=f"{limits} It stays in this computer's memory until you remove it or close the app, and is not "
         "saved.",
     )
-    shown = shown if several else [shown] if shown else []
+    shown = _listed(uploader)
     # What this uploader itself lists, with a cross beside each.
     st.session_state[listed] = {each.file_id for each in shown}
     files: list[File] = st.session_state.get(state, [])
@@ -100,6 +100,11 @@ def _upload(
     if refusal := _refusal(earlier + [_file(each) for each in shown], bounds):
         notices.refused(refusal)
     return files
+
+
+def _listed(value: Any) -> list[UploadedFile]:
+    """Return an uploader's files, of whichever kind it is."""
+    return value if isinstance(value, list) else [value] if value else []
 
 
 def _file(uploaded: UploadedFile) -> File:

@@ -32,8 +32,6 @@ _METHOD_OF_TEXT = (
     "pass: what speaks for this text, compared with no other (Grad-CAM, as in the paper). The others are "
     "pytorch-grad-cam's, for comparison; EigenCAM shows the same for every text."
 )
-FAINT = 0.1
-"""Share of a map's full strength below which the eye sees next to nothing."""
 MAP_SIDE = 256
 """Longest side of a map on a page: the network's grid is far coarser."""
 WIDE = 0.6
@@ -101,28 +99,30 @@ def film_and_map(
     method = how.selectbox("By", [*ways, *METHODS], key=f"{key}_method", help=told)
     if method not in ways:
         stretched = loaders.by_library(network, reading, name, str(method), findings)
-        view = painted(stretched, name, "Film with map")
-        viewer.show(viewer.View(reading.film, title="Film"), view, key=f"{key}_viewer")
+        view = painted(stretched, name, "X-ray with map")
+        viewer.show(viewer.View(reading.film, title="X-ray"), view, key=f"{key}_viewer")
         st.caption(
             f"{method} by pytorch-grad-cam, stretched so that the strongest point is always full strength: a "
-            "map without meaning looks as hot as any, and two films cannot be compared. Downloads keep the "
+            "meaningless map shows a bright spot too, and two X-rays cannot be compared. Downloads keep the "
             f"map that is shown first.  \n:material/info: {notices.MAP}"
         )
         return
     about = ""
     if of_text and method == OVER:
         about = (
-            "What speaks for this text rather than for a normal report; of a normal text, little is left. "
+            "Areas that support this report compared with a normal one. For a normal report the map is "
+            "nearly empty. "
         )
     elif of_text:
-        about = "What speaks for this text, whatever speaks for others. Downloads keep the map shown first. "
+        about = "Areas that support this report, compared with no other. Downloads keep the map shown first. "
         reading = replace(reading, maps=reading.alone)
     strength_hw = reading.maps[name] / reading.map_scale
-    view = painted(reading, name, "Film with map")
-    viewer.show(viewer.View(reading.film, title="Film"), view, key=f"{key}_viewer")
+    view = painted(reading, name, "X-ray with map")
+    viewer.show(viewer.View(reading.film, title="X-ray"), view, key=f"{key}_viewer")
     st.caption(
-        f"{about}From weak (dark) to strong (bright) evidence, on one scale for every film of this network: "
-        f"where evidence is weak, the film stays unpainted. {_extent(strength_hw)}  \n"
+        f"{about}From weak (dark) to strong (bright) evidence, on one scale for every X-ray of this network: "
+        f"where evidence is weak, the X-ray stays unpainted. Evidence: {reading.strength(name)}."
+        f"{_extent(strength_hw)}  \n"
         f":material/info: {notices.MAP}"
     )
 
@@ -160,14 +160,10 @@ def painted(
 
 
 def _extent(strength_hw: np.ndarray) -> str:
-    """Say in words how strong and how wide a map is."""
-    peak = max(float(strength_hw.max()), 0.0)
-    told = f"Strongest point of this map: {peak:.0%} of full strength."
-    if peak < FAINT:
-        return f"{told} The evidence is weak: next to nothing is painted."
+    """Say of a map that is painted nearly everywhere that it points nowhere."""
     if float((strength_hw > 0.5).mean()) > WIDE:
-        return f"{told} Most of the film is painted: this map singles out no place."
-    return told
+        return " Most of the X-ray is painted: this map singles out no place."
+    return ""
 
 
 def film_facts(film: Film) -> None:
@@ -186,7 +182,9 @@ def film_facts(film: Film) -> None:
 
 
 def exports(reading: Reading, name: str, key: str, simulated: bool = False) -> None:
-    """Offer the numbers, the painted film at full size, and both on one page to print."""
+    """Offer the numbers, the painted X-ray at full size with its legend, and both on one page to print."""
+    from timnet import legend  # with torch, which a reading has needed already
+
     told = files.to_json(reading.as_dict(), "numbers", indent=2) + "\n"
     stem = f"timnet-{reading.film.sha256[:12]}"
     with st.container(horizontal=True):
@@ -200,8 +198,8 @@ def exports(reading: Reading, name: str, key: str, simulated: bool = False) -> N
             icon=":material/download:",
         )
         st.download_button(
-            "Film with map (PNG)",
-            lambda: loaders.png(reading.overlay(name)),
+            "X-ray with map (PNG)",
+            lambda: loaders.png(np.asarray(legend.picture(reading, name, simulated=simulated))),
             f"{stem}.png",
             "image/png",
             key=f"{key}_png",
@@ -222,7 +220,7 @@ def exports(reading: Reading, name: str, key: str, simulated: bool = False) -> N
             key=f"{key}_pdf",
             on_click="ignore",
             icon=":material/picture_as_pdf:",
-            help="Film, map, numbers, fingerprints and the findings' words; no file name and no DICOM tag. "
+            help="X-ray, map, numbers, fingerprints and the findings' words; no file name and no DICOM tag. "
             "Names, dates and numbers in the words are marked only where their form is known: read it "
             "before you pass it on.",
         )

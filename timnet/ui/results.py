@@ -167,7 +167,9 @@ def exports(cohort: Cohort, wanted: Filters, found: int) -> None:
         for name, (kind, written) in formats.items():
             st.download_button(
                 f"Table ({name})",
-                lambda written=written: written(listing(cohort, wanted)),  # type: ignore[misc]
+                lambda written=written: written(
+                    spreadsheet.traced(listing(cohort, wanted), cohort.name, wanted)
+                ),  # type: ignore[misc]
                 f"{cohort.name}-studies.{name.lower()}",
                 kind,
                 key=f"explore_export_{name}",

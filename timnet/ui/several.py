@@ -15,7 +15,7 @@ from dataclasses import dataclass
 import pandas as pd
 import streamlit as st
 
-from timnet import config
+from timnet import __version__, config
 from timnet.cohorts.films import Film, FilmError
 from timnet.cohorts.queries import Filters
 from timnet.cohorts.records import CohortError
@@ -42,6 +42,10 @@ class Asked:
     """What a reader knows it by: its file's name, or its study and number."""
     load: Callable[[], Film]
     simulated: bool = False
+    cohort: str = ""
+    """Its cohort's name; empty of an upload."""
+    filters: str = ""
+    """Those by which it was chosen from its cohort."""
 
 
 @dataclass(frozen=True)
@@ -93,7 +97,7 @@ def choose(network: Checkpoint, key: str) -> Chosen:
 
 
 def table(asked: Sequence[Asked], told: Sequence[Told], labels: Sequence[str], network: str) -> pd.DataFrame:
-    """Return one row a film: its name, a probability a label, why it was refused, and all fingerprints."""
+    """Return one row a film: its name, a probability a label, why it was refused, and what it comes from."""
     first: dict[str, list[object]] = {"film": [each.name for each in asked]}
     last: dict[str, list[object]] = {
         "refused": [each.refused for each in told],
@@ -101,6 +105,9 @@ def table(asked: Sequence[Asked], told: Sequence[Told], labels: Sequence[str], n
         "film sha256": [each.sha256 for each in told],
         "network": [network] * len(told),
         "weights sha256": [each.weights_sha256 for each in told],
+        "cohort": [each.cohort for each in asked],
+        "settings": [each.filters for each in asked],
+        "timnet": [__version__] * len(told),
         "note": [config.RESEARCH_USE] * len(told),
     }
     # A label of the name of another column keeps both.
@@ -170,6 +177,8 @@ def _of_cohort(cohort: Cohort, wanted: Filters) -> list[Asked]:
             f"{study}, film {film}",
             lambda film=film, view=view: loaders.cohort_film(cohort, film, view),  # type: ignore[misc]
             simulated,
+            cohort.name,
+            spreadsheet.in_words(wanted),
         )
         for film, study, view in zip(
             first["film"].tolist(), first["study"], first["view"].fillna(""), strict=True
