@@ -3,9 +3,11 @@
 Two parts, one command. A classifier's maps on films of the demo cohort's test split, of which the shipped
 classifier has seen none, with the exact masks and boxes of their findings (assets/demo/truth.jsonl.gz):
 pointing game, deletion, insertion. Then the matching network's twins (twins.py). The same is asked of the
-same networks with all weights drawn anew; for the maps, of a random order of the pixels, too.
+same networks with all weights drawn anew; for the maps, of random orders of the pixels, too: of noise, and of
+maps as smooth as the network's own. Deletion and insertion are compared with the latter finding by finding.
 
     .venv/bin/python benchmarks/sanity.py
+    .venv/bin/python benchmarks/sanity.py --only-maps     # prints the classifier's part, keeps nothing
 """
 
 from __future__ import annotations
@@ -42,7 +44,10 @@ TOLERANCE = 0.1
 """Of the square's side: how far a map's highest point may lie from the finding, as in twins.py."""
 WITHOUT_PLACE = ("support_devices", "edema", "emphysema", "fibrosis", "cardiomegaly")
 """Of the whole film, of both lungs, or of a size rather than a place: pointing says nothing there."""
-DRAWN = "a random order"
+DRAWN, SMOOTH = "a random order", "a smooth random order"
+ORDERS = 4
+"""Smooth random maps a finding, whose areas are averaged."""
+LESS = "own less a smooth random order, paired"
 
 
 @dataclass(frozen=True)
@@ -66,6 +71,7 @@ def main() -> None:
     asked.add_argument("--steps", type=int, default=8, help="of a deletion or insertion curve")
     asked.add_argument("--seed", type=int, default=0)
     asked.add_argument("--ct", type=Path, default=twins.CT)
+    asked.add_argument("--only-maps", action="store_true")
     words = asked.parse_args()
     torch.set_num_threads(1)
     begun = time.perf_counter()
@@ -75,6 +81,8 @@ def main() -> None:
     tables: dict[str, twins.Table] = {"maps": maps(words.classifier, words.findings, words.steps, words.seed)}
     print(twins.markdown(tables["maps"]))
     print(f"maps: {time.perf_counter() - begun:.0f} s", file=sys.stderr)
+    if words.only_maps:
+        return
     if (words.ct / "mask.nii.gz").is_file() or twins.KEPT.is_dir():
         readers = twins.readers(words.matching, words.seed)
         tables["twins"] = twins.answers(readers, words.ct, words.studies, words.films)
@@ -101,11 +109,20 @@ def maps(checkpoint: str, findings: int, steps: int, seed: int) -> twins.Table:
     for case in spread(found(spec), findings):
         drawn = {"own": heat(network, case), "forgotten": heat(forgotten, case)}
         drawn[DRAWN] = rng.random(case.film_SS.shape, dtype=np.float32)
-        rows.append(answers(network, case, drawn, steps))
+        rows.append(answers(network, case, drawn, steps, rng))
     table: twins.Table = {}
     for question, name in rows[0]:
-        table.setdefault(question, {})[name] = twins.interval([row[question, name] for row in rows])
+        values = [row[question, name] for row in rows]
+        shown = difference(values) if question.endswith(LESS) else twins.interval(values)
+        table.setdefault(question, {})[name] = shown
     return table
+
+
+def difference(values: list[float]) -> str:
+    """Return the mean of paired differences with its 95 % bootstrap interval over findings."""
+    drawn = np.random.default_rng(0).choice(values, (2000, len(values))).mean(1)
+    low, high = np.quantile(drawn, [0.025, 0.975])
+    return f"{np.mean(values):+.3f} ({low:+.3f} to {high:+.3f})"
 
 
 def spread(cases: Iterator[Case], number: int) -> list[Case]:
@@ -148,13 +165,28 @@ def heat(network: Classifier, case: Case) -> NDArray[np.float32]:
     with torch.no_grad():
         grid_1Chw = network.grid(torch.from_numpy(case.film_SS)[None, None])
     maps_1Lhw = cam.evidence(grid_1Chw, network.head)[1]
-    side = case.film_SS.shape[0]
-    wide = F.interpolate(maps_1Lhw, size=(side, side), mode="bilinear", align_corners=False)
-    return wide[0, case.label].numpy()
+    return enlarged(maps_1Lhw[0, case.label], case.film_SS.shape[0])
+
+
+def enlarged(map_hw: torch.Tensor, side: int) -> NDArray[np.float32]:
+    """Return a map of the last grid over the square, as it is shown."""
+    wide = F.interpolate(map_hw[None, None], size=(side, side), mode="bilinear", align_corners=False)
+    return wide[0, 0].numpy()
+
+
+def smooth(network: Classifier, side: int, rng: np.random.Generator) -> NDArray[np.float32]:
+    """Return a map of random evidence on the network's last grid: as smooth as its own maps."""
+    with torch.no_grad():
+        grid_1Chw = network.grid(torch.zeros(1, 1, side, side))
+    return enlarged(torch.from_numpy(rng.random(grid_1Chw.shape[2:], dtype=np.float32)), side)
 
 
 def answers(
-    network: Classifier, case: Case, drawn: dict[str, NDArray[np.float32]], steps: int
+    network: Classifier,
+    case: Case,
+    drawn: dict[str, NDArray[np.float32]],
+    steps: int,
+    rng: np.random.Generator,
 ) -> dict[tuple[str, str], float]:
     """Return every question's number for one finding, by question and map."""
 
@@ -172,12 +204,14 @@ def answers(
             # What a map without preference scores, exactly, instead of one draw of it.
             hit = float(region_SS.mean()) if name == DRAWN else sanity.pointing(map_SS, region_SS)
             told[f"highest point {where}", name] = hit
-    for name, map_SS in drawn.items():
-        curve = sanity.deletion(score, case.film_SS, map_SS, steps)
-        told["area under deletion (lower is better)", name] = sanity.area(curve)
-    for name, map_SS in drawn.items():
-        curve = sanity.insertion(score, case.film_SS, map_SS, steps)
-        told["area under insertion (higher is better)", name] = sanity.area(curve)
+    orders = [smooth(network, case.film_SS.shape[0], rng) for _ in range(ORDERS)]
+    for way, better in ((sanity.deletion, "lower"), (sanity.insertion, "higher")):
+        question = f"area under {way.__name__} ({better} is better)"
+        for name, map_SS in drawn.items():
+            told[question, name] = sanity.area(way(score, case.film_SS, map_SS, steps))
+        areas = [sanity.area(way(score, case.film_SS, map_SS, steps)) for map_SS in orders]
+        told[question, SMOOTH] = float(np.mean(areas))
+        told[f"{way.__name__}: {LESS}", "own"] = told[question, "own"] - told[question, SMOOTH]
     alike = sanity.similarity(drawn["own"], drawn["forgotten"])
     told["rank correlation with the own map", "forgotten"] = alike
     return told
