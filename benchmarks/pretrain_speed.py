@@ -7,7 +7,7 @@ the processor's, of one thread, so that other work on the machine does not count
 - literal: each pair and each negative goes through both encoders on its own, fp32, films decoded and resized
   one by one, batch 16 (8 positive pairs, 8 mismatched);
 - ours: films from the cohort's pixels, every report of the batch a negative, the faster precision;
-- library: transformers' VisionTextDualEncoder, in-batch contrastive loss, our films and batch.
+- library: transformers' VisionTextDualEncoder, in-batch contrastive loss, our films and batch, channels last.
 
 With the text encoder trained, and left as it is: ours then reads kept token states, the literal recipe and
 the library cannot. The input pipeline is timed alone, and memory by batch size (`--memory`) in processes of
@@ -270,7 +270,7 @@ def library(given: Given, trained: bool, bf16: bool) -> Step:
     for parameter in bert.parameters():
         parameter.requires_grad_(trained)
     model = VisionTextDualEncoderModel(vision_model=Flat(shape), text_model=bert)
-    model.to(given.on).train()
+    batches.channels_last(model, given.on).train()
     wanted = [each for each in model.parameters() if each.requires_grad]
     optimizer = torch.optim.Adam(wanted, lr=1e-4, fused=True)
 
@@ -278,6 +278,7 @@ def library(given: Given, trained: bool, bf16: bool) -> Step:
         rows = given.rows(at, given.batch)
         ids, mask = given.tokens(rows)
         films = given.films(rows, at).expand(-1, 3, -1, -1)
+        films = films.contiguous(memory_format=torch.channels_last)
         optimizer.zero_grad(set_to_none=True)
         with torch.autocast(given.on.type, torch.bfloat16, enabled=bf16):
             loss = model(input_ids=ids, attention_mask=mask, pixel_values=films, return_loss=True).loss
