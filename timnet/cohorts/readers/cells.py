@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 import re
 import unicodedata
+from collections.abc import Collection
 from functools import lru_cache
 
 from timnet.cohorts.hanging import view_of
@@ -22,10 +23,15 @@ SPLIT_WORDS = {
 LATERAL = "LATERAL"
 MAX_AGE = 120.0
 # What programs write for a missing value, and what people do.
-_MISSING = frozenset(["", "na", "n/a", "n.a", "nan", "#n/a", "#na", "<na>", "none", "null", "#null!", "nil"])
+_MISSING = frozenset(
+    [
+        "", "na", "n/a", "n.a", "nan", "-nan", "#n/a", "#na", "<na>", "none", "null", "(null)", r"\n",
+        "#null!", "nil", "#nv", "#n/d", "#n/d!", "n/d", "s/d", "k.a",
+    ]
+)  # fmt: skip
 _NUMBER = re.compile(r"[+-]?(?:\d+(?:[.,]\d*)?|[.,]\d+)(?:e[+-]?\d+)?", re.ASCII)
 _LABEL_WORDS = {
-    1.0: "true t yes y positive pos present ja j wahr positiv vorhanden oui vrai positif si verdadero "
+    1.0: "true t yes y positive pos + present ja j wahr positiv vorhanden oui vrai v positif si s verdadero "
     "positivo presente sim verdadeiro vero tak prawda dodatni obecny",
     0.0: "false f no n negative neg absent nein falsch negativ nicht|vorhanden non faux negatif falso "
     "negativo ausente nao assente nie fałsz ujemny nieobecny",
@@ -35,9 +41,14 @@ _LABEL_WORDS = {
     "keine|angabe inconnu non|renseigne desconocido no|consta desconhecido sconosciuto nieznany",
 }
 _LABELS = {word.replace("|", " "): value for value, words in _LABEL_WORDS.items() for word in words.split()}
-_AGE = re.compile(r"0*(\d{1,3}(?:[.,]\d+)?)[\s-]*([a-z][a-z.]*?|)(?:[\s-]*old)?", re.ASCII)
+_BY_COLUMN: dict[str, tuple[tuple[str, float], ...]] = {
+    "o": (("n", 1.0),),
+    "-": (("+", 0.0), ("0", math.nan), ("1", math.nan)),
+}
+"""Signs of two meanings: which one holds beside which other sign of the column."""
+_AGE = re.compile(r"0*(\d{1,3}(?:[.,]\d+)?)[\s-]*([a-z][a-z./]*?|)(?:[\s-]*old)?", re.ASCII)
 _UNIT_WORDS = {
-    1.0: "a y yr yrs yo year years jahr jahre jahren an ans ano anos anno anni rok roku lat lata",
+    1.0: "a y yr yrs yo y/o year years jahr jahre jahren an ans ano anos anno anni rok roku lat lata",
     12.0: "m mo mos mon month months mth mths monat monate monaten mois mes meses mesi",
     52.18: "w wk wks week weeks woche wochen semaine semaines semana semanas",
     365.25: "d day days tag tage tagen jour jours dia dias giorni",
@@ -45,7 +56,8 @@ _UNIT_WORDS = {
 _PER_YEAR = {"": 1.0} | {word: number for number, words in _UNIT_WORDS.items() for word in words.split()}
 _SEX_WORDS = {
     "M": "m male man boy mannlich mann homme masculin h hombre masculino maschio uomo mezczyzna",
-    "F": "f female woman girl w weiblich frau femme feminin mujer femenino feminino femminile donna kobieta",
+    "F": "f female woman girl w weiblich frau femme feminin mujer femenino feminino femminile donna "
+    "k kobieta",
     "O": "o other d divers diverse intersex",
 }
 _SEX = {word: sex for sex, words in _SEX_WORDS.items() for word in words.split()}
@@ -89,8 +101,13 @@ def view(cell: str) -> str | None:
     return view_of(word) or word or None
 
 
-def label(name: str, cell: str) -> float:
+def label(name: str, cell: str, signs: Collection[str] = ()) -> float:
     """Return the value of a label: 0 to 1, UNCERTAIN, or nan where it is unknown.
+
+    Args:
+        name: of the label, for messages.
+        cell: its value in a row.
+        signs: cells of one character that the column holds, in lower case.
 
     Raises:
         RowError: another number, or a word that is not known.
@@ -99,6 +116,8 @@ def label(name: str, cell: str) -> float:
     if not text:
         return math.nan
     value = float(text.replace(",", ".")) if _NUMBER.fullmatch(text) else _LABELS.get(text, math.inf)
+    if text in _BY_COLUMN:
+        value = next((meant for other, meant in _BY_COLUMN[text] if other in signs), math.inf)
     if not (value == UNCERTAIN or math.isnan(value) or 0 <= value <= 1):
         raise RowError(f"label {name} is none of 0, 1, -1, a number between 0 and 1, or blank")
     return value

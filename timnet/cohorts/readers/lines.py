@@ -31,6 +31,10 @@ _MARKS = (
     (codecs.BOM_UTF16_LE, "utf-16"),
     (codecs.BOM_UTF16_BE, "utf-16"),
 )
+# What no Western word has: three letters beyond ASCII in a row, or a sign inside a word.
+_STRANGE = re.compile(
+    r"[^\W\d_a-zA-Z]{3}|[^\W\d_][\u0080-\u00a6\u00a8-\u00ac\u00ae-\u00b6\u00b8-\u00bf][a-z]|\ufffd"
+)
 _QUOTED = re.compile(r'[^"]*(?:""[^"]*)*')
 
 
@@ -93,7 +97,7 @@ def _unmarked(head: bytes) -> str:
 
 def _mixed(path: Path) -> Encoding:
     """Return the encoding of a table that is not UTF-8 throughout."""
-    valid, invalid = 0, list[int]()
+    valid, invalid, strange = 0, list[int](), 0
     with opened(path, Encoding("latin-1")) as file:
         for number, line in enumerate(file, 1):
             if not line.isascii():
@@ -102,6 +106,10 @@ def _mixed(path: Path) -> Encoding:
                     valid += 1
                 except UnicodeDecodeError:
                     invalid.append(number)
+                    strange += bool(_STRANGE.search(line.encode("latin-1").decode("cp1252", "replace")))
+    if not valid and 2 * strange > max(len(invalid), 3):
+        got = f"got letters of another encoding in {strange} lines: save it as UTF-8"
+        raise CohortError(f"{path.name}: expected UTF-8 or Windows-1252, {got}")
     if not valid:
         return Encoding("cp1252", "replace", f"{path.name} is not UTF-8: read as Windows-1252")
     where = f"line {invalid[0]}" if len(invalid) == 1 else f"{len(invalid)} lines, the first is {invalid[0]}"
@@ -147,7 +155,8 @@ def rows(lines: Iterable[str], delimiter: str, name: str, first: int = 1) -> Ite
             continue
         opened_in, text, several = 0, "".join(held), len(held) > 1
         held = []
-        fault = MALFORMED if is_odd and (several or text.count('"') % 2) else ""
+        # What some programs write for a quote, `\"`, ends the cell by RFC 4180.
+        fault = MALFORMED if is_odd and (several or text.count('"') % 2 or '\\"' in text) else ""
         yield Row(begin, text, TOO_LONG if size > MAX_ROW else fault, several)
     if opened_in:
         raise CohortError(f"{name}: the quote that opens in line {opened_in} is never closed")
