@@ -678,3 +678,28 @@ def test_eight_threads_open_and_migrate_one_cohort(tmp_path: Path, root: Path) -
     to_version_1(tmp_path / "c")
     with ThreadPoolExecutor(8) as pool:
         assert list(pool.map(lambda _: store.Cohort.open(tmp_path / "c").count(), range(8))) == [6] * 8
+
+
+@pytest.mark.parametrize("seed", range(6))
+@pytest.mark.parametrize("known", [None, "test"])
+def test_patients_who_share_a_film_are_drawn_into_one_split(
+    tmp_path: Path, root: Path, seed: int, known: str | None
+) -> None:
+    # Patients 0 to 5 each hold the next one's first film: a chain; 6 to 19 share none.
+    def studies() -> Iterator[StudyRecord]:
+        for number in range(20):
+            names = [f"{number}.png"]
+            if number < 5:
+                shutil.copy(root / f"{number + 1}.png", root / f"copy{number}.png")
+                names.append(f"copy{number}.png")
+            films_of = tuple(map(FilmRecord, names))
+            split = known if number == 3 else None
+            yield StudyRecord(f"s{number}", f"p{number}", "", films_of, {}, split)
+
+    summary = store.write(
+        tmp_path / "c", source="test", root=root, records=studies(), side=SIDE, seed=seed, strict=True
+    )
+    table = store.Cohort.open(tmp_path / "c").films()
+    of_chain = set(table["split"][table["patient"].isin([f"p{number}" for number in range(6)])])
+    assert len(of_chain) == 1 and (known is None or of_chain == {known})
+    assert len(summary.splits) == 3 and summary.crossing == 0

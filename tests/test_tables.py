@@ -235,10 +235,11 @@ def test_what_the_csv_module_writes_is_read_back(rows: list[list[str]]) -> None:
 @pytest.mark.parametrize(
     ("words", "value"),
     [
-        ("1 1.0 1,0 True TRUE t Yes Y pos Positive present ja J wahr positiv oui vrai positif sí si Sí Si "
-         "verdadero sim sì vero tak prawda", 1.0),
+        ("1 1.0 1,0 True TRUE t Yes Y pos Positive present ja J wahr positiv oui vrai V positif + S sí si "
+         "Sí Si verdadero sim sì vero tak prawda", 1.0),
         ("0 0.0 0,0 False no N neg Negative absent nein falsch negativ non faux négatif falso não nie", 0.0),
         ("-1 -1.0 -1,0 −1 uncertain Equivocal unklar incertain dudoso", UNCERTAIN),
+        (r"#NV #N/D (null) \N -nan s/d k.A.", math.nan),
         ("NA N/A n/a NaN nan none None null NULL #N/A <NA> unknown Unbekannt inconnu desconocido", math.nan),
         ("0.5 0,5 ,5 5e-1 .50", 0.5),
     ],
@@ -248,16 +249,73 @@ def test_labels_are_read_in_the_words_of_their_writers(words: str, value: float)
         assert cells.label("x", word) == pytest.approx(value, nan_ok=True), word
 
 
-@pytest.mark.parametrize("word", ["maybe", "7", "inf", "1_0", "0,5,5", "1/2", "+", "-", "x", "yes no", "2,0"])
+@pytest.mark.parametrize("word", ["maybe", "7", "inf", "1_0", "0,5,5", "1/2", "o", "-", "x", "yes no", "2,0"])
 def test_a_word_of_no_or_two_meanings_is_refused(word: str) -> None:
     with pytest.raises(cells.RowError, match="label x is none of"):
         cells.label("x", word)
 
 
 @pytest.mark.parametrize(
+    ("column", "values"),
+    [
+        ("O N O", [1, 0, 1]),
+        ("n o N", [0, 1, 0]),
+        ("S N S", [1, 0, 1]),
+        ("V F V", [1, 0, 1]),
+        ("+ - +", [1, 0, 1]),
+        ("- 1 0", [math.nan, 1, 0]),
+        ("0 - 0", [0, math.nan, 0]),
+    ],
+)
+def test_a_sign_of_two_meanings_is_read_by_its_column(
+    tmp_path: Path, column: str, values: list[float]
+) -> None:
+    rows = "\n".join(f"f{number}.png,P{number},{cell}" for number, cell in enumerate(column.split()))
+    found = read(tmp_path / "t.csv", f"path,patient,x\n{rows}\n", labels=["x"])
+    assert [each.labels["x"] for each in found if isinstance(each, StudyRecord)] == pytest.approx(
+        values, nan_ok=True
+    )
+
+
+@pytest.mark.parametrize(
+    ("texts", "encoding"),
+    [
+        (["Złamanie żebra", "Płyn w opłucnej"], "cp1250"),
+        (["Złamanie żebra", "Płyn w opłucnej"], "iso8859-2"),
+        (["Лёгкие чистые", "Плевральный выпот"], "cp1251"),
+        (["Лёгкие чистые", "Плевральный выпот"], "koi8-r"),
+        (["Καθαροί πνεύμονες", "Συλλογή υγρού"], "cp1253"),
+        (["肺野清明", "胸水あり"], "shift_jis"),
+        (["肺野清晰", "胸腔积液"], "gb18030"),
+        (["폐야 깨끗함", "흉수"], "euc-kr"),
+    ],
+)
+def test_letters_of_another_encoding_are_refused_and_not_misread(
+    tmp_path: Path, texts: list[str], encoding: str
+) -> None:
+    text = "path,report\n" + "".join(f"f{number}.png,{text}\n" for number, text in enumerate(texts))
+    assert reports(read(tmp_path / "utf8.csv", text)) == texts
+    with pytest.raises(CohortError, match="letters of another encoding in 2 lines: save it as UTF-8"):
+        read(tmp_path / "t.csv", text.encode(encoding))
+
+
+def test_western_letters_are_read_as_windows_1252(tmp_path: Path) -> None:
+    texts = ["Größe 3 cm³ n°2", "Créée, l’hémithorax à 38,5°C – œdème", "Señal ¿nódulo?", "«Coração» naïf"]
+    text = "path;report\n" + "".join(f"f{number}.png;{text}\n" for number, text in enumerate(texts))
+    assert reports(read(tmp_path / "t.csv", text.encode("cp1252"))) == texts
+
+
+def test_a_quote_escaped_by_a_backslash_costs_its_row(tmp_path: Path) -> None:
+    text = 'path,report\na.png,"He said \\"clear\\" today"\nb.png,"C:\\x\\"\nc.png,clear\n'
+    found = read(tmp_path / "t.csv", text)
+    assert reports(found) == ["C:\\x\\", "clear"] and faults(found) == [("row 2", lines.MALFORMED)]
+
+
+@pytest.mark.parametrize(
     ("cell", "years"),
     [
-        ("58", 58), ("058Y", 58), ("58 years", 58), ("58 y.o.", 58), ("58-year-old", 58), ("64,5", 64.5),
+        ("58", 58), ("058Y", 58), ("58 years", 58), ("58 y.o.", 58), ("58 y/o", 58),
+        ("58-year-old", 58), ("64,5", 64.5),
         ("64.5", 64.5), ("58 Jahre", 58), ("58 ans", 58), ("58 años", 58), ("58 lat", 58), ("006M", 0.5),
         ("18M", 1.5), ("6 Monate", 0.5), ("6 mois", 0.5), ("6 meses", 0.5), ("0", 0), ("026W", 26 / 52.18),
         ("10 Tage", 10 / 365.25), ("10 jours", 10 / 365.25), ("414", None), ("", None), ("old", None),
@@ -272,7 +330,7 @@ def test_an_age_is_in_years_or_unknown(cell: str, years: float | None) -> None:
     ("words", "sex"),
     [
         ("M m Male männlich Mann homme H hombre uomo", "M"),
-        ("F f Female W weiblich Frau femme Mujer donna kobieta", "F"),
+        ("F f Female W weiblich Frau femme Mujer donna K kobieta", "F"),
         ("D divers other", "O"),
         ("U unknown NA nan none 1 2 0 ?", None),
     ],
@@ -316,6 +374,27 @@ def test_patients_are_found_in_paths_and_said(tmp_path: Path, path: str, patient
     expected = [patient.format(number) for number in range(1, 4)]
     assert [each.patient for each in found if isinstance(each, StudyRecord)] == expected
     assert expected[0] in notes[0] and notes[0].startswith("no column of patients: taken from the paths")
+
+
+@pytest.mark.parametrize(
+    "sites", [("siteA", "siteB"), ("data/hospital_1", "data/hospital_2"), ("Klinik Nord", "x/Klinik Süd")]
+)
+def test_the_same_number_at_two_sites_is_two_patients(tmp_path: Path, sites: tuple[str, str]) -> None:
+    notes: list[str] = []
+    rows = "\n".join(f"{site}/patient001/{film}.png" for site in sites for film in "ab")
+    found = read(tmp_path / "t.csv", f"path\n{rows}\n", notes=notes)
+    patients = [each.patient for each in found if isinstance(each, StudyRecord)]
+    assert len(set(patients)) == 2 and patients[0] == patients[1] != patients[2] == patients[3]
+    assert "in several folders" not in notes[0]
+
+
+def test_the_same_number_in_folders_that_name_no_site_is_one_patient_and_said(tmp_path: Path) -> None:
+    notes: list[str] = []
+    paths = ["PA/patient001.png", "lateral/patient001.png", "PA/patient002.png"]
+    found = read(tmp_path / "t.csv", "path\n" + "\n".join(paths), notes=notes)
+    patients = [each.patient for each in found if isinstance(each, StudyRecord)]
+    assert patients == ["patient001", "patient001", "patient002"]
+    assert notes[0].endswith("in several folders, taken for one person each: 1, such as patient001")
 
 
 @pytest.mark.parametrize("path", ["img{0}.png", "p{0}.png", "films/{0}.png", "a{0}/ptx.png", "00012{0}.png"])

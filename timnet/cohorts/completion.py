@@ -98,11 +98,15 @@ def _remarks(connection: sqlite3.Connection) -> list[str]:
 
 
 def _draw_splits(connection: sqlite3.Connection, shares: Mapping[str, float], seed: int) -> list[str]:
-    """Give studies without a split that of their patient's other studies, or one drawn by patient."""
-    given = dict(
-        connection.execute("SELECT patient, split FROM studies WHERE split IS NOT NULL ORDER BY id DESC")
-    )
-    rows = connection.execute("SELECT id, patient FROM studies WHERE split IS NULL ORDER BY id").fetchall()
+    """Give studies without a split that of their patient's other studies, or one drawn by patient.
+
+    Patients who share a film, byte for byte, are drawn as one: it must not be learned from and tested on.
+    """
+    one = _sharing(connection)
+    known = connection.execute("SELECT patient, split FROM studies WHERE split IS NOT NULL ORDER BY id DESC")
+    given = {one.get(patient, patient): split for patient, split in known}
+    unknown = connection.execute("SELECT id, patient FROM studies WHERE split IS NULL ORDER BY id")
+    rows = [(study, one.get(patient, patient)) for study, patient in unknown]
     drawn = [(study, patient) for study, patient in rows if patient not in given]
     if drawn:
         y_NL = np.full((rows[-1][0] + 1, len(labelling.label_names(connection))), np.nan)
@@ -115,6 +119,23 @@ def _draw_splits(connection: sqlite3.Connection, shares: Mapping[str, float], se
     assigned = [(given[patient], study) for study, patient in rows]
     connection.executemany("UPDATE studies SET split = ? WHERE id = ?", assigned)
     return [f"studies without a split, drawn by patient with seed {seed}: {len(rows)}"] if rows else []
+
+
+def _sharing(connection: sqlite3.Connection) -> dict[str, str]:
+    """Return one patient for all who are linked by films they share; without those who share none."""
+    rows = connection.execute(
+        "SELECT DISTINCT sha256, patient FROM films f JOIN studies s ON s.id = f.study WHERE sha256 IN"
+        " (SELECT sha256 FROM films GROUP BY sha256 HAVING count(*) > 1) ORDER BY s.id"
+    )
+    groups: dict[str, set[str]] = {}
+    first: dict[str, str] = {}
+    for sha256, patient in rows:
+        group = groups.setdefault(first.setdefault(sha256, patient), set())
+        other = groups.setdefault(patient, {patient})
+        if other is not group:
+            group |= other
+            groups |= dict.fromkeys(other, group)
+    return {patient: min(group) for patient, group in groups.items() if len(group) > 1}
 
 
 def _leaks(connection: sqlite3.Connection) -> tuple[int, list[str]]:

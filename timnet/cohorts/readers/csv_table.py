@@ -12,8 +12,8 @@ import re
 import tomllib
 import unicodedata
 from collections import Counter, OrderedDict
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
@@ -200,6 +200,8 @@ class _Plan:
     may_leave: bool = False
     """Whether a path may lead out of the table's folder."""
     notes: tuple[str, ...] = ()
+    signs: Mapping[str, Collection[str]] = field(default_factory=dict)
+    """Of each label, the cells of one character that its column holds, in lower case."""
 
     def cell(self, cells: Mapping[str, str], role: str) -> str:
         column = self.columns[role]
@@ -217,9 +219,13 @@ class _Plan:
         named = path_names.study(path) if self.has_study_folders else None
         return self.cell(cells, "study") or named or path
 
+    def values(self, cells: Mapping[str, str]) -> dict[str, float]:
+        """Return the value of each label."""
+        return {label: meaning.label(label, cells[label], self.signs.get(label, ())) for label in self.labels}
+
     def said(self, cells: Mapping[str, str]) -> tuple[object, ...]:
         """Return what the rows of one study must agree in."""
-        values = tuple(meaning.label(label, cells[label]) for label in self.labels)
+        values = tuple(self.values(cells).values())
         split = meaning.split(self.cell(cells, "split"))
         return self.cell(cells, "patient"), self.cell(cells, "text"), split, repr(values)
 
@@ -233,7 +239,7 @@ class _Plan:
             patient=patient or study,
             report=self.cell(cells, "text"),
             films=(FilmRecord(path, view),),
-            labels={label: meaning.label(label, cells[label]) for label in self.labels},
+            labels=self.values(cells),
             split=meaning.split(self.cell(cells, "split")),
             sex=meaning.sex(self.cell(cells, "sex")),
             age=meaning.age(self.cell(cells, "age")),
@@ -245,10 +251,16 @@ def _surveyed(plan: _Plan) -> tuple[_Plan, Counter[str]]:
     has_studies, has_patients = bool(plan.columns["study"]), bool(plan.columns["patient"])
     forms, folders, examples = Counter[str](), dict[str, tuple[object, ...]](), dict[str, str]()
     left, total, nameless, agree = Counter[str](), 0, 0, not has_studies
+    places, scattered = dict[tuple[str, str], str](), dict[tuple[str, str], None]()
+    signs = {label: set[str]() for label in plan.labels}
+    plan = replace(plan, signs=signs)
     for _, cells in tables.rows(plan.table, plan.columns["film"]):
         try:
             if isinstance(cells, Skipped):
                 continue
+            for label in plan.labels:
+                if len(cells[label]) == 1:
+                    signs[label].add(cells[label].lower())
             if has_patients:
                 if named := plan.cell(cells, "study"):
                     left[named] += 1
@@ -262,6 +274,9 @@ def _surveyed(plan: _Plan) -> tuple[_Plan, Counter[str]]:
                 if patient := path_names.patient(path, form):
                     forms[form] += 1
                     examples.setdefault(form, patient)
+                    place = path.partition(patient.rpartition("/")[2])[0]
+                    if places.setdefault((form, patient), place) != place:
+                        scattered[form, patient] = None
             if agree and (folder := path_names.study(path)):
                 said = plan.said(cells)
                 agree = folders.setdefault(folder, said) == said
@@ -280,6 +295,8 @@ def _surveyed(plan: _Plan) -> tuple[_Plan, Counter[str]]:
     note = f"no column of patients: taken from the paths ({form}, such as {examples[form]})"
     if count < total:
         note += f"; without one in its path: {total - count}"
+    if several := [patient for of_form, patient in scattered if of_form == form]:
+        note += f"; in several folders, taken for one person each: {len(several)}, such as {several[0]}"
     studies = agree and bool(folders)
     return replace(plan, form=form, has_study_folders=studies, notes=(note,)), left
 
