@@ -19,11 +19,11 @@ from timnet.ui import (
 
 frame.require()
 st.title("Read an X-ray with a classifier")
-st.markdown(
+own.lead(
     "Upload a chest X-ray. A classifier gives a probability for each label and shows which parts of the "
-    "image influenced it."
+    "image influenced it.",
+    "match_findings",
 )
-own.new("match_findings")
 
 classifiers = checkpoints.listed("classifier")
 if not classifiers:

@@ -26,11 +26,11 @@ EXAMPLE = "The heart is enlarged. There is a small left pleural effusion. No pne
 
 frame.require()
 st.title("Match an X-ray with its report")
-st.markdown(
+own.lead(
     "Upload a chest X-ray and paste its report. timnet estimates whether the report belongs to this X-ray "
-    "and shows which parts of the image influenced the score."
+    "and shows which parts of the image influenced the score.",
+    "match_findings",
 )
-own.new("match_findings")
 
 networks = checkpoints.listed("timnet")
 if not networks:

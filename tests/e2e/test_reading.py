@@ -113,7 +113,7 @@ def test_similar_cases_are_prepared_listed_and_opened(tab: Watched) -> None:
     page = tab.page
     tab.open("match?match_cohort=synthetic&match_film=7", PAGES["Match"])
     page.locator(".st-key-match_prepare button").click()
-    page.get_by_text("Films that match this text best").wait_for(timeout=240_000)
+    page.get_by_text("X-rays that match this report best").wait_for(timeout=240_000)
     link = page.get_by_role("link", name="Study study").first
     study = link.inner_text().split()[-1]
     link.click()

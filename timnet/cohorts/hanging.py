@@ -52,8 +52,14 @@ class Sides:
 
     def marks(self) -> dict[str, str]:
         """Return the letter of each edge that has one, with a question mark where it is only assumed."""
+        # Head up goes without saying.
+        usual = "HF" if self.top == "H" else ""
         letters = {edge: getattr(self, edge) for edge in EDGES}
-        return {edge: letter + "?" * (not self.stated) for edge, letter in letters.items() if letter}
+        return {
+            edge: letter + "?" * (not self.stated)
+            for edge, letter in letters.items()
+            if letter and letter not in usual
+        }
 
 
 def view_of(words: str) -> View | None:

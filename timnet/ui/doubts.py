@@ -11,7 +11,7 @@ from timnet.cohorts import films
 from timnet.cohorts.films import Film
 from timnet.ui import loaders, notices
 
-ANYWAY = "Read it all the same"
+ANYWAY = "Read it anyway"
 
 
 def ask(film: Film, key: str) -> None:
@@ -31,4 +31,6 @@ def ask(film: Film, key: str) -> None:
     # A key of the film's own: the next one is asked about anew.
     if not st.toggle(ANYWAY, key=f"{key}_anyway_{film.sha256[:16]}", persist_state="session"):
         st.stop()
-    st.caption("Read at your wish. A network that learned from frontal chest films says nothing of others.")
+    st.caption(
+        "Read anyway. The network learned from frontal chest X-rays: its numbers mean nothing for others."
+    )

@@ -19,7 +19,6 @@ from timnet.ui import notices
 ONE, SEVERAL = "own_image", "own_images"
 """Keys of the session's state."""
 _CLEARED = "own_cleared"
-_NEW = "Remove the uploaded X-rays and the pasted report"
 
 
 @dataclass(frozen=True)
@@ -47,8 +46,8 @@ def uploads(key: str, most: int, megabytes: int) -> list[File]:
     return _upload(f"{key}_uploads", SEVERAL, "Chest X-rays", limits, (most, megabytes))
 
 
-def new(*texts: str) -> None:
-    """Offer to remove all uploaded files and the texts of these keys, where there are any."""
+def lead(words: str, *texts: str) -> None:
+    """Show what a page is for, and offer to remove all uploaded files and the texts of these keys."""
     held = [state for state in (ONE, SEVERAL, *texts) if st.session_state.get(state)]
 
     def clear() -> None:
@@ -56,8 +55,16 @@ def new(*texts: str) -> None:
         # An uploader can be emptied by another key alone.
         st.session_state[_CLEARED] = st.session_state.get(_CLEARED, 0) + 1
 
-    if held:
-        st.button("New", key="own_new", icon=":material/restart_alt:", on_click=clear, help=_NEW)
+    with st.container(horizontal=True, vertical_alignment="center"):
+        st.markdown(words)
+        st.button(
+            "New",
+            key="own_new",
+            icon=":material/restart_alt:",
+            on_click=clear,
+            disabled=not held,
+            help="Remove the uploaded X-rays and the pasted report",
+        )
 
 
 def _upload(

@@ -145,9 +145,8 @@ def match_calibration(reading: Reading) -> str:
     words = f"Calibrated on {notices.plain(sure.fitted_on)}"
     if line.error_before is not None and line.error_after is not None:
         checked = notices.plain(sure.checked_on)
-        errors = f"{line.error_after:.3f} apart ({line.error_before:.3f} before)"
-        words += f"; on {checked}, said and found lie {errors}"
-    return f"{words}. For a single sentence or an edited text it was not fitted."
+        words += f"; calibration error on {checked}: {line.error_after:.3f} ({line.error_before:.3f} before)"
+    return f"{words}. Not fitted for a single sentence or an edited text."
 
 
 def painted(
@@ -168,7 +167,7 @@ def _extent(strength_hw: np.ndarray) -> str:
 
 def film_facts(film: Film) -> None:
     """Show what is known of a film and what was done to its greys."""
-    with st.expander("About this film", icon=":material/info:"):
+    with st.expander("About this X-ray", icon=":material/info:"):
         spacing = " x ".join(f"{mm:g}" for mm in film.spacing_mm) + " mm" if film.spacing_mm else "not stated"
         facts = {
             "Size": f"{film.rows} rows x {film.columns} columns, {film.bits} bits",

@@ -50,15 +50,15 @@ def show(network: Checkpoint, film: Film, findings: str, chosen: source.Chosen, 
         _offer(cohort, network, state)
     else:
         asked = (network, film, findings, chosen, cohort)
-        st.markdown("**Reports that match this film best**")
+        st.markdown("**Reports that match this X-ray best**")
         _reports(cohort, _answers(*asked, films=False))
-        st.markdown("**Films that match this text best**")
+        st.markdown("**X-rays that match this report best**")
         if demo.simulated(cohort):
             demo.badge()
         _films(cohort, network, _answers(*asked, films=True))
         st.caption(
-            "Ordered by this network's own match probability; what it takes for alike need not be alike. The "
-            "film's own study is left out."
+            "Ordered by the network's own match probability: similarity is the network's own and may be "
+            "wrong. The X-ray's own study is left out."
         )
 
 

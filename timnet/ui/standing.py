@@ -129,8 +129,8 @@ def _told(reading: Reading, others: np.ndarray) -> None:
     number.caption(
         f"Less well than the text given: {below} of {counted(len(others), 'report')} of other patients"
         f"{f'; equally well: {equal}' if equal else ''}. "
-        "A text that has nothing to do with the film stands at about 50 %. Some of the others may fit the "
-        "film as well: two healthy chests share their findings."
+        "A text that has nothing to do with the X-ray stands at about 50 %. Some of the others may fit the "
+        "X-ray as well: two healthy chests share their findings."
     )
     chart.plotly_chart(
         _figure(tuple(others.tolist()), reading.match),
