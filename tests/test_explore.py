@@ -264,6 +264,12 @@ def test_a_cohort_offers_the_views_sexes_and_ages_that_it_holds(tmp_path: Path) 
     assert told == choices.Choices(views=("PA", ""), sexes=("F", ""), ages=(31, 70))
 
 
+def labelled(widgets: Any, label: str) -> Any:
+    """Return the one widget of a label."""
+    (found,) = [each for each in widgets if each.label == label]
+    return found
+
+
 def test_an_uploaded_table_with_its_films_becomes_a_cohort(open_page: Open, tmp_path: Path) -> None:
     app = open_page(tmp_path / "home")
     app.session_state["import_open"] = True
@@ -278,7 +284,7 @@ def test_an_uploaded_table_with_its_films_becomes_a_cohort(open_page: Open, tmp_
         ]
     )
     app.run()
-    assert app.selectbox(key="import_film").value == "path"
+    assert labelled(app.selectbox, "Image file").value == "path"
     assert app.dataframe[0].value.to_dict("list") == {"path": ["film.png"], "report": ["Clear lungs."]}
     app.text_input(key="import_name").set_value("mine")
     app.button(key="import_go").click().run()
@@ -315,7 +321,7 @@ def test_a_pacs_export_comes_in_from_the_page_with_its_table_of_reports(
     app.selectbox(key="import_kind").set_value("dicom").run()
     app.text_input(key="import_folder").set_value(str(root)).run()
     app.selectbox(key="import_reports").select("reports.csv").run()
-    assert app.selectbox(key="import_report_key").value == "accession"
+    assert labelled(app.selectbox, "Accession number or study UID").value == "accession"
     app.text_input(key="import_name").set_value("pacs")
     app.button(key="import_go").click().run()
     assert not app.exception and not app.error
@@ -348,16 +354,16 @@ def test_the_table_and_every_column_of_an_import_are_chosen_from_what_the_table_
     assert not app.exception and app.button(key="import_go").disabled
     assert app.selectbox(key="import_table").options == ["bilder.csv", "other.csv"]
     app.selectbox(key="import_table").select("bilder.csv").run()
-    assert app.selectbox(key="import_film").options == ["bild", "befund", "fall", "patient", "Erguss"]
+    assert labelled(app.selectbox, "Image file").options == ["bild", "befund", "fall", "patient", "Erguss"]
     assert app.button(key="import_go").disabled, "no column of image files is known yet"
-    app.selectbox(key="import_film").select("bild").run()
+    labelled(app.selectbox, "Image file").select("bild").run()
     assert not app.button(key="import_go").disabled
     assert len(app.dataframe[0].value) == 10
-    assert app.selectbox(key="import_patient").value == "patient", "by its usual name"
-    app.selectbox(key="import_text").select("befund")
+    assert labelled(app.selectbox, "Patient").value == "patient", "by its usual name"
+    labelled(app.selectbox, "Report").select("befund")
     # The column of that name is not what it says.
-    app.selectbox(key="import_patient").select("fall")
-    app.multiselect(key="import_labels").set_value(["Erguss"])
+    labelled(app.selectbox, "Patient").select("fall")
+    labelled(app.multiselect, "Label columns").set_value(["Erguss"])
     app.text_input(key="import_name").set_value("mine").run()
     app.button(key="import_go").click().run()
     assert not app.exception and not app.error
@@ -382,7 +388,7 @@ def test_a_table_named_by_its_path_is_read_and_a_column_of_a_usual_name_can_be_l
     app.session_state["import_open"] = True
     app.run()
     app.text_input(key="import_folder").set_value(str(tmp_path / "films.csv")).run()
-    app.selectbox(key="import_text").select("")
+    labelled(app.selectbox, "Report").select("")
     app.text_input(key="import_name").set_value("mine").run()
     app.button(key="import_go").click().run()
     assert not app.exception and not app.error
@@ -391,6 +397,22 @@ def test_a_table_named_by_its_path_is_read_and_a_column_of_a_usual_name_can_be_l
     assert options["table"] == "films.csv" and options["film"] == "path" and options["text"] == ""
     studies = list(csv_table.read(tmp_path, **options))
     assert [study.report for study in studies] == [""]
+
+
+def test_columns_chosen_for_one_table_are_not_kept_for_another(
+    open_page: Open, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "bare.csv").write_text("path,other\na.png,1\n")
+    (tmp_path / "films.csv").write_text("path,report,patient_id,split\na.png,Clear.,p1,test\n")
+    monkeypatch.setenv("TIMNET_IMPORTS", str(tmp_path))
+    app = open_page(tmp_path / "home")
+    app.session_state["import_open"] = True
+    app.run()
+    app.text_input(key="import_folder").set_value(str(tmp_path / "bare.csv")).run()
+    assert [labelled(app.selectbox, name).value for name in ("Report", "Patient")] == ["", ""]
+    app.text_input(key="import_folder").set_value(str(tmp_path / "films.csv")).run()
+    chosen = {name: labelled(app.selectbox, name).value for name in ("Report", "Patient", "Study")}
+    assert chosen == {"Report": "report", "Patient": "patient_id", "Study": ""}
 
 
 @pytest.mark.parametrize(

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import itertools
 import tempfile
+import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -45,6 +46,10 @@ class Head:
     """The column of each role that has one of the role's usual names."""
     rows: pd.DataFrame
 
+    def key(self, role: str) -> str:
+        """Return the key of a role's widget; it would keep its choice for a table of other columns."""
+        return f"import_{role}_{zlib.crc32(repr(self.columns).encode()):08x}"
+
 
 def of_folder(folder: Path) -> dict[str, Head | Path]:
     """Return the tables of a folder by name; their heads are read when one is chosen."""
@@ -80,7 +85,7 @@ def films(found: Mapping[str, Head | Path]) -> Options | None:
     head = _head(found[table])
     options: Options = {"table": table}
     for (role, label), box in zip(ROLES.items(), itertools.cycle(st.columns(2)), strict=False):
-        column = _column(box, label, head.columns, head.usual[role], f"import_{role}", role != "film")
+        column = _column(box, label, head, role, role != "film")
         if column is None:
             st.info("Choose the column of image files.", icon=":material/arrow_upward:")
             return None
@@ -90,7 +95,7 @@ def films(found: Mapping[str, Head | Path]) -> Options | None:
     labels = st.multiselect(
         "Label columns",
         others,
-        key="import_labels",
+        key=head.key("labels"),
         placeholder="none",
         help="1 present, 0 absent, -1 uncertain, blank unknown.",
     )
@@ -117,7 +122,7 @@ def reports(found: Mapping[str, Head | Path]) -> Options | None:
         return {}
     head, options = _head(found[table]), Options(reports=table)
     for role, label in (("report_key", "Accession number or study UID"), ("report_text", "Report")):
-        column = _column(st, label, head.columns, head.usual[role], f"import_{role}", False)
+        column = _column(st, label, head, role, False)
         if column is None:
             st.info(f"Choose the column: {label}.", icon=":material/arrow_upward:")
             return None
@@ -128,14 +133,18 @@ def reports(found: Mapping[str, Head | Path]) -> Options | None:
     return options
 
 
-def _column(
-    box: Any, label: str, columns: Sequence[str], usual: str | None, key: str, optional: bool
-) -> str | None:
+def _column(box: Any, label: str, head: Head, role: str, optional: bool) -> str | None:
     """Ask for a column; "" where the table has none, None while one is to be chosen."""
-    offered = ["", *columns] if optional else list(columns)
+    usual = head.usual[role]
+    offered = ["", *head.columns] if optional else list(head.columns)
     first = offered.index(usual) if usual else 0 if optional else None
     chosen = box.selectbox(
-        label, offered, first, format_func=lambda name: name or _NONE, key=key, placeholder="Choose one"
+        label,
+        offered,
+        first,
+        format_func=lambda name: name or _NONE,
+        key=head.key(role),
+        placeholder="Choose one",
     )
     return None if chosen is None else str(chosen)
 
