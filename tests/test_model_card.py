@@ -24,6 +24,13 @@ def test_a_shipped_checkpoint_shows_its_own_figures() -> None:
     assert told["Age, sex, origin and devices of these patients"] == model_card.UNKNOWN
 
 
+def test_counts_of_pairs_are_whole_numbers() -> None:
+    folder = config.REPOSITORY / "checkpoints" / "open-cxr"
+    pairs = json.loads((folder / "metrics.json").read_text())["pairs_held_out"]
+    counts = f"; {pairs:,} positive of {2 * pairs:,}"
+    assert items(folder)["1 mismatched report a film: auROC"].endswith(counts)
+
+
 def test_page_and_card_md_say_the_same_of_every_shipped_checkpoint() -> None:
     for path in (config.REPOSITORY / "checkpoints").glob("*/card.json"):
         written = (path.parent / "card.md").read_text()

@@ -281,7 +281,7 @@ def _value(row: Mapping[str, Any]) -> str:
     told = f"{row['value']:.3f}"
     if row.get("low") is not None:
         told += f" ({row['low']:.3f} to {row['high']:.3f})"
-    return f"{told}; {row['positives']} positive of {row['n']}" if "n" in row else told
+    return f"{told}; {row['positives']:,.0f} positive of {row['n']:,.0f}" if "n" in row else told
 
 
 def _count(measured: Mapping[str, Any], name: str) -> str:
