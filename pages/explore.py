@@ -8,7 +8,7 @@ from timnet.ui import demo, filters, frame, imports, loaders, notices, results, 
 frame.require()
 st.title("Explore a cohort")
 st.markdown(
-    "Find studies by the words of their reports and by what is known of them, and read film and report "
+    "Search studies by the words of their reports, by label, split, view and age. Read X-ray and report "
     "together."
 )
 
@@ -20,6 +20,12 @@ if not names:
         notices.no_cohort()
 
 with notices.sentences():
+    linked = st.query_params.get("cohort", names[0])
+    if linked not in names:
+        st.info(
+            notices.plain(f"There is no cohort {linked} here: another one is shown."),
+            icon=":material/link_off:",
+        )
     with st.container(horizontal=True, vertical_alignment="bottom"):
         name = st.selectbox("Cohort", names, key="cohort", bind="query-params", width=150)
         cohort = loaders.cohort(name)
@@ -29,7 +35,7 @@ with notices.sentences():
     found = loaders.count(cohort, wanted)
     st.caption(
         f"{found:,} of {counted(summary.studies, 'study')}; the cohort holds "
-        f"{counted(summary.films, 'film')} of {counted(summary.patients, 'patient')}, "
+        f"{counted(summary.films, 'X-ray')} of {counted(summary.patients, 'patient')}, "
         f"{counted(summary.with_findings, 'study')} with findings. Copy the address "
         "to share these filters. Search words are left out for privacy."
     )

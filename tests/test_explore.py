@@ -173,6 +173,12 @@ def test_whoever_opens_a_link_is_told_that_its_search_words_were_left_out(open_p
     assert "words" not in app.query_params
 
 
+def test_a_link_to_a_cohort_that_is_not_here_says_so(open_page: Open) -> None:
+    app = open_page(cohort="gone")
+    assert ["There is no cohort gone here" in info.value for info in app.info] == [True]
+    assert not open_page(cohort="synthetic").info
+
+
 def test_an_unreadable_query_is_refused_in_one_sentence(open_page: Open) -> None:
     app = open_page()
     app.text_input(key="explore_query").set_value('"opacity').run()
