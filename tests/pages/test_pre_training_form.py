@@ -1,13 +1,15 @@
 """The form of a pre-training and what it leaves, without a browser."""
 
 import json
+import shutil
 from dataclasses import fields
 from pathlib import Path
 
 import pytest
-from driving import Open
+from driving import Open, open_at
 
 from timnet import config
+from timnet.cohorts.readers import csv_table
 from timnet.training import events, runs
 
 
@@ -19,7 +21,7 @@ def test_a_pre_training_is_the_one_of_the_command_line_and_says_what_it_takes(
     app.button_group(key="ft_learn").set_value("reports").run()
     assert not app.exception and not app.error
     said = " ".join(element.value for element in app.text)
-    assert "films with reports to learn from" in said and "not known yet" in said and "Disk: up to" in said
+    assert "X-rays with reports to learn from" in said and "not known yet" in said and "Disk: up to" in said
     app.number_input(key="pt_epochs_small").set_value(3)
     app.number_input(key="pt_side_small").set_value(32).run()
     for _ in range(2):
@@ -30,6 +32,24 @@ def test_a_pre_training_is_the_one_of_the_command_line_and_says_what_it_takes(
     assert folder.name == runs.folder_name(settings)
     assert (folder / "config.json").read_bytes() == config.to_json(settings).encode()
     assert len(workers) == 1 and app.selectbox(key="ft_run").value == folder.name
+
+
+def test_a_cohort_without_reports_is_not_the_default_and_cannot_be_started_from(
+    cohort_folder: Path, csv_root: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("TIMNET_CHECKPOINTS", str(tmp_path))
+    home = tmp_path / "home"
+    shutil.copytree(cohort_folder, home / "synthetic")
+    monkeypatch.setenv("TIMNET_HOME", str(home))
+    # Before the other one by its name, and with labels.
+    csv_table.run(csv_root, "bare", text="", labels=["Opacity"])
+    app = open_at("fine_tune")
+    app.button_group(key="ft_learn").set_value("reports").run()
+    assert app.multiselect(key="pt_cohorts").value == ["synthetic"]
+    assert not app.button(key="pt_start").disabled
+    app.multiselect(key="pt_cohorts").set_value(["bare"]).run()
+    assert not app.exception and app.button(key="pt_start").disabled
+    assert any("Too few reports" in info.value for info in app.info)
 
 
 def test_every_finer_setting_of_a_pre_training_is_the_one_of_the_command_line(
@@ -62,6 +82,7 @@ def test_every_finer_setting_of_a_pre_training_is_the_one_of_the_command_line(
     assert (folder / "config.json").read_bytes() == config.to_json(settings).encode()
     # Every field is asked for, but for these, which are the command line's alone.
     left = {"preset", "backbone", "text_encoder", "width", "held_out", "shuffled", "normalisation"}
+    left |= {"views", "crop_text", "grow_from", "trunk_rate"}
     keys = {widget.key for widget in [*app.selectbox, *app.number_input, *app.toggle, *app.multiselect]}
     asked = {str(key).removeprefix("pt_").split("_small")[0].split("_synthetic")[0] for key in keys}
     of_form = {"mode": "text_mode", "paper": "preset"}
@@ -78,12 +99,12 @@ def test_swapped_reports_are_asked_for_where_the_objective_has_a_place_for_them(
     app.button_group(key="ft_learn").set_value("reports").run()
     app.toggle(key="pt_mirrored_small").set_value(True).run()
     app.button(key="pt_start").click().run()
-    app.selectbox(key="pt_objective_small").select("infonce").run()
+    app.selectbox(key="pt_objective_small").select("pairs").run()
     assert app.toggle(key="pt_mirrored_small").disabled
     app.button(key="pt_start").click().run()
     assert not app.exception and not app.error
     started = [runs.settings(path.parent) for path in tmp_path.glob("*/config.json")]
-    assert {(each.objective, each.mirrored) for each in started} == {("all-pairs", True), ("infonce", False)}
+    assert {(each.objective, each.mirrored) for each in started} == {("all-pairs", True), ("pairs", False)}
 
 
 def test_a_setting_that_another_leaves_without_meaning_is_greyed_out_and_keeps_its_value(
@@ -148,9 +169,9 @@ def test_a_finished_pre_training_shows_matching_retrieval_and_how_its_best_was_c
     app = open_page("fine_tune")
     assert not app.exception
     (done,) = [element.value for element in app.success]
-    assert "90 films" in done and "12.5% of the reports" in done
+    assert "90 X-rays" in done and "12.5% of the reports" in done
     assert "best on the split val alone, that of epoch 5" in done and "0.700 (0.600 to 0.800)" in done
-    assert "50 films of 40 other patients" in done
+    assert "50 X-rays of 40 other patients" in done
     (looked,) = [element.value for element in app.caption if "25.0% of the mismatched pairs" in element.value]
     assert "37.5% of the reports are longer" in looked
     assert len(app.get("plotly_chart")) == 2

@@ -22,6 +22,8 @@ from timnet.cohorts.records import match_name
 
 Progress = Callable[[int, int | None], None]
 Codes = NDArray[np.int64]
+LEAST_TRAIN, LEAST_HELD_OUT = 4, 2
+"""Pairs without which there is no pre-training."""
 
 
 @dataclass(frozen=True)
@@ -139,10 +141,11 @@ def collect(
     split = np.concatenate(splits)
     held = np.isin(split, held_out)
     learned, measured = int((~held).sum()), int(held.sum())
-    if (learned < 4 and not measuring) or measured < 2:
-        least = "" if measuring else "4 pairs to train on and "
+    if (learned < LEAST_TRAIN and not measuring) or measured < LEAST_HELD_OUT:
+        least = "" if measuring else f"{LEAST_TRAIN} pairs to train on and "
         raise store.CohortError(
-            f"{', '.join(names)}: expected at least {least}2 held out in {' or '.join(held_out)}, "
+            f"{', '.join(names)}: expected at least {least}{LEAST_HELD_OUT} held out in "
+            f"{' or '.join(held_out)}, "
             f"got {'' if measuring else f'{learned} and '}{measured}"
         )
     texts, text = _codes(findings)

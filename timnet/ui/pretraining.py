@@ -8,6 +8,7 @@ from typing import Any
 import streamlit as st
 
 from timnet import config
+from timnet.cohorts.pairs import LEAST_HELD_OUT, LEAST_TRAIN
 from timnet.counting import counted
 from timnet.training import estimates, worker
 from timnet.ui import loaders, notices, recipe, run
@@ -21,26 +22,28 @@ MODES = {
 
 def form(names: list[str], root: Path) -> None:
     """Ask what to learn from, say what it takes, and start the run."""
+    # The most reports first: a cohort without any has nothing to learn from.
+    names = sorted(names, key=lambda each: -loaders.cohort(each).summary().with_findings)
     cohorts = st.multiselect(
         "Cohorts with reports",
         names,
         default=names[:1],
         key="pt_cohorts",
         persist_state="session",
-        help="Films with their reports; no label is needed. Films of val and test are never learned from.",
+        help="X-rays with their reports; no labels needed. Val and test are never used for training.",
     )
     if not cohorts:
         st.info("Choose at least one cohort.", icon=":material/arrow_upward:")
         return
     repeats: tuple[int, ...] = ()
     if len(cohorts) > 1:
-        st.caption("How often a pass sees each cohort: a small one beside a large one may count more.")
+        st.caption("How often each cohort is used per epoch: a small one can be repeated.")
         boxes = st.columns(min(len(cohorts), 4))
         repeats = tuple(
             int(boxes[i % len(boxes)].number_input(name, 1, 1000, 1, key=f"pt_repeats_{name}"))
             for i, name in enumerate(cohorts)
         )
-    paper = st.toggle("The paper's numbers (slow without a GPU)", key="pt_paper")
+    paper = st.toggle("Settings of the paper (slow without a GPU)", key="pt_paper")
     numbers = config.numbers(config.Pretrain, "paper" if paper else "small")
     preset = numbers.get("preset", "small")
     modes = list(MODES)
@@ -50,54 +53,69 @@ def form(names: list[str], root: Path) -> None:
         index=modes.index(str(numbers.get("text_mode", "frozen"))),
         format_func=lambda each: MODES[each],
         key=f"pt_mode_{preset}",
-        help="A text network left as it is reads each report once; what it makes of it is kept on disk.",
+        help="If the text network is not trained, each report is encoded once and stored.",
     )
     left, middle, right = st.columns(3)
     side = left.number_input(
-        "Film side, pixels", 32, 1024, int(_number(numbers, "side", 224)), key=f"pt_side_{preset}"
+        "Image size, pixels", 32, 1024, int(_number(numbers, "side", 224)), key=f"pt_side_{preset}"
     )
     epochs = middle.number_input(
-        "Passes (epochs)", 1, 10_000, int(_number(numbers, "epochs", 40)), key=f"pt_epochs_{preset}"
+        "Epochs", 1, 10_000, int(_number(numbers, "epochs", 40)), key=f"pt_epochs_{preset}"
     )
-    seed = right.number_input("Draw (seed)", 0, 2**31 - 1, 0, key="pt_seed")
+    seed = right.number_input("Random seed", 0, 2**31 - 1, 0, key="pt_seed")
     asked: dict[str, Any] = {**numbers, "text_mode": mode, "side": side, "epochs": epochs, "seed": seed}
     asked |= recipe.ask(cohorts, mode, numbers)
     settings = config.Pretrain(
         cohorts=tuple(cohorts), repeats=repeats if any(n > 1 for n in repeats) else (), **asked
     )
-    _told(settings, root)
-    if st.button("Start", key="pt_start", type="primary", icon=":material/play_arrow:", width="stretch"):
+    enough = _told(settings, root)
+    if st.button(
+        "Start",
+        key="pt_start",
+        type="primary",
+        icon=":material/play_arrow:",
+        width="stretch",
+        disabled=not enough,
+    ):
         st.session_state["ft_run"] = worker.submit(settings, root).name
     run.started(root)
 
 
-def _told(settings: config.Pretrain, root: Path) -> None:
-    """Say what the run learns from, how long it takes and what it needs on the disk."""
+def _told(settings: config.Pretrain, root: Path) -> bool:
+    """Say what the run learns from, how long it takes and its disk space; return whether it can start."""
     of = tuple(loaders.cohort(name).identity for name in settings.cohorts)
     pairs = _pairs(of, settings.cohorts, settings.repeats, settings.held_out, settings)
     st.text(
-        f"{counted(pairs.train, 'film')} with reports to learn from, {pairs.held_out:,} held out to measure "
+        f"{counted(pairs.train, 'X-ray')} with reports to learn from, {pairs.held_out:,} held out to measure "
         "on"
         + (
-            f"; left out: {counted(pairs.without_text, 'film')} without findings."
+            f"; left out: {counted(pairs.without_text, 'X-ray')} without findings."
             if pairs.without_text
             else "."
         )
     )
+    if pairs.train < LEAST_TRAIN or pairs.held_out < LEAST_HELD_OUT:
+        st.info(
+            f"Too few reports: pre-training needs {LEAST_TRAIN} X-rays with reports to learn from and "
+            f"{LEAST_HELD_OUT} held out.",
+            icon=":material/block:",
+        )
+        return False
     time, disk = estimates.time(settings, pairs, root), estimates.disk(settings, pairs, root)
     if time is None:
         st.text(
-            "Time: not known yet, since no run of this kind has trained on this computer. Its first minute "
-            "will tell, and you can stop it and resume it later."
+            "Time: not known yet, as no such run has trained on this computer. You will see an estimate "
+            "after the first minute. You can stop and resume at any time."
         )
     else:
-        scaled = f", scaled from films of {time.side} pixels" if time.side != settings.side else ""
+        scaled = f", scaled from X-rays of {time.side} pixels" if time.side != settings.side else ""
         st.text(f"Time: about {run.duration(time.seconds)}, by an earlier run on this computer{scaled}.")
     room = f"Disk: up to {disk.needed / 1e9:.1f} GB while it trains; {disk.free / 1e9:.0f} GB are free."
     if disk.needed > disk.free:
         st.warning(notices.plain(room), icon=":material/hard_drive:")
     else:
         st.text(room)
+    return True
 
 
 @st.cache_data(max_entries=64, show_spinner="Counting …")
