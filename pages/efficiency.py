@@ -6,12 +6,12 @@ from timnet.evaluation import efficiency
 from timnet.plots import curves, look
 from timnet.ui import answers, bands, frame, keeping, loaders, missing, notices, paper
 
-AXES: dict[curves.Axis, str] = {"log": "Share, log scale", "linear": "Share, even scale", "films": "Films"}
+AXES: dict[curves.Axis, str] = {"log": "Share, log scale", "linear": "Share, linear scale", "films": "X-rays"}
 
 frame.require()
 st.title("Label efficiency")
 st.markdown(
-    "How good does a classifier get for the share of labels it is given, and what does its start save?"
+    "How good is a classifier for its share of the labels, and how many labels do its initial weights save?"
 )
 
 with notices.sentences():
@@ -19,7 +19,7 @@ with notices.sentences():
 if points.empty:
     st.info(
         "Each finished fine-tuning run becomes a point here. Run the same task with several shares of the "
-        "labels, several starts and several draws to see curves with intervals.",
+        "labels, several initial weights and several seeds to see curves with intervals.",
         title="No finished run yet",
         icon=":material/show_chart:",
     )
@@ -57,7 +57,7 @@ points = points[points["recipe"] == recipe]
 table, told = bands.means(efficiency.curve(points), points, cohort, label, metric)
 if table.empty:
     st.info(
-        f"{metric} is undefined for every run here, for example because the test films are all of one class."
+        f"{metric} is undefined for every run here, for example because the test X-rays are all of one class."
     )
     st.stop()
 with st.container(horizontal=True, vertical_alignment="bottom"):
@@ -73,25 +73,25 @@ told_of = f"{metric} against the share of labels, one line an initialisation"
 st.plotly_chart(figure, key="eff_curve", alt=told_of)
 stopped = " Validation images that stopped a run early count as labelled images; the share leaves them out."
 st.caption(
-    "Filled points are means over draws with their 95 % interval, which needs two draws or more; open "
-    f"circles are single runs. {told}{stopped if 'stopped early' in recipe else ''}"
+    "Filled points are means over seeds with their 95 % interval (two seeds or more); open circles are "
+    f"single runs. {told}{stopped if 'stopped early' in recipe else ''}"
 )
 st.dataframe(
     table.replace({"initialisation": look.NAMES}),
     hide_index=True,
     key="eff_table",
-    placeholder="one draw",
+    placeholder="one seed",
     alt="Mean and 95 % interval for each start and share of labels",
     column_config={
-        "initialisation": "Start",
+        "initialisation": "Initial weights",
         "fraction": st.column_config.NumberColumn("Share of labels", format="percent"),
-        "films": "Films",
+        "films": "X-rays",
         "metric": "Metric",
         **{
             key: st.column_config.NumberColumn(title, format="%.3f")
             for key, title in {"mean": "Mean", "low": "95 % low", "high": "95 % high"}.items()
         },
-        "draws": "Draws",
+        "draws": "Seeds",
         "interval": "Interval over",
     },
 )
@@ -100,7 +100,7 @@ keeping.picture(figure, told_of)
 
 missing.ask(points)
 
-st.subheader("What does a start save?")
+st.subheader("How many labels do initial weights save?")
 answers.saved(points, cohort, label, metric)
 st.subheader("How many labels for a goal?")
 answers.labels_needed(points, metric)

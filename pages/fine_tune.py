@@ -34,9 +34,8 @@ POLICIES: dict[tasks.Policy, str] = {
 frame.require()
 st.title("Fine-tune a classifier")
 st.markdown(
-    "Teach a network a task with a share of the labels; before that, if you like, let it learn from reports, "
-    "which needs no label. It trains in the background: you may close this tab, come back, or stop it and "
-    "resume it later."
+    "Train a classifier on part of your labels. You can first pre-train it on reports, which needs no "
+    "labels. Training goes on in the background: you can close this tab, or stop and resume it."
 )
 LEARN = {"labels": "Fine-tune on labels", "reports": "Pre-train on reports"}
 names = demo.cohorts()
@@ -59,32 +58,34 @@ with notices.sentences():
         cohort = loaders.cohort(name)
         learnable = loaders.available_tasks(str(cohort.folder), cohort.identity, cohort)
         if not learnable:
-            notices.refused(f"{name} has no label with both present and absent films: nothing to learn from.")
+            notices.refused(
+                f"{name} has no label with both positive and negative X-rays: nothing to learn from."
+            )
         task = right.selectbox("Task", learnable, key="ft_task", persist_state="session", bind="query-params")
         start = starts.ask(config.Finetune.backbone)
         mode = st.selectbox(
-            "What learns",
+            "Layers to train",
             list(run.MODES),
             format_func=lambda each: run.MODES[each],
             key="ft_mode",
             persist_state="session",
-            help="The less of it learns, the faster; with few labels it may also be better, with many worse. "
-            "Runs of different kinds never share a curve.",
+            help="Training fewer layers is faster, and can be better with few labels but worse with many. "
+            "Modes are plotted as separate curves.",
         )
         policy: tasks.Policy = "ignore"
         doubtful = loaders.uncertain(str(cohort.folder), cohort.identity, task, cohort)
         if doubtful:
             policy = st.selectbox(
-                f"Labels that are called uncertain ({counted(doubtful, 'training film')})",
+                f"Labels marked uncertain ({counted(doubtful, 'training X-ray')})",
                 list(POLICIES),
                 format_func=POLICIES.get,
                 key="ft_uncertain",
                 persist_state="session",
-                help="For training alone: the test is always on the labels that are known.",
+                help="In training only: the test uses known labels alone.",
             )
         sizes = loaders.sizes(str(cohort.folder), cohort.identity, task, policy, cohort)
         fraction = st.pills(
-            "Share of the labels, and how many films that is",
+            "Share of the labels (number of X-rays)",
             FRACTIONS,
             default=0.1,
             required=True,
@@ -94,42 +95,42 @@ with notices.sentences():
             persist_state="session",
         )
         seed = st.number_input(
-            "Draw (seed)",
+            "Random seed",
             0,
             2**31 - 1,
             0,
             key="ft_seed",
-            help="Which labels are drawn; repeat with other numbers.",
+            help="Which X-rays are drawn. Repeat with other seeds for an interval.",
         )
         share = loaders.share(str(cohort.folder), cohort.identity, task, fraction, seed, policy, cohort)
         st.text(
-            f"{share.films:,} of {counted(share.films_train, 'labelled training film')}, of "
+            f"{share.films:,} of {counted(share.films_train, 'labelled training X-ray')}, of "
             f"{counted(share.patients, 'patient')}, {verb(share.films)} used; positive: "
             + ", ".join(f"{label} {count:,}" for label, count in share.positives.items())
-            + f". Tested on {counted(share.films_test, 'other film')}."
+            + f". Tested on {counted(share.films_test, 'other X-ray')}."
         )
         with st.expander("Training settings", icon=":material/tune:"):
-            paper = st.toggle("The paper's numbers (slow without a GPU)", key="ft_paper")
+            paper = st.toggle("Settings of the paper (slow without a GPU)", key="ft_paper")
             preset = "paper" if paper else "small"
             numbers = config.numbers(config.Finetune, preset)
             side = st.number_input(
-                "Film side in pixels", 32, 1024, int(numbers.get("side", 224)), key=f"ft_side_{preset}"
+                "Image size in pixels", 32, 1024, int(numbers.get("side", 224)), key=f"ft_side_{preset}"
             )
             epochs = st.number_input(
-                "Passes over the films (epochs)",
+                "Epochs",
                 1,
                 10_000,
                 int(numbers.get("epochs", 100)),
                 key=f"ft_epochs_{preset}",
             )
             batch = st.number_input(
-                "Films a step (batch)", 2, 512, int(numbers.get("batch", 16)), key=f"ft_batch_{preset}"
+                "Batch size", 2, 512, int(numbers.get("batch", 16)), key=f"ft_batch_{preset}"
             )
             numbers |= {"side": side, "epochs": epochs, "batch": batch}
             if not paper:
                 numbers |= run.cautions()
             if mode == "probe":
-                st.caption("A line on top has no passes and no steps: of these, the film side alone counts.")
+                st.caption("A linear probe ignores epochs and batch size; only the image size applies.")
         settings = config.Finetune(
             cohort=name,
             task=task,
@@ -203,7 +204,7 @@ with notices.sentences():
                     )
                     st.page_link(
                         "pages/diagnose.py",
-                        label="Read a film with it",
+                        label="Diagnose an X-ray with it",
                         icon=":material/radiology:",
                         query_params={"diagnose_network": state.folder.name},
                     )

@@ -72,7 +72,7 @@ def test_the_first_look_makes_the_cohort_and_shows_it_as_simulated(app):
     assert not page.exception
     assert page.selectbox(key="cohort").value == "demo"
     assert "demo" in store.available()
-    assert any("Simulated film" in element.value for element in page.markdown)
+    assert any("Simulated X-ray" in element.value for element in page.markdown)
     page.toggle(key="explore_truth").set_value(True).run()
     assert not page.exception
     assert any("right pleural effusion" in element.value for element in page.caption)
@@ -88,7 +88,7 @@ def test_an_example_is_chosen_by_what_it_shows_and_is_read(app):
     cohort = store.Cohort.open(store.find("demo"))
     row = page.session_state["match_film"]
     assert cohort.labels()["pleural_effusion"][row] == 1 and cohort.films()["split"][row] == "test"
-    assert any("Simulated film" in element.value for element in page.markdown)
+    assert any("Simulated X-ray" in element.value for element in page.markdown)
     assert page.metric[0].label == "Match probability"
 
 
@@ -98,7 +98,7 @@ def test_damaged_demo_films_leave_the_app_working(app, demo_root, tmp_path, monk
     monkeypatch.setenv("TIMNET_DEMO", str(tmp_path / "part"))
     page = app("match")
     assert not page.exception
-    assert any("demo films could not be prepared" in element.value for element in page.warning)
+    assert any("demo X-rays could not be prepared" in element.value for element in page.warning)
 
 
 def test_a_demo_can_be_switched_off(app, monkeypatch):

@@ -140,7 +140,7 @@ def test_a_classifiers_labels_stand_on_the_page_likeliest_first(diagnosed: Readi
     for label, probability in diagnosed.probabilities.items():
         assert f"{probability:.3f}\n{label}" in page.words
     assert "With the map of: Edema" in page.words
-    assert "Simulated film, not a patient's" in page.words
+    assert "Simulated X-ray, not a patient's" in page.words
     assert "This network has no model card." in page.words
     assert "Never measured on real X-rays." in page.words
 

@@ -137,7 +137,7 @@ def _pictures(sheet: _Sheet, reading: Reading, name: str, simulated: bool) -> No
     painted = Image.fromarray(small.overlay(name))
     plain = Image.fromarray(films.to_uint8(small.film.pixels))
     whole = "the whole text" if name == "match" else marked(name)
-    shown = "Simulated film, not a patient's" if simulated else "The film"
+    shown = "Simulated X-ray, not a patient's" if simulated else "The film"
     pictures = [(plain, shown), (painted, f"With the map of: {whole}")]
     sheet.pictures(pictures, reading.film.sides.marks())
     sheet.scale(f"full strength: {reading.map_scale:.3g} logits")

@@ -9,7 +9,7 @@ HEADING = "Explore a cohort"
 
 
 def _viewer(tab: Watched) -> None:
-    tab.page.get_by_role("img", name="Film 1 of the chosen study").wait_for()
+    tab.page.get_by_role("img", name="X-ray 1 of the chosen study").wait_for()
     tab.page.locator(".status", has_text="Zoom 1.0").wait_for()
 
 
@@ -38,7 +38,7 @@ def test_the_film_answers_to_hand_and_keys_without_the_server(tab: Watched) -> N
     _viewer(tab)
     tab.page.wait_for_timeout(1500)
     before = len(received)
-    film = tab.page.get_by_role("img", name="Film 1 of the chosen study")
+    film = tab.page.get_by_role("img", name="X-ray 1 of the chosen study")
     film.scroll_into_view_if_needed()
     box = film.bounding_box()
     tab.page.mouse.move(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
@@ -63,7 +63,7 @@ def test_a_page_run_anew_keeps_the_view_and_does_not_send_the_film_again(tab: Wa
     )
     tab.open("explore?cohort=synthetic", HEADING)
     _viewer(tab)
-    tab.page.get_by_role("img", name="Film 1 of the chosen study").focus()
+    tab.page.get_by_role("img", name="X-ray 1 of the chosen study").focus()
     tab.page.keyboard.press("i")
     tab.page.locator(".status", has_text="inverted").wait_for()
     film = max(received)

@@ -23,7 +23,7 @@ def test_a_page_opened_first_by_its_own_address_has_its_frame_and_keeps_choices(
     # First of all browser tests: it needs a server that has not served app.py yet.
     tab.open("fine_tune", PAGES["Fine-tune"])
     tab.page.get_by_role("radio", name="100 %").click()
-    tab.page.get_by_text("84 of 84 labelled training films").wait_for()
+    tab.page.get_by_text("84 of 84 labelled training X-rays").wait_for()
     tab.page.get_by_text("Research use only.").wait_for()
     assert tab.page.get_by_role("link", name="Label efficiency").count() == 1
 
@@ -95,7 +95,7 @@ def test_a_run_is_launched_reloaded_stopped_resumed_and_sent_to_diagnose(
     page = tab.page
     tab.open("fine_tune", PAGES["Fine-tune"])
     page.get_by_role("radio", name=re.compile("^1 % ·")).click()
-    page.get_by_text("labelled training films, of").wait_for()
+    page.get_by_text("labelled training X-rays, of").wait_for()
     page.get_by_text("Training settings").click()
     tab.fill("ft_side_small", "32")
     tab.fill("ft_epochs_small", "250")
@@ -122,7 +122,7 @@ def test_a_run_is_launched_reloaded_stopped_resumed_and_sent_to_diagnose(
 
     # A newer classifier would stand first: the link has to name this run.
     shutil.copytree(networks / "classifier", home.parent / "checkpoints" / "newer")
-    page.get_by_role("link", name="Read a film with it").click()
+    page.get_by_role("link", name="Diagnose an X-ray with it").click()
     page.get_by_role("heading", level=1, name=PAGES["Diagnose"]).wait_for()
     assert "1 % of labels" in page.locator(".st-key-diagnose_network input").input_value()
     film = csv_root / "films" / "001.png"
@@ -141,6 +141,6 @@ def test_hostile_text_stays_text_and_no_page_leaves_the_machine(tab: Watched) ->
     report = tab.page.get_by_role("article", name="Report of the study")
     report.get_by_text("a nodule of ~1.5 cm~").wait_for()
     assert " ".join(report.inner_text().split()) == " ".join(HOSTILE.split())
-    tab.page.get_by_role("link", name="Match this film").click()
+    tab.page.get_by_role("link", name="Match this X-ray").click()
     tab.page.locator("[data-testid=stMetricValue]").wait_for()
     assert tab.page.locator("img[src*='evil.example']").count() == 0

@@ -89,7 +89,7 @@ def test_looks_at_validation_films_are_told_while_it_runs_and_which_was_kept_whe
     assert "weights of epoch 4 (of at most 9)" in app.success[0].value
     assert "12 validation images, 12 of them held back" in app.success[0].value
     drawn = json.loads(app.get("plotly_chart")[0].proto.spec)["data"]
-    assert [line["name"] for line in drawn] == ["on films that it learns from", "on validation films"]
+    assert [line["name"] for line in drawn] == ["on training X-rays", "on validation X-rays"]
 
     (folder / runs.DONE).unlink()
     with FileLock(folder / runs.LOCK):
@@ -118,8 +118,8 @@ def test_a_file_of_weights_is_compared_tensor_by_tensor_before_a_run_starts_from
     assert "none of its 1 keys fits a resnet18" in app.error[0].value
     app.text_input(key="ft_weights").set_value(str(tmp_path / "w.safetensors")).run()
     assert not app.exception and not app.error
-    assert any("The start fills 119 of the 120 tensors" in each.value for each in app.caption)
-    assert any("; 2 of its own are not used" in each.value for each in app.caption)
+    assert any("119 of the 120 tensors of the image network come from" in each.value for each in app.caption)
+    assert any("; 2 of theirs are not used" in each.value for each in app.caption)
     app.button(key="ft_start").click().run()
     (folder,) = (path.parent for path in (tmp_path / "runs").glob("*/config.json"))
     started = runs.settings(folder)

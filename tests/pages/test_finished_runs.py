@@ -25,7 +25,7 @@ def test_a_finished_run_is_judged_from_what_it_kept(
     tabs = [tab.label for tab in app.tabs]
     assert tabs == ["How good", "Yes or no", "Curves", "Can its numbers be trusted?", "Where is it wrong?"]
     said = " ".join(element.value for element in app.markdown)
-    assert judged.chosen and f"**Yes from {judged.chosen.threshold:.3g} on.**" in said
+    assert judged.chosen and f"**Positive at {judged.chosen.threshold:.3g} or above.**" in said
     for decision in (judged.chosen, judged.half):
         assert f"finds {decision.hits} and misses **{decision.misses}**" in said
     counts = app.dataframe[2].value
@@ -42,7 +42,7 @@ def test_a_finished_run_is_judged_from_what_it_kept(
     missed, alarms = mistakes.surest(kept, "Opacity", judged.chosen.threshold, 4)
     said = " ".join(element.value for element in app.markdown)
     for each, word in [*((film, "present") for film in missed), *((film, "absent") for film in alarms)]:
-        assert f"It said **{each.probability:.1%}**; its label says {word}." in said
+        assert f"Predicted **{each.probability:.1%}**; label: {word}." in said
     assert missed or alarms
     assert len(app.get("imgs")) + len(app.get("image")) == len(missed) + len(alarms)
 

@@ -113,7 +113,7 @@ def test_labelling_reads_the_films_and_then_asks_about_one(films: str) -> None:
     app.run()
     shown(app)
     # All labels of the demo are known: take one back to be asked about it.
-    assert any("No training film is left" in info.value for info in app.info)
+    assert any("Every training X-ray has the label" in info.value for info in app.info)
     assert app.button(key="lm_undo")
 
 

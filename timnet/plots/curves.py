@@ -12,7 +12,7 @@ from timnet.evaluation.efficiency import FRACTIONS
 from timnet.plots.look import KNOWN, LEGEND, MARGIN, NAMES, PAPER, colours, error_bars, literal
 
 Axis = Literal["log", "linear", "films"]
-_TITLE = "Share of the labelled training films"
+_TITLE = "Share of the labelled training X-rays"
 _SHARES = {
     "type": "log",
     "title": _TITLE,
@@ -25,7 +25,7 @@ _SHARES = {
 _AXES: dict[Axis, dict[str, object]] = {
     "log": _SHARES,
     "linear": {"title": _TITLE, "ticksuffix": " %", "range": [0, 103]},
-    "films": {"type": "log", "title": "Labelled images"},
+    "films": {"type": "log", "title": "Labelled training X-rays"},
 }
 
 
@@ -50,11 +50,11 @@ def efficiency(points: pd.DataFrame, curve: pd.DataFrame, metric: str, axis: Axi
             x=_places(drawn, axis),
             y=drawn["value"].tolist(),
             mode="markers",
-            name=literal(f"{NAMES.get(str(name), str(name))}, each draw"),
+            name=literal(f"{NAMES.get(str(name), str(name))}, each seed"),
             showlegend=False,
             marker={"color": palette[str(name)], "size": 6, "symbol": "circle-open", "opacity": 0.8},
             customdata=_told(drawn, "seed"),
-            hovertemplate="%{customdata[0]:.3g} % of labels, films: %{customdata[1]}<br>%{y:.3f}, "
+            hovertemplate="%{customdata[0]:.3g} % of labels, X-rays: %{customdata[1]}<br>%{y:.3f}, "
             "seed %{customdata[2]}"
             "<extra>%{fullData.name}</extra>",
         )
@@ -122,7 +122,7 @@ def _means(
             line={"color": palette[str(name)], "width": 2.5},
             marker={"size": 9, "symbol": ["circle" if n > 1 else "circle-open" for n in line["draws"]]},
             customdata=_told(line, "draws"),
-            hovertemplate="%{customdata[0]:.3g} % of labels, films: %{customdata[1]}<br>"
+            hovertemplate="%{customdata[0]:.3g} % of labels, X-rays: %{customdata[1]}<br>"
             f"{told}, runs: %{{customdata[2]}}"
             "<extra>%{fullData.name}</extra>",
         )

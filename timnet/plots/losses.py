@@ -29,11 +29,11 @@ def loss_curve(events: pd.DataFrame) -> go.Figure:
         )
     looks = events.dropna(subset=["validation_loss"]) if "validation_loss" in events else events.iloc[:0]
     if len(looks):
-        figure.data[0].name = "on films that it learns from"
+        figure.data[0].name = "on training X-rays"
         figure.add_scatter(
             x=looks["step"].tolist(),
             y=looks["validation_loss"].tolist(),
-            name="on validation films",
+            name="on validation X-rays",
             mode="lines+markers",
             line={"color": KNOWN["base"], "width": 2, "dash": "dot"},
             marker={"size": 6},

@@ -23,7 +23,7 @@ def receiver(appraisal: Appraisal) -> go.Figure:
     curve = appraisal.roc
     _curve(figure, curve["false"], curve["true"], curve["threshold"], "%{x:.1%} false alarms, %{y:.1%} found")
     _decisions(figure, appraisal, lambda made: (1 - made.specificity.value, made.sensitivity.value))
-    return _square(figure, "False alarms (1 - specificity)", "Found (sensitivity)")
+    return _square(figure, "1 - specificity (false alarms)", "Sensitivity")
 
 
 def precision_recall(appraisal: Appraisal) -> go.Figure:
@@ -34,7 +34,7 @@ def precision_recall(appraisal: Appraisal) -> go.Figure:
     curve = appraisal.precision_recall
     _curve(figure, curve["recall"], curve["precision"], curve["threshold"], "%{x:.1%} found, %{y:.1%} right")
     _decisions(figure, appraisal, lambda made: (made.sensitivity.value, made.positive_value.value))
-    return _square(figure, "Found (recall)", "Right when it says yes (precision)")
+    return _square(figure, "Recall (sensitivity)", "Precision (PPV)")
 
 
 def reliability(appraisal: Appraisal) -> go.Figure:
@@ -59,10 +59,10 @@ def reliability(appraisal: Appraisal) -> go.Figure:
             line={"color": colour, "width": 2},
             marker={"size": 8},
             customdata=table["n"].tolist(),
-            hovertemplate="said %{x:.1%}, found %{y:.1%}, films: %{customdata:,}"
+            hovertemplate="predicted %{x:.1%}, observed %{y:.1%}, X-rays: %{customdata:,}"
             "<extra>%{fullData.name}</extra>",
         )
-    _square(figure, "Mean probability said", "Share found positive")
+    _square(figure, "Mean predicted probability", "Observed share positive")
     figure.update_layout(showlegend=True, legend=LEGEND, margin={**MARGIN, "t": 32})
     return figure
 

@@ -18,13 +18,13 @@ from timnet.ui import bands
 from timnet.ui.notices import plain
 
 _COLUMNS: dict[str, Any] = {
-    "initialisation": "Start",
+    "initialisation": "Initial weights",
     "fraction": st.column_config.NumberColumn("Share of labels", format="percent"),
-    "films": "Films",
+    "films": "X-rays",
     "mean": st.column_config.NumberColumn("Mean difference", format="%+.3f"),
     "low": st.column_config.NumberColumn("95 % low", format="%+.3f"),
     "high": st.column_config.NumberColumn("95 % high", format="%+.3f"),
-    "draws": "Draws",
+    "draws": "Seeds",
     "interval": "Interval over",
 }
 
@@ -38,14 +38,14 @@ def saved(points: pd.DataFrame, cohort: str, label: str, metric: str) -> None:
     starts = sorted(points["initialisation"].unique(), key=lambda name: (name not in look.NAMES, name))
     if len(starts) < 2:
         st.info(
-            "Run the same shares and draws from another start, too, and its gain stands here.",
+            "Run the same shares and seeds from other initial weights to compare them here.",
             icon=":material/compare_arrows:",
         )
         return
     first = st.selectbox("Compared with", starts, format_func=_name, key="eff_first", width=260)
     table, told = bands.differences(savings.differences(points, first), points, first, cohort, label, metric)
     if table.empty:
-        st.info("These starts have no draw (seed) in common: nothing can be compared pair by pair.")
+        st.info("These initial weights have no seed in common: no paired comparison is possible.")
         return
     for start in table["initialisation"].unique():
         st.markdown(_reduction(points, start, first, metric))
@@ -58,12 +58,12 @@ def saved(points: pd.DataFrame, cohort: str, label: str, metric: str) -> None:
         table.assign(initialisation=table["initialisation"].map(_name)),
         hide_index=True,
         key="eff_differences_table",
-        placeholder="one draw",
+        placeholder="one seed",
         column_config=_COLUMNS,
         alt="Mean difference and its 95 % interval for each start and share of labels",
     )
     st.caption(
-        "Differences are taken between runs of the same draw of labels. An interval that holds 0 shows no "
+        "Differences are between runs of the same seed. An interval that contains 0 shows no "
         f"difference. {told}"
     )
 
@@ -79,14 +79,14 @@ def labels_needed(points: pd.DataFrame, metric: str) -> None:
         except forecast.ForecastError as error:
             st.markdown(f"**{plain(_name(start))}**: {plain(str(error).partition(': ')[2])}.")
             continue
-        high = "no number that can be told" if math.isinf(found.high) else f"{found.high:,.0f}"
+        high = "no upper limit" if math.isinf(found.high) else f"{found.high:,.0f}"
         st.markdown(
-            f"**{plain(_name(start))}**: about **{counted(round(found.films), 'film')}** (95 % interval "
+            f"**{plain(_name(start))}**: about **{counted(round(found.films), 'X-ray')}** (95 % interval "
             f"{found.low:,.0f} to {high})."
         )
     st.caption(
-        "An inverse power law through the means, drawn on beyond the runs; its interval comes from the "
-        "draws. It supposes that more films of the same kind would go on teaching in the same way."
+        "An inverse power law fitted to the means and extrapolated; its interval comes from the "
+        "seeds. It assumes that more X-rays of the same kind keep helping in the same way."
     )
 
 
@@ -103,7 +103,7 @@ def _reduction(points: pd.DataFrame, start: str, first: str, metric: str) -> str
     told = "fewer" if found.saved >= 0 else "more"
     return (
         f"**{name}** reaches {best} with {found.needed:.1%}: **{abs(found.saved):.1%} {told} labels** "
-        f"({counted(found.draws, 'draw')}{interval}; reached in {found.reached:.0%} of resampled draws)."
+        f"({counted(found.draws, 'seed')}{interval}; reached in {found.reached:.0%} of resampled seeds)."
     )
 
 

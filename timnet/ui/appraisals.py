@@ -94,11 +94,11 @@ def show(folder: Path, told: dict[str, Any]) -> None:
 def _area(judged: Appraisal) -> None:
     area = judged.area
     if area.value != area.value:
-        st.caption(f"{plain(judged.label)}: the test films are all of one class, so there is no auROC.")
+        st.caption(f"{plain(judged.label)}: the test X-rays are all of one class, so there is no auROC.")
         return
     st.caption(
-        f"The intervals take test patients, with all their films, at random (bootstrap). DeLong's formula, "
-        f"which takes every film for itself, gives auROC {_interval(area, '.3f')} for {plain(judged.label)}."
+        "Intervals by bootstrap over test patients. DeLong's formula, which treats X-rays as independent, "
+        f"gives auROC {_interval(area, '.3f')} for {plain(judged.label)}."
     )
 
 
@@ -106,10 +106,9 @@ def _decisions(judged: Appraisal) -> None:
     chosen = judged.chosen
     if chosen:
         st.markdown(
-            f"**Yes from {chosen.threshold:.3g} on.** On "
-            f"{counted(judged.films_validation, 'validation film')} this threshold finds most for the fewest "
-            "false alarms (largest sensitivity + specificity). It was chosen without the test "
-            "films, which are counted below."
+            f"**Positive at {chosen.threshold:.3g} or above.** This threshold maximises sensitivity + "
+            f"specificity on {counted(judged.films_validation, 'validation X-ray')}. The table below counts "
+            "test X-rays."
         )
     else:
         st.info(
@@ -120,54 +119,53 @@ def _decisions(judged: Appraisal) -> None:
     for decision in made:
         st.markdown(_sentence(decision, judged))
     rows = {
-        "Yes from": [decision.threshold for decision in made],
-        "Found (sensitivity)": [_interval(decision.sensitivity) for decision in made],
-        "Cleared (specificity)": [_interval(decision.specificity) for decision in made],
-        "Right when yes (PPV)": [_interval(decision.positive_value) for decision in made],
-        "Right when no (NPV)": [_interval(decision.negative_value) for decision in made],
+        "Positive from": [decision.threshold for decision in made],
+        "Sensitivity": [_interval(decision.sensitivity) for decision in made],
+        "Specificity": [_interval(decision.specificity) for decision in made],
+        "PPV": [_interval(decision.positive_value) for decision in made],
+        "NPV": [_interval(decision.negative_value) for decision in made],
     }
     st.dataframe(
         pd.DataFrame(rows),
         hide_index=True,
         key="ft_decisions",
-        column_config={"Yes from": st.column_config.NumberColumn(format="%.3g")},
+        column_config={"Positive from": st.column_config.NumberColumn(format="%.3g")},
         alt="Sensitivity, specificity and predictive values at each threshold, with 95 % intervals",
     )
     counts = {
-        "Yes from": [f"{decision.threshold:.3g}" for decision in made for _ in range(2)],
-        "Film": ["with the finding", "without it"] * len(made),
+        "Positive from": [f"{decision.threshold:.3g}" for decision in made for _ in range(2)],
+        "X-ray": ["with the finding", "without it"] * len(made),
         "Called positive": [n for decision in made for n in (decision.hits, decision.alarms)],
         "Called negative": [n for decision in made for n in (decision.misses, decision.clears)],
     }
     st.dataframe(
-        pd.DataFrame(counts), hide_index=True, key="ft_confusion", alt="Films called right and wrong"
+        pd.DataFrame(counts), hide_index=True, key="ft_confusion", alt="Test X-rays by finding and prediction"
     )
     st.caption(
-        "95 % intervals by Wilson, each film for itself. PPV and NPV hold for a share of "
-        f"{judged.positives / judged.films:.0%} positive films, as among these; where the finding is rarer, "
-        "a yes is right less often."
+        "95 % intervals by Wilson, each X-ray counted alone. PPV and NPV assume a prevalence of "
+        f"{judged.positives / judged.films:.0%}, as in this test; where it is rarer, the PPV is lower."
         if judged.films
-        else "No test film has this label."
+        else "No test X-ray has this label."
     )
 
 
 def _sentence(decision: Decision, judged: Appraisal) -> str:
     without = judged.films - judged.positives
     return (
-        f"At **{decision.threshold:.3g}**: of {counted(judged.positives, 'film')} with {plain(judged.label)} "
-        f"it finds {decision.hits:,} and misses **{decision.misses:,}**; of {without:,} without it clears "
-        f"{decision.clears:,} and raises **{decision.alarms:,}** "
+        f"At **{decision.threshold:.3g}**: of {counted(judged.positives, 'X-ray')} with "
+        f"{plain(judged.label)} it finds {decision.hits:,} and misses **{decision.misses:,}**; of "
+        f"{without:,} without, it calls {decision.clears:,} negative and raises **{decision.alarms:,}** "
         f"{verb(decision.alarms, 'false alarm', 'false alarms')}."
     )
 
 
 def _curves(judged: Appraisal) -> None:
     if judged.roc.empty:
-        st.info("The test films are all of one class: there is no curve to draw.", icon=":material/info:")
+        st.info("The test X-rays are all of one class: there is no curve to draw.", icon=":material/info:")
         return
     left, right = st.columns(2)
     left.plotly_chart(
-        quality.receiver(judged), key="ft_roc", alt="Share found against false alarms (ROC curve)",
+        quality.receiver(judged), key="ft_roc", alt="Sensitivity against 1 - specificity (ROC curve)",
         config={"displayModeBar": False},
     )  # fmt: skip
     right.plotly_chart(
@@ -175,15 +173,14 @@ def _curves(judged: Appraisal) -> None:
         config={"displayModeBar": False},
     )  # fmt: skip
     st.caption(
-        "Every point is one threshold on the test films. Left: a guess lies on the dotted line, a perfect "
-        "classifier in the upper left corner. Right: a guess lies on the dotted line, a perfect one in the "
-        "upper right corner."
+        "Every point is one threshold on the test X-rays. Dotted lines: chance. A perfect classifier reaches "
+        "the upper left corner in the left plot and the upper right one in the right plot."
     )
 
 
 def _calibration(judged: Appraisal) -> None:
     if not judged.films:
-        st.info("No test film has this label.", icon=":material/info:")
+        st.info("No test X-ray has this label.", icon=":material/info:")
         return
     verdict = "" if judged.said.error <= WELL else ": do not interpret these values as probabilities"
     st.markdown(f"Calibration error **{judged.said.error:.1%}**{verdict}.")
@@ -209,7 +206,7 @@ def _calibration(judged: Appraisal) -> None:
     st.plotly_chart(
         quality.reliability(judged),
         key="ft_reliability",
-        alt="Share found positive against the probability said",
+        alt="Observed share positive against predicted probability",
         config={"displayModeBar": False},
     )
     st.caption(

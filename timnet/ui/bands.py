@@ -113,7 +113,7 @@ def _opened(name: str) -> Cohort | None:
         return None
 
 
-@st.cache_data(max_entries=1024, show_spinner="Drawing patients and labels anew …")
+@st.cache_data(max_entries=1024, show_spinner="Resampling patients and labels …")
 def _interval(
     first: Keys,
     second: Keys,

@@ -21,7 +21,7 @@ WIDTH = 96
 def some(cohort: Cohort, share: Share, task: str) -> None:
     """Show a few of the films drawn with their labels, once the reader opens it."""
     box = st.expander(
-        "Some of the films drawn", icon=":material/grid_view:", key="ft_some", on_change="rerun"
+        "Examples of these X-rays", icon=":material/grid_view:", key="ft_some", on_change="rerun"
     )
     if not box.open:
         return
@@ -40,7 +40,7 @@ def some(cohort: Cohort, share: Share, task: str) -> None:
                     if value > 0.5
                 ]
                 with st.container(width=WIDTH, gap="xsmall"):
-                    st.image(picture, width="stretch", alt="One of the films that are drawn")
+                    st.image(picture, width="stretch", alt="One of the training X-rays")
                     st.caption(notices.plain(", ".join(present) or "none present"))
 
 
@@ -49,8 +49,8 @@ def time(settings: config.Finetune, share: Share, root: Path) -> None:
     found = pace.measured(runs.all_runs(root), settings)
     if found is None:
         st.caption(
-            "Time: not known yet, since no run of this kind has finished on this computer. Its first minute "
-            "will tell, and you can stop it and resume it later."
+            "Time: not known yet, as no such run has finished on this computer. You will see an estimate "
+            "after the first minute. You can stop and resume at any time."
         )
         return
     seconds = found.seconds(pace.steps_of(settings, share.films))

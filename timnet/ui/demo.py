@@ -34,11 +34,11 @@ def cohorts() -> list[str]:
     if folder is not None and (folder / reader.TABLE).is_file():
         told = _made(str(config.home()), str(folder))
         if told:
-            st.warning(f"The demo films could not be prepared: {told}", icon=":material/warning:")
+            st.warning(f"The demo X-rays could not be prepared: {told}", icon=":material/warning:")
     return store.available()
 
 
-@st.cache_resource(show_spinner="Preparing the demo films (once, a few seconds) …")
+@st.cache_resource(show_spinner="Preparing the demo X-rays (once, a few seconds) …")
 def _made(home: str, folder: str) -> str:
     """Import the demo films, unless they are there; return what went wrong, or nothing."""
     if NAME in store.available():
@@ -57,7 +57,7 @@ def simulated(cohort: Cohort) -> bool:
 
 def badge() -> None:
     """Say that a film is simulated."""
-    st.badge("Simulated film, not a patient's", icon=":material/model_training:", color="violet")
+    st.badge("Simulated X-ray, not a patient's", icon=":material/model_training:", color="violet")
 
 
 @st.cache_resource(max_entries=2, show_spinner=False)

@@ -26,8 +26,8 @@ def show(states: list[runs.State]) -> None:
                 "State": run.STATES[state.name],
                 "Cohort": tuned.cohort if tuned else ", ".join(getattr(asked, "cohorts", ())),
                 "Task": tuned.task if tuned else "matching",
-                "Start": tuned.initialisation if tuned else getattr(asked, "image_weights", ""),
-                "What learns": run.MODES[tuned.mode] if tuned else "",
+                "Initial weights": tuned.initialisation if tuned else getattr(asked, "image_weights", ""),
+                "Layers to train": run.MODES[tuned.mode] if tuned else "",
                 "Labels": f"{tuned.fraction * 100:g} %" if tuned else "none needed",
                 "auROC": reached.get(state.folder.name),
                 "Seed": asked.seed,
@@ -37,9 +37,12 @@ def show(states: list[runs.State]) -> None:
             }
         )
     table = pd.DataFrame(rows)
-    for column, box in zip(("State", "Cohort", "Task", "Start"), st.columns(4), strict=True):
+    for column, box in zip(("State", "Cohort", "Task", "Initial weights"), st.columns(4), strict=True):
         wanted = box.multiselect(
-            column, sorted(table[column].unique()), key=f"ft_filter_{column.lower()}", placeholder="all"
+            column,
+            sorted(table[column].unique()),
+            key=f"ft_filter_{column.lower().replace(' ', '_')}",
+            placeholder="all",
         )
         table = table[table[column].isin(wanted)] if wanted else table
     st.dataframe(

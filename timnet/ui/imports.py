@@ -20,22 +20,19 @@ from timnet.ui import columns, notices
 
 FOLDER, UPLOAD = "A folder of this computer", "Upload"
 READERS = {
-    "csv": ("A table and its films", "A CSV or TSV table, one row a film: path, report, patient, labels"),
+    "csv": ("A table and its X-rays", "A CSV or TSV table, one row per X-ray: path, report, patient, labels"),
     "mimic": ("MIMIC-CXR-JPG", "files/ and mimic-cxr-2.0.0-*.csv.gz, with the reports of MIMIC-CXR"),
     "dicom": ("A PACS export (DICOM)", "Any folder of DICOM files; reports as structured reports or a table"),
     "nih": ("NIH ChestX-ray14", "images/ and Data_Entry_2017_v2020.csv"),
     "open_i": ("Open-i", "indiana_reports.csv and indiana_projections.csv, or ecgen-radiology/"),
     "mendeley": ("Mendeley-V2", "train, val or test / NORMAL or PNEUMONIA"),
-    "demo": ("Simulated films", "What `python -m timnet simulate` wrote"),
+    "demo": ("Simulated X-rays", "What `python -m timnet simulate` wrote"),
 }
-_PLACE = "Films stay where they are; uploaded ones are kept beside the cohorts. "
-_FACTS = (
-    f"{_PLACE}Report texts and identifiers of the export go into the cohort as they are: take names out "
-    "before."
-)
+_PLACE = "X-rays are not copied; uploaded ones are stored with the cohorts. "
+_FACTS = f"{_PLACE}Report texts and identifiers are stored as they are: remove names before."
 _FACTS_DICOM = (
     f"{_PLACE}Patients' and studies' numbers are replaced by keyed hashes; names, dates and long numbers "
-    "that are recognised in reports are replaced by marks. What is burned into a film's pixels stays."
+    "that are recognised in reports are replaced by marks. What is burned into an X-ray's pixels stays."
 )
 
 
@@ -96,7 +93,7 @@ def _form() -> None:
     else:
         limit = f"{uploads.MAX_FILES:,} files, {uploads.MAX_TOTAL >> 20} MB unpacked"
         files = st.file_uploader(
-            "Films and table, or a ZIP archive of them",
+            "X-rays and table, or a ZIP archive of them",
             accept_multiple_files=True,
             key="import_files",
             help=f"At most 32 MB a file, {limit}.",

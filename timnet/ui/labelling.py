@@ -23,8 +23,8 @@ from timnet.ui import demo, loaders, notices, prepared, report, viewer
 BATCH = 20
 ORDERS = {
     # First what teaches no less than films drawn at random from the shipped start (docs/evidence.md).
-    "uncertain": "Films the probe is least sure of",
-    "diverse": "Films least like those labelled",
+    "uncertain": "X-rays the probe is least sure of",
+    "diverse": "X-rays least like those labelled",
 }
 ANSWERS = {
     "present": ("Present", "y", 1.0, ":material/check:"),
@@ -55,14 +55,14 @@ class _Sitting:
 def show(cohort: Cohort, settings: config.Finetune) -> None:
     """Offer films to label, once the reader opens it."""
     box = st.expander(
-        "Label more films", icon=":material/label:", key="lm_open", on_change="rerun", expanded=False
+        "Label more X-rays", icon=":material/label:", key="lm_open", on_change="rerun", expanded=False
     )
     if not box.open:
         return
     with box:
         st.caption(
-            "The films whose label would help most next, of the training films whose label nobody knows. "
-            "What you say is kept in the cohort as your word (source app) and counts above all other sources."
+            "Training X-rays without this label, the most useful first. Your answers are stored in the "
+            "cohort (source app) and count above all other sources."
         )
         names = list(cohort.labels().columns)
         wished = tasks.targets(cohort, settings.task).labels[0]
@@ -99,7 +99,7 @@ def _ask(cohort: Cohort, label: str, order: str, place: str) -> None:
         _reached(sitting)
     if not sitting.waiting:
         told.info(
-            f"No training film is left whose {notices.plain(label)} is not known.",
+            f"Every training X-ray has the label {notices.plain(label)}.",
             icon=":material/check_circle:",
         )
         return
@@ -127,7 +127,7 @@ def _measure(cohort: Cohort, label: str, place: str, sitting: _Sitting) -> None:
     """Keep how good a probe of all labels is now, where there are films to say so."""
     learned, y_K1 = acquisition.known(cohort, label)
     if len(set(y_K1[:, 0] > 0.5)) < 2 or (
-        sitting.reached and sitting.reached[-1]["Labelled films"] == len(learned)
+        sitting.reached and sitting.reached[-1]["Labelled X-rays"] == len(learned)
     ):
         return
     try:
@@ -138,7 +138,7 @@ def _measure(cohort: Cohort, label: str, place: str, sitting: _Sitting) -> None:
     (row,) = seen.table[seen.table["metric"] == METRIC].to_dict("records")
     sitting.reached.append(
         {
-            "Labelled films": len(learned),
+            "Labelled X-rays": len(learned),
             "Positive": int((y_K1 > 0.5).sum()),
             METRIC: row["value"],
             "95 % low": row["low"],
@@ -153,7 +153,7 @@ def _answers(cohort: Cohort, label: str, sitting: _Sitting) -> None:
         st.error(notices.plain(sitting.refused), icon=":material/error:")
     film = sitting.waiting[0] if sitting.waiting else None
     if film is not None:
-        st.markdown(f"**{notices.plain(label)}** on this film?")
+        st.markdown(f"**{notices.plain(label)}** on this X-ray?")
     with st.container(horizontal=True):
         if film is not None:
             # Keys of this very film: one pressed twice says nothing of the next, which nobody has seen yet.
@@ -185,9 +185,9 @@ def _answers(cohort: Cohort, label: str, sitting: _Sitting) -> None:
         )
     if film is not None:
         st.caption(
-            f"{counted(len(sitting.waiting), 'film')} left in this round; {len(sitting.said)} labelled in "
+            f"{counted(len(sitting.waiting), 'X-ray')} left in this round; {len(sitting.said)} labelled in "
             "this session. When none is left, the probe is fitted anew and chooses the next. Unsure keeps "
-            "the film out of training."
+            "the X-ray out of training."
         )
         st.button(
             "Fit the probe anew", key="lm_again", icon=":material/refresh:", on_click=sitting.waiting.clear
@@ -232,8 +232,7 @@ def _undo(cohort: Cohort, label: str, sitting: _Sitting) -> None:
 def _reached(sitting: _Sitting) -> None:
     if not sitting.reached:
         st.caption(
-            "How good the probe is cannot be said yet: that takes labelled films of both kinds to learn "
-            "from, and others, of validation, to look at."
+            "Not enough labels yet: needs positive and negative X-rays for training and for validation."
         )
         return
     st.dataframe(
@@ -243,10 +242,10 @@ def _reached(sitting: _Sitting) -> None:
         column_config={
             name: st.column_config.NumberColumn(format="%.3f") for name in (METRIC, "95 % low", "95 % high")
         },
-        alt="How good the probe was on the validation films, by the number of labelled films",
+        alt="How good the probe was on the validation X-rays, by the number of labelled X-rays",
     )
     st.caption(
-        "A probe of all labels known at the time, always on the same validation films. Where an interval is "
+        "A probe of all labels known at the time, always on the same validation X-rays. Where an interval is "
         "wide, a small change means nothing."
     )
 
@@ -259,6 +258,6 @@ def _film(cohort: Cohort, film: int) -> None:
         demo.badge()
     shown = loaders.cohort_film(cohort, film, of.view)
     title = f"{of.view or 'view not stated'}, {of.rows} x {of.columns} pixels"
-    viewer.show(viewer.View(shown, alt="The film to label", title=title), key="lm_viewer")
+    viewer.show(viewer.View(shown, alt="The X-ray to label", title=title), key="lm_viewer")
     if study.report.strip():
         report.show(study.report, None, key="lm_report")

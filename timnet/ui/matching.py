@@ -42,8 +42,8 @@ def follow(log: pd.DataFrame) -> None:
     )
     last = looks.iloc[-1]
     told = (
-        f"After epoch {int(last['epoch'])}, on held-out films ({notices.plain(last['split'])}) that the "
-        "network does not learn from: how often a film's own report scores above another's. 0.5 is chance."
+        f"After epoch {int(last['epoch'])}, on held-out X-rays ({notices.plain(last['split'])}) that the "
+        "network does not learn from: how often an X-ray's own report scores above another's. 0.5 is chance."
     )
     low, high = rows[-1]["low"], rows[-1]["high"]
     if low is not None and high is not None and low <= 0.5 <= high:
@@ -67,7 +67,7 @@ def retrieval(rows: Sequence[Mapping[str, Any]], key: str) -> None:
         column_order=list(_RETRIEVAL),
         hide_index=True,
         key=key,
-        alt="How often the right report or film is among the first found, with chance",
+        alt="How often the right report or X-ray is among the first found, with chance",
     )
 
 
@@ -80,9 +80,9 @@ def _long(share: float) -> str:
 def told(result: Mapping[str, Any]) -> str:
     """Return what a finished pre-training learned from and was measured on, in a sentence or two."""
     words = (
-        f"Done: learned from {counted(result['pairs_train'], 'film')} with reports of "
+        f"Done: learned from {counted(result['pairs_train'], 'X-ray')} with reports of "
         f"{counted(result['patients_train'], 'patient')}, measured on "
-        f"{counted(result['pairs_held_out'], 'film')} of "
+        f"{counted(result['pairs_held_out'], 'X-ray')} of "
         f"{counted(result['patients_held_out'], 'other patient')}."
     )
     if "several_windows" in result:

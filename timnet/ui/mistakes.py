@@ -38,15 +38,15 @@ def show(folder: Path, found: Predictions, label: str, threshold: float) -> None
     if asked is None or network is None:
         return
     st.markdown(
-        f"Test films on which the network was **surest and wrong** when it says yes from {threshold:.3g} on. "
-        "Look whether they share something: a device, a view, a label that is itself in doubt."
+        f"Test X-rays with the **most confident errors** at the threshold {threshold:.3g}. Do they share "
+        "something: a device, a view, a doubtful label?"
     )
     line = certainty.of(folder).line(label)
     missed, alarms = mistakes.surest(found, label, threshold, MOST, line)
     name = plain(label)
     for title, films, none in (
-        (f"**{name} is there, and it said no**", missed, f"No film with {name} was missed."),
-        (f"**{name} is not there, and it said yes**", alarms, "There was no false alarm."),
+        (f"**{name} present, predicted absent**", missed, f"No X-ray with {name} was missed."),
+        (f"**{name} absent, predicted present**", alarms, "There was no false alarm."),
     ):
         st.markdown(title)
         if not films:
@@ -58,12 +58,12 @@ def show(folder: Path, found: Predictions, label: str, threshold: float) -> None
                 word = "present" if each.positive else "absent"
                 st.image(
                     _painted(str(folder), network.stamp, asked.identity, each.film, label, asked),
-                    alt=f"Film {each.film} with the map of what moved the classifier",
+                    alt=f"X-ray {each.film} with the map of what moved the classifier",
                 )
-                st.markdown(f"It said **{each.probability:.1%}**; its label says {word}.")
+                st.markdown(f"Predicted **{each.probability:.1%}**; label: {word}.")
                 st.page_link(
                     "pages/diagnose.py",
-                    label=f"Film {each.film}",
+                    label=f"X-ray {each.film}",
                     icon=":material/open_in_new:",
                     query_params={
                         "diagnose_network": folder.name,
@@ -87,7 +87,7 @@ def _cohort(folder: Path, found: Predictions) -> Cohort | None:
     return cohort
 
 
-@st.cache_resource(max_entries=128, show_spinner="Reading the film with the network …")
+@st.cache_resource(max_entries=128, show_spinner="Reading the X-ray with the network …")
 def _painted(folder: str, stamp: int, identity: str, film: int, label: str, _cohort: Cohort) -> bytes:
     """Return a film with a label's map over it, as a JPEG file."""
     whole = loaders.cohort_film(_cohort, film)

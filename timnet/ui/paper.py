@@ -21,7 +21,7 @@ def beside(figure: go.Figure, metric: str, place: DeltaGenerator) -> None:
     if not there:
         return
     chosen = place.selectbox(
-        "Beside it, from the paper",
+        "Show the published curve",
         [NONE, *there],
         format_func=lambda each: f"{each}: {published.FIGURES[each]}" if each != NONE else "nothing",
         key="eff_paper",

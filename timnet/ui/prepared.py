@@ -28,13 +28,13 @@ def place(cohort: Cohort, settings: config.Finetune, key: str) -> Path | None:
         _follow(str(folder))
         return None
     st.caption(
-        f"{counted(len(cohort), 'film')} will be read once with these weights, in the background. After "
+        f"{counted(len(cohort), 'X-ray')} will be read once with these weights, in the background. After "
         "that, a preview for any share or new label takes seconds. You can close the page meanwhile."
     )
     if state.name == "stopped":
-        st.warning(f"It stopped after {counted(state.done, 'film')}.", icon=":material/warning:")
+        st.warning(f"It stopped after {counted(state.done, 'X-ray')}.", icon=":material/warning:")
         st.text(state.told)
-    label = "Go on" if state.name == "stopped" and state.done else "Read the films"
+    label = "Go on" if state.name == "stopped" and state.done else "Read the X-rays"
     st.button(
         label,
         key=f"{key}_read",
@@ -57,4 +57,4 @@ def _follow(folder: str) -> None:
     if state.name != "building":
         st.rerun()
     told = f"{state.done:,} of {state.total:,}" if state.total else "getting them ready"
-    st.progress(state.done / max(state.total, 1), notices.plain(f"Reading the films: {told}"))
+    st.progress(state.done / max(state.total, 1), notices.plain(f"Reading the X-rays: {told}"))

@@ -45,16 +45,16 @@ def show(cohort: Cohort, settings: config.Finetune) -> None:
         for row in areas.to_dict("records"):
             name = "" if len(areas) == 1 else f"{row['label']}: "
             if pd.isna(row["value"]):
-                st.markdown(f"{notices.plain(name)} no auROC, the films are all of one class.")
+                st.markdown(f"{notices.plain(name)} no auROC, the X-rays are all of one class.")
             else:
                 st.markdown(
                     f"{notices.plain(name)} **auROC {row['value']:.3f}** (95 % interval {row['low']:.3f} to "
                     f"{row['high']:.3f}) on {row['n']:,} {seen.on}."
                 )
         st.caption(
-            f"The network stays as it starts; one line is fitted to the features of "
-            f"{counted(seen.films, 'film')}. Training the network may do better or worse. The test films "
-            "were not looked at. If you tune on this number it becomes optimistic; only the test is unbiased."
+            f"A linear probe: the network is not trained, a line is fitted to its features of "
+            f"{counted(seen.films, 'X-ray')}. Training may do better or worse. Test X-rays were not "
+            "used. If you tune on this number it becomes optimistic; only the test is unbiased."
         )
 
 

@@ -17,10 +17,10 @@ from timnet.plots import look
 from timnet.ui import checkpoints, loaders
 
 OBJECTIVES = {
-    "all-pairs": "Every film with every report of a step",
-    "pairs": "Each film with its own report and one other, as in the paper",
+    "all-pairs": "Every X-ray with every report of a step",
+    "pairs": "Each X-ray with its own report and one other, as in the paper",
     "sigmoid": "Every pair of a step, by the angle of their vectors",
-    "infonce": "Pick a film's report out of the step's, by the angle",
+    "infonce": "Pick an X-ray's report out of the step's, by the angle",
 }
 NEGATIVES = {"drawn": "As they come", "mined": "Half of them the hardest found"}
 NORMALS = {"contrast": "Count as mismatched", "ignore": "Leave out"}
@@ -58,9 +58,9 @@ def _compared(usual: Mapping[str, Any]) -> dict[str, Any]:
         "objective",
         OBJECTIVES,
         usual,
-        "All but the paper's way compare each film with every report of the step, so larger steps teach "
+        "All but the paper's way compare each X-ray with every report of the step, so larger steps teach "
         "more. By the angle: two vectors match if they point the same way, and no layers compare them. "
-        "Picking the report out was best in short trainings on simulated films.",
+        "Picking the report out was best in short trainings on simulated X-rays.",
     )
     by_angle = objective in config.COSINES
     head = _choice(
@@ -68,7 +68,7 @@ def _compared(usual: Mapping[str, Any]) -> dict[str, Any]:
         "h_cls",
         HEADS,
         usual,
-        "The layers that turn a film's and a report's vectors into a match. By the angle there are none.",
+        "The layers that turn an X-ray's and a report's vectors into a match. By the angle there are none.",
         disabled=by_angle,
     )
     negatives = _choice(
@@ -76,8 +76,8 @@ def _compared(usual: Mapping[str, Any]) -> dict[str, Any]:
         "negatives",
         NEGATIVES,
         usual,
-        "Hardest: reports of other patients that the network of the pass before took for the film's own. "
-        "A pass takes longer, as all films and reports are looked at before it.",
+        "Hardest: reports of other patients that the network of the pass before took for the X-ray's own. "
+        "A pass takes longer, as all X-rays and reports are looked at before it.",
     )
     swapped = st.toggle(
         "Its own report with left and right swapped is a mismatch, too",
@@ -88,7 +88,7 @@ def _compared(usual: Mapping[str, Any]) -> dict[str, Any]:
         "nothing of sides. Only reports that the swap makes wrong are taken.",
     )
     normals = _choice(
-        "A normal film with another's normal report",
+        "A normal X-ray with another's normal report",
         "both_normal",
         NORMALS,
         usual,
@@ -107,12 +107,12 @@ def _steps(usual: Mapping[str, Any]) -> dict[str, Any]:
     st.markdown("**How it steps**")
     left, right = st.columns(2)
     batch = left.number_input(
-        "Films a step",
+        "Batch size",
         2,
         4096,
         int(usual["batch"]),
         key=_key("batch", usual),
-        help="Batch size. More films mean more mismatched reports to tell apart, fewer steps, more memory.",
+        help="Batch size. More X-rays mean more mismatched reports to tell apart, fewer steps, more memory.",
     )
     rate = right.number_input(
         "Step size",
@@ -139,20 +139,20 @@ def _steps(usual: Mapping[str, Any]) -> dict[str, Any]:
         format_func=lambda each: look.NAMES.get(each, each),
         key=_key("image_weights", usual),
         help="Random knows nothing. ImageNet: everyday photographs; its weights must be on this computer or "
-        "are fetched by torchvision. A network of yours: go on from what it learned of films.",
+        "are fetched by torchvision. A network of yours: go on from what it learned of X-rays.",
     )
     augment = st.toggle(
-        "Turn, shift and scale the films a little at random",
+        "Turn, shift and scale the X-rays a little at random",
         bool(usual["augment"]),
         key=_key("augment", usual),
-        help="Never mirrored: sides have words. It helps where passes are many and films few.",
+        help="No left-right flips, because reports name sides. Helps with many epochs and few X-rays.",
     )
     erase = st.toggle(
-        "Add noise and cover a part of each film",
+        "Add noise and cover a part of each X-ray",
         bool(usual["erase"]),
         key=_key("erase", usual),
         disabled=not augment,
-        help="A rectangle of one grey, at most an eighth of the film: what it hides is told from the rest. "
+        help="A grey rectangle over at most an eighth of the X-ray: the network must infer the hidden part. "
         "Whether it helps has not been measured.",
     )
     return {
@@ -202,19 +202,19 @@ def _text(usual: Mapping[str, Any], mode: str) -> dict[str, Any]:
 def _memory(usual: Mapping[str, Any]) -> dict[str, Any]:
     st.markdown("**Memory and speed**")
     chunk = st.selectbox(
-        "Films computed at a time",
+        "X-rays computed at a time",
         CHUNKS,
         index=CHUNKS.index(usual["chunk"]),
         format_func=lambda films: f"{films}" if films else "all of a step",
         key=_key("chunk", usual),
-        help="For steps that do not fit into memory. Every film still meets every report of its step, but "
+        help="For steps that do not fit into memory. Every X-ray still meets every report of its step, but "
         "each is computed twice: about a third slower.",
     )
     recompute = st.toggle(
         "Compute layers again rather than keep them",
         bool(usual["recompute"]),
         key=_key("recompute", usual),
-        help="Less memory for large films or long reports, for about a third more time; the result stays "
+        help="Less memory for large X-rays or long reports, for about a third more time; the result stays "
         "the same.",
     )
     precision = _choice(
@@ -229,7 +229,7 @@ def _memory(usual: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _looks(cohorts: list[str]) -> dict[str, Any]:
-    st.markdown("**Looks at held-out films on the way**")
+    st.markdown("**Looks at held-out X-rays on the way**")
     every = st.number_input(
         "Every so many passes (0: only at the end)",
         0,
@@ -246,7 +246,7 @@ def _looks(cohorts: list[str]) -> dict[str, Any]:
         format_func=lambda each: each or "not looked at",
         key=f"pt_probe_{first.name}",
         help="At every look a straight line learns this label from what the image network sees of up to 256 "
-        f"labelled films of {first.name}. It changes no weight either.",
+        f"labelled X-rays of {first.name}. It changes no weight either.",
     )
     return {"evaluate_every": every, "probe": probe}
 

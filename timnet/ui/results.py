@@ -72,9 +72,9 @@ def _gallery(cohort: Cohort, studies: pd.DataFrame, at: int) -> int:
         study = str(studies["study"][row])
         with cells.container(width=CELL, gap="xsmall", key=f"explore_cell_{row}"):
             if picture:
-                st.image(picture, width="stretch", alt="First film of the study below")
+                st.image(picture, width="stretch", alt="First X-ray of the study below")
             else:
-                st.caption("No film, report only")
+                st.caption("No X-ray, report only")
             st.button(
                 notices.plain(study),
                 key=f"explore_open_{row}",
@@ -88,10 +88,10 @@ def _gallery(cohort: Cohort, studies: pd.DataFrame, at: int) -> int:
 
 
 def _table(cohort: Cohort, studies: pd.DataFrame, at: int, page: int) -> int:
-    table = pd.DataFrame({"Film": _pictures(cohort, studies), "Findings": studies["findings"]})
+    table = pd.DataFrame({"X-ray": _pictures(cohort, studies), "Findings": studies["findings"]})
     table["Study"] = studies["study"]
     table["Split"], table["Sex"], table["Age"] = studies["split"], studies["sex"], studies["age"]
-    table["Films"] = studies["films"]
+    table["X-rays"] = studies["films"]
     rows = st.dataframe(
         table.dropna(axis="columns", how="all"),
         hide_index=True,
@@ -102,10 +102,10 @@ def _table(cohort: Cohort, studies: pd.DataFrame, at: int, page: int) -> int:
         selection_mode="single-row-required",
         selection_default={"selection": {"rows": [at]}},
         column_config={
-            "Film": st.column_config.ImageColumn("Film", width=80),
+            "X-ray": st.column_config.ImageColumn("X-ray", width=80),
             "Findings": st.column_config.TextColumn("Findings", width=240),
         },
-        alt="Studies found, one row a study, with the first film of each",
+        alt="Studies found, one row a study, with the first X-ray of each",
     ).selection.rows
     at = rows[0] if rows and rows[0] < len(studies) else at
     st.session_state["explore_open"] = str(studies["study"][at])
@@ -125,7 +125,7 @@ def counts(cohort: Cohort, wanted: Filters) -> None:
     facets = loaders.facets(cohort, wanted)
     with shown:
         st.caption(
-            f"{counted(facets.studies, 'study')} with {counted(facets.films, 'film')} of "
+            f"{counted(facets.studies, 'study')} with {counted(facets.films, 'X-ray')} of "
             f"{counted(facets.patients, 'patient')}, as filtered above."
         )
         labels, others = st.columns([3, 2], gap="large")
@@ -176,7 +176,7 @@ def exports(cohort: Cohort, wanted: Filters, found: int) -> None:
                 on_click="ignore",
                 icon=":material/download:",
             )
-        st.caption(f"{counted(found, 'study')} found, with labels, without reports and films.")
+        st.caption(f"{counted(found, 'study')} found, with labels, without reports and X-rays.")
 
 
 def listing(cohort: Cohort, wanted: Filters) -> pd.DataFrame:

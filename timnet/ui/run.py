@@ -27,7 +27,7 @@ STATES = {
 MODES: dict[config.Mode, str] = {
     "full": "The whole network",
     "last-layers": "Its last layers (faster)",
-    "probe": "A line on top of it (seconds)",
+    "probe": "A linear probe (seconds)",
 }
 """What learns, in words."""
 PATIENCE = 5
@@ -111,9 +111,9 @@ def end(state: runs.State) -> None:
         told = runs.result(state.folder)
         if "test" in told:
             st.success(
-                f"Done: trained on {counted(told['films'], 'film')} of "
+                f"Done: trained on {counted(told['films'], 'X-ray')} of "
                 f"{counted(told['patients'], 'patient')}, tested on "
-                f"{counted(told['films_test'], 'film')} never trained on.{_stopped_early(told)}",
+                f"{counted(told['films_test'], 'X-ray')} never trained on.{_stopped_early(told)}",
                 icon=":material/check_circle:",
             )
             if told.get("start_keys", {}).get("matched"):
@@ -194,7 +194,7 @@ def keeping(state: runs.State, into_form: Callable[[config.Finetune], None]) -> 
             st.rerun()
 
 
-def results(rows: list[dict[str, Any]], key: str, counted: str = "Test films") -> None:
+def results(rows: list[dict[str, Any]], key: str, counted: str = "Test X-rays") -> None:
     """Show test metrics with their intervals; `counted` says what they are of."""
     table = pd.DataFrame(rows)
     st.dataframe(

@@ -96,7 +96,7 @@ def _differences(first: State, second: State) -> list[str]:
         return ["One of them kept no predictions: whether they differ cannot be tested."]
     one, other = (each.part(predictions.TEST) for each in kept if each is not None)
     if one.cohort != other.cohort or not np.array_equal(one.film_N, other.film_N):
-        return ["They were tested on other films: their figures cannot be held against each other."]
+        return ["They were tested on different X-rays: their results cannot be compared."]
     # SciPy's statistics take longer to import than the page to draw.
     from timnet.evaluation import auroc
 
@@ -108,7 +108,7 @@ def _differences(first: State, second: State) -> list[str]:
             continue
         found = auroc.difference(one.truth_NL[:, i], one.logit_NL[:, i], other.logit_NL[:, j])
         if found.value != found.value:
-            told.append(f"{notices.plain(label)}: no auROC, the test films are all of one class.")
+            told.append(f"{notices.plain(label)}: no auROC, the test X-rays are all of one class.")
             continue
         shown = "" if found.low <= 0 <= found.high else ", which chance alone would rarely give"
         nothing = " An interval that holds 0 shows no difference." if not shown else ""

@@ -19,9 +19,9 @@ from timnet.ui import checkpoints
 
 FILE = "file"
 STATES = {
-    "matched": "filled by the start",
-    "missing": "not in the start: random",
-    "unexpected": "in the start, not used",
+    "matched": "taken from the initial weights",
+    "missing": "not in the initial weights: random",
+    "unexpected": "in the initial weights, not used",
 }
 
 
@@ -42,7 +42,7 @@ def ask(backbone: str) -> str | None:
         format_func=_name,
         key="ft_initialisation",
         persist_state="session",
-        help="What the network knows before it sees a label.",
+        help="What the network has learned before it sees a label.",
     )
     if start != FILE:
         return str(start)
@@ -67,10 +67,10 @@ def show(keys: dict[str, Sequence[str]], key: str) -> None:
     """Show which tensors of the network a start fills: their number, and their names once asked for."""
     filled, of = len(keys["matched"]), len(keys["matched"]) + len(keys["missing"])
     st.caption(
-        f"The start fills {filled} of the {of} tensors of the network's trunk; {len(keys['unexpected'])} of "
-        "its own are not used."
+        f"{filled} of the {of} tensors of the image network come from the initial weights; "
+        f"{len(keys['unexpected'])} of theirs are not used."
     )
-    box = st.expander("Tensor by tensor", icon=":material/table_rows:", key=key, on_change="rerun")
+    box = st.expander("Details", icon=":material/table_rows:", key=key, on_change="rerun")
     if not box.open:
         return
     rows = [{"Tensor": name, "": told} for state, told in STATES.items() for name in keys[state]]

@@ -41,7 +41,7 @@ def show(cohort: Cohort, study: Study, query: str | None) -> None:
         if study.films:
             st.page_link(
                 "pages/match.py",
-                label="Match this film",
+                label="Match this X-ray",
                 icon=":material/compare:",
                 query_params={"match_cohort": cohort.name, "match_film": str(study.films[0].film)},
             )
@@ -55,7 +55,7 @@ def _chosen(study: Study) -> list[StudyFilm]:
     if len(study.films) <= MOST:
         return list(study.films)
     numbers = st.multiselect(
-        f"Films shown, of {len(study.films)}",
+        f"X-rays shown, of {len(study.films)}",
         range(len(study.films)),
         [0, 1],
         format_func=lambda i: f"{i + 1}: {study.films[i].view or 'view not stated'}",
@@ -78,7 +78,7 @@ def _films(cohort: Cohort, films: list[StudyFilm], masks: dict[str, list[np.ndar
     views = [
         viewer.View(
             loaders.cohort_film(cohort, film.film, film.view),
-            alt=f"Film {i} of the chosen study",
+            alt=f"X-ray {i} of the chosen study",
             title=f"{film.view or 'view not stated'}, {film.rows} x {film.columns} pixels",
             masks=masks.get(film.path, ()),
             boxes=film.boxes,
@@ -112,12 +112,12 @@ def _labels(study: Study) -> None:
         key="explore_labels",
         alt="Labels of the chosen study that are known, with who says so",
     )
-    st.caption("Labels that are not listed are not known.")
+    st.caption("Labels not listed are unknown.")
 
 
 def _tags(cohort: Cohort, film: StudyFilm) -> None:
     shown = st.expander(
-        f"DICOM tags, film of {film.rows} x {film.columns} pixels",
+        f"DICOM tags, X-ray of {film.rows} x {film.columns} pixels",
         icon=":material/list:",
         key=f"explore_tags_{film.film}",
         on_change="rerun",
@@ -129,7 +129,7 @@ def _tags(cohort: Cohort, film: StudyFilm) -> None:
 
     with shown:
         data = cohort.read_file(film.path)
-        told = tags.read(data, f"film {film.film}")
+        told = tags.read(data, f"X-ray {film.film}")
         # What can be read comes first.
         told.sort(key=lambda tag: tag.value == tags.HIDDEN)
         table = pd.DataFrame([vars(tag) for tag in told])

@@ -30,7 +30,7 @@ def show(cohort: Cohort) -> None:
         if users:
             st.caption(
                 f"Runs that name this cohort: {len(users)}. Their networks stay; what their pages show of "
-                "its films, and going on or repeating them, needs the cohort under its present name."
+                "its X-rays, and going on or repeating them, needs the cohort under its present name."
             )
         with notices.sentences():
             _rename(cohort.name)
