@@ -79,3 +79,22 @@ def test_every_link_within_the_repository_leads_somewhere(document: Path) -> Non
 def test_the_software_is_cited_with_its_version() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     assert f"\nversion: {project['version']}\n" in (ROOT / "CITATION.cff").read_text(encoding="utf-8")
+
+
+PROSE = {
+    "research use only, never a diagnosis",
+    "A whole curve from a terminal",
+    "A control",
+    "Several runs at once",
+}
+"""What docs/guide.md sets in bold and is no label of the interface."""
+
+
+def test_every_label_that_the_guide_names_is_in_the_interface() -> None:
+    sources = [*ROOT.glob("pages/*.py"), *ROOT.glob("timnet/ui/**/*.py"), *ROOT.glob("timnet/ui/**/*.js")]
+    sources += [*ROOT.glob("timnet/ui/**/*.html"), *ROOT.glob("timnet/plots/*.py")]
+    code = re.sub(r'"\s*\n\s*f?"', "", "\n".join(path.read_text(encoding="utf-8") for path in sources))
+    guide = " ".join((ROOT / "docs" / "guide.md").read_text(encoding="utf-8").split())
+    labels = set(re.findall(r"\*\*([^*]+)\*\*", guide)) - PROSE
+    assert len(labels) > 30
+    assert sorted(label for label in labels if label.rstrip("?.:") not in code) == []
