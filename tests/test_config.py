@@ -102,7 +102,7 @@ def test_every_field_survives_json():
     settings = Pretrain(
         cohorts=("a",), evaluate_every=3, text_layers=4, h_cls="linear", negatives="mined", chunk=4,
         recompute=True, erase=True, probe="Opacity", mirrored=True,
-        grow_from=64, trunk_rate=0.5, crop_text=True,
+        grow_from=64, trunk_rate=0.5, crop_text=True, start="c",
     )  # fmt: skip
     stored = json.loads(config.to_json(settings))
     assert set(stored) == {field.name for field in dataclasses.fields(settings)} | {"command"}

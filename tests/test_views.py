@@ -15,6 +15,7 @@ from timnet.cohorts import shares, store, tasks
 from timnet.cohorts.pairs import collect
 from timnet.cohorts.readers import csv_table
 from timnet.evaluation import held_out
+from timnet.model import weights
 from timnet.training import estimates, material, pairing, pretrain, worker
 
 VIEWS = ["PA", "LATERAL", "AP", ""]
@@ -133,3 +134,22 @@ def test_half_of_the_reports_are_read_in_part():
     assert (found[:, 0] == 1).all()
     # Apart from the ends one stretch: at most one gap on either side of it.
     assert (found.diff(dim=1).abs().sum(1) <= 5).all()
+
+
+def test_a_pre_training_goes_on_from_a_whole_network_and_refuses_another_shape(cohort, tmp_path, tiny_bert):
+    """With steps too small to move an fp16 weight the network that comes out is the one that went in."""
+    settings = config.Pretrain(
+        cohorts=(str(cohort),), side=32, width=8, tokens=16, epochs=1, batch=84, objective="sigmoid",
+        text_encoder=str(tiny_bert), precision="fp32", evaluate_every=0, learning_rate=1e-3, seed=1,
+    )  # fmt: skip
+    worker.prepare(settings, tmp_path / "first")
+    assert worker.work(tmp_path / "first", pretrain.train).name == "done"
+    on = replace(settings, start=str(tmp_path / "first"), learning_rate=1e-12, seed=2)
+    worker.prepare(on, tmp_path / "second")
+    assert worker.work(tmp_path / "second", pretrain.train).name == "done"
+    first, second = (weights.tensors(tmp_path / name) for name in ("first", "second"))
+    learned = [name for name in first if not name.endswith(("running_mean", "running_var", "tracked"))]
+    assert learned and all(torch.equal(first[name], second[name]) for name in learned)
+    worker.prepare(replace(on, width=16), tmp_path / "third")
+    state = worker.work(tmp_path / "third", pretrain.train)
+    assert (state.name, state.reason) == ("failed", "first: start: expected width 16, got 8")

@@ -23,7 +23,9 @@ from timnet.errors import TimnetError
 REPOSITORY = Path(__file__).resolve().parent.parent
 TEXT_ENCODER = REPOSITORY / "assets" / "text-encoder"
 SHIPPED = "open-cxr"
-"""The matching checkpoint that comes with timnet, by its name under checkpoints/."""
+"""The initial weights that come with timnet, by their name under checkpoints/."""
+MATCHING, FINDINGS = "open-i", "chest-findings"
+"""The shipped checkpoints that read a real X-ray: a report's match, and findings of adults."""
 
 RESEARCH_USE = "Research use only. Not a medical device, never a diagnosis."
 MAP_LIMITS = (
@@ -103,6 +105,9 @@ class Pretrain:
     """Image branch: a ResNet, DenseNet, EfficientNet or MobileNet of torchvision, efficientnet_lite0."""
     image_weights: str = "base"
     """Start of the image branch: base (random), imagenet, a checkpoint folder, or a state-dict file."""
+    start: str = ""
+    """A TIMNet checkpoint that is trained on as a whole, head and text branch too; empty: new weights around
+    `image_weights`."""
     text_encoder: str = "assets/text-encoder"
     """BERT of the text branch: a local folder (also relative to the repository) or a hub id."""
     text_mode: Literal["frozen", "partial", "full"] = "frozen"
@@ -280,6 +285,7 @@ _COMMANDS: dict[str, type[Pretrain] | type[Finetune]] = {"pretrain": Pretrain, "
 _ADDED = {
     "views": "all",
     "grow_from": 0,
+    "start": "",
     "trunk_rate": 1.0,
     "crop_text": False,
     "evaluate_every": 5,

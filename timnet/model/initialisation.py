@@ -20,6 +20,7 @@ from torch import Tensor
 
 from timnet.model import weights
 from timnet.model.branches import GREY_MEAN, GREY_STD, LITE, Trunk
+from timnet.model.timnet import TIMNet
 from timnet.model.weights import CheckpointError
 
 _STEM, _STEM_MEAN = "_conv_stem.weight", "_bn0.running_mean"
@@ -76,6 +77,24 @@ def initialise(trunk: Trunk, source: str, backbone: str) -> Matched:
         tuple(key for key in wanted if key not in found),
         tuple(key for key, value in state.items() if id(value) not in taken),
     )
+
+
+def continue_from(timnet: TIMNet, spec: weights.TimnetSpec, source: str) -> None:
+    """Fill a TIMNet with the weights of a checkpoint of its own shape.
+
+    Raises:
+        CheckpointError: not to be had, damaged, or of another shape, head or text encoder.
+    """
+    folder = weights.checkpoint_folder(source)
+    if folder is None:
+        raise CheckpointError(f"start: expected a TIMNet checkpoint, found none at {source}")
+    found, other, _ = weights.load_timnet(folder)
+    for name in ("backbone", "width", "normalisation", "text_encoder_sha256", "text_width", "head"):
+        if getattr(other, name) != getattr(spec, name):
+            raise CheckpointError(
+                f"{folder.name}: start: expected {name} {getattr(spec, name)}, got {getattr(other, name)}"
+            )
+    timnet.load_state_dict(found.state_dict())
 
 
 def _imagenet(backbone: str) -> Mapping[str, Tensor]:

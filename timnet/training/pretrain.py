@@ -116,6 +116,8 @@ def train(
     )
     timnet = weights.build_timnet(spec, settings.seed, trained)
     matched = initialisation.initialise(timnet.image.trunk, settings.image_weights, settings.backbone)
+    if settings.start:
+        initialisation.continue_from(timnet, spec, settings.start)
     timnet.image.trunk.recompute = settings.recompute
     if settings.recompute and trained is not None:
         encoders.recompute(trained)
