@@ -19,6 +19,8 @@ __all__ = ["SEARCHED", "Extract", "extract", "findings", "is_header", "sections"
 
 SEARCHED = {*names.FINDINGS, *names.REPORT, *names.IMPRESSION, *names.COMMENT}
 """Headers of the sections that may stand for a study."""
+_NARROW = 50
+"""Characters of a line below which nobody wraps."""
 _CLOSERS, _OPENERS = "\"')]}»”’", "\"'([{«“‘"
 
 _LABEL = re.compile(r"[ \t]*+[A-Z][A-Za-z /&-]{2,30}+:(?=\s)")
@@ -29,35 +31,63 @@ _UNFINISHED = {
     "at", "no", "than", "from", "as",
 }  # fmt: skip
 _TITLE = re.compile(r"\s*(?:FINAL|PRELIMINARY|RADIOLOGY) REPORT\b[ \t]*:?")
-_VIEWS = re.compile(r"(?:\A|\n)[ \t]*+([A-Z][A-Za-z0-9 ,/&()-]{2,80}+):")
+_VIEWS = re.compile(r"(?:\A|\n)[ \t]*+([A-Z][A-Za-z0-9 ,/&()-]{2,80}+):(?=\s)")
 _VIEW_WORD = re.compile(r"\bCHEST\b|(?i:\b(?:views?|radiographs?|x-rays?)\b)")
-_BLANK_LINE = re.compile(r"\n[ \t]*+\n")
-_NOTHING = re.compile(
-    r"(?:none|nil|n ?/ ?a|na|nothing|deferred|unavailable|no text"
-    r"|not (?:applicable|available|given|provided|stated)"
-    r"|(?:please )?(?:see|refer to|as|per|as per|as in|as stated in|as described in|deferred to|same as)"
-    r"(?: the| under| to)?(?: (?:above|below|impression|conclusion|findings|report|opinion|comment"
-    r"|body of report|described|stated|noted|section|text|full|separate|dictated|final))+"
-    r"|keine|entfällt|s(?:iehe|\.)? ?(?:oben|unten|o\.|u\.|beurteilung|befund)|néant|aucune?"
-    r"|voir (?:conclusion|ci-dessous|ci-dessus|impression)|ningun[oa]|no aplica"
-    r"|ver (?:impresión|conclusión))"
+_TITLES = """
+    chest thorax xr cxr x-ray x-rays x ray xray radiograph radiographs radiography film films view views
+    pa ap lateral lat frontal portable mobile upright erect supine semi-erect single one two and of the a
+    radiographie radiographies thoracique pulmonaire de face et profil röntgen röntgenaufnahme des in zwei
+    ebenen radiografía tórax y proyecciones dos rtg klatki piersiowej zdjęcie
+"""
+_TITLE_WORDS = frozenset(_TITLES.split())
+"""Words of which a title is made: it says what was taken, and nothing of what is seen."""
+_PURPOSE = re.compile(r"\?|\b(?:evaluate|eval|assess|rule out|r/o|exclude|please)\b", re.IGNORECASE)
+"""Words of why an X-ray was taken, not of what it shows."""
+_FAREWELL = re.compile(
+    r"(?:mit (?:freundlichen|besten|kollegialen) grüßen|mfg|(?:kind|best) regards|yours sincerely"
+    r"|cordialement|bien confraternellement|atentamente|z poważaniem|thank you for)\b",
+    re.IGNORECASE,
 )
-"""Sections that say nothing, in lower case and without their punctuation."""
+_SIGNED = re.compile(
+    r"(?i:(?:electronically |e-?)?signed by\b|/signed/|(?:dictated|transcribed|reported|read) by\b"
+    r"|(?:consultant|reporting|attending|staff|specialist|resident|facharzt für)? ?"
+    r"(?:radiologist|radiographer|registrar|radiology|radiologie)\Z)"
+    r"|(?:Drs?|Prof|Mrs?|Ms|Miss)\b\.?(?: (?:Dr|med|habil)\.)*(?: [^\W\d_a-z][\w.'’-]*){1,4}(?:,[^.]*)?\Z"
+)
+"""Lines of who has read the X-ray."""
+_BLANK_LINE = re.compile(r"\n[ \t]*+\n")
+_NOTHING_SAID = """
+    none nil n a na nan null nothing not no text tbd pending ditto idem same deferred unavailable applicable
+    available given provided stated dictated reported described noted documented entered detailed mentioned
+    discussed please see refer to as per in under for and with the this is are above below impression
+    impressions conclusion conclusions findings finding opinion comment comments report reports section body
+    details full separate final follow follows to-follow images reviewed combined
+    keine keiner entfällt siehe s o u oben unten unter beurteilung befund befunde wie vgl
+    néant aucun aucune voir ci-dessous ci-dessus dans le la les rapport résultats résultat
+    ninguno ninguna no aplica ver en el impresión conclusión hallazgos informe
+    brak jak wyżej niżej patrz wnioski opis
+"""
+_NOTHING = frozenset(_NOTHING_SAID.split())
+"""Words of which sections are made that say nothing of the film, in lower case."""
+_WORD = re.compile(r"[^\W\d_]+(?:-[^\W\d_]+)*")
+_NOTHING_FOUND = re.compile(r"no (?:findings?|report)|(?:no|sin) hallazgos|(?:ohne|keine[nr]?) befunde?")
+"""They are made of these words, too, and state a result."""
 _TOLD = re.compile(
     r"\b(?:discussed|communicated|conveyed|relayed|telephoned|phoned|called|paged|informed|notified|e-?mailed|messaged"
-    r"|reported|made aware|acknowledged|signed|dictated|transcribed|reviewed)\b",
+    r"|reported|aware|acknowledged|contacted|message|alerted|signed|dictated|transcribed|reviewed)\b",
     re.IGNORECASE,
 )
 _WHOM = re.compile(
     r"\b(?:drs?|doctor|md|physician|surgeon|nurse|rn|team|clinicians?|consultant|registrar|resident"
-    r"|house ?officer|gp|ward|service|provider|patient|(?:tele)?phone|pager|e-?mail|dashboard)\b"
+    r"|house ?officer|gp|ed|icu|ward|service|provider|patient|(?:tele)?phone|pager|e-?mail|dashboard)\b"
     r"|\d:\d\d|\b[ap]\.?m\b|___",
     re.IGNORECASE,
 )
 _OF_THE_FILM = re.compile(
-    r"effusion|pneumo|consolid|opaci|o?edema|fractur|nodul|\bmass|cardi|atelect|tub(?:e|ing)|cathet|\blines?\b|lead|device"
-    r"|\bair\b|lung|heart|pleur|position|hilar|hila\b|mediast|infiltrat|lesion|lobe|normal|clear|right|left|aort|rib|bone"
-    r"|lymph|emphysem|congest|disease|process|diaphragm|unremarkable|thorac|chest|spine|osseous|interstit|scarr|fibros",
+    r"effusion|pneumo|consolid|opaci|o?edema|fractur|nodul|\bmass|cardi|atelect|tub(?:e|ing)|cathet|\blines?\b"
+    r"|lead|device|\bair\b|lung|heart|pleur|position|hilar|hila\b|mediast|infiltrat|lesion|lobe|normal|clear|right"
+    r"|(?<!message )left|aort|rib|bone|lymph|emphysem|congest|disease|process|diaphragm|unremarkable|thorac"
+    r"|chest|spine|osseous|interstit|scarr|fibros",
     re.IGNORECASE,
 )
 
@@ -116,14 +146,16 @@ def _of_views(bodies: dict[str, str]) -> str:
 
 def _leading(bodies: dict[str, str]) -> str:
     """Return the sentences before the first header; a title is none."""
-    text = _collapsed(bodies.get("", ""))
+    told = sentences(_collapsed(bodies.get("", "")))
+    text = " ".join(each for each in told if not _TITLE_WORDS.issuperset(_WORD.findall(each.casefold())))
     return text if text.endswith((".", "!")) and not text.isupper() and _OF_THE_FILM.search(text) else ""
 
 
 def _closing(bodies: dict[str, str]) -> str:
-    last = list(bodies)[-1]
+    last = next((header for header in reversed(bodies) if header not in names.OTHER), "")
     paragraphs = _BLANK_LINE.split(bodies[last]) if last in names.CIRCUMSTANCES else []
-    return _collapsed("\n\n".join(paragraphs[1:]))
+    text = _collapsed("\n\n".join(paragraphs[1:]))
+    return "" if _PURPOSE.search(text) else text
 
 
 def _merged(bodies: dict[str, str], wanted: tuple[str, ...]) -> str:
@@ -136,13 +168,16 @@ def _collapsed(body: str) -> str:
     What a line break alone has ended (an item, a paragraph, a labelled line) gets a full stop.
     """
     blocks: list[list[str]] = []
-    starts = True
+    starts, is_wrapped = True, _is_wrapped(body)
     for line in body.splitlines():
-        if _RULE.fullmatch(line):
+        if _FAREWELL.match(line.strip()):
+            break
+        if _RULE.fullmatch(line) or _SIGNED.match(line.strip()):
             starts = True
             continue
         bullet = _BULLET.match(line)
         words = line[bullet.end() if bullet else 0 :].replace("**", "").split()
+        starts = starts or not (is_wrapped or (words[:1] and words[0][0].islower()))
         if words and (starts or bullet or _ITEM.fullmatch(words[0]) or _LABEL.match(line)):
             blocks.append([])
         if words:
@@ -155,8 +190,22 @@ def _collapsed(body: str) -> str:
     text = " ".join(word for words in blocks for word in words)
     if _TOLD.search(text):
         text = " ".join(sentence for sentence in sentences(text) if not _is_message(sentence))
-    bare = text.casefold().strip(" \t.,;:!-–—*[]()")
-    return "" if not any(map(str.isalpha, bare)) or _NOTHING.fullmatch(bare) else text
+    words = [word for word in _WORD.findall(text.casefold()) if any(map(str.isalpha, word))]
+    return "" if _NOTHING.issuperset(words) and not _NOTHING_FOUND.fullmatch(" ".join(words)) else text
+
+
+def _is_wrapped(body: str) -> bool:
+    """Tell whether lines end where they are full, and not where statements do.
+
+    A line that a program has wrapped is too long for the next line's first word. The first line is as long as
+    its header makes it, so where it ends says nothing.
+    """
+    lines = [line.strip() for line in body.splitlines()]
+    width = max(map(len, lines), default=0)
+    breaks = [
+        (line, after) for line, after in pairwise(lines[1:]) if line[-1:].isalnum() and after[:1].isupper()
+    ]
+    return width >= _NARROW and all(len(line) + len(after.split()[0]) >= width for line, after in breaks)
 
 
 def _is_message(sentence: str) -> bool:

@@ -1,4 +1,4 @@
-"""The names of a report's sections in English, German, French and Spanish, and how they are recognised.
+"""The names of a report's sections in five languages, and how they are recognised.
 
 Data first: what each name opens. A misspelt name of six letters or more counts as the name it resembles, as
 in the section parser of MIMIC-CXR (github.com/MIT-LCP/mimic-cxr, txt/section_parser.py), which lists the
@@ -17,18 +17,23 @@ FINDINGS = (
     "impression/findings", "findings and conclusion", "findings", "finding", "chest findings",
     "x-ray findings", "chest x-ray findings", "cxr findings", "imaging findings", "radiographic findings",
     "radiological findings", "radiology findings", "observations", "befund", "befunde", "röntgenbefund",
-    "befund und beurteilung", "résultats", "résultat", "constatations", "hallazgos", "hallazgo",
-    "hallazgos radiológicos",
+    "befund und beurteilung", "untersuchungsbefund", "radiologischer befund", "résultats", "résultat",
+    "constatations", "hallazgos", "hallazgo",
+    "hallazgos radiológicos", "opis", "opis badania",
 )  # fmt: skip
 REPORT = (
     "report", "reports", "chest x-ray report", "x-ray report", "radiology report", "body of report",
-    "description", "result", "results", "narrative", "bericht", "compte rendu", "informe", "descripción",
+    "description", "result", "results", "narrative", "bericht", "compte rendu", "informe",
+    "informe radiológico", "descripción", "analyse",
+    "provisional report", "resultado", "resultados", "wynik", "wynik badania",
 )  # fmt: skip
 IMPRESSION = (
     "impressions", "impression", "final impression", "conclusions", "conclusion", "opinion", "summary",
     "interpretation", "impression and recommendation", "impression and recommendations",
     "conclusion and recommendations", "beurteilung", "zusammenfassung", "interprétation", "synthèse",
     "impresión", "impresión diagnóstica", "conclusión", "conclusiones",
+    "imp", "impr", "au total", "en conclusion", "juicio diagnóstico", "impresión radiológica",
+    "radiological impression", "radiographic impression", "radiologist's impression", "wnioski", "wniosek",
 )  # fmt: skip
 COMMENT = (
     "comment",
@@ -36,6 +41,7 @@ COMMENT = (
     "assessment",
     "diagnosis",
     "diagnose",
+    "dx",
     "kommentar",
     "commentaire",
     "comentario",
@@ -58,14 +64,18 @@ CIRCUMSTANCES = (
     "renseignements cliniques", "contexte clinique", "histoire clinique", "motif", "motif de l'examen",
     "antécédents", "comparaison", "comparatif", "examen", "indicación", "indicaciones", "motivo",
     "motivo de consulta", "motivo del estudio", "datos clínicos", "información clínica", "historia clínica",
-    "antecedentes", "técnica", "comparación", "estudio", "exploración",
+    "antecedentes", "técnica", "comparación", "estudio", "exploración", "hx", "indications for exam",
+    "indication for exam", "klinik", "wskazania", "skierowanie", "dane kliniczne", "rozpoznanie",
+    "rozpoznanie kliniczne", "badanie", "technika", "porównanie", "wywiad",
 )  # fmt: skip
 OTHER = (
     "recommendations", "recommendation", "notifications", "notification", "communication", "communications",
-    "critical results", "critical result", "advice", "dictated by", "electronically signed",
+    "critical results", "critical result", "advice", "attestation", "disclaimer", "signature", "dictated",
+    "transcribed", "dictated by", "electronically signed",
     "electronically signed by", "signed by", "signed", "reported by", "read by", "transcribed by",
     "verified by", "approved by", "reporting radiologist", "radiologist", "attending radiologist",
     "empfehlung", "empfehlungen", "recommandation", "recommandations", "recomendación", "recomendaciones",
+    "zalecenia",
 )  # fmt: skip
 _LEAST_LIKE, _SHORTEST = 0.86, 6
 """How alike a misspelt name must be (difflib's ratio: one slip in eight letters), and its fewest letters."""
@@ -97,5 +107,8 @@ def known(name: str) -> str:
     if plain in _BY_PLAIN or not _SHORTEST <= len(plain) <= LONGEST:
         return _BY_PLAIN.get(plain, "")
     # A slip leaves the first or the last three letters: other names need no long comparison.
+    anagrams = [each for each in _LONG if each[0] == plain[0] and sorted(each) == sorted(plain)]
+    if anagrams:  # two letters exchanged
+        return _BY_PLAIN[anagrams[0]]
     near = [each for each in _LONG if each[:3] == plain[:3] or each[-3:] == plain[-3:]]
     return "".join(_BY_PLAIN[each] for each in difflib.get_close_matches(plain, near, 1, _LEAST_LIKE))

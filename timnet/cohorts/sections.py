@@ -6,14 +6,30 @@ linear in its length whatever it holds.
 
 from __future__ import annotations
 
+import html
 import re
 from collections.abc import Iterator
 
 from timnet.cohorts import section_names as names
 
 _CLOSERS = "\"')]}»”’"
-_MARK = re.compile(r"[ \t]*+(?:(?:[>*•·▪–#_-]{1,6}|\(?\d{1,2}[.)])[ \t]++|[*_#]{1,3})*+")
+_NUMBER = r"\(?(?:\d{1,2}|[A-H]|[IVX]{1,4})[.)]"
+_MARK = re.compile(rf"[ \t]*+(?:(?:[>*•·▪–#_-]{{1,6}}|{_NUMBER})[ \t]++|[*_#]{{1,3}})*+")
+_LAST_MARK = re.compile(rf"(?<![^.!?;])\s{{0,9}}{_NUMBER}\s{{0,9}}\Z")  # of the header that follows
 _COLON = re.compile(r"(?:\([^()]{0,40}\)[ \t]*)?[*_]{0,3}[ \t]*[:：][*_]{0,3}")
+_TAG = re.compile(
+    r"<(?:(/?(?:br|p|div|li|ul|ol|tr|table|h[1-6]))|/?(?:b|i|u|em|strong|span|font|td|th))\b[^<>]{0,200}>",
+    re.IGNORECASE,
+)
+_IN_BRACKETS = re.compile(r"(?m)^([ \t]*)\[([^\W\d_][^\[\]\n]{2,40})\](:?)")
+_NO_SPACE = re.compile(r"(?<=[a-z0-9)][.!?;])(?=[A-Z][A-Za-z ]{2,30}:)")
+_UNMARKED = re.compile(
+    r"(?<![\w/-])[^\W\d_a-zß-ÿ]{4,30}+(?!\w)(?:[ /][^\W\d_a-zß-ÿ]{2,30}+(?!\w)){0,6}+"
+    r"(?=[ \t]+(?!(?:of|is|are|was|were|for|and|with|made)\b)[^\s:(–—-])"
+    r"|(?:\A|(?<=[.!?] ))[A-Z][A-Za-z]{3,30}+(?: [A-Za-z]{1,30}+){0,3}+(?:\.|[ \t]+[–—-]+)(?=\s)"
+)
+_AMID = {"a", "an", "see", "the", "in", "per", "and", "of", "to", "for", "as", "under", "this", "with", "no"}
+"""Words before a name in capitals that make it a part of their sentence."""
 _WORD = re.compile(r"\S+")
 _NAME = re.compile(r"[^\W\d_](?:[^\W\d_]|[ \t/&'’-])*")
 _DASH = re.compile(r"([^\W\d_a-z](?:[^\W\d_]|[ &/])+?)[ \t]+[-–—]+[ \t]+(?=\S)")
@@ -28,8 +44,9 @@ def sections(text: str) -> dict[str, str]:
 
     A header is one of the usual names (`section_names`), also misspelt, with a colon: in upper case or with a
     capital anywhere, in lower case where a sentence begins. Without a colon it is a line of its own (in upper
-    case, as a markdown heading, or after a full stop), or a dash follows. Rows of a markdown table are read
-    as `first cell: others`. Other words with a colon (`LUNGS:`) are text.
+    case, as a markdown heading, with a capital, or after a full stop), a dash follows, or it stands in
+    capitals amid others, or as a sentence of its own (`Findings. Clear.`). Rows of a markdown table are read
+    as `first cell: others`; HTML tags are left out. Other words with a colon (`LUNGS:`) are text.
 
     Returns:
         Lower-case header -> body, in order of appearance; the bodies of a repeated header are joined. Text
@@ -37,11 +54,11 @@ def sections(text: str) -> dict[str, str]:
     """
     bodies: dict[str, list[str]] = {"": []}
     header, is_fresh = "", True
-    for line in _untabled(text.splitlines()):
-        at = 0
+    for raw in _untabled(_plain(text).splitlines()):
+        line, at = _UNMARKED.sub(_with_colon, raw), 0
         for name, start, end in _headers(line, is_fresh):
             if start > at:
-                bodies[header].append(line[at:start])
+                bodies[header].append(_LAST_MARK.sub("", line[at:start]))
             header, at = name, end
             bodies.setdefault(header, [])
         bodies[header].append(line[at:])
@@ -50,6 +67,21 @@ def sections(text: str) -> dict[str, str]:
     if not joined[""] and len(joined) > 1:
         del joined[""]
     return joined
+
+
+def _plain(text: str) -> str:
+    """Return a text without HTML tags, with `[FINDINGS]` as `FINDINGS:` and a space after each sentence."""
+    if _TAG.search(text):
+        text = html.unescape(_TAG.sub(lambda tag: "\n" if tag[1] else "", text))
+    text = _IN_BRACKETS.sub(lambda name: f"{name[1]}{name[2]}:" if names.known(name[2]) else name[0], text)
+    return _NO_SPACE.sub(" ", text)
+
+
+def _with_colon(name: re.Match[str]) -> str:
+    """Return a header that stands in its line without a colon, in capitals or as a sentence, with one."""
+    before = name.string[max(0, name.start() - 20) : name.start()].split()[-1:]
+    title = name[0].rstrip(" \t.–—-")
+    return f"{title}:" if names.exact(title) and not _AMID.intersection(before) else name[0]
 
 
 def _headers(line: str, is_fresh: bool) -> Iterator[tuple[str, int, int]]:
@@ -86,7 +118,7 @@ def _bare_header(line: str, mark: int, is_fresh: bool) -> tuple[str, int, int] |
     bare = line[mark : mark + 2 * names.LONGEST].rstrip(" \t*_#")
     if _NAME.fullmatch(bare) and len(line) <= mark + 2 * names.LONGEST:
         is_set_apart = bare.isupper() or not set("#*_").isdisjoint(line[:mark])
-        is_title = is_fresh and bare[0].isupper()
+        is_title = is_fresh or bare[0].isupper()
         if name := names.known(bare) if is_set_apart else names.exact(bare) if is_title else "":
             return name, 0, len(line)
     dash = _DASH.match(line, mark)
