@@ -430,3 +430,27 @@ def test_scrubbing_is_linear(unit: str) -> None:
     identifiers = of("Müller^Jörg^van der", PatientID="1234567")
     short = min(_seconds(lambda: scrub((unit * 5_000)[:5_000], identifiers)) for _ in range(2))
     assert _seconds(lambda: scrub((unit * 100_000)[:100_000], identifiers)) < 100 * max(short, 5e-3)
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("Dr. v.d. Berg phoned.", "Dr. v.d. [name] phoned."),
+        ("Dhr. v. Dijk", "Dhr. v. [name]"),
+        ("Seen by ED doc John Roe. Told RN Mary.", "Seen by ED doc [name]. Told RN [name]."),
+        ("Informed nurse Roe.", "Informed nurse [name]."),
+        ("Paciente de D. Juan Garc\u00eda.", "Paciente de D. [name]."),
+        ("Acude D\u00f1a. Ana Ruiz.", "Acude D\u00f1a. [name]."),
+        ("GP, 12 High Street, Leeds LS1 4AB. Clear.", "GP, [address]. Clear."),
+        ("Hepatitis D. Chest X-ray normal. Dr aware.", "Hepatitis D. Chest X-ray normal. Dr aware."),
+    ],
+)
+def test_short_particles_nurses_and_spanish_titles_announce_names(text: str, expected: str) -> None:
+    assert scrub(text, Known())[0] == expected
+
+
+@pytest.mark.parametrize("written", ["Smith-Jones", "Parker-Smith", "SMITH-JONES", "Parker-Smith-Jones"])
+def test_a_name_of_which_a_tag_holds_a_part_goes_whole(written: str) -> None:
+    assert scrub(f"Mrs {written} has an X-ray-proven effusion.", of("SMITH^JANE"))[0] == (
+        "Mrs [name] has an X-ray-proven effusion."
+    )

@@ -145,6 +145,7 @@ _TOWN = (
     r"(?:,?[ \t]{0,2}\n?[ \t]{0,4}(?:[A-Z]{1,2}-)?(?:\d{5}|\d\d-\d{3})[ ]"
     rf"{_TOWN_WORD}(?:[ ](?:am|an|der|de|la|sur|{_TOWN_WORD})){{0,3}})"
 )
+_POSTCODE = r"(?![CTLS]\d)[A-Z]{1,2}\d[A-Z\d]?[ ]\d[A-Z]{2}\b"  # British; no level of the spine
 _STREET = any_of(
     "street avenue road drive lane boulevard court way place square terrace crescent parkway highway close"
 )
@@ -155,7 +156,8 @@ ADDRESSES = re.compile(
     r"(?<![^\W_])(?:(?:"
     rf"\d{{1,5}}[ ](?:[NSEW]\.?[ ])?(?:{_PLACE}[ ]){{1,4}}(?:{_STREET}|{_SHORT_STREET})\b\.?"
     r"(?:,?[ ](?i:apt|suite|unit|flat|ste)\.?[ ]?[\w#-]{1,6})?"
-    rf"(?:,[ ]{_PLACE}(?:[ ]{_PLACE}){{0,2}})?(?:,?[ ][A-Z]{{2}}[ ]\d{{5}}(?:-\d{{4}})?)?"
+    rf"(?:,[ ]{_PLACE}(?:[ ](?!{_POSTCODE}){_PLACE}){{0,2}})?"
+    rf"(?:,?[ ]{_POSTCODE}|,?[ ][A-Z]{{2}}[ ]\d{{5}}(?:-\d{{4}})?)?"
     r"|(?i:p\.?[ ]?o\.?[ ]?box|postfach)[ ]\d{1,6}(?:,[ ][A-Z][\w-]{1,30})?"
     rf"|(?:{_PLACE}[ ]){{0,3}}[A-Z][\w'-]{{0,29}}(?:(?<=[^\W\d_])|[ -]){_STRASSE}[ ]{_HOUSE}{_NO_UNIT}"
     rf"|(?:{_FIRST}(?:{any_of('avenue av[.] boulevard bd place chemin allee impasse quai route cours')})|"
@@ -167,6 +169,6 @@ ADDRESSES = re.compile(
     rf"|{_PLACE}(?:[ ]{_PLACE}){{0,2}}[ ]{_HOUSE}{_TOWN}"
     rf"|{_PLACE}(?:[ ]{_PLACE}){{0,2}},[ ][A-Z]{{2}}[ ]\d{{5}}(?:-\d{{4}})?(?!\d)"
     rf"|(?<=,[ ])\d{{5}}[ ]{_PLACE}|[A-Z]{{1,2}}-\d{{5}}[ ]{_PLACE}|\d\d-\d{{3}}[ ]{_PLACE}(?:[ ]{_PLACE})?"
-    r"|(?![CTLS]\d)[A-Z]{1,2}\d[A-Z\d]?[ ]\d[A-Z]{2}\b"
+    rf"|{_POSTCODE}"
     r")"
 )

@@ -18,6 +18,7 @@ _WORD = re.compile(r"\[name\]|[^\W\d_]+(?:['-][^\W\d_]+)*")
 _MOST_WORDS = 8
 _CAPITAL = re.compile(r"[ \t'-]{1,2}(?:(?:van|von|de|den|der|del|la|las|los)[ \t])?[A-Z]")
 _NEW_LINE = re.compile(r"\n[ \t]{0,8}")
+_ABBREVIATED = re.compile(r"v\.[ ]?(?:d\.[ ]?)?(?=[A-Z])")  # v.d. Berg
 _GAP, _COLON = re.compile(r"[ \t]{0,2}[.^]?[ \t]{0,2}"), re.compile(r"[ \t]{0,3}:")
 # With a capital they begin a sentence or go on with it, and are in nobody's name.
 _STOP_WORDS = """
@@ -32,22 +33,25 @@ _STOP = frozenset(_STOP_WORDS.split())
 _TITLES = """
     dr drs mr mrs ms miss mx prof professor doctor med habil pd priv doz dipl oa herr herrn frau hr fr m mme
     mlle monsieur madame docteur pr sr sra srta senor senora don dona dra doctora pan pani pana lek hab n
-    mgr inz oberarzt oberarztin chefarzt assistenzarzt facharzt arzt arztin univ
+    mgr inz rn np doc oberarzt oberarztin chefarzt assistenzarzt facharzt arzt arztin univ
     """
 _TITLE_WORDS = frozenset(_TITLES.split())
 _TITLES_OF_LOWER_CASE = frozenset(("dr", "drs", "mr", "mrs", "ms", "prof", "dra", "mme", "mlle"))
 _LEFT, _RIGHT = r"(?<![^\W_])", r"(?![^\W_])"  # no letter or digit beside
 _B = r"[ \t]{0,4}"
 _SURE = any_of(r"dr\. drs\. mr\.? mrs\.? ms\.? prof\.? dra\.? mme mlle srta\.? sra\.?") + (
-    r"|Drs?|Miss|Mx\.?|Doctor|Professor|Herrn?|Frau|Monsieur|Madame|Mademoiselle|Docteur|Senora?|Dona|Doctora"
+    r"|Drs?|Miss|Mx\.?|Doctor|Professor|Herrn?|Frau|Monsieur|Madame|Mademoiselle|Docteur|Senora?|Dona|Dna\.?"
+    r"|Doctora"
     r"|Dhr\.|Mevr\.|Mw\.|[Pp]ani|Pan|Sr\."
 )
 _UNSURE = any_of("""
-    dr drs doctor lekarz doktor medecin radiologue radiologo radiologa radiologist physician technologist
-    surgeon wife husband spouse son daughter mother father brother sister ehefrau ehemann tochter sohn
-    epouse mari fille fils esposa esposo hija hijo madre padre zona maz corka syn
+    dr drs doctor lekarz doktor medecin radiologue radiologo radiologa radiologist physician
+    technologist surgeon doc nurse registrar matron midwife wife husband spouse son daughter mother
+    father brother sister ehefrau ehemann tochter sohn epouse mari fille fils esposa esposo hija hijo
+    madre padre zona maz corka syn
 """) + (
-    r"|M\.|Hr\.|Fr\.|Pr\.?|OA|Don|[Ll]ek\.|[Pp]an[au]|p\.|[Mm]gr|Sir|Lady"
+    r"|M\.|D\.(?=[ ][A-Z][a-z]+[ ](?:(?:de|del|la|los|las)[ ])*[A-Z][a-z]{2})"
+    r"|Hr\.|Fr\.|Pr\.?|OA|Don|[Ll]ek\.|[Pp]an[au]|p\.|[Mm]gr|Sir|Lady"
     r"|Nurse|Sister|Schwester|Pfleger|[Ii]nfirmiere?|[Ee]nfermer[ao]"
 )
 _TITLE = re.compile(
@@ -224,6 +228,8 @@ def _name(flat: str, at: int, sure: bool, lower: bool, comma: bool, several: boo
             at, comma = end + 2, False
         elif count and "." in flat[end:at] and not _is_initial(flat[start:end].split()[-1]):
             break
+        if particle := _ABBREVIATED.match(flat, at):
+            at = particle.end()
         word = _WORD.match(flat, at)
         if word is None or re.fullmatch("X{2,}", word[0]):
             break

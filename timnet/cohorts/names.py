@@ -57,6 +57,8 @@ _PERSON_DOES = re.compile(
 _TITLE = re.compile(r"(?<![^\W_])(?:M\.|DRS?\.?|Hr\.|Fr\.|Pr\.?|Don|[Pp]an[aiu]?)[ \t]{1,2}$")
 _INITIALS_BEFORE = re.compile(r"(?<![^\W_])(?:[A-Z]\.[ -]?){1,3}$|(?<![^\W_])[A-Z]{1,3}[ ]$")
 _INITIALS_AFTER = re.compile(r",?[ ](?:[A-Z]\.[ -]?){1,3}(?!\w)|,?[ ][A-Z](?=[,;:)\n]|$)")
+_HYPHENED_BEFORE = re.compile(r"(?<![^\W_])[A-Z][\w']{2,30}-$")
+_HYPHENED_AFTER = re.compile(r"-[A-Z][\w']{2,30}")
 _NEXT_TO = re.compile(r"[ \t,^_]{1,3}(?:[A-Z]\.?[ \t]{1,2})?")
 
 
@@ -199,8 +201,12 @@ def _is_sure(flat: str, runs: list[re.Match[str]], at: int) -> bool:
 
 
 def _with_initials(flat: str, span: Span, initials: set[str]) -> Span:
-    """Return a span that takes in the initials of known names beside it: `J. Doe`, `Doe, J.`."""
+    """Return a span with the initials of known names (`J. Doe`, `Doe, J.`) and all of `Doe-Roe`."""
     start, end = span
+    if hyphened := _HYPHENED_BEFORE.search(flat[max(0, start - 33) : start]):
+        start -= len(hyphened[0])
+    if hyphened := _HYPHENED_AFTER.match(flat, end):
+        end = hyphened.end()
     before = _INITIALS_BEFORE.search(flat[max(0, start - 12) : start])
     if before and _are_initials(before[0], initials):
         start -= len(before[0])

@@ -79,7 +79,8 @@ usual vague vale valve valves vascular vascularity vein vena very vessel vessels
 void volume volumes wall walls ward warm was waste watch water waters wave way we weak web wedge week weeks
 well were west wet what wheat when where which white who whole wide width will wind window wing winter wire
 wires wise with within without wolf woman women wood woods word work worse worsened worth would wound year
-years yellow yes yet young zone zones cyanotic hx asked recommends recommended concurs confirmed confirms
+years yellow yes yet young zone zones cyanotic hx aware
+asked recommends recommended concurs confirmed confirms
 advised paged der die das dem den des ein eine einer eines und oder ohne mit im am auf aus bei beim bis durch
 von vom zu zur zum nach vor seit ist sind war wird wurde keine kein nicht nur noch auch er sie es wir ich da
 du alt alte alter braun breit dick dunkel fein flach frei frisch ganz gerade gering grosse grosser gut hart
