@@ -146,8 +146,8 @@ def _of_views(bodies: dict[str, str]) -> str:
 
 def _leading(bodies: dict[str, str]) -> str:
     """Return the sentences before the first header; a title is none."""
-    told = sentences(_collapsed(bodies.get("", "")))
-    text = " ".join(each for each in told if not _TITLE_WORDS.issuperset(_WORD.findall(each.casefold())))
+    leading = sentences(_collapsed(bodies.get("", "")))
+    text = " ".join(each for each in leading if not _TITLE_WORDS.issuperset(_WORD.findall(each.casefold())))
     return text if text.endswith((".", "!")) and not text.isupper() and _OF_THE_FILM.search(text) else ""
 
 
@@ -190,8 +190,8 @@ def _collapsed(body: str) -> str:
     text = " ".join(word for words in blocks for word in words)
     if _TOLD.search(text):
         text = " ".join(sentence for sentence in sentences(text) if not _is_message(sentence))
-    words = [word for word in _WORD.findall(text.casefold()) if any(map(str.isalpha, word))]
-    return "" if _NOTHING.issuperset(words) and not _NOTHING_FOUND.fullmatch(" ".join(words)) else text
+    said = [word for word in _WORD.findall(text.casefold()) if any(map(str.isalpha, word))]
+    return "" if _NOTHING.issuperset(said) and not _NOTHING_FOUND.fullmatch(" ".join(said)) else text
 
 
 def _is_wrapped(body: str) -> bool:
