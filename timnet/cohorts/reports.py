@@ -33,13 +33,13 @@ _UNFINISHED = {
 _TITLE = re.compile(r"\s*(?:FINAL|PRELIMINARY|RADIOLOGY) REPORT\b[ \t]*:?")
 _VIEWS = re.compile(r"(?:\A|\n)[ \t]*+([A-Z][A-Za-z0-9 ,/&()-]{2,80}+):(?=\s)")
 _VIEW_WORD = re.compile(r"\bCHEST\b|(?i:\b(?:views?|radiographs?|x-rays?)\b)")
-_TITLES = """
+_TITLES_SAID = """
     chest thorax xr cxr x-ray x-rays x ray xray radiograph radiographs radiography film films view views
     pa ap lateral lat frontal portable mobile upright erect supine semi-erect single one two and of the a
     radiographie radiographies thoracique pulmonaire de face et profil röntgen röntgenaufnahme des in zwei
     ebenen radiografía tórax y proyecciones dos rtg klatki piersiowej zdjęcie
 """
-_TITLE_WORDS = frozenset(_TITLES.split())
+_TITLE_WORDS = frozenset(_TITLES_SAID.split())
 """Words of which a title is made: it says what was taken, and nothing of what is seen."""
 _PURPOSE = re.compile(r"\?|\b(?:evaluate|eval|assess|rule out|r/o|exclude|please)\b", re.IGNORECASE)
 """Words of why an X-ray was taken, not of what it shows."""
