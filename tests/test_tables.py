@@ -377,7 +377,7 @@ def test_patients_are_found_in_paths_and_said(tmp_path: Path, path: str, patient
 
 
 @pytest.mark.parametrize(
-    "sites", [("siteA", "siteB"), ("data/hospital_1", "data/hospital_2"), ("Klinik Nord", "x/Klinik Süd")]
+    "sites", [("siteA", "siteB"), ("data/hospital_1", "data/hospital_2"), ("Klinik Nord", "Klinik Süd")]
 )
 def test_the_same_number_at_two_sites_is_two_patients(tmp_path: Path, sites: tuple[str, str]) -> None:
     notes: list[str] = []

@@ -11,6 +11,7 @@ import re
 import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, Literal
 
 import numpy as np
@@ -62,6 +63,7 @@ class Sides:
         }
 
 
+@lru_cache(maxsize=1024)  # a table says the same few things
 def view_of(words: str) -> View | None:
     """Return what a file's or a table's words for a view mean; None where that has no usual hanging."""
     text = unicodedata.normalize("NFKD", words[:_LONGEST]).upper()

@@ -22,7 +22,7 @@ PATIENTS: Mapping[str, re.Pattern[str]] = {
 }
 _SITE = re.compile(
     r"(?:^|/)((?:site|hosp(?:ital)?|cent(?:er|re|ro|rum)|clini(?:c|que|ca)|klinik(?:um)?|h[oô]pital|institut\w*?)"
-    r"(?:[-_ ]?[a-z0-9]+)?)(?=/)",
+    r"(?:[-_ ][^/]*|[a-z0-9]{0,3}))(?=/)",
     re.IGNORECASE,
 )
 _STUDY = re.compile(r"(?:^|/)(?:(?:study|exam|visit)[-_ ]?\d+|s\d{6,}|ses-[a-z0-9]+)(?=/)", re.IGNORECASE)
