@@ -31,8 +31,8 @@ sys.path[:0] = [str(ROOT), str(ROOT / "assets" / "chest")]
 
 import fit  # noqa: E402
 
+from timnet.cohorts import chest  # noqa: E402
 from timnet.cohorts.films import FilmError, read_film  # noqa: E402
-from timnet.model import chest  # noqa: E402
 
 NAMES = ("frontal", "lateral", "other")
 _PICTURES = (".png", ".jpg", ".jpeg", ".gif", ".tif", ".tiff", ".webp")

@@ -395,7 +395,7 @@ def test_films_with_text_near_the_border_are_counted(root: Path) -> None:
         tags = dict(Rows=stored.shape[0], Columns=stored.shape[1], PixelData=stored.tobytes())
         put(root, f"IM{number}", film(number, f"1.{number}", **tags))
     notes = imported(root)[0].notes
-    assert [note.rpartition(": ")[2] for note in notes if "look like text" in note] == ["1"]
+    assert [note.rpartition(": ")[2].split(",")[0] for note in notes if "look like text" in note] == ["1"]
 
 
 def test_studies_stream_one_at_a_time(root: Path) -> None:

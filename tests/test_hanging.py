@@ -12,11 +12,10 @@ from PIL import Image
 from pydicom.dataset import Dataset
 from radiographs import concept, dataset, full_window, quantised, written
 
-from timnet.cohorts import hanging
+from timnet.cohorts import chest, hanging
 from timnet.cohorts.films import Film, Letterbox, read_film
 from timnet.cohorts.hanging import view_of
 from timnet.cohorts.pixels import letterbox
-from timnet.model import chest
 
 # Values that the standard does not allow are written on purpose.
 pytestmark = [

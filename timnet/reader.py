@@ -24,14 +24,14 @@ from torch import Tensor
 
 from timnet import cards
 from timnet.cards import Card
-from timnet.cohorts import edits, prompts, reports
+from timnet.cohorts import chest, edits, prompts, reports
 from timnet.cohorts.films import Film, Letterbox
 from timnet.cohorts.prompts import Prompt
 from timnet.evaluation import cam, certainty, gradients
 from timnet.evaluation.certainty import MATCH, Certainty
 from timnet.evaluation.gradients import Method
 from timnet.evaluation.probability import probabilities
-from timnet.model import chest, weights
+from timnet.model import weights
 from timnet.model.classifier import Classifier, Probe
 from timnet.model.encoders import TextEncoder
 from timnet.model.timnet import TIMNet
@@ -48,7 +48,7 @@ class Seen:
     film: Film
     grid_1Chw: Tensor
     doubt: str
-    """Why it may be no frontal chest film (`model.chest`); empty where it looks like one."""
+    """Why it may be no frontal chest film (`cohorts.chest`); empty where it looks like one."""
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""Fit the detector of frontal chest films (timnet/model/chest.py) and write chest.safetensors.
+"""Fit the detector of frontal chest films (timnet/cohorts/chest.py) and write chest.safetensors.
 
 Frontal films: the demo cohort's training films (simulated), half of Mendeley-V2's training split (CC BY 4.0)
 and two thirds of the patients of a selection of NIH ChestX-ray14 (no restriction). Lateral films: the demo
@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import argparse
 import hashlib
+import itertools
 import sys
 from functools import lru_cache
 from pathlib import Path
@@ -23,13 +24,13 @@ import pandas as pd
 import torch
 import torch.nn.functional as F
 from PIL import Image, ImageDraw, ImageFont
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 from scipy import ndimage
 
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT))
 
-from timnet.model.chest import FRONTAL, LATERAL, OTHER, SIDE, WEIGHTS, Detector, judged, loaded  # noqa: E402
+from timnet.cohorts.chest import FRONTAL, LATERAL, OTHER, SIDE, WEIGHTS  # noqa: E402
 from timnet.simulation import anatomy  # noqa: E402
 
 LARGE, MIDDLE = 96, 48
@@ -39,6 +40,45 @@ STEPS, FRONTALS, LATERALS, OTHERS = 2000, 80, 40, 104
 DOUBTED = 0.98
 """Share of the drawn pictures kept aside that are doubted. No more: a film doubted wrongly stops a reader,
 and films of other hospitals differ more than those kept aside."""
+
+
+class Detector(torch.nn.Module):
+    """Film at 32 x 32, standardised -> logits of FRONTAL, LATERAL and OTHER."""
+
+    def __init__(self, width: int = 8) -> None:
+        super().__init__()
+        layers: list[torch.nn.Module] = []
+        channels = [1, width, 2 * width, 4 * width]
+        for before, after in itertools.pairwise(channels):
+            layers += [torch.nn.Conv2d(before, after, 3, stride=2, padding=1, bias=False)]
+            layers += [torch.nn.BatchNorm2d(after), torch.nn.ReLU()]
+        self.grid = torch.nn.Sequential(*layers)
+        # No pooling: where the dark fields lie is what makes a chest.
+        self.head = torch.nn.Sequential(
+            torch.nn.Flatten(),
+            torch.nn.Linear(4 * width * (SIDE // 8) ** 2, 32),
+            torch.nn.ReLU(),
+            torch.nn.Linear(32, 3),
+        )
+
+    def forward(self, x_B1SS: torch.Tensor) -> torch.Tensor:
+        """Return logits (B, 3)."""
+        logits: torch.Tensor = self.head(self.grid(x_B1SS))
+        return logits
+
+
+@torch.inference_mode()
+def judged(detector: Detector, x_B1SS: torch.Tensor) -> torch.Tensor:
+    """Return the probabilities of the classes (B, 3), the mean of each film's and its mirror image's."""
+    # A mirrored chest is as much a chest, and what the detector errs on it rarely errs on twice.
+    return torch.stack([detector(x).double().softmax(1) for x in (x_B1SS, x_B1SS.flip(-1))]).mean(0)
+
+
+def loaded() -> Detector:
+    """Return the detector that is shipped."""
+    detector = Detector()
+    detector.load_state_dict({name: each.float() for name, each in load_file(WEIGHTS).items()}, strict=False)
+    return detector.eval()
 
 
 def main() -> None:
@@ -64,10 +104,8 @@ def main() -> None:
             np.save(words.kept, others)
     print(f"{len(frontal)} frontal, {len(aside)} aside, {len(laterals)} lateral, {len(others)} others")
     others_aside = others[::8]
-    if words.threshold:
-        detector, _ = loaded()
-    else:
-        detector = fitted(frontal, laterals, np.delete(others, np.s_[::8], 0))
+    rest = np.delete(others, np.s_[::8], 0)
+    detector = loaded() if words.threshold else fitted(frontal, laterals, rest)
     least = threshold(detector, aside, others_aside)
     state = {
         name: value.half() if value.is_floating_point() else value

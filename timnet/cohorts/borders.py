@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 from scipy import ndimage
 
-from timnet.cohorts import jpeg_damage
+from timnet.cohorts import chest
 from timnet.cohorts.films import Film
 
 REMARK = (
@@ -28,8 +28,8 @@ _HEIGHTS = (7, 0.05)  # pixels, share of the longer side
 
 
 def remark(film: Film) -> str | None:
-    """Return REMARK if a film seems to hold a line of text near its border, else what its JPEG gives."""
-    return REMARK if has_text(film.pixels) else jpeg_damage.remark(film)
+    """Return REMARK if a film seems to hold a line of text near its border, else as `chest.remark`."""
+    return REMARK if has_text(film.pixels) else chest.remark(film)
 
 
 def has_text(px_HW: np.ndarray) -> bool:

@@ -23,7 +23,7 @@ from timnet.cohorts.intake import Reading
 from timnet.cohorts.records import SPLITS, CohortError, Summary
 
 NUM_NAMED = 5
-"""Patients and films in two splits that a summary names."""
+"""Patients and films of a kind that a summary names."""
 
 
 @dataclass(frozen=True)
@@ -92,9 +92,13 @@ def complete(
 
 
 def _remarks(connection: sqlite3.Connection) -> list[str]:
-    """Count the films of every remark."""
-    sql = "SELECT remark, count(*) FROM films WHERE remark IS NOT NULL GROUP BY remark ORDER BY 2 DESC, 1"
-    return [f"{remark}: {count}" for remark, count in connection.execute(sql)]
+    """Count the films of every remark, and name the first few."""
+    sql = "SELECT remark, path FROM films WHERE remark IS NOT NULL ORDER BY film"
+    films: dict[str, list[str]] = {}
+    for remark, path in connection.execute(sql):
+        films.setdefault(remark, []).append(path)
+    commonest = sorted(films.items(), key=lambda item: (-len(item[1]), item[0]))
+    return [f"{remark}: {len(paths)}, such as {', '.join(paths[:NUM_NAMED])}" for remark, paths in commonest]
 
 
 def _draw_splits(connection: sqlite3.Connection, shares: Mapping[str, float], seed: int) -> list[str]:

@@ -16,7 +16,7 @@ from pathlib import Path
 
 import numpy as np
 
-from timnet.cohorts import decoding, films, jpeg_damage
+from timnet.cohorts import chest, decoding, films
 from timnet.cohorts.paths import read_with_state
 from timnet.cohorts.records import FileState, PathError, Skipped
 
@@ -30,7 +30,7 @@ class Reading:
     """How an import reads its films: what it admits, and what it has to say of one, if anything."""
 
     admit: tuple[films.Admit, ...] = ()
-    remark: Callable[[films.Film], str | None] = jpeg_damage.remark
+    remark: Callable[[films.Film], str | None] = chest.remark
     """A function of a module of timnet that returns one of a few sentences; a summary counts each's films."""
     outside: tuple[Path, ...] = ()
     """Folders besides the export's that its films may lie in, resolved."""

@@ -20,7 +20,7 @@ import streamlit as st
 from PIL import Image
 
 from timnet import config
-from timnet.cohorts import decoding, films, schema, shares, store, tasks
+from timnet.cohorts import chest, decoding, films, schema, shares, store, tasks
 from timnet.cohorts.choices import Choices
 from timnet.cohorts.choices import of as choices_of
 from timnet.cohorts.facets import Facets
@@ -149,8 +149,6 @@ def doubt(film: Film) -> str:
 
 @st.cache_data(max_entries=64, scope="session", show_spinner=False)
 def _doubt(key: str, _film: Film) -> str:
-    from timnet.model import chest
-
     return chest.doubt(_film)
 
 

@@ -5,23 +5,22 @@ small convolutional network on the film at 32 x 32 pixels tells frontal chest fi
 everything else. It refuses nothing by itself: callers do, and offer to go on. Weights and how they were made:
 assets/chest. Judged by benchmarks/refusal.py.
 
-Shapes: B films, S the detector's side.
+Shapes: B a film and its mirror image, C channels, S the detector's side.
 """
 
 from __future__ import annotations
 
-import itertools
 from functools import lru_cache
+from typing import NamedTuple
 
 import numpy as np
-import torch
+from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 from PIL import Image
 from safetensors import SafetensorError, safe_open
-from torch import Tensor, nn
 
 from timnet import config
-from timnet.cohorts import hanging
+from timnet.cohorts import hanging, jpeg_damage
 from timnet.cohorts.films import LOOKS_INVERTED, Film
 from timnet.errors import TimnetError
 
@@ -45,26 +44,15 @@ class ChestError(TimnetError):
     """The detector's weights cannot be used; the message says why."""
 
 
-class Detector(nn.Module):
-    """Film at 32 x 32, standardised -> logits of FRONTAL, LATERAL and OTHER."""
+class Detector(NamedTuple):
+    """A small convolutional network, its normalisation folded into its weights."""
 
-    def __init__(self, width: int = 8) -> None:
-        super().__init__()
-        layers: list[nn.Module] = []
-        channels = [1, width, 2 * width, 4 * width]
-        for before, after in itertools.pairwise(channels):
-            layers += [nn.Conv2d(before, after, 3, stride=2, padding=1, bias=False)]
-            layers += [nn.BatchNorm2d(after), nn.ReLU()]
-        self.grid = nn.Sequential(*layers)
-        # No pooling: where the dark fields lie is what makes a chest.
-        self.head = nn.Sequential(
-            nn.Flatten(), nn.Linear(4 * width * (SIDE // 8) ** 2, 32), nn.ReLU(), nn.Linear(32, 3)
-        )
-
-    def forward(self, x_B1SS: Tensor) -> Tensor:
-        """Return logits (B, 3)."""
-        logits: Tensor = self.head(self.grid(x_B1SS))
-        return logits
+    grid: tuple[tuple[NDArray[np.float32], NDArray[np.float32]], ...]
+    """Weights (out, in, 3, 3) and offsets of convolutions of stride 2, a ReLU behind each."""
+    head: tuple[tuple[NDArray[np.float32], NDArray[np.float32]], ...]
+    """Weights (out, in) and offsets of linear layers, a ReLU between them."""
+    least_frontal: float
+    """The probability of FRONTAL below which it doubts."""
 
 
 def doubt(film: Film) -> str:
@@ -95,22 +83,33 @@ def doubt(film: Film) -> str:
     return "expected a frontal chest film, but this does not look like one"
 
 
+def remark(film: Film) -> str | None:
+    """Return what an import counts: a film that looks inverted, or else one whose JPEG may be damaged."""
+    return LOOKS_INVERTED if doubt(film) == LOOKS_INVERTED else jpeg_damage.remark(film)
+
+
 def probabilities(pixels_HW: NDArray[np.float32]) -> NDArray[np.float64]:
-    """Return what the detector gives FRONTAL, LATERAL and OTHER (3,)."""
-    x_11SS = torch.from_numpy(standardised(pixels_HW))[None, None]
-    return judged(loaded()[0], x_11SS)[0].numpy()
-
-
-@torch.inference_mode()
-def judged(detector: Detector, x_B1SS: Tensor) -> Tensor:
-    """Return the probabilities of the classes (B, 3), the mean of each film's and its mirror image's."""
+    """Return what the detector gives FRONTAL, LATERAL and OTHER (3,): the film's and its mirror's mean."""
     # A mirrored chest is as much a chest, and what the detector errs on it rarely errs on twice.
-    return torch.stack([detector(x).double().softmax(1) for x in (x_B1SS, x_B1SS.flip(-1))]).mean(0)
+    small_SS = standardised(pixels_HW)
+    detector, x_BCHW = loaded(), np.stack([small_SS, small_SS[:, ::-1]])[:, None]
+    for weight, offset in detector.grid:
+        padded = np.zeros((*x_BCHW.shape[:2], x_BCHW.shape[2] + 2, x_BCHW.shape[3] + 2), np.float32)
+        padded[..., 1:-1, 1:-1] = x_BCHW
+        windows = sliding_window_view(padded, (3, 3), axis=(2, 3))[:, :, ::2, ::2]
+        found = np.tensordot(windows, weight, axes=((1, 4, 5), (1, 2, 3))) + offset
+        x_BCHW = np.maximum(found, 0).transpose(0, 3, 1, 2)
+    x_BC = x_BCHW.reshape(2, -1)  # no pooling: where the dark fields lie is what makes a chest
+    for number, (weight, offset) in enumerate(detector.head):
+        x_BC = (x_BC if number == 0 else np.maximum(x_BC, 0)) @ weight.T + offset
+    exponentials = np.exp(x_BC.astype(np.float64) - x_BC.max(1, keepdims=True))
+    mean: NDArray[np.float64] = (exponentials / exponentials.sum(1, keepdims=True)).mean(0)
+    return mean
 
 
 def least() -> float:
     """Return the probability of FRONTAL below which the detector doubts."""
-    return loaded()[1]
+    return loaded().least_frontal
 
 
 def standardised(pixels_HW: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -120,16 +119,24 @@ def standardised(pixels_HW: NDArray[np.float32]) -> NDArray[np.float32]:
 
 
 @lru_cache(maxsize=1)
-def loaded() -> tuple[Detector, float]:
-    """Return the detector and the probability of FRONTAL below which it doubts."""
+def loaded() -> Detector:
+    """Return the detector.
+
+    Raises:
+        ChestError: its weights cannot be used.
+    """
     try:
-        with safe_open(WEIGHTS, framework="pt") as file:
-            told = file.metadata() or {}
-            state = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-        detector = Detector()
-        detector.load_state_dict(
-            {name: value.float() if value.is_floating_point() else value for name, value in state.items()}
-        )
-        return detector.eval(), float(told["least_frontal"])
-    except (OSError, SafetensorError, RuntimeError, KeyError, ValueError) as error:
+        with safe_open(WEIGHTS, framework="numpy") as file:
+            state = {name: file.get_tensor(name).astype(np.float32) for name in file.keys()}  # noqa: SIM118
+            least_frontal = float((file.metadata() or {})["least_frontal"])
+        grid = []
+        for conv, norm in ((0, 1), (3, 4), (6, 7)):
+            gain = state[f"grid.{norm}.weight"] / np.sqrt(
+                state[f"grid.{norm}.running_var"] + np.float32(1e-5)
+            )
+            offset = state[f"grid.{norm}.bias"] - state[f"grid.{norm}.running_mean"] * gain
+            grid.append((state[f"grid.{conv}.weight"] * gain[:, None, None, None], offset))
+        head = [(state[f"head.{layer}.weight"], state[f"head.{layer}.bias"]) for layer in (1, 3)]
+        return Detector(tuple(grid), tuple(head), least_frontal)
+    except (OSError, SafetensorError, KeyError, ValueError) as error:
         raise ChestError(f"{WEIGHTS.name}: cannot be used ({' '.join(str(error).split())[:200]})") from None
