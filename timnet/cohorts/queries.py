@@ -32,7 +32,8 @@ SPELLINGS = (
     ("anaemi", "anemi"), ("ischaemi", "ischemi"), ("leukaemi", "leukemi"), ("aetiolog", "etiolog"),
     ("paediatr", "pediatr"), ("orthopaed", "orthoped"), ("caec", "cec"), ("fibre", "fiber"),
     ("centre", "center"), ("calibre", "caliber"), ("grey", "gray"), ("colour", "color"), ("litre", "liter"),
-    ("metre", "meter"), ("isation", "ization"), ("ised", "ized"), ("ising", "izing"), ("sulph", "sulf"),
+    ("metre", "meter"), ("anaesth", "anesth"), ("diarrhoea", "diarrhea"), ("foetal", "fetal"),
+    ("isation", "ization"), ("ised", "ized"), ("ising", "izing"), ("sulph", "sulf"),
 )  # fmt: skip
 """British and American spellings of parts of words."""
 _BRITISH = re.compile("|".join(british for british, _ in SPELLINGS), re.IGNORECASE)
