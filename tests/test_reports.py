@@ -132,6 +132,22 @@ def test_findings_are_the_section_or_the_impression_or_the_free_text(text: str, 
         ("No acute disease. .", ["No acute disease. ."]),
         ("Fracture of rib 2. No effusion.", ["Fracture of rib 2.", "No effusion."]),
         ("Hepatitis C. No effusion.", ["Hepatitis C.", "No effusion."]),
+        ("Compared to Dec. 3, 2019. Clear.", ["Compared to Dec. 3, 2019.", "Clear."]),
+        ("Prior of Jan. 5. Clear.", ["Prior of Jan. 5.", "Clear."]),
+        ("Clear...No change. 5 mm.No mass.", ["Clear...", "No change.", "5 mm.", "No mass."]),
+        ("\u2022 Clear \u2022 Stable", ["\u2022 Clear", "\u2022 Stable"]),
+        (
+            "Lt. lung clear. Post-op. changes. Hx. of TB.",
+            ["Lt. lung clear.", "Post-op. changes.", "Hx. of TB."],
+        ),
+        ("Env. 3 cm. Stable.", ["Env. 3 cm.", "Stable."]),
+        (
+            "Dr. med. M\u00fcller sagt z. b. nichts. Klar.",
+            ["Dr. med. M\u00fcller sagt z. b. nichts.", "Klar."],
+        ),
+        ("V.a. Pneumonie. Z.n. Bypass.", ["V.a. Pneumonie.", "Z.n. Bypass."]),
+        ("Lunge li. frei. Klar.", ["Lunge li. frei.", "Klar."]),
+        ("Fracture of the rib. lungs clear.", ["Fracture of the rib.", "lungs clear."]),
     ],
 )
 def test_sentences_end_where_a_reader_would_end_them(text: str, expected: list[str]) -> None:

@@ -216,12 +216,18 @@ def _is_message(sentence: str) -> bool:
 _TITLES = {"dr.", "drs.", "mr.", "mrs.", "ms.", "prof."}
 _NEVER_LAST = {
     *_TITLES, "vs.", "e.g.", "i.e.", "cf.", "fig.", "figs.", "approx.", "incl.", "st.", "pt.", "dept.", "ca.",
-    "resp.", "z.b.", "d.h.", "bzw.", "nr.", "sr.", "sra.", "mme.",
+    "resp.", "z.b.", "d.h.", "bzw.", "nr.", "sr.", "sra.", "mme.", "med.", "v.a.", "z.n.", "st.p.", "lt.", "rt.",
 }  # fmt: skip
 _SELDOM_LAST = {
     "etc.", "al.", "cm.", "mm.", "ml.", "in.", "min.", "hr.", "hrs.", "wk.", "wks.", "mo.", "yr.", "yrs.",
     "bilat.", "lat.", "ant.", "post.", "inf.", "sup.", "esp.", "prob.", "max.", "ext.",
 }  # fmt: skip
+_BEFORE_NUMBERS = {
+    "no.", "jan.", "feb.", "mar.", "apr.", "jun.", "jul.", "aug.", "sep.", "sept.", "oct.", "nov.", "dec.",
+    "env.", "aprox.", "ok.",
+}  # fmt: skip
+_SHORT = re.compile(r"(?:.*-)?\w{1,3}\.")
+"""Words that are likely abbreviations where no capital follows."""
 _LETTERS = re.compile(r"(?:[a-z]\.){2,}")
 _ITEM = re.compile(r"\(?(\d{1,2})[.)]")
 _COUNTED = {
@@ -229,7 +235,7 @@ _COUNTED = {
     "image", "series", "and", "or", "to", "of", "than", "day", "view", "views", "age",
 }  # fmt: skip
 """Words after which a number with a full stop is no item of a list."""
-_RUN_ON = re.compile(r"(?<=[a-z]{3}[.!?])(?=[A-Z][a-z])")
+_RUN_ON = re.compile(r"(?:(?<=[a-z]{3}[.!?])|(?<=\.\.\.)|(?<=[\d ][cm]m\.))(?=[A-Z][a-z])")
 _BULLETS = {"-", "*", "•", "–"}
 
 
@@ -262,6 +268,8 @@ def sentences(text: str) -> list[str]:
         if line[0] in _BULLETS or _ITEM.fullmatch(line[0]):
             close()
         for word, following in zip(line, [*line[1:], *next_line[:1], ""], strict=False):
+            if word == "•":
+                close()
             number = _ITEM.fullmatch(word)
             if number and words and int(number[1]) == item + 1 > 1 and _starts_item(words, following):
                 close()
@@ -289,12 +297,19 @@ def _ends(words: list[str], following: str) -> bool:
     word = word.lstrip(_OPENERS).lower()
     if word in _NEVER_LAST:
         return False
-    if word == "no.":
+    if word in _BEFORE_NUMBERS:
         return not following[:1].isdigit()
     if word in _SELDOM_LAST or _LETTERS.fullmatch(word):
         starts_anew = following.lstrip(_OPENERS)[:1].isupper() or _ITEM.fullmatch(following)
         return bool(starts_anew) or not following
     is_initial = len(word) == 2 and word[0].isalpha()
     is_named = len(words) > 1 and words[-2].lower() in {*_TITLES, "by"}
+    if (
+        words[0][:1].isupper()
+        and following[:1].islower()
+        and _SHORT.fullmatch(word)
+        and word[:-1] not in _COUNTED
+    ):
+        return False
     # `R. lung`: but a text in lower case alone ends its sentences so.
     return not (is_initial and (is_named or (word in ("r.", "l.") and following[:1].islower())))
