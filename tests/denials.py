@@ -148,6 +148,8 @@ Resolved effusion. | wording
 There is no doubt about the mass. | no doubt
 No more than three nodules are seen. | no more
 Few nodules are seen. | several
+Cardiomegaly and effusion are present. | several
+A nodule and a scar were noted. | several
 The heart appeared normal. | wording
 Nothing is seen. | nothing
 Absence of effusion. | absence

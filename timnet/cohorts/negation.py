@@ -246,12 +246,13 @@ def _denied(body: str) -> str:
     if verbs:
         subject = body[: verbs[0].start()].strip()
         some = _INDEFINITE.match(body)
-        if joined or (some and _AND.search(subject)):
+        exists = _EXISTS.match(body, verbs[0].end())
+        if joined or (some and _AND.search(subject)) or (exists and re.search(r"\band\b", subject)):
             raise EditError(_SEVERAL)
         if some:
             return "no " + body[some.end() :]
         named = all(map(_PHRASE.fullmatch, re.split(r"\s+or\s+", subject)))
-        if named and _EXISTS.match(body, verbs[0].end()):
+        if named and exists:
             return "no " + _lowered(body)
         return _verb_denied(body, verbs[0])
     if (state := _STATE.search(body)) and state.start() and not _INDEFINITE.match(body):
