@@ -307,7 +307,7 @@ def test_a_bomb_is_refused_within_seconds_and_the_app_does_not_grow(what: str) -
     before, started = resident_bytes(), time.monotonic()
     with pytest.raises(FilmError):
         read_untrusted(data, name="x")
-    assert time.monotonic() - started < 5
+    assert time.monotonic() - started < 20
     assert resident_bytes() - before < 50 * 2**20
 
 
