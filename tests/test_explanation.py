@@ -43,6 +43,16 @@ def test_the_text_has_every_kind_of_edit() -> None:
             {"remove 2": 0.024, "swap 1": 0.956},
             f"{SIDE} sentence 1 the match rises from 0.05 to 0.96.",
         ),
+        (
+            0.051,
+            {"remove 1": 0.927, "swap 1": 0.875, "swap": 0.586},
+            f"{SIDE} sentence 1 the match rises from 0.05 to 0.88.",
+        ),
+        (
+            0.1,
+            {"remove 1": 0.6, "swap 1": 0.4},
+            "Check sentence 1: without it the match rises from 0.10 to 0.60.",
+        ),
         (0.1, {"swap": 0.9, "swap 1": 0.6}, f"{SIDE} the whole text the match rises from 0.10 to 0.90."),
         (0.2, {"remove 3": 0.7}, "Check sentence 3: without it the match rises from 0.20 to 0.70."),
         (0.2, {"negate 2": 0.8}, "Check sentence 2: with its opposite the match rises from 0.20 to 0.80."),
@@ -53,7 +63,7 @@ def test_the_text_has_every_kind_of_edit() -> None:
         (0.4999, {"remove 1": 0.5001}, "No sentence fits."),
     ],
 )
-def test_the_explanation_is_the_largest_fall_of_a_match_and_the_largest_rise_of_a_mismatch(
+def test_the_explanation_is_the_largest_fall_of_a_match_or_what_mends_a_mismatch(
     match: float, after: dict[str, float], sentence: str
 ) -> None:
     assert explained(match, after) == sentence

@@ -1,8 +1,8 @@
 """The best explanation of a match probability in one sentence: what it rests on, or what to check.
 
 Pure: from the numbers of `Reader.read` and `Reader.edited`. A match from 0.5 on rests on the sentence whose
-removal costs most. A lower one is explained by the edit with the largest rise: the sides exchanged, a
-sentence replaced by its opposite, or left out.
+removal costs most. A lower one is explained by sides that make the text fit when exchanged; else by the edit
+with the largest rise: the sides exchanged, a sentence replaced by its opposite, or left out.
 """
 
 from __future__ import annotations
@@ -38,7 +38,11 @@ def explain(
     """
     if match >= FITS:
         return _rests_on(match, sentences, edits)
-    edit, after = max(edits, key=lambda each: each[1], default=(None, 0.0))
+    # Without the sentence of a wrong side a text fits at least as well as with its sides exchanged, so the
+    # larger rise alone would name the side of no report.
+    edit, after = max(
+        edits, key=lambda each: (each[0].kind == "swap" and each[1] >= FITS, each[1]), default=(None, 0.0)
+    )
     # A rise that two decimals do not show is none.
     if edit is not None and after - match >= (0.01 if after >= FITS else RISE):
         return Explanation(f"{_check(edit)} the match rises from {match:.2f} to {after:.2f}.", edit)
