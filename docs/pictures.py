@@ -77,7 +77,7 @@ def photograph(address: str) -> None:
         page.set_viewport_size({"width": 1440, "height": 2000})
         page.goto(f"{address}/diagnose?diagnose_network=demo-findings")
         page.get_by_role("radio", name="Large heart").click()
-        page.get_by_role("img", name="The chest film with the chosen map over it").wait_for()
+        page.get_by_role("img", name="The chest X-ray with the chosen map over it").wait_for()
         take(page, "diagnose")
 
         page.set_viewport_size(WIDE)

@@ -34,7 +34,7 @@ with notices.sentences():
     with first:
         network = panels.choose(classifiers, "Classifier", "diagnose_network")
         beside = comparison.choose(classifiers, network, "diagnose_beside")
-    one, many = "One film", "Several films"
+    one, many = "One X-ray", "Several X-rays"
     with second:
         how = st.segmented_control(
             "Read", [one, many], default=one, required=True, key="diagnose_how", persist_state="session"

@@ -42,9 +42,9 @@ def test_the_interval_holds_the_truth_about_as_often_as_it_should():
 
 
 def test_a_short_curve_is_refused():
-    with pytest.raises(ForecastError, match="got 3 with 5"):
+    with pytest.raises(ForecastError, match="there are 3 with 5"):
         forecast.needed(curve(Law(0.95, 0.8, 0.5), films=FILMS[:3]), 0.9)
-    with pytest.raises(ForecastError, match="got 6 with 1"):
+    with pytest.raises(ForecastError, match="there are 6 with 1"):
         forecast.needed(curve(Law(0.95, 0.8, 0.5), draws=1), 0.9)
 
 

@@ -36,7 +36,7 @@ def page(monkeypatch: pytest.MonkeyPatch, cohort_folder: Path, networks: Path) -
     monkeypatch.setattr(decoding, "read_untrusted", lambda data, *, name, **_: read_film(data, name=name))
     app = AppTest.from_file(str(config.REPOSITORY / "app.py"), default_timeout=60).run()
     app.switch_page("pages/diagnose.py").run()
-    return app.segmented_control(key="diagnose_how").set_value("Several films").run()
+    return app.segmented_control(key="diagnose_how").set_value("Several X-rays").run()
 
 
 def _upload(app: AppTest, files: list[tuple[str, bytes]]) -> AppTest:

@@ -52,7 +52,7 @@ def test_a_real_film_and_its_findings_give_a_probability_and_a_map(tab: Watched)
     number = tab.page.locator("[data-testid=stMetricValue]")
     number.wait_for()
     assert 0 <= float(number.inner_text()) <= 1
-    images = tab.page.get_by_role("img", name="The chest film with the chosen map over it")
+    images = tab.page.get_by_role("img", name="The chest X-ray with the chosen map over it")
     images.wait_for()
     assert int(images.get_attribute("data-rows")) > 900
     tab.page.get_by_text("It is not a localisation of disease").wait_for()
@@ -84,7 +84,7 @@ def test_a_classifier_is_fine_tuned_compared_and_used(tab: Watched, csv_root: Pa
     tab.go("Diagnose", PAGES["Diagnose"])
     film = csv_root / "films" / "001.png"
     tab.page.locator(".st-key-diagnose_upload input[type=file]").set_input_files(film)
-    tab.page.get_by_role("img", name="The chest film with the chosen map over it").wait_for()
+    tab.page.get_by_role("img", name="The chest X-ray with the chosen map over it").wait_for()
     assert tab.page.locator(".js-plotly-plot .bars .point").count() == 1
 
 
@@ -127,7 +127,7 @@ def test_a_run_is_launched_reloaded_stopped_resumed_and_sent_to_diagnose(
     assert "1 % of labels" in page.locator(".st-key-diagnose_network input").input_value()
     film = csv_root / "films" / "001.png"
     page.locator(".st-key-diagnose_upload input[type=file]").set_input_files(film)
-    page.get_by_role("img", name="The chest film with the chosen map over it").wait_for()
+    page.get_by_role("img", name="The chest X-ray with the chosen map over it").wait_for()
     assert page.locator(".js-plotly-plot .bars .point").count() == 1
 
 

@@ -128,12 +128,12 @@ def test_five_films_are_diagnosed_at_once_and_their_numbers_saved(
     # By name: whichever runs other tests have left, the newest stands first.
     tab.open(f"diagnose?diagnose_network={classifier.name}", PAGES["Diagnose"])
     _asks(page, "upload an X-ray")
-    page.get_by_text("Several films", exact=True).click()
+    page.get_by_text("Several X-rays", exact=True).click()
     _asks(page, "upload X-rays")
     page.locator(".st-key-diagnose_uploads input[type=file]").set_input_files(films)
-    page.get_by_role("button", name="Read 5 films").click()
-    page.get_by_text("5 of 5 films read.").wait_for()
-    page.get_by_role("img", name="The chest film with the chosen map over it").wait_for()
+    page.get_by_role("button", name="Read 5 X-rays").click()
+    page.get_by_text("5 of 5 X-rays read.").wait_for()
+    page.get_by_role("img", name="The chest X-ray with the chosen map over it").wait_for()
     with page.expect_download() as download:
         page.locator(".st-key-diagnose_films_csv button").click()
     with download.value.path().open(newline="", encoding="utf-8-sig") as file:
@@ -187,7 +187,7 @@ def test_a_film_is_read_and_printed_without_a_mouse(tab: Watched, csv_root: Path
     _reach(page, ".st-key-match_go button")
     page.keyboard.press("Enter")
     page.locator("[data-testid=stMetricValue]").first.wait_for()
-    page.get_by_role("img", name="The chest film with the chosen map over it").wait_for()
+    page.get_by_role("img", name="The chest X-ray with the chosen map over it").wait_for()
 
     _reach(page, ".st-key-match_map input")
     page.keyboard.press("ArrowDown")

@@ -91,7 +91,7 @@ def test_several_uploads_stay_with_what_was_read_of_them_and_more_can_follow(ope
         return next(each.value for each in app.dataframe if "film" in each.value)["film"].tolist()
 
     app = open_page("diagnose")
-    app.segmented_control(key="diagnose_how").set_value("Several films").run()
+    app.segmented_control(key="diagnose_how").set_value("Several X-rays").run()
     uploader = app.file_uploader(key="diagnose_uploads")
     uploader.set_value([("a.png", png(1), ""), ("b.png", png(2), "")]).run()
     app.button(key="diagnose_read_all").click().run()

@@ -11,6 +11,7 @@ from driving import Open, open_at
 from timnet import config
 from timnet.cohorts.readers import csv_table
 from timnet.training import events, runs
+from timnet.ui import matching
 
 
 def test_a_pre_training_is_the_one_of_the_command_line_and_says_what_it_takes(
@@ -82,7 +83,7 @@ def test_every_finer_setting_of_a_pre_training_is_the_one_of_the_command_line(
     assert (folder / "config.json").read_bytes() == config.to_json(settings).encode()
     # Every field is asked for, but for these, which are the command line's alone.
     left = {"preset", "backbone", "text_encoder", "width", "held_out", "shuffled", "normalisation"}
-    left |= {"views", "crop_text", "grow_from", "trunk_rate"}
+    left |= {"views", "crop_text", "grow_from", "trunk_rate", "start"}
     keys = {widget.key for widget in [*app.selectbox, *app.number_input, *app.toggle, *app.multiselect]}
     asked = {str(key).removeprefix("pt_").split("_small")[0].split("_synthetic")[0] for key in keys}
     of_form = {"mode": "text_mode", "paper": "preset"}
@@ -181,3 +182,9 @@ def test_a_finished_pre_training_shows_matching_retrieval_and_how_its_best_was_c
     )
     (folder / events.EVENTS).unlink()
     assert not open_page("fine_tune").exception
+
+
+def test_no_share_of_long_reports_is_given_where_there_is_none() -> None:
+    told = {"pairs_train": 4, "pairs_held_out": 2, "patients_train": 4, "patients_held_out": 2}
+    assert "window" not in matching.told({**told, "several_windows": 0.0})
+    assert "50.0% of the reports" in matching.told({**told, "several_windows": 0.5})

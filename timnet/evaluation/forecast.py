@@ -78,8 +78,8 @@ def needed(points: pd.DataFrame, value: float, seed: int = 0) -> Forecast:
     films = drawn.columns.to_numpy(float)
     if len(films) < FEWEST or len(drawn) < 2:
         raise ForecastError(
-            f"forecast: expected at least {FEWEST} shares of the labels with the same 2 draws or more, got "
-            f"{len(films)} with {len(drawn)}"
+            f"forecast: not enough runs: it needs {FEWEST} shares of the labels with 2 seeds each, and there "
+            f"are {len(films)} with {len(drawn)}"
         )
     values = drawn.to_numpy(float)
     law = _fit(films, values.mean(0))

@@ -39,7 +39,7 @@ def standing(others: Sequence[float], own: float) -> go.Figure:
         annotation_position="top right" if own < 0.7 else "top left",
     )  # fmt: skip
     figure.update_layout(height=230, margin={**MARGIN, "t": 28}, bargap=0.08, showlegend=False)
-    figure.update_xaxes(range=[0, 1], title="Match probability with this film")
+    figure.update_xaxes(range=[0, 1], title="Match probability with this X-ray")
     figure.update_yaxes(title="Reports of others")
     return figure
 

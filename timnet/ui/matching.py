@@ -85,7 +85,7 @@ def told(result: Mapping[str, Any]) -> str:
         f"{counted(result['pairs_held_out'], 'X-ray')} of "
         f"{counted(result['patients_held_out'], 'other patient')}."
     )
-    if "several_windows" in result:
+    if result.get("several_windows"):
         words += f" {_long(result['several_windows'])}"
     elif "truncated" in result:
         words += f" {result['truncated']:.1%} of the reports were longer than 128 tokens and were cut there."

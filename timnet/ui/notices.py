@@ -46,7 +46,7 @@ def refused(message: str) -> None:
 def no_cohort() -> None:
     """Say how a cohort is imported, and end the page."""
     st.info(
-        "A cohort is one hospital's or archive's set of films with their reports and labels. None has been "
+        "A cohort is one hospital's or archive's set of X-rays with their reports and labels. None has been "
         "imported on this computer yet.",
         title="No cohort yet",
         icon=":material/folder_open:",
@@ -59,7 +59,7 @@ def no_cohort() -> None:
     )
     st.markdown(
         "The first reads the Mendeley-V2 archive of paediatric chest X-rays, the second any table with one "
-        "row a film. Then reload this page. Cohorts are kept in `TIMNET_HOME`, which on this computer is:"
+        "row an X-ray. Then reload this page. Cohorts are kept in `TIMNET_HOME`, which on this computer is:"
     )
     st.text(str(config.home()))
     st.stop()
@@ -68,7 +68,7 @@ def no_cohort() -> None:
 def no_timnet() -> None:
     """Say how a matching network is had, and end the page."""
     st.info(
-        "Matching needs a network that was trained on films and their reports (a TIMNet). None is here yet.",
+        "Matching needs a network that was trained on X-rays and their reports (a TIMNet). None is here yet.",
         title="No matching network yet",
         icon=":material/hub:",
     )
@@ -83,7 +83,7 @@ def no_timnet() -> None:
 def no_classifier() -> None:
     """Say how a classifier is had, and end the page."""
     st.info(
-        "This page reads a film with a classifier that you fine-tuned on labels. None has been trained yet.",
+        "This page reads an X-ray with a classifier that was fine-tuned on labels. There is none yet.",
         title="No classifier yet",
         icon=":material/model_training:",
     )

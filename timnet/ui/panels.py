@@ -54,7 +54,7 @@ def choose(checkpoints: list[Checkpoint], label: str, key: str) -> Checkpoint:
             st.text(cards.trust(chosen.card))
         else:
             st.caption("No model card. What its folder says:")
-            st.text(f"{chosen.name}: reads films at {chosen.side} x {chosen.side} pixels")
+            st.text(f"{chosen.name}: reads X-rays at {chosen.side} x {chosen.side} pixels")
             if chosen.labels:
                 st.text("labels: " + ", ".join(chosen.labels))
             if isinstance(chosen.settings, config.Finetune):
@@ -150,7 +150,7 @@ def match_calibration(reading: Reading) -> str:
 
 
 def painted(
-    reading: Reading, name: str, title: str, alt: str = "The chest film with the chosen map over it"
+    reading: Reading, name: str, title: str, alt: str = "The chest X-ray with the chosen map over it"
 ) -> viewer.View:
     """Return the film with one of a reading's maps over it."""
     small = replace(reading, film=loaders.shown(reading.film, MAP_SIDE))

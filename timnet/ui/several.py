@@ -67,7 +67,7 @@ def choose(network: Checkpoint, key: str) -> Chosen:
     answers = _answers(str(network.folder), network.stamp)
     waiting = [each for each in asked if each.key not in answers]
     if waiting:
-        words = f"Read {counted(len(waiting), 'film')}"
+        words = f"Read {counted(len(waiting), 'X-ray')}"
         place = st.empty()
         if not place.button(words, key=f"{key}_read_all", type="primary", icon=":material/play_arrow:"):
             return Chosen(None)
@@ -162,19 +162,19 @@ def _of_cohort(cohort: Cohort, wanted: Filters) -> list[Asked]:
     films = cohort.films_of(studies.tolist())
     frontal = films[films["view"].fillna("").str.upper() != "LATERAL"]
     first = frontal[:MOST]
-    told = f"{counted(found, 'study')}; {counted(len(first), 'film')} to read here, lateral ones left out."
+    told = f"{counted(found, 'study')}; {counted(len(first), 'X-ray')} to read here, lateral ones left out."
     if found > MOST or len(frontal) > MOST:
         told += f" At most {MOST} at a time: narrow down by the filters."
     st.caption(told)
     if not len(first):
-        st.info("No film fits. Use fewer words or another filter.", icon=":material/search_off:")
+        st.info("No X-ray fits. Use fewer words or another filter.", icon=":material/search_off:")
     simulated = demo.simulated(cohort)
     if simulated:
         demo.badge()
     return [
         Asked(
             f"{cohort.folder} {cohort.identity} {film}",
-            f"{study}, film {film}",
+            f"{study}, X-ray {film}",
             lambda film=film, view=view: loaders.cohort_film(cohort, film, view),  # type: ignore[misc]
             simulated,
             cohort.name,
@@ -193,7 +193,7 @@ def _read(
     bar = st.progress(0.0, "Loading the network …")
     reader = loaders.reader(str(network.folder), network.stamp)
     for done, each in enumerate(waiting):
-        bar.progress(done / len(waiting), f"Film {done + 1} of {len(waiting)} …")
+        bar.progress(done / len(waiting), f"X-ray {done + 1} of {len(waiting)} …")
         try:
             film = each.load()
             doubt = loaders.doubt(film)
@@ -223,9 +223,9 @@ def _table(asked: Sequence[Asked], told: Sequence[Told], network: Checkpoint, ke
         on_select="rerun",
         selection_mode="single-row-required",
         selection_default={"selection": {"rows": readable[:1] or [0]}},
-        alt="Films that were read, one row a film, with the probability of each label",
+        alt="X-rays that were read, one row an X-ray, with the probability of each label",
         column_config={
-            "film": st.column_config.TextColumn("Film", pinned=True),
+            "film": st.column_config.TextColumn("X-ray", pinned=True),
             "refused": st.column_config.TextColumn("Why it was not read"),
             **{name: st.column_config.NumberColumn(format="%.3f") for name in labels},
         },
@@ -241,11 +241,11 @@ def _table(asked: Sequence[Asked], told: Sequence[Told], network: Checkpoint, ke
             icon=":material/download:",
         )
         st.caption(
-            f"{len(readable)} of {counted(len(told), 'film')} read. Choose a row to see its film and "
-            "maps below; click a heading to sort. The CSV names each film as its file was named."
+            f"{len(readable)} of {counted(len(told), 'X-ray')} read. Choose a row to see its X-ray and "
+            "maps below; click a heading to sort. The CSV names each X-ray as its file was named."
         )
     row = rows[0] if rows and rows[0] < len(asked) else (readable or [0])[0]
     if row not in readable:
-        st.info("This film could not be read: choose another row.", icon=":material/block:")
+        st.info("This X-ray could not be read: choose another row.", icon=":material/block:")
         return None
     return asked[row]

@@ -64,12 +64,12 @@ def show(network: Checkpoint, film: Film, findings: str, chosen: source.Chosen, 
 
 def _offer(cohort: Cohort, network: Checkpoint, state: vectors.State) -> None:
     st.caption(
-        f"To find similar cases, this network reads {counted(len(cohort), 'film')} and the reports once, "
+        f"To find similar cases, this network reads {counted(len(cohort), 'X-ray')} and the reports once, "
         "in the background. You can close the page meanwhile."
     )
     if state.name == "stopped":
         st.warning(
-            f"It stopped after {counted(state.done, 'film or report', 'films and reports')}.",
+            f"It stopped after {counted(state.done, 'X-ray or report', 'X-rays and reports')}.",
             icon=":material/warning:",
         )
         st.text(state.told)
@@ -84,7 +84,7 @@ def _building(cohort: Cohort, network: Checkpoint) -> None:
     state = vectors.state(vectors.place(cohort, network.folder))
     if state.name != "building":
         st.rerun()
-    told = f"{state.done:,} of {state.total:,} films and reports" if state.total else "preparing the films"
+    told = f"{state.done:,} of {state.total:,} X-rays and reports" if state.total else "preparing the X-rays"
     st.progress(state.done / max(state.total, 1), f"Reading {notices.plain(cohort.name)}: {told}")
 
 
@@ -105,14 +105,14 @@ def _answers(
         other = cohort.study_of(row)
         if study is not None and other.study == study.study:
             continue
-        mark = "this very film" if film.sha256 in {each.sha256 for each in other.films} else ""
+        mark = "this very X-ray" if film.sha256 in {each.sha256 for each in other.films} else ""
         if study is not None and other.patient == study.patient:
             mark = "same patient"
         found.append(Found(int(row), other.study, other.findings, float(probability), mark))
     return found[:SHOWN]
 
 
-@st.cache_resource(max_entries=3, scope="session", show_spinner="Searching the films …")
+@st.cache_resource(max_entries=3, scope="session", show_spinner="Searching the X-rays …")
 def _nearest_films(folder: str, stamp: int, place: str, number: int, findings: str) -> Nearest:
     from timnet.evaluation import retrieval
 
@@ -163,7 +163,7 @@ def _films(cohort: Cohort, network: Checkpoint, found: list[Found]) -> None:
     for place, (each, cell) in enumerate(zip(found, st.columns(SHOWN), strict=False)):
         with cell:
             picture = loaders.png(np.asarray(pixels_NSS[each.film]))
-            st.image(picture, width="stretch", alt=f"Film {place + 1} of those that match the text best")
+            st.image(picture, width="stretch", alt=f"X-ray {place + 1} of those that match the text best")
             st.markdown(f"**{each.probability:.3f}**")
             _mark(each)
             _link(cohort, each)

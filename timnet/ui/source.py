@@ -109,4 +109,6 @@ def _examples(key: str, cohorts: list[str]) -> None:
         )
 
 
-_HELP = "Made from one CT by physics, with findings put in and a report written from them. No patient's film."
+_HELP = (
+    "Made from one CT by physics, with findings put in and a report written from them. No patient's X-ray."
+)

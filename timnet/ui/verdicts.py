@@ -57,7 +57,7 @@ def show(reading: Reading, key: str) -> None:
             "operating point": st.column_config.NumberColumn(
                 "Operating point",
                 format="%.3f",
-                help="Where sensitivity + specificity was largest on the validation films (Youden).",
+                help="Where sensitivity + specificity was largest on the validation X-rays (Youden).",
             ),
             "worth": st.column_config.TextColumn(
                 "auROC on real X-rays", help="As measured for this label, with its 95 % interval."
@@ -72,13 +72,13 @@ def told(certainty: Certainty) -> str:
     if not certainty.lines:
         return (
             "Not calibrated: treat the numbers as scores, not probabilities. `python -m timnet calibrate "
-            "CHECKPOINT COHORT` fits it on held-out films."
+            "CHECKPOINT COHORT` fits it on held-out X-rays."
         )
     fitted, checked = notices.plain(certainty.fitted_on), notices.plain(certainty.checked_on)
-    words = f"Calibrated on {fitted}, checked on {checked}: for films like those, not for your patients."
+    words = f"Calibrated on {fitted}, checked on {checked}: for X-rays like those, not for your patients."
     short = sum(1 for line in certainty.lines.values() if line.low is None)
     if short:
         words += (
-            f" Not calibrated, for too few such films: {short} of {counted(len(certainty.lines), 'label')}."
+            f" Not calibrated, for too few such X-rays: {short} of {counted(len(certainty.lines), 'label')}."
         )
     return words
