@@ -233,7 +233,7 @@ def test_a_disk_full_in_training_is_told_in_one_sentence_and_the_run_goes_on_lat
     finetuning, tmp_path, monkeypatch
 ):
     monkeypatch.setenv("TIMNET_SNAPSHOT_SECONDS", "0")
-    monkeypatch.setattr(branches, "_resnet", shallow)
+    monkeypatch.setattr(branches, "build_backbone", shallow)
     expected, folder = uninterrupted(finetuning, tmp_path / "whole"), tmp_path / "run"
     write, written = files.write_whole, []
 
@@ -259,7 +259,7 @@ def test_a_disk_full_in_training_is_told_in_one_sentence_and_the_run_goes_on_lat
 
 def test_films_or_labels_that_changed_are_refused_and_fresh_starts_anew(finetuning, tmp_path, monkeypatch):
     monkeypatch.setenv("TIMNET_SNAPSHOT_SECONDS", "0")
-    monkeypatch.setattr(branches, "_resnet", shallow)
+    monkeypatch.setattr(branches, "build_backbone", shallow)
     folder = tmp_path / "run"
     worker.prepare(finetuning, folder)
 
