@@ -27,7 +27,7 @@ class Match:
     """PNG, JPEG or DICOM."""
     findings: str
     """Findings text, or a whole report."""
-    checkpoint: str = config.SHIPPED
+    checkpoint: str = config.MATCHING
     """A TIMNet checkpoint: folder, or name under checkpoints/."""
     cam: Path | None = None
     """Write the X-ray with the match map over it, its sides and a legend as a PNG."""
@@ -45,7 +45,7 @@ class Diagnose:
 
     film: Annotated[Path, tyro.conf.Positional]
     """PNG, JPEG or DICOM."""
-    checkpoint: str
+    checkpoint: str = config.FINDINGS
     """A classifier checkpoint: folder, or name under checkpoints/."""
     cam: Path | None = None
     """Write the X-ray with the map of the likeliest label over it, its sides and a legend as a PNG."""
@@ -95,7 +95,7 @@ class Embed:
 
     cohort: Annotated[str, tyro.conf.Positional]
     """By name (a folder of TIMNET_HOME) or by path."""
-    checkpoint: str = config.SHIPPED
+    checkpoint: str = config.MATCHING
     """A TIMNet checkpoint: folder, or name under checkpoints/."""
 
 
