@@ -18,9 +18,9 @@ import pandas as pd
 
 WORDS = {
     "Atelectasis": "Atelectasis", "Cardiomegaly": "Cardiomegaly", "Consolidation": "Consolidation",
-    "Edema": "Edema", "Effusion": "Pleural_Effusion", "Emphysema": "Emphysema", "Fibrosis": "Fibrosis",
-    "Hernia": "Hiatal_Hernia", "Mass": "Lung_Mass", "Nodule": "Lung_Nodule",
-    "Pleural_Thickening": "Pleural_Thickening", "Pneumonia": "Pneumonia", "Pneumothorax": "Pneumothorax",
+    "Edema": "Edema", "Effusion": "Pleural effusion", "Emphysema": "Emphysema", "Fibrosis": "Fibrosis",
+    "Hernia": "Hiatal hernia", "Mass": "Lung mass", "Nodule": "Lung nodule",
+    "Pleural_Thickening": "Pleural thickening", "Pneumonia": "Pneumonia", "Pneumothorax": "Pneumothorax",
 }  # fmt: skip
 """NIH's label -> ours."""
 OPACITY = ["Infiltration", "Consolidation", "Pneumonia"]
@@ -37,8 +37,8 @@ def table(folders: list[Path]) -> pd.DataFrame:
     whole = pd.concat(parts, ignore_index=True)
     kept = whole[["path", "patient_id", "sex", "age", "view"]].copy()
     kept[list(WORDS.values())] = whole[list(WORDS)]
-    kept["Airspace_Opacity"] = whole[OPACITY].max(axis=1)
-    kept["No_Finding"] = (whole["finding_labels"] == "No Finding").astype(int)
+    kept["Airspace opacity"] = whole[OPACITY].max(axis=1)
+    kept["No Finding"] = (whole["finding_labels"] == "No Finding").astype(int)
     return kept
 
 
