@@ -117,17 +117,25 @@ def test_what_sessions_hold_already_counts(monkeypatch):
 
 def test_uploads_of_ended_sessions_are_let_go(monkeypatch):
     removed: list[str] = []
-    session = SimpleNamespace(session=SimpleNamespace(id="here"))
+    listed = [SimpleNamespace(session=SimpleNamespace(id=name)) for name in ("here", "leaving")]
     running = SimpleNamespace(
-        _session_mgr=SimpleNamespace(list_sessions=lambda: [session]),
+        _session_mgr=SimpleNamespace(list_sessions=lambda: listed),
         uploaded_file_mgr=SimpleNamespace(
             file_storage={"here": {}, "gone": {}}, remove_session_files=removed.append
         ),
     )
     monkeypatch.setattr(server.runtime, "exists", lambda: True)
     monkeypatch.setattr(server.runtime, "get_instance", lambda: running)
+    monkeypatch.setattr(server, "_sessions", {})
     server.release_ended()
     assert removed == ["gone"]
+    ended: list[str] = []
+    listed[1].session.shutdown = lambda: ended.append("shut down")
+    listed[1].session.session_state = SimpleNamespace(clear=lambda: ended.append("cleared"))
+    del listed[1]
+    server.release_ended()
+    server.release_ended()
+    assert ended == ["shut down", "cleared"]
 
 
 def test_streamlit_keeps_uploads_and_sessions_where_the_guard_looks():

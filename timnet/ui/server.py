@@ -125,6 +125,8 @@ class Guard:
             await _refuse(send, 413, _TOO_MUCH)
 
 
+_sessions: dict[str, Any] = {}
+"""The sessions that the last sweep saw, by their ids."""
 _TOO_MUCH = f"expected at most {SESSION_BYTES >> 20} MB of uploads at a time: remove some first"
 
 MIDDLEWARE = [Middleware(Guard)]
@@ -160,14 +162,23 @@ async def _sweep() -> None:
 
 
 def release_ended() -> None:
-    """Remove the uploads of sessions that have ended."""
+    """Let go of what sessions that have ended held: uploads, pictures and state.
+
+    Streamlit forgets a session whose time is up, but shuts it down only as Python collects it, which may be
+    long after and waits for the next visitor.
+    """
     if not runtime.exists():
         return
     running = runtime.get_instance()
-    live = {each.session.id for each in running._session_mgr.list_sessions()}
+    listed = {each.session.id: each.session for each in running._session_mgr.list_sessions()}
+    for ended in set(_sessions) - set(listed):
+        session = _sessions.pop(ended)
+        session.shutdown()
+        session.session_state.clear()
+    _sessions.update(listed)
     uploads: Any = running.uploaded_file_mgr
-    for session in set(uploads.file_storage) - live:
-        uploads.remove_session_files(session)
+    for ended in set(uploads.file_storage) - set(listed):
+        uploads.remove_session_files(ended)
 
 
 def _held() -> tuple[Counter[str], int]:
