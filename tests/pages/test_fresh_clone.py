@@ -11,7 +11,7 @@ import pytest
 from driving import PAGES, framed, open_at
 from streamlit.testing.v1 import AppTest
 
-from timnet import config
+from timnet import cards, config
 from timnet.cohorts import jobs, store, vectors
 from timnet.training import runs, worker
 
@@ -175,7 +175,9 @@ def test_a_cohort_is_prepared_for_similar_cases(films: str) -> None:
     app.button(key="match_prepare").click().run()
     shown(app)
     cohort = store.Cohort.open(store.find("demo"))
-    folder = vectors.place(cohort, config.checkpoints() / config.SHIPPED)
+    network = cards.recommended(config.checkpoints(), cards.MATCH)
+    assert network is not None
+    folder = vectors.place(cohort, config.checkpoints() / network)
     ended(lambda: vectors.state(folder).name == "complete")
     app.run()
     shown(app)
