@@ -316,7 +316,7 @@ def trust(card: Card | None) -> str:
     return f"{where} ({result.dataset}, {result.images:,} X-rays): {number}."
 
 
-def beside(folder: Path) -> str:
+def trust_of(folder: Path) -> str:
     """Return what stands beside every number of a checkpoint: `trust`, and a warning where it is at chance.
 
     Raises:

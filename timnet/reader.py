@@ -76,7 +76,7 @@ class Reader:
         if folder is None:
             raise weights.CheckpointError(f"{Path(checkpoint).name}: no checkpoint of that name or path")
         spec, sha256, sure = weights.describe(folder), weights.weights_sha256(folder), certainty.of(folder)
-        card, trust = cards.of(folder), cards.beside(folder)
+        card, trust = cards.of(folder), cards.trust_of(folder)
         if isinstance(spec, weights.ClassifierSpec):
             network = weights.load_classifier(folder)[0]
             return cls(folder.name, sha256, spec, sure, card, trust, network, None)

@@ -75,7 +75,7 @@ class Reading:
     card: Card | None = None
     """What the network was trained on and worth."""
     trust: str = ""
-    """What it was worth on real X-rays, in one sentence (`cards.beside`): it stands beside every number."""
+    """What it was worth on real X-rays, in one sentence (`cards.trust_of`): it stands beside every number."""
     certainty: Certainty = certainty.UNKNOWN
     """How logits became these probabilities, and which of them are too close to call."""
 

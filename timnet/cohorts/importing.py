@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import json
 import logging
-import os
 import shutil
 import sqlite3
 import time
@@ -196,23 +195,15 @@ def _publish(place: Path, folder: Path, side: int) -> Summary:
             # A log would be left behind by the exchange; what it holds goes into the database with this.
             connection.execute("PRAGMA journal_mode=DELETE")
             known = dict(connection.execute("SELECT key, value FROM meta"))
-        _sync(place / schema.DATABASE)
+        files.sync(place / schema.DATABASE)
         cache = pixels.cache_path(place, side, DRAFT)
         if cache.exists():  # else a killed import has moved it already
             cache.replace(pixels.cache_path(folder, side, known["fingerprint"]))
         (place / schema.DATABASE).replace(folder / schema.DATABASE)
-        _sync(folder)
-        _sync(folder.parent)
+        files.sync(folder)
+        files.sync(folder.parent)
     pixels.remove_other(folder, known["fingerprint"])
     return Summary.from_dict(json.loads(known["summary"]))
-
-
-def _sync(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def _cause(error: OSError | sqlite3.Error) -> str:

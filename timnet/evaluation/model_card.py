@@ -46,7 +46,7 @@ def sections(folder: Path) -> tuple[Section, ...]:
     settings, measured = _settings(folder), cards.measured(folder).model_dump(exclude_unset=True)
     return (
         _identity(folder, spec, card),
-        _worth(card, cards.beside(folder)),
+        _worth(card, cards.trust_of(folder)),
         _use(spec, card),
         _data(settings, measured, card),
         _training(settings, measured, card),
