@@ -114,7 +114,9 @@ def test_a_match_says_which_section_was_read_or_which_ones_it_found(capsys, timn
     words = ["match", str(film), "--checkpoint", timnet, "--json", "--findings"]
     assert main([*words, "History: cough. Impresson: Clear lungs."]) == 0
     assert told(capsys)["section_read"] == "impression"
-    assert "got only history, technique" in refused(capsys, *words, "HISTORY: Cough.\nTECHNIQUE: PA.")
+    assert "got only history, technique; write FINDINGS: before what the X-ray shows" in refused(
+        capsys, *words, "HISTORY: Cough.\nTECHNIQUE: PA."
+    )
 
 
 def test_import_fine_tune_diagnose_and_list_from_end_to_end(capsys, places, csv_root, film):

@@ -409,6 +409,35 @@ def test_an_extract_says_which_section_was_read(text: str, section: str, expecte
 @pytest.mark.parametrize(
     ("text", "expected"),
     [
+        ("HISTORY: cough. The lungs are clear.", "The lungs are clear."),
+        ("INDICATION: Cough.\nThe heart is enlarged. No change.", "The heart is enlarged. No change."),
+        ("Indication: fall. Fever. No pneumothorax. Ribs intact.", "No pneumothorax. Ribs intact."),
+        ("EXAM: Chest. HISTORY: cough. Small left pleural effusion.", "Small left pleural effusion."),
+        (
+            "Klinische Angaben: Husten. Die Lungen sind frei. Kein Erguss.",
+            "Die Lungen sind frei. Kein Erguss.",
+        ),
+        ("Indication : toux. Pas d'épanchement pleural.", "Pas d'épanchement pleural."),
+        ("Motivo: tos. Los pulmones están limpios.", "Los pulmones están limpios."),
+        ("Wskazania: kaszel. Płuca bez zmian.", "Płuca bez zmian."),
+        ("HISTORY: The lungs are clear.", ""),
+        ("HISTORY: Cough. Fever for 3 days. Right-sided chest pain.", ""),
+        ("HISTORY: Dyspnea. Known left effusion. Status post right pneumothorax.", ""),
+        ("HISTORY: Cough. Evaluate for left effusion.", ""),
+        ("HISTORY: Cough. Left effusion?", ""),
+        ("HISTORY: Cough. Heart failure. No fever.", ""),
+    ],
+)
+def test_what_is_seen_behind_a_history_is_read(text: str, expected: str) -> None:
+    assert (extract(text).findings, extract(text).section) == (
+        expected,
+        "text after the headers" if expected else "",
+    )
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
         ("FINDINGS:\n1. Large effusion\n2. No pneumothorax", ["1. Large effusion.", "2. No pneumothorax"]),
         (
             "1. Large effusion 2. No pneumothorax 3. Clear",
@@ -518,6 +547,7 @@ def test_findings_are_words_of_the_report_on_one_line(text: str) -> None:
         "|findings|x|\n|-|\n",
         "1. A 2. B ",
         "Dr. X informed 10:30. ",
+        "HISTORY: A. No heart no lung ",
     ],
 )
 def test_a_megabyte_of_hostile_text_takes_linear_time(unit: str) -> None:

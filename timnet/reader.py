@@ -285,5 +285,6 @@ def _asked(findings: str | None) -> reports.Extract:
     if not extract.findings:
         held = ", ".join(filter(None, reports.sections(findings or "")))
         got = f"only {held[:200]}" if held else "none"
-        raise ReadingError(f"findings: expected the text that describes the film, got {got}")
+        advice = "; write FINDINGS: before what the X-ray shows" if held else ""
+        raise ReadingError(f"findings: expected the text that describes the film, got {got}{advice}")
     return extract

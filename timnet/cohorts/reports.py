@@ -90,6 +90,23 @@ _OF_THE_FILM = re.compile(
     r"|chest|spine|osseous|interstit|scarr|fibros",
     re.IGNORECASE,
 )
+_SEEN = re.compile(
+    r"\b(?:lungs?|heart|cardiac|cardiomediastin\w+|mediastin\w+|hila|pleural?|bones|bony|osseous"
+    r"|diaphragms?|costophrenic \w+|lungen|herz|poumons?|c(?:œ|oe)ur|pulm[oó]n\w*|coraz[oó]n|płuca)\b"
+    r".{0,99}\b(?:is|are|appears?|remains?|clear|normal|unremarkable|intact|enlarged|frei|ist|sind"
+    r"|normale?s?|libres?|clairs?|limpios|bez|w normie)\b"
+    r"|\b(?:no|without|small|large|tiny|trace|mild|moderate|severe|left|right|bilateral|there (?:is|are)"
+    r"|keine?n?|pas d[e']|sin|brak|bez)\b.{0,99}(?:effusion|pneumothora|consolidat|opaci|infiltrat"
+    r"|o?edema\b|atelecta|cardiomegaly|cardiopulmonary|erguss|épanchement|derrame|odmy|płynu)",
+    re.IGNORECASE,
+)
+"""Sentences that say what an X-ray shows, for where no header says it."""
+_PAST = re.compile(
+    r"\b(?:history|known|prior|previous\w*|status post|s/p|pain|patient|he|she|old|diagnosed|treated"
+    r"|recent)\b",
+    re.IGNORECASE,
+)
+"""Words of sentences that may tell of the patient before this X-ray."""
 
 
 @dataclass(frozen=True)
@@ -110,7 +127,8 @@ def findings(text: str) -> str:
 
     The findings section, or what a header of views (`FRONTAL VIEW OF THE CHEST:`) opens, or what stands
     before the first header if it speaks of the chest; where these are empty, the impression; where there is
-    none either, a comment, or what follows the last section's first paragraph, or a wet read or addendum. A
+    none either, a comment, or what follows the last section's first paragraph, or the sentences from the
+    first behind it that says what is seen, or a wet read or addendum. A
     text without headers is its own findings.
     """
     return extract(text).findings
@@ -154,8 +172,15 @@ def _leading(bodies: dict[str, str]) -> str:
 def _closing(bodies: dict[str, str]) -> str:
     last = next((header for header in reversed(bodies) if header not in names.OTHER), "")
     paragraphs = _BLANK_LINE.split(bodies[last]) if last in names.CIRCUMSTANCES else []
-    text = _collapsed("\n\n".join(paragraphs[1:]))
+    text = _collapsed("\n\n".join(paragraphs[1:])) or _seen(paragraphs)
     return "" if _PURPOSE.search(text) else text
+
+
+def _seen(paragraphs: list[str]) -> str:
+    """Return the sentences behind the first of a history, from the one that says what is seen."""
+    told = sentences(_collapsed("\n\n".join(paragraphs)))[1:]
+    first = next((at for at, each in enumerate(told) if _SEEN.search(each) and not _PAST.search(each)), None)
+    return "" if first is None else " ".join(told[first:])
 
 
 def _merged(bodies: dict[str, str], wanted: tuple[str, ...]) -> str:
