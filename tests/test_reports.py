@@ -397,7 +397,8 @@ def test_a_message_that_names_a_finding_is_read(sentence: str) -> None:
         ("CHEST X-RAY PA\nImpression: Normal.", "impression", "Normal."),
         ("Clinical details: Cough.\nComment: Clear lungs.", "comment", "Clear lungs."),
         ("COMPARISON: None.\nFrontal view of the chest: Clear.", "views", "Clear."),
-        ("WET READ: Large effusion.", "addendum", "Large effusion."),
+        ("WET READ: Large effusion.", "wet read", "Large effusion."),
+        ("ADDENDUM: Large effusion.", "addendum", "Large effusion."),
         ("HISTORY: Cough.\n\nThe lungs are clear.", "text after the headers", "The lungs are clear."),
         ("HISTORY: Cough.\nTECHNIQUE: PA.", "", ""),
     ],
@@ -433,6 +434,20 @@ def test_what_is_seen_behind_a_history_is_read(text: str, expected: str) -> None
         expected,
         "text after the headers" if expected else "",
     )
+
+
+@pytest.mark.parametrize("header", ["ADDENDUM", "Addendum", "ADDENDUM (5 p.m.)", "NACHTRAG", "ADENDA"])
+@pytest.mark.parametrize("section", ["findings", "impression"])
+def test_an_addendum_of_the_film_is_read_with_the_findings(header: str, section: str) -> None:
+    text = f"HISTORY: Cough.\n{section.upper()}: No effusion.\n{header}: "
+    read = extract(text + "Small right apical pneumothorax.")
+    assert read.findings == "No effusion. Small right apical pneumothorax."
+    assert read.section == f"{section} and addendum"
+    for nothing in ("None.", "Dr. X was informed at 10:30.", "The order number was corrected."):
+        assert (extract(text + nothing).findings, extract(text + nothing).section) == (
+            "No effusion.",
+            section,
+        )
 
 
 @pytest.mark.parametrize(
@@ -509,8 +524,8 @@ def test_sentences_hold_every_word_in_order_and_none_is_empty(text: str) -> None
 @given(TEXTS)
 def test_sections_keep_every_word_beside_their_headers(text: str) -> None:
     kept = "".join(header + body for header, body in sections(text).items())
-    letters = [Counter("".join(each.lower().replace("-", "").split())) for each in (kept, text)]
-    assert letters[0] <= letters[1]  # a table's rows become items with a hyphen
+    letters = [Counter(filter(str.isalnum, each.lower())) for each in (kept, text)]
+    assert letters[0] <= letters[1]  # a table's rows become items with a hyphen and a colon
 
 
 @settings(max_examples=80, deadline=None)

@@ -117,7 +117,8 @@ class Extract:
     """On one line; "" where the report says nothing of the film."""
     section: str
     """Where it was found: findings, views (as `FRONTAL VIEW OF THE CHEST:`), text before the headers,
-    impression, comment, text after the headers, addendum (or wet read) or whole text; "" where nowhere."""
+    impression, comment, text after the headers, wet read, addendum or whole text; "" where nowhere. An
+    addendum that speaks of the film is read with it ("findings and addendum")."""
     impression: str
     """On one line; "" where there is none."""
 
@@ -128,7 +129,7 @@ def findings(text: str) -> str:
     The findings section, or what a header of views (`FRONTAL VIEW OF THE CHEST:`) opens, or what stands
     before the first header if it speaks of the chest; where these are empty, the impression; where there is
     none either, a comment, or what follows the last section's first paragraph, or the sentences from the
-    first behind it that says what is seen, or a wet read or addendum. A
+    first behind it that says what is seen, or a wet read. An addendum that speaks of the film is added. A
     text without headers is its own findings.
     """
     return extract(text).findings
@@ -148,10 +149,14 @@ def extract(text: str) -> Extract:
         "impression": impression,
         "comment": _merged(bodies, names.COMMENT),
         "text after the headers": _closing(bodies),
-        "addendum": _merged(bodies, names.PRELIMINARY),
+        "wet read": _merged(bodies, names.PRELIMINARY),
     }
-    section = next((place for place, words in places.items() if words), "")
-    return Extract(places.get(section, ""), section, impression)
+    addendum = _merged(bodies, names.ADDENDUM)
+    if _OF_THE_FILM.search(addendum) or not any(places.values()):
+        places["addendum"] = addendum
+    first = next((place for place, words in places.items() if words), "")
+    read = [place for place in dict.fromkeys((first, "addendum")) if places.get(place)]
+    return Extract(" ".join(places[place] for place in read), " and ".join(read), impression)
 
 
 def _of_views(bodies: dict[str, str]) -> str:

@@ -46,7 +46,8 @@ COMMENT = (
     "commentaire",
     "comentario",
 )
-PRELIMINARY = ("wet read", "preliminary read", "preliminary report", "addendum", "addenda")
+PRELIMINARY = ("wet read", "preliminary read", "preliminary report")
+ADDENDUM = ("addendum", "addenda", "nachtrag", "ergänzung", "complément", "adenda", "uzupełnienie")
 CIRCUMSTANCES = (
     "clinical history", "clinical information", "clinical indication", "clinical indications",
     "clinical data", "clinical details", "clinical detail", "clinical question", "clinical notes",
@@ -88,7 +89,7 @@ def _plain(name: str) -> str:
     return re.sub(r"\s*([/-])\s*", r"\1", " ".join(bare.split()))
 
 
-ALL = (*FINDINGS, *REPORT, *IMPRESSION, *COMMENT, *PRELIMINARY, *CIRCUMSTANCES, *OTHER)
+ALL = (*FINDINGS, *REPORT, *IMPRESSION, *COMMENT, *PRELIMINARY, *ADDENDUM, *CIRCUMSTANCES, *OTHER)
 LONGEST = max(map(len, ALL)) + 2
 _BY_PLAIN = {_plain(name): name for name in reversed(ALL)}
 _LONG = [name for name in _BY_PLAIN if len(name) >= _SHORTEST]
