@@ -19,10 +19,48 @@ def test_sides_are_swapped_with_their_case() -> None:
     assert mirrored("The tube was left in place.") == "The tube was left in place."
 
 
-SIDES = ["left", "Left", "LEFT", "right", "Right", "RIGHT", "leftward", "Right-sided", "RLL", "LLL", "rul"]
-MIXED = st.lists(st.sampled_from([*SIDES, "bright", "lung", ",", ". ", "in place", "\n", "___", "écho"])).map(
-    " ".join
+@pytest.mark.parametrize(
+    ("text", "other"),
+    [
+        ("Rt. effusion. Left lung clear.", "Lt. effusion. Right lung clear."),
+        ("R>L effusions, (L) scar.", "L>R effusions, (R) scar."),
+        (
+            "L basal opacity, R-sided line, right base clear.",
+            "R basal opacity, L-sided line, left base clear.",
+        ),
+        ("RIJ line. LT BASE CLEAR.", "LIJ line. RT BASE CLEAR."),
+    ],
 )
+def test_sides_in_short_are_swapped_with_those_in_words(text: str, other: str) -> None:
+    assert swapped(text) == other
+    assert edits.misplaced("Rt effusion. Left effusion.") is None
+    assert edits.misplaced("R effusion.") == "L effusion."
+
+
+def test_letters_that_name_no_side_stay() -> None:
+    text = "L1 fracture, 2 L of oxygen, R/O mass, L spine and L-spine, &lt;3 cm."
+    assert mirrored(text) == text
+    with pytest.raises(EditError, match=r"rt middle lobe.* no counterpart"):
+        swapped("Opacity in the rt middle lobe.")
+
+
+SIDES = [
+    "left",
+    "Left",
+    "Lt.",
+    "R",
+    "right",
+    "Right",
+    "RIGHT",
+    "leftward",
+    "Right-sided",
+    "RLL",
+    "LLL",
+    "rul",
+]
+MIXED = st.lists(
+    st.sampled_from([*SIDES, "LEFT", "bright", "lung", ",", ". ", "in place", "\n", "___", "écho"])
+).map(" ".join)
 
 
 @settings(max_examples=200, deadline=None)

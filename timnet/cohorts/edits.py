@@ -22,12 +22,17 @@ Kind = Literal["remove", "negate", "swap"]
 MOST = 30
 """Sentences that are edited, from the first on: a report has fewer, a pasted book more."""
 
-_SIDES = {"left": "right", "rul": "lul", "rll": "lll"}
-_OTHER = _SIDES | {other: side for side, other in _SIDES.items()}
-# `left in place` is no side.
-_SIDE = re.compile(rf"\b(?:{'|'.join(_OTHER)})(?=ward|\b)(?!\s+(?:in\s+place|behind)\b)", re.IGNORECASE)
+_SIDES = {"left": "right", "rul": "lul", "rll": "lll", "lt": "rt", "lij": "rij"}
+_WORDS = _SIDES | {other: side for side, other in _SIDES.items()}
+_OTHER = _WORDS | {"r": "l", "l": "r"}
+# `left in place` is no side, nor is the letter of `2 L`, `R/O` and `L spine`.
+_SIDE = re.compile(
+    rf"(?<![&\w])(?:{'|'.join(_WORDS)})(?=ward|\b)(?!\s+(?:in\s+place|behind)\b)"
+    r"|(?<![\w.'’/-])(?<!\d )(?-i:[RL])(?:(?=-sided)|(?![\w'’/-]|\s+spine))",
+    re.IGNORECASE,
+)
 _ONE_SIDED = re.compile(
-    r"\b(?:(?:left|right)\s+(?:middle\s+lobe|atri\w*|ventric\w*|heart|aortic)|rml|lingula\w*)\b",
+    r"\b(?:(?:left|right|[lr]t?\.?)\s+(?:middle\s+lobe|atri\w*|ventric\w*|heart|aortic)|rml|lingula\w*)\b",
     re.IGNORECASE,
 )
 
