@@ -382,10 +382,33 @@ def test_who_was_informed_is_no_finding(message: str) -> None:
         "The tension pneumothorax was discussed with Dr. X at 10:30.",
         "Dr. X was informed that the tube is too low.",
         "The right lung is called clear by the team.",
+        "Large hiatal hernia reported to Dr. Lee.",
+        "Dr. Lee was notified of the oesophageal intubation.",
+        "The ward was called at 3:05 about a swallowed coin.",
+        "A goitre was discussed with the surgeon.",
     ],
 )
 def test_a_message_that_names_a_finding_is_read(sentence: str) -> None:
     assert findings(f"FINDINGS: {sentence}") == sentence
+
+
+@pytest.mark.parametrize(
+    "thanks",
+    [
+        "Thank you for referring this patient.",
+        "Many thanks for the referral.",
+        "Vielen Dank für die Überweisung.",
+        "Merci de nous avoir adressé cette patiente.",
+        "Gracias por remitir a este paciente.",
+    ],
+)
+@pytest.mark.parametrize("gap", [" ", "\n", "\n\n"])
+def test_what_follows_a_sentence_of_thanks_is_read(thanks: str, gap: str) -> None:
+    for before in ("", "Dear Dr. Roe,\n\n", "Sehr geehrte Frau Kollegin,\n", "Cher confrère,\n"):
+        assert findings(f"{before}{thanks}{gap}Large effusion.") == "Large effusion."
+    assert (
+        findings(f"FINDINGS: Large effusion.\n{thanks}{gap}Rib fracture.") == "Large effusion. Rib fracture."
+    )
 
 
 @pytest.mark.parametrize(

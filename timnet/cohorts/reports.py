@@ -43,18 +43,25 @@ _TITLE_WORDS = frozenset(_TITLES_SAID.split())
 """Words of which a title is made: it says what was taken, and nothing of what is seen."""
 _PURPOSE = re.compile(r"\?|\b(?:evaluate|eval|assess|rule out|r/o|exclude|please)\b", re.IGNORECASE)
 """Words of why an X-ray was taken, not of what it shows."""
+_THANKS = re.compile(
+    r"(?:many )?thanks? (?:you|for|in advance)\b|vielen dank|(?:wir )?danken? für|(?:je|nous) vous remerci"
+    r"|merci d|(?:muchas )?gracias por|dziękuj",
+    re.IGNORECASE,
+)
+"""How a sentence of courtesy begins."""
 _FAREWELL = re.compile(
     r"(?:mit (?:freundlichen|besten|kollegialen) grüßen|mfg|(?:kind|best) regards|yours sincerely"
-    r"|cordialement|bien confraternellement|atentamente|z poważaniem|thank you for)\b",
+    r"|cordialement|bien confraternellement|atentamente|z poważaniem)\b",
     re.IGNORECASE,
 )
 _SIGNED = re.compile(
-    r"(?i:(?:electronically |e-?)?signed by\b|/signed/|(?:dictated|transcribed|reported|read) by\b"
+    r"(?i:(?:dear|sehr geehrter?|liebe[rs]?|ch[eè]re?|estimad[oa]|szanown[yai]) .{1,80}[,:!]\Z"
+    r"|(?:electronically |e-?)?signed by\b|/signed/|(?:dictated|transcribed|reported|read) by\b"
     r"|(?:consultant|reporting|attending|staff|specialist|resident|facharzt für)? ?"
     r"(?:radiologist|radiographer|registrar|radiology|radiologie)\Z)"
     r"|(?:Drs?|Prof|Mrs?|Ms|Miss)\b\.?(?: (?:Dr|med|habil)\.)*(?: [^\W\d_a-z][\w.'’-]*){1,4}(?:,[^.]*)?\Z"
 )
-"""Lines of who has read the X-ray."""
+"""Lines of whom a letter addresses, and of who has read the X-ray."""
 _BLANK_LINE = re.compile(r"\n[ \t]*+\n")
 _NOTHING_SAID = """
     none nil n a na nan null nothing not no text tbd pending ditto idem same deferred unavailable applicable
@@ -87,7 +94,11 @@ _OF_THE_FILM = re.compile(
     r"effusion|pneumo|consolid|opaci|o?edema|fractur|nodul|\bmass|cardi|atelect|tub(?:e|ing)|cathet|\blines?\b"
     r"|lead|device|\bair\b|lung|heart|pleur|position|hilar|hila\b|mediast|infiltrat|lesion|lobe|normal|clear|right"
     r"|(?<!message )left|aort|rib|bone|lymph|emphysem|congest|disease|process|diaphragm|unremarkable|thorac"
-    r"|chest|spine|osseous|interstit|scarr|fibros",
+    r"|chest|spine|osseous|interstit|scarr|fibros|herni|intubat|foreign|swallow|stomach|gastr|bowel|abdom|peritone"
+    r"|calcif|granulom|cavit|abscess|h(?:a)?ematoma|tumou?r|malignan|metasta|cancer|carcin|sarcoid|tubercul"
+    r"|embol|o?esophag|trache|thyroid|goit|vessel|aneurysm|dissect|dislocat|scoliosis|hardware"
+    r"|pacemaker|\b(?:et|ng|og) |drain|stent|clips?\b|wires?\b|widen|perforat|shadow|soft tissue|diverticul"
+    r"|screw|valve",
     re.IGNORECASE,
 )
 _SEEN = re.compile(
@@ -200,6 +211,8 @@ def _collapsed(body: str) -> str:
     blocks: list[list[str]] = []
     starts, is_wrapped = True, _is_wrapped(body)
     for line in body.splitlines():
+        if _THANKS.match(line.strip()):
+            line = " ".join(sentences(line)[1:])
         if _FAREWELL.match(line.strip()):
             break
         if _RULE.fullmatch(line) or _SIGNED.match(line.strip()):
