@@ -21,7 +21,12 @@ _TAG = re.compile(
     r"<(?:(/?(?:br|p|div|li|ul|ol|tr|table|h[1-6]))|/?(?:b|i|u|em|strong|span|font|td|th))\b[^<>]{0,200}>",
     re.IGNORECASE,
 )
-_IN_BRACKETS = re.compile(r"(?m)^([ \t]*)\[([^\W\d_][^\[\]\n]{2,40})\](:?)")
+_IN_BRACKETS = re.compile(r"(?m)^([ \t]*)[\[<{]([^\W\d_][^\[\]<>{}\n]{2,40})[\]>}](:?)")
+_OTHER_SIGN = re.compile(
+    r"(?m)^([ \t]*)[=~–—-]{0,5}[ \t]*([^\W\d_a-zß-ÿ](?:[^\W\d_]|[ &/]){2,40}?)[ \t]*"
+    r"(?:[;=~|]{1,5}|[–—-]{1,5}(?=\s|$))"
+)
+"""A header with another sign than a colon: `FINDINGS;`, `Findings- Clear.`, `--FINDINGS--`."""
 _NO_SPACE = re.compile(r"(?<=[a-z0-9)][.!?;])(?=[A-Z][A-Za-z ]{2,30}:)")
 _UNMARKED = re.compile(
     r"(?<![\w/-])[^\W\d_a-zß-ÿ]{4,30}+(?!\w)(?:[ /][^\W\d_a-zß-ÿ]{2,30}+(?!\w)){0,6}+"
@@ -74,6 +79,7 @@ def _plain(text: str) -> str:
     if _TAG.search(text):
         text = html.unescape(_TAG.sub(lambda tag: "\n" if tag[1] else "", text))
     text = _IN_BRACKETS.sub(lambda name: f"{name[1]}{name[2]}:" if names.known(name[2]) else name[0], text)
+    text = _OTHER_SIGN.sub(lambda name: f"{name[1]}{name[2]}: " if names.exact(name[2]) else name[0], text)
     return _NO_SPACE.sub(" ", text)
 
 
