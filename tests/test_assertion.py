@@ -20,7 +20,11 @@ DENIED = [
     "The effusion has resolved.", "The effusion has completely cleared.", "Neither mass nor effusion.",
     "Negative for effusion.", "The lungs are free of effusion.", "Resolution of the effusion.",
     "No edema, mass, or effusion.", "Effusion not identified.", "A mass is seen, but no effusion.",
-    "Effusion is absent.", "No new effusion.", "Resolved effusion.",
+    "Effusion is absent.", "No new effusion.", "Resolved effusion.", "Effusion: none.", "Effusions - no.",
+    "Effusion no longer visible.", "An effusion has not developed.", "Disappearance of the effusion.",
+    "Nothing to suggest effusion.", "The film fails to show an effusion.",
+    "Mass is seen and effusion is absent.", "Effusion was seen and has now resolved.",
+    "Effusion and mass have resolved.",
 ]  # fmt: skip
 ASSERTED = [
     "Small effusion.", "No change in the effusion.", "No significant interval change in the effusion.",
@@ -28,7 +32,11 @@ ASSERTED = [
     "No mass, but a small effusion.", "No mass; effusion.", "There is no mass, and there is an effusion.",
     "No pneumothorax. Small effusion.", "The effusion is not increased.", "No increase in the effusion.",
     "Effusion without mass.", "No mass, a small effusion.", "Effusion is seen, no mass.",
-    "No effusion on the left. Small effusion on the right.",
+    "No effusion on the left. Small effusion on the right.", "There is no mass and there is an effusion.",
+    "No mass with small effusion.", "Resolution of the mass with persistent effusion.",
+    "Without a mass there is an effusion.", "Not without an effusion.", "The lungs are not free of effusion.",
+    "The effusion persists and the mass is no longer seen.", "No mass is seen and an effusion is present.",
+    "The effusion has not yet resolved.", "The effusion has not appreciably changed.",
 ]  # fmt: skip
 
 
