@@ -119,6 +119,11 @@ _THERE = re.compile(
     rf"(there\s+(?:is|are|was|were)\s+(?:(?:also|again|now|still)\s+)?)(?:{_ANY}\s+)?(?!(?:the|this)\b)",
     re.IGNORECASE,
 )
+_AMOUNT = re.compile(
+    rf"(?:{_either('more less fewer at_least at_most up_to about approximately over under enough')})\b",
+    re.IGNORECASE,
+)
+"""Words that `no` turns into something else: `there is no more effusion` says that it is gone."""
 _INDEFINITE = re.compile(rf"{_ANY}\s+", re.IGNORECASE)
 _STATE = re.compile(
     r"(?<![\w-])((?:\w+ly\s+|again\s+|now\s+)*(?:within normal limits|normal|unremarkable|clear|intact|stable"
@@ -236,6 +241,8 @@ def _denied(body: str) -> str:
     if "," in body or _SCOPE.search(body):
         raise EditError(_SEVERAL)
     if there := _THERE.match(body):
+        if _AMOUNT.match(body, there.end()):
+            raise EditError(_WORDING)
         if _AND.search(body) or len(_VERBS.findall(body)) > 1:
             raise EditError(_SEVERAL)
         return f"{there[1]}no {body[there.end() :]}"
