@@ -99,6 +99,18 @@ def test_a_run_without_a_card_tells_its_own_held_out_result_where_its_x_rays_are
         assert cards.trust(cards.of(tmp_path)) == "Never measured on real X-rays."
 
 
+def test_a_run_tells_what_each_of_its_labels_was_worth(tmp_path: Path) -> None:
+    (tmp_path / "config.json").write_text(config.to_json(config.Finetune(cohort="mine", task="all")))
+    values = {"Effusion": 0.8, "Mass": 0.64, cards.MACRO: 0.72}
+    rows = [{"label": label, "metric": "auROC", "value": value} for label, value in values.items()]
+    (tmp_path / cards.METRICS).write_text(json.dumps({"test": rows, "films_test": 90, "real": [True]}))
+    told = cards.of(tmp_path)
+    assert ": mean auROC 0.72" in cards.trust(told)
+    assert {label: cards.label_worth(told, label)[:4] for label in ("Effusion", "Mass", "Edema")} == {
+        "Effusion": "0.80", "Mass": "0.64", "Edema": "not ",
+    }  # fmt: skip
+
+
 @pytest.mark.parametrize(
     ("low", "value", "high", "at_chance"),
     [(0.45, 0.6, 0.7, True), (0.5, 0.5, 0.5, True), (0.51, 0.6, 0.7, False)],

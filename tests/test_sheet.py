@@ -17,8 +17,10 @@ from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
 from timnet import config, sheet
-from timnet.cards import Card
+from timnet.cards import Card, Result
 from timnet.cohorts.films import Film, read_film
+from timnet.evaluation.certainty import Certainty
+from timnet.evaluation.probability import Line
 from timnet.reader import Reader
 from timnet.reading import Reading, ReadingError
 
@@ -143,6 +145,18 @@ def test_a_classifiers_labels_stand_on_the_page_likeliest_first(diagnosed: Readi
     assert "Simulated X-ray, not a patient's" in page.words
     assert "This network has no model card." in page.words
     assert "Never measured on real X-rays." in page.words
+
+
+def test_a_label_too_weak_for_a_word_is_said_on_the_page(diagnosed: Reading) -> None:
+    told = {"dataset": "Theirs", "real": True, "label": "Edema", "value": 0.64, "images": 9, "command": "x"}
+    card = Card(format=1, summary="s", trained_on=(), results=(Result(**told),))
+    lines = {"Edema": Line(low=0.0, high=0.0)}
+    page = opened(
+        sheet.page(replace(diagnosed, card=card, certainty=Certainty("", "", "", "", lines)), "Edema")
+    )
+    words = " ".join(page.words.split())
+    assert "Not sure whatever the number: Edema (auROC on real X-rays below 0.7" in words
+    assert "Edema: not sure (on real X-rays: auROC 0.64)" in words
 
 
 @pytest.mark.parametrize(

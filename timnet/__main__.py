@@ -404,6 +404,7 @@ def _read(asked: arguments.Match | arguments.Diagnose, findings: str | None) -> 
             "  ".join(filter(None, (f"{probability:.3f}", label, reading.verdict(label), worth(label))))
             for label, probability in reading.probabilities.items()
         ]
+        lines += [reading.too_weak] if reading.too_weak else []
     if cam is not None:
         picture = io.BytesIO()
         legend.picture(reading, name).save(picture, format="PNG")

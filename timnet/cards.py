@@ -222,7 +222,6 @@ def of(folder: Path) -> Card | None:
         (found.pairs_train, found.patients_train) if pretrained else (found.films, found.patients)
     )
     alone = len(names) == 1
-    result = own_result(found, names)
     return Card(
         format=1,
         summary=f"Trained on this computer, on {', '.join(names)}.",
@@ -236,28 +235,30 @@ def of(folder: Path) -> Card | None:
             )
             for name, each in zip(names, real, strict=True)
         ),
-        results=(result,) if result else (),
+        results=own_results(found, names),
     )
 
 
-def own_result(found: Measured, cohorts: Sequence[str] = ()) -> Result | None:
-    """Return the auROC on a run's own held-out patients: of the match, of all labels, or of the only one."""
-    rows = [row for row in found.test or found.held_out or () if row.metric == "auROC"]
-    row = next((row for row in rows if row.label == MACRO), rows[0] if rows else None)
+def own_results(found: Measured, cohorts: Sequence[str] = ()) -> tuple[Result, ...]:
+    """Return the auROCs on a run's own held-out patients: of the match, or of all labels, then of each."""
     images = found.films_test if found.test else found.pairs_held_out
-    if row is None or row.value is None or not images:
-        return None
-    return Result(
-        dataset=f"held-out patients of {', '.join(cohorts)}",
-        real=bool(found.real) and all(found.real or ()),
-        label=row.label if found.test else "",
-        task="" if found.test else row.label,
-        value=row.value,
-        low=row.low if row.high is not None else None,
-        high=row.high if row.low is not None else None,
-        images=images,
-        positives=None if row.positives is None else int(row.positives),
-        command="its own training",
+    rows = [row for row in found.test or found.held_out or () if row.metric == "auROC"]
+    rows = sorted(rows, key=lambda row: row.label != MACRO) if found.test else rows[:1]
+    return tuple(
+        Result(
+            dataset=f"held-out patients of {', '.join(cohorts)}",
+            real=bool(found.real) and all(found.real or ()),
+            label=row.label if found.test else "",
+            task="" if found.test else row.label,
+            value=row.value,
+            low=row.low if row.high is not None else None,
+            high=row.high if row.low is not None else None,
+            images=images,
+            positives=None if row.positives is None else int(row.positives),
+            command="its own training",
+        )
+        for row in rows
+        if row.value is not None and images
     )
 
 
@@ -267,8 +268,7 @@ def at_chance(folder: Path) -> bool:
     Raises:
         CardError: its metrics are damaged.
     """
-    result = own_result(measured(folder))
-    return result is not None and (result.value if result.low is None else result.low) <= 0.5
+    return any(_at_least(result) <= 0.5 for result in own_results(measured(folder))[:1])
 
 
 def headline(card: Card | None, label: str = "") -> Result | None:
@@ -328,13 +328,24 @@ def trust_of(folder: Path) -> str:
 def doubtful(card: Card | None) -> bool:
     """Return whether a network was not measured on real X-rays, or was little better than chance there."""
     result = headline(card)
-    return result is None or (result.value if result.low is None else result.low) < 0.6
+    return result is None or _at_least(result) < 0.6
+
+
+def too_weak(card: Card | None, label: str) -> bool:
+    """Return whether a label was measured on real X-rays and tells them apart too poorly for a word."""
+    result = headline(card, label)
+    return result is not None and (result.value < 0.7 or _at_least(result) < 0.6)
 
 
 def label_worth(card: Card | None, label: str) -> str:
     """Return what one label of a classifier was worth on real X-rays, in a few words."""
     result = headline(card, label)
     return f"{figures(result)}, {verdict(result)}" if result else "not measured"
+
+
+def _at_least(result: Result) -> float:
+    """Return the lower end of a result's interval; the value where there is none."""
+    return result.value if result.low is None else result.low
 
 
 def figures(result: Result) -> str:
@@ -345,7 +356,7 @@ def figures(result: Result) -> str:
 
 def verdict(result: Result) -> str:
     """Return an auROC in words, by the lower end of its interval: what few X-rays show counts for less."""
-    low = result.value if result.low is None else result.low
+    low = _at_least(result)
     high = result.value if result.high is None else result.high
     if high < 0.5:
         return "worse than chance"

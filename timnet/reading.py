@@ -80,8 +80,23 @@ class Reading:
     """How logits became these probabilities, and which of them are too close to call."""
 
     def verdict(self, name: str) -> Verdict:
-        """Return what a label's probability means in words; nothing where no zone is known."""
-        return self.certainty.line(name).verdict(self.probabilities[name])
+        """Return what a label's probability means in words; nothing where no zone is known.
+
+        A label that was too weak on real X-rays (`cards.too_weak`) is not sure, whatever its number.
+        """
+        verdict = self.certainty.line(name).verdict(self.probabilities[name])
+        return "not sure" if verdict and cards.too_weak(self.card, name) else verdict
+
+    @property
+    def too_weak(self) -> str:
+        """Say which labels are not sure whatever their numbers, and why; empty where none is."""
+        weak = [name for name in self.probabilities if self.verdict(name) and cards.too_weak(self.card, name)]
+        if not weak:
+            return ""
+        return (
+            f"Not sure whatever the number: {', '.join(weak)} (auROC on real X-rays below 0.7, or possibly "
+            "below 0.6)."
+        )
 
     def calibrated(self, name: str) -> bool:
         """Say whether a label's probability, or `match`, was fitted on held-out films."""
@@ -182,6 +197,7 @@ class Reading:
             }
             told["calibrated"] = {name: self.calibrated(name) for name in self.probabilities}
             told["verdicts"] = {name: self.verdict(name) or None for name in self.probabilities}
+            told["verdicts_too_weak"] = self.too_weak or None
         return told
 
 

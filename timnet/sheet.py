@@ -101,6 +101,8 @@ def page(reading: Reading, name: str, *, simulated: bool = False) -> bytes:
     else:
         sheet.line("Probability of each label", 12, bold=True)
         sheet.line(reading.trust, 9, bold=True)
+        if reading.too_weak:
+            sheet.line(reading.too_weak, 7.5, colour=_ORANGE)
         rows = [Row(_judged(reading, label), p) for label, p in reading.probabilities.items()]
         sheet.table(sorted(rows, key=lambda row: -row.probability), below, "label")
     sheet.facts(tail)

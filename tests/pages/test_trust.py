@@ -10,6 +10,10 @@ from driving import TEXT, open_at, png
 
 from timnet import cards, config
 from timnet.__main__ import main
+from timnet.evaluation import certainty
+from timnet.evaluation.certainty import Certainty
+from timnet.evaluation.probability import Line
+from timnet.model import weights
 from timnet.ui import checkpoints
 
 MEASURED = {
@@ -74,6 +78,39 @@ def test_the_sentence_stands_beside_the_number(root: Path, page: str) -> None:
     app.selectbox(key=f"{page}_network").select(f"new-{'timnet' if page == 'match' else 'classifier'}").run()
     said = [each.value.replace("\\", "") for each in app.markdown]
     assert any("Never measured on real X-rays." in each and cards.AT_CHANCE in each for each in said)
+
+
+def test_a_label_that_was_weak_on_real_x_rays_is_not_sure_whatever_its_number(
+    root: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = root / "old-classifier"
+    lines = dict.fromkeys(("Effusion", "Edema"), Line(0.5, low=0.0, high=0.0, threshold=0.0, positives=9))
+    certainty.keep(folder, Certainty(weights.weights_sha256(folder), "here", "there", "so", lines))
+    why = "Not sure whatever the number: Edema (auROC on real X-rays below 0.7, or possibly below 0.6)."
+    film = tmp_path / "film.png"
+    film.write_bytes(png())
+    words = ["diagnose", str(film), "--checkpoint", "old-classifier"]
+    assert main(words) == 0
+    assert why in capsys.readouterr().out.splitlines()
+    assert main([*words, "--json"]) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert told["verdicts"] == {"Effusion": "likely", "Edema": "not sure"}
+    assert told["verdicts_too_weak"] == why
+    app = open_at("diagnose")
+    app.file_uploader(key="diagnose_upload").upload("film.png", png(), "image/png").run()
+    assert dict(app.dataframe[0].value.set_index("label")["in words"]) == told["verdicts"]
+    assert app.dataframe[0].value["not sure"].tolist() == ["none", "all"]
+    assert why in [each.value.replace("\\", "") for each in app.caption]
+
+
+@pytest.mark.parametrize(
+    ("low", "value", "weak"), [(0.61, 0.69, True), (0.59, 0.8, True), (None, 0.7, False), (0.6, 0.7, False)]
+)
+def test_a_word_needs_an_auroc_of_seven_tenths_and_surely_of_six(low, value, weak) -> None:
+    told = MEASURED | {"label": "Edema", "value": value, "low": low, "high": low and 0.9}
+    card = cards.Card(format=1, summary="s", trained_on=(), results=(cards.Result(**told),))
+    assert cards.too_weak(card, "Edema") is weak
+    assert not cards.too_weak(card, "Effusion")
 
 
 def test_the_command_line_says_it_in_words_and_in_json(

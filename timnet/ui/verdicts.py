@@ -30,7 +30,9 @@ def table(reading: Reading) -> pd.DataFrame:
     for label, probability in reading.probabilities.items():
         line = reading.certainty.line(label)
         zone = ""
-        if line.low is not None and line.high is not None:
+        if reading.verdict(label) and cards.too_weak(reading.card, label):
+            zone = "all"
+        elif line.low is not None and line.high is not None:
             zone = f"{line.low:.3f} to {line.high:.3f}" if line.low < line.high else "none"
         point = math.nan if line.threshold is None else line.threshold
         worth = cards.label_worth(reading.card, label)
@@ -64,6 +66,8 @@ def show(reading: Reading, key: str) -> None:
             ),
         },
     )
+    if reading.too_weak:
+        st.caption(notices.plain(reading.too_weak))
     st.caption(told(reading.certainty))
 
 
