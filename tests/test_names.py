@@ -449,6 +449,25 @@ def test_short_particles_nurses_and_spanish_titles_announce_names(text: str, exp
     assert scrub(text, Known())[0] == expected
 
 
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("Pt John Roe seen today.", "Pt [name] seen today."),
+        ("Patientin Roe, Anna, geb. 03.04.1956", "Patientin [name], geb. [date]"),
+        ("El paciente Juan Garc\u00eda L\u00f3pez acude.", "El paciente [name] acude."),
+        ("Mme Le Goff est inform\u00e9e.", "Mme [name] est inform\u00e9e."),
+        ("Mitteilung an Stationsarzt Lang.", "Mitteilung an Stationsarzt [name]."),
+        ("Untersucher: Hofmann", "Untersucher: [name]"),
+        ("RE: White, Betty", "RE: [name]"),
+        ("Yours sincerely, Jim Roe", "Yours sincerely, [name]"),
+        ("Told nurse Roe, Effusion is new.", "Told nurse [name], Effusion is new."),
+        ("Patient Intubated. RE: Large effusion", "Patient Intubated. RE: Large effusion"),
+    ],
+)
+def test_names_that_no_colon_announces(text: str, expected: str) -> None:
+    assert scrub(text, Known())[0] == expected
+
+
 @pytest.mark.parametrize("written", ["Smith-Jones", "Parker-Smith", "SMITH-JONES", "Parker-Smith-Jones"])
 def test_a_name_of_which_a_tag_holds_a_part_goes_whole(written: str) -> None:
     assert scrub(f"Mrs {written} has an X-ray-proven effusion.", of("SMITH^JANE"))[0] == (

@@ -42,7 +42,7 @@ _B = r"[ \t]{0,4}"
 _SURE = any_of(r"dr\. drs\. mr\.? mrs\.? ms\.? prof\.? dra\.? mme mlle srta\.? sra\.?") + (
     r"|Drs?|Miss|Mx\.?|Doctor|Professor|Herrn?|Frau|Monsieur|Madame|Mademoiselle|Docteur|Senora?|Dona|Dna\.?"
     r"|Doctora"
-    r"|Dhr\.|Mevr\.|Mw\.|[Pp]ani|Pan|Sr\."
+    r"|(?!Fach)[A-Z][a-z]{2,20}arzt(?:in)?|Dhr\.|Mevr\.|Mw\.|[Pp]ani|Pan|Sr\."
 )
 _UNSURE = any_of("""
     dr drs doctor lekarz doktor medecin radiologue radiologo radiologa radiologist physician
@@ -57,6 +57,11 @@ _UNSURE = any_of("""
 _TITLE = re.compile(
     rf"{_LEFT}(?<!\d )(?:(?P<sure>{_SURE})|{_UNSURE})(?:(?<=\.)|{_RIGHT})(?={_B}[^\W\d_]|{_B}\[)"
 )
+_CALLED = re.compile(
+    rf"{_LEFT}(?:[Pp]atient(?:in|en|e)?|PATIENT(?:IN)?|[Pp]aciente|[Pp]acjent(?:a|ka|ki|ke)?|Pt\.?|Pat\.){_B}"
+    r"(?=[A-Z]['\w-]{1,30}(?:[ ][A-Z][a-z]|,[ ][A-Z]['\w-]{1,30}(?:,|[ ](?:geb|born|DOB|nee?|ur)\b)))"
+)
+"""A patient without a colon: two words of a name at least, as one may be `Patient Intubated`."""
 _TOLD = re.compile(rf"{_LEFT}(?i:with|by|to|from|per|told|cc)[ \t:]{{1,3}}DRS?[ \t]{{1,3}}(?=[A-Z])")
 _BY = any_of("""
     dictated signed e-?signed (?:electronically|digitally)_(?:co)?signed co-?signed approved verified
@@ -93,14 +98,14 @@ _TOLD_TO = re.compile(
 _PATIENT = any_of(r"""
     patient(?:'s)?(?:in|e)?(?:_name)? (?:(?:first|last|family|given)_|sur)?name vorname nachname familienname
     prenom nom(?:_de_naissance)? paciente nombre apellidos? pacjent(?:ka)? imie(?:_i_nazwisko)?
-    nazwisko(?:_i_imie)? geborene geb\.
+    nazwisko(?:_i_imie)? geborene geb\. re
 """)
 _STAFF = any_of(r"""
     (?:referring|ordering|attending|requesting|reading|reporting)(?:_(?:physician|doctor|provider|radiologist))?
     (?:interpreting|consulting|primary_care|performing)(?:_(?:physician|doctor|provider|radiologist))?
     radiologist resident physician provider doctor consultant clinician surgeon nurse requested_by
     technologist technician radiographer dictator transcriptionist reader author contact next_of_kin
-    emergency_contact operator fellow intern
+    emergency_contact operator fellow intern untersucher(?:in)?
     (?:zuweisende|uberweisende|befundende|behandelnde|anfordernde)r?_arzt(?:in)? arzt(?:in)?
     (?:zuweiser|uberweiser|befunder)(?:in)? einsender (?:ober|assistenz|fach|haus)arzt(?:in)? radiologe
     radiologin mtra? medecin(?:_(?:traitant|prescripteur|demandeur|radiologue|correspondant|referent))?
@@ -129,7 +134,7 @@ _DEAR = re.compile(
     """)
     + r"[ \t]{1,4}|"
     + any_of(r"sincerely regards thank_you gru(?:ssen|ß|ßen) cordialement atentamente powazaniem")
-    + rf"{_B}[,.]?{_B}\n\s{{0,4}})"
+    + rf"{_B}(?:[,.]?{_B}\n\s{{0,4}}|,[ ]))"
 )
 _ROLE = any_of(r"""
     (?:(?:staff|attending|consultant|chief)_)?radiologist consultant attending(?:_physician)? resident
@@ -156,6 +161,8 @@ def spans(flat: str) -> Iterator[Span]:
     for match in _TITLE.finditer(flat):
         lower = match[0].casefold().rstrip(".") in _TITLES_OF_LOWER_CASE
         yield from _several(flat, match.end(), sure=match["sure"] is not None, lower=lower)
+    for match in _CALLED.finditer(flat):
+        yield from _several(flat, match.end(), comma=True)
     for pattern in (_TOLD, _DEAR):
         for match in pattern.finditer(flat):
             yield from _several(flat, match.end(), sure=pattern is _TOLD)
@@ -253,6 +260,8 @@ def _name(flat: str, at: int, sure: bool, lower: bool, comma: bool, several: boo
             ordinary = low in SPELLING or low in _STOP or len(text) < 3
             if not lower or count > 1 or ordinary or (count and re.search("(?:ed|ing|ly|s)$", low)):
                 break
+        elif low in PARTICLES and text.istitle() and _capital_follows(flat, word.end()):  # Mme Le Goff
+            pass
         elif low in _STOP and not _is_initial(text):
             break
         elif low in SPELLING and not _is_initial(text):
@@ -278,7 +287,4 @@ def _is_initial(text: str) -> bool:
 
 
 def _capital_follows(flat: str, at: int) -> bool:
-    return (
-        re.compile(r"[ \t'-]{1,2}(?:(?:van|von|de|den|der|del|la|las|los)[ \t])?[A-Z]").match(flat, at)
-        is not None
-    )
+    return _CAPITAL.match(flat, at) is not None
