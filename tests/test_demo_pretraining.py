@@ -108,8 +108,9 @@ def test_started_on_the_page_killed_and_resumed_it_ends_the_same_and_is_there_to
     assert started[-1].wait(timeout=600) == 0
     same(folder, whole)
     app.run()
-    assert "Done: learned from 432 films" in app.success[0].value
+    assert "Done: learned from 406 X-rays" in app.success[0].value
     app.button_group(key="ft_learn").set_value("labels").run()
     assert f"{folder.name} (learned from reports)" in app.selectbox(key="ft_initialisation").options
     app = app.switch_page("pages/match.py").run()
-    assert folder.name in app.selectbox(key="match_network").options
+    options = app.selectbox(key="match_network").options
+    assert any(each.startswith(f"{folder.name} · ") for each in options), options

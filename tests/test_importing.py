@@ -92,6 +92,7 @@ import os, signal, sys
 from pathlib import Path
 sys.path.insert(0, "tests")
 import test_importing as here
+from timnet import files
 from timnet.cohorts import completion, draft, importing, intake, labelling, pixels
 
 folder, root, point, nth = Path(sys.argv[1]), Path(sys.argv[2]), sys.argv[3], int(sys.argv[4])
@@ -131,13 +132,13 @@ def told(done, total):
     "after indexing": lambda: at(completion, "_sum_up", before=False),
     "before the exchange": lambda: at(importing, "_publish"),
     "after carrying over": lambda: at(labelling, "carry_over", before=False),
-    "between cache and database": lambda: at(importing, "_sync"),
+    "between cache and database": lambda: None,
     "before the old pixels go": lambda: at(pixels, "remove_other"),
 }[point]()
 if point == "between cache and database":
     replace = Path.replace
     Path.replace = lambda self, target: die() if self.suffix == ".sqlite" else replace(self, target)
-    importing._sync = lambda path: None
+    files.sync = lambda path: None
 here.write(folder, root, progress=told)
 """
 

@@ -102,8 +102,8 @@ def test_films_are_labelled_in_place_and_an_answer_is_taken_back(app: AppTest, h
     assert first in learned and first not in rows
     said = probe.probability(probe.fit(kept[learned], y).logits(kept[rows])[:, 0])
     assert _at_hand(app) == rows[acquisition.uncertain(said, 1)[0]]
-    table = next(each.value for each in app.dataframe if "Labelled films" in each.value)
-    assert np.diff(table["Labelled films"]).tolist() == [1]
+    table = next(each.value for each in app.dataframe if "Labelled X-rays" in each.value)
+    assert np.diff(table["Labelled X-rays"]).tolist() == [1]
     app.button(key="lm_undo").click().run()
 
 

@@ -118,7 +118,7 @@ def test_a_run_is_launched_reloaded_stopped_resumed_and_sent_to_diagnose(
     assert step() >= before
     page.get_by_text("Done: trained on").wait_for(timeout=600_000)
     page.get_by_role("tab", name="Where is it wrong?").click()
-    page.get_by_text("surest and wrong").wait_for()
+    page.get_by_text("most confident errors").wait_for()
 
     # A newer classifier would stand first: the link has to name this run.
     shutil.copytree(networks / "classifier", home.parent / "checkpoints" / "newer")

@@ -71,12 +71,18 @@ def films(
     return str(request.param)
 
 
-def ended(is_over: Callable[[], bool]) -> None:
-    """Wait until what a button has started is over."""
+def ended(is_over: Callable[[], bool], told: Callable[[], object] = str) -> None:
+    """Wait until what a button has started is over; `told` says how it stands where it never is."""
     deadline = time.monotonic() + 540
     while not is_over():
-        assert time.monotonic() < deadline, "it never ends"
+        assert time.monotonic() < deadline, f"it never ends: {told()}"
         time.sleep(0.2)
+
+
+def completed(folder: Path) -> None:
+    """Wait until the vectors of a folder are complete."""
+    ended(lambda: vectors.state(folder).name in ("complete", "stopped"), lambda: vectors.state(folder))
+    assert vectors.state(folder).name == "complete", vectors.state(folder)
 
 
 def shown(app: AppTest) -> None:
@@ -93,7 +99,7 @@ def test_films_are_read_then_previewed_and_labelled(films: str) -> None:
     shown(app)
     cohort = store.Cohort.open(store.find("demo"))
     (folder,) = (cohort.folder / "features").iterdir()
-    ended(lambda: vectors.state(folder).name == "complete")
+    completed(folder)
     app.run()
     shown(app)
     assert any("auROC" in text.value for text in app.markdown) or app.info
@@ -109,7 +115,7 @@ def test_labelling_reads_the_films_and_then_asks_about_one(films: str) -> None:
     app.button(key="lm_read").click().run()
     cohort = store.Cohort.open(store.find("demo"))
     (folder,) = (cohort.folder / "features").iterdir()
-    ended(lambda: vectors.state(folder).name == "complete")
+    completed(folder)
     app.run()
     shown(app)
     # All labels of the demo are known: take one back to be asked about it.
@@ -178,7 +184,7 @@ def test_a_cohort_is_prepared_for_similar_cases(films: str) -> None:
     network = cards.recommended(config.checkpoints(), cards.MATCH)
     assert network is not None
     folder = vectors.place(cohort, config.checkpoints() / network)
-    ended(lambda: vectors.state(folder).name == "complete")
+    completed(folder)
     app.run()
     shown(app)
     assert any("Reports that match" in text.value for text in app.markdown)
