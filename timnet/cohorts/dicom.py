@@ -142,9 +142,8 @@ def _check_codestream(dataset: FileDataset, name: str, what: str) -> list[str]:
     if not stream.is_wavelet and stream.bits <= 8:
         dataset.BitsAllocated = 8  # some writers say 16 of the same bytes
     if stream.bits == 8 and syntax in (JPEGBaseline8Bit, JPEGExtended12Bit):
-        grey = dataset.SamplesPerPixel == 1
-        stored = strict_jpeg(frame, name, what, "GRAY" if grey else "RGB")
-        if grey and jpeg_damage.suspected(stored[..., 0]):
+        colours = "GRAY" if dataset.SamplesPerPixel == 1 else "RGB"
+        if jpeg_damage.suspected(frame, strict_jpeg(frame, name, what, colours), colours):
             return [jpeg_damage.NOTE]
     return []
 

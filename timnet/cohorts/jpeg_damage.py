@@ -1,29 +1,51 @@
-"""Damage of a JPEG that no decoder notices: one wrong bit that shifts every block after it.
+"""Damage of a JPEG that no decoder notices: one wrong bit that changes every block after it.
 
-A flipped bit of the entropy-coded data often leaves a stream that decodes without a warning. What it changes
-goes on to the end of the image in the order of its blocks: the brightness, as each block's mean is coded as a
-difference from the last (ITU-T T.81, F.1.2.1), or the place, as blocks were lost or added. Either leaves an
-edge of the same course: along the tops of as many blocks as a row has, from the first damaged one on.
+A flipped bit of the entropy-coded data often leaves a stream that decodes without a warning. It can end at
+another bit than the data, as blocks were lost or added; its blocks can have means that no greys have, as each
+is coded as a difference from the last (ITU-T T.81, F.1.2.1); and what is shifted in brightness or place, from
+the first wrong block to the end of the image or of its restart interval, has an edge of that course.
 """
 
 from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from timnet.cohorts.films import Film
 
-NOTE = "the JPEG may be damaged: from one block on, brightness or place jumps and stays so"
-LEAST_STEP = 10.0
-"""Grey levels of 255 below which a step is none."""
-STEP, EDGE = 2.0, 2.5
-"""Scores from which a step of brightness, and an edge of displaced blocks, count as damage: chosen so that
-fewer than 1 in 100 whole X-rays do (`benchmarks/jpeg_damage.py`)."""
-FIRST, LAST = 1, 2
-"""Rows of blocks at the upper and lower border whose edges tell nothing."""
-_FLOOR = 1.5
-_CANDIDATES = 48
-_LEAST_BLOCKS = 6
+NOTE = "the JPEG may be damaged: a part of it may be brighter, darker or displaced"
+LEAST_STEP = 9.0
+"""Grey levels of 255 below which a step of brightness is none."""
+LEAST_EDGE = 8.0
+"""The same for the edge of a displaced block: higher than within the blocks by EDGE_OVER times."""
+EDGE_OVER = 2.0
+STEP_OVER = 1.5
+"""How many times the edges' deviation from a step it must be."""
+ALIKE = 0.8
+"""Share of the edges that must have the step: the first wrong blocks are spoilt in other ways, too."""
+_NEXT_MARKER = re.compile(rb"\xff+[\x01-\xcf\xd8-\xfe]")
+_CANDIDATES = 100
+
+
+@dataclass(frozen=True)
+class _Header:
+    """What a JPEG says before its first scan."""
+
+    block: tuple[int, int]
+    """Height and width of the pieces in whose order it is coded, in pixels (T.81, A.2)."""
+    interval: int
+    """Pieces from one restart to the next; 0 without restarts."""
+    means: tuple[tuple[int, int], ...]
+    """Place and bytes of what quantises the blocks' means, for each component."""
+    is_mixed: bool
+    """Adobe's mark that the components are not the colours themselves."""
+    scan: int
+    """Where the first scan's data begin."""
 
 
 def remark(film: Film) -> str | None:
@@ -31,94 +53,258 @@ def remark(film: Film) -> str | None:
     return NOTE if NOTE in film.notes else None
 
 
-def suspected(grey: NDArray[np.uint8], block: tuple[int, int] = (8, 8)) -> bool:
-    """Return whether an image has the edge that a wrong bit in its JPEG leaves.
+def suspected(data: bytes, stored: NDArray[np.uint8], colours: str) -> bool:
+    """Return whether a JPEG that was decoded without a warning has a trace of a wrong bit.
+
+    Args:
+        data: the stream.
+        stored: its pixels (rows, columns, channels), as decoded.
+        colours: GRAY, RGB or CMYK, as the stream has them.
+    """
+    header = _header(data)
+    if (means := _means(data, header)) is not None:
+        greys, error = means
+        if ((greys < -error) | (greys > 255 + error)).any():
+            return True
+        if _is_left_over(data, stored, colours, header, greys):
+            return True
+    # Green stands for brightness, which is coded apart from colour.
+    channels = stored[..., 1:2] if colours == "RGB" else stored
+    is_clipped = any(
+        not any(data[at : at + size - 1]) and data[at + size - 1] == 1 for at, size in header.means
+    )
+    return any(
+        is_shifted(channels[..., i], header.block, header.interval, is_clipped)
+        for i in range(channels.shape[2])
+    )
+
+
+def _header(data: bytes) -> _Header:
+    """Read the segments before the first scan, of a stream that a decoder has read without a warning."""
+    at, interval, is_mixed, marker = 2, 0, False, 0
+    tables: dict[int, tuple[int, int]] = {}
+    parts: list[bytes] = []
+    while marker != 0xDA and at + 4 <= len(data):
+        marker, length = data[at + 1], int.from_bytes(data[at + 2 : at + 4], "big")
+        if marker == 0xFF:  # a fill byte
+            at += 1
+            continue
+        body = data[at + 4 : at + 2 + length]
+        if marker == 0xDB:
+            begin = 0
+            while begin < len(body):
+                size = 1 + (body[begin] >> 4)
+                tables[body[begin] & 15] = at + 5 + begin, size
+                begin += 1 + 64 * size
+        elif marker == 0xDD:
+            interval = int.from_bytes(body[:2], "big")
+        elif marker == 0xEE and body[:5] == b"Adobe":
+            is_mixed = body[11:] > b"\0"
+        elif marker in (0xC0, 0xC1, 0xC2):
+            parts = [body[6 + 3 * i : 9 + 3 * i] for i in range(body[5])]
+        at += 2 + length
+    # The blocks of a lone component follow each other whatever its sampling.
+    many = parts if len(parts) > 1 else [b"\1\x11\0"]
+    block = 8 * max(part[1] & 15 for part in many), 8 * max(part[1] >> 4 for part in many)
+    means = tuple(tables[part[2]] for part in parts if part[2] in tables)
+    return _Header(block, interval, means if len(means) == len(parts) else (), is_mixed, at)
+
+
+def _decoded(data: bytes, colours: str, side: int = 0) -> NDArray[np.uint8] | None:
+    """Decode strictly, with a side of 1 a pixel for each block; None with a warning."""
+    # Imported here: a cohort of PNG files does without.
+    import simplejpeg
+
+    try:
+        pixels: NDArray[np.uint8] = simplejpeg.decode_jpeg(
+            data, colours, min_height=side, min_width=side, strict=True
+        )
+    except ValueError:
+        return None
+    return pixels
+
+
+def _means(data: bytes, header: _Header) -> tuple[NDArray[np.float32], NDArray[np.float32]] | None:
+    """Return the blocks' means (rows, columns, channels), not clipped to 0 to 255, and their error.
+
+    A decoder clips them, but half of them only beyond -128 and 383: the quantisers are halved for it.
+    """
+    if not header.means:
+        return None
+    channels = 4 if len(header.means) == 4 else 1
+    halved, steps = bytearray(data), []
+    for at, size in header.means:
+        step = int.from_bytes(data[at : at + size], "big")
+        half = max(1, step // 2)
+        halved[at : at + size] = half.to_bytes(size, "big")
+        steps.append((step, half))
+    pixels = _decoded(bytes(halved), "CMYK" if channels == 4 else "GRAY", 1)
+    if pixels is None:
+        return None
+    step_C, half_C = np.array(steps[:channels], np.float32).T
+    error_C = step_C / 16 + step_C / half_C / 2 + np.float32(0.5)
+    if channels == 4 and header.is_mixed:
+        error_C += np.float32(np.inf)  # CMY are made of brightness and colour, and may lie outside
+    return (pixels - np.float32(128)) * (step_C / half_C) + 128, error_C
+
+
+def _is_left_over(
+    data: bytes, stored: NDArray[np.uint8], colours: str, header: _Header, means: NDArray[np.float32]
+) -> bool:
+    """Return whether the decoder leaves the first scan's last bit unread, but for padding, which is ones."""
+    if (end := _NEXT_MARKER.search(data, header.scan)) is None:
+        return False
+    last, other = end.start() - 1, bytearray(data)
+    if data[last] in (0x00, 0xFF):  # 0xFF is stored as 0xFF00
+        return False
+    other[last] |= data[last] + 1  # the lowest zero becomes a one
+    if other[last] == 0xFF:
+        other.insert(last + 1, 0)
+    pixels = _decoded(bytes(other), colours)
+    if pixels is None or not np.array_equal(pixels, stored):
+        return False
+    # White made whiter, or black blacker, shows in the means alone.
+    unclipped = _means(bytes(other), header)
+    return unclipped is not None and np.array_equal(unclipped[0], means)
+
+
+def is_shifted(
+    grey: NDArray[np.uint8], block: tuple[int, int] = (8, 8), interval: int = 0, is_clipped: bool = True
+) -> bool:
+    """Return whether an image has the edge that blocks shifted in brightness or place leave.
 
     Args:
         grey: decoded pixels (rows, columns), as stored, not turned.
         block: height and width of the blocks in whose order the image is coded, in pixels.
+        interval: blocks from one restart to the next; 0 without restarts.
+        is_clipped: whether black and white may hide a step.
     """
-    tops_RW = _tops(grey.astype(np.float32), *block)
-    rows, width = tops_RW.shape
-    if rows < 2 or width < _LEAST_BLOCKS:
+    rows, columns = grey.shape[0] // block[0], grey.shape[1] // block[1]
+    if rows < 3 or columns < 6:
         return False
-    # From each block on, the edges over the next `width` ones.
-    flat = tops_RW.ravel()
-    starts = np.arange(len(flat) - width + 1)
-    known = _sums(~np.isnan(flat), width)
-    enough = known >= max(_LEAST_BLOCKS, width // 3)
-    total, squares = (_sums(np.nan_to_num(each), width) for each in (flat, flat**2))
-    mean = total / np.maximum(known, 1)
-    spread = np.sqrt(np.maximum(squares / np.maximum(known, 1) - mean**2, 0))
-    row, column = np.divmod(starts, width)
-    # A whole row's edge, or one next to the image's upper or lower border, is more often the X-ray's own.
-    enough &= (column >= 2) & (column <= width - 2) & (row >= FIRST) & (row < rows - LAST)
-    steps = np.where(enough, np.abs(mean) / (spread + _FLOOR), 0)
-    size = _sums(np.nan_to_num(np.abs(flat)), width) / np.maximum(known, 1)
-    edges = np.where(enough, size, 0)
-    of_step = _following(flat, _largest(steps), 0, width)
-    middle = _quantile(of_step, 0.5)
-    spread = _quantile(np.abs(of_step - middle[:, None]), 0.5)
-    is_step = (np.abs(middle) >= LEAST_STEP) & (np.abs(middle) > STEP * (spread + _FLOOR))
-    at = _largest(edges)
-    part = np.abs(_following(flat, at, 0, width))
-    near = np.abs(
-        np.concatenate([_following(flat, at, -3 * width, 0), _following(flat, at, width, 5 * width)], 1)
+    grey = grey[: rows * block[0], : columns * block[1]]
+    edges = _edges(grey, *block)
+    return _has_step(grey, edges, block, interval, is_clipped) or _has_strip(grey, edges, block)
+
+
+class _Edges(NamedTuple):
+    """What lies at the upper edges of blocks, but of the first row's (rows - 1, columns)."""
+
+    above: NDArray[np.float32]
+    below: NDArray[np.float32]
+    jump: NDArray[np.float32]
+    """From above to below, beyond what the slopes on both sides give."""
+
+
+def _edges(grey: NDArray[np.uint8], height: int, width: int, offset: int = 0) -> _Edges:
+    """Return the edges at the blocks' tops, or `offset` rows below, where the first row has them as well."""
+    count = grey.shape[0] // height - (offset == 0)
+    first = offset or height
+    before, above, below, behind = (
+        np.add.reduce([line[:, i::width] for i in range(width)]) / np.float32(width)
+        for row in range(first - 2, first + 2)
+        for line in [grey[row::height][:count].astype(np.float32)]
     )
-    enough = (_known(near) > width) & (_known(part) >= _LEAST_BLOCKS)
-    is_edge = enough & (_quantile(part, 0.4) > EDGE * (_quantile(near, 0.6) + _FLOOR))
-    return bool(is_step.any() or is_edge.any())
+    return _Edges(above, below, (below - above) - ((above - before) + (behind - below)) / np.float32(2))
 
 
-def _tops(grey: NDArray[np.float32], height: int, width: int) -> NDArray[np.float32]:
-    """Return the jump at the top of each block below the first row, beyond what its neighbours' slope gives.
+def _has_step(
+    grey: NDArray[np.uint8], edges: _Edges, block: tuple[int, int], interval: int, is_clipped: bool
+) -> bool:
+    """Return whether the blocks from one on are brighter, or darker, than those before by the same step.
 
-    nan where black or white hides it.
+    It shows at the tops of as many blocks as a row has, and where it ends with a restart interval at the tops
+    of the blocks below, too.
     """
-    rows, columns = grey.shape[0] // height, grey.shape[1] // width
-    if rows < 2 or columns < 1:
-        return np.empty((0, 0), np.float32)
-    grey = grey[: rows * height, : columns * width]
-    above, below = grey[height - 1 : -1 : height], grey[height::height]
-    before, behind = grey[height - 2 : -2 : height][: rows - 1], grey[height + 1 :: height]
-    jump = (below - above) - ((above - before) + (behind - below)) / 2
-    seen = (above > 2) & (above < 253) & (below > 2) & (below < 253)
-    of_block = np.where(seen, jump, np.nan).reshape(rows - 1, columns, width)
-    return _quantile(of_block, 0.5).astype(np.float32)
+    columns, count = edges.jump.shape[1], edges.jump.size + edges.jump.shape[1]
+    # By block: those of the first row have nothing above.
+    above, below, jump = (np.pad(each, ((1, 0), (0, 0)), constant_values=np.nan).ravel() for each in edges)
+    lefts: NDArray[np.float32] | None = None
+    for sign in (1, -1):
+        tops, ends = sign * jump, -sign * jump
+        if is_clipped:
+            tops[below > 253 if sign > 0 else below < 2] = np.nan
+            ends[above > 253 if sign > 0 else above < 2] = np.nan
+        for start, stop, under in _runs(tops, ends, columns, interval):
+            row, column = divmod(start, columns)
+            turn = min((row + 1) * columns, stop)
+            step, spread = _fit(tops[start:turn], tops[turn:stop], ends[under])
+            around = np.append(
+                tops[max(0, start - 2 * columns) : start], tops[start + columns : start + 3 * columns]
+            )
+            if not step or (np.abs(around - step) < max(4, 0.4 * step)).sum() > 0.25 * len(around):
+                continue
+            # Greys that vary along the edge, much more than the step does, go on below it.
+            along = above[max(start, columns) : stop]
+            goes_on = len(along) > 0 and spread <= 0.2 * along.std()
+            if not interval and columns <= start <= count - columns:
+                edge = row + (column > columns // 2)
+                # A whole row's edge may be the X-ray's own, and near its lower border often is.
+                if 2 <= column <= columns - 2 or (goes_on and 1 <= edge <= count // columns - 3):
+                    return True
+                continue
+            if lefts is None:
+                sides = _edges(grey.T, block[1], block[0]).jump.T
+                lefts = np.abs(np.pad(sides, ((0, 0), (1, 0)))).ravel()
+            # Few edges: the first wrong block, or a spoilt one behind it, has one at its side as well.
+            goes_on |= row == 0 and spread <= 0.2 * step
+            if goes_on and lefts[max(start - 1, 0) : start + 4].max() >= 0.5 * step:
+                return True
+    return False
 
 
-def _quantile(values: NDArray[np.floating], share: float) -> NDArray[np.floating]:
-    """Return a quantile along the last axis, nan left out; nan where there is nothing else."""
-    # numpy's own are many times as slow on so many short rows.
-    ordered, last = np.sort(values, -1), np.maximum(_known(values) - 1, 0)
-    place = share * last
-    low = np.floor(place).astype(np.intp)
-    lower, upper = (
-        np.take_along_axis(ordered, each[..., None], -1)[..., 0] for each in (low, np.minimum(low + 1, last))
-    )
-    found: NDArray[np.floating] = lower + (place - low) * (upper - lower)
-    return found
+def _runs(
+    tops: NDArray[np.float32], ends: NDArray[np.float32], columns: int, interval: int
+) -> Iterator[tuple[int, int, slice]]:
+    """Yield runs of blocks most of whose tops jump up: where one begins and ends, and the blocks below that.
+
+    There are such blocks where a step ends with its interval.
+    """
+    count = len(tops)
+    starts = np.arange(1, count)
+    last = np.minimum((starts // interval + 1) * interval, count) if interval else np.full_like(starts, count)
+    stops = np.minimum(starts + columns, last)
+    under = np.minimum(np.maximum(starts, last - columns) + columns, count)
+    under_stops = np.minimum(last + columns, count)
+
+    def counted(tops: NDArray[np.bool_], ends: NDArray[np.bool_]) -> NDArray[np.intp]:
+        of_tops, of_ends = _totals(tops), _totals(ends)
+        return of_tops[stops] - of_tops[starts] + of_ends[under_stops] - of_ends[under]
+
+    known = counted(~np.isnan(tops), ~np.isnan(ends))
+    up = counted(tops > 0.55 * LEAST_STEP, ends > 0.55 * LEAST_STEP)
+    least = np.maximum(4, np.where(starts < columns, 0, stops - starts + under_stops - under) // 3)
+    found = np.flatnonzero((known >= least) & (up >= ALIKE * known))
+    for i in found[np.argsort(-up[found] / known[found], kind="stable")[:_CANDIDATES]]:
+        yield int(starts[i]), int(stops[i]), slice(int(under[i]), int(under_stops[i]))
 
 
-def _known(values: NDArray[np.floating]) -> NDArray[np.intp]:
-    known: NDArray[np.intp] = (~np.isnan(values)).sum(-1)
-    return known
+def _fit(*parts: NDArray[np.float32]) -> tuple[float, float]:
+    """Return the step that all parts of an edge have, 0 where there is none, and the deviation from it."""
+    seen = [each[~np.isnan(each)] for each in parts]
+    jumps = np.concatenate(seen)
+    step = float(np.median(jumps))
+    spread = float(np.quantile(np.abs(jumps - step), ALIKE))
+    is_one = all(len(each) < 2 or abs(np.median(each) - step) <= max(3, 0.3 * step) for each in seen)
+    return (step if is_one and step >= max(LEAST_STEP, STEP_OVER * (spread + 2)) else 0.0), spread
 
 
-def _following(
-    flat: NDArray[np.float32], starts: NDArray[np.intp], begin: int, end: int
-) -> NDArray[np.float32]:
-    """Return for each start what lies from `begin` to `end` behind it, nan beyond the ends."""
-    places = starts[:, None] + np.arange(begin, end)
-    outside = (places < 0) | (places >= len(flat))
-    return np.where(outside, np.nan, flat[np.clip(places, 0, len(flat) - 1)])
+def _totals(values: NDArray[np.bool_]) -> NDArray[np.intp]:
+    """Return how many of the first n values are true, for n from 0."""
+    totals: NDArray[np.intp] = np.concatenate([[0], np.cumsum(values)])
+    return totals
 
 
-def _sums(values: NDArray[np.generic], width: int) -> NDArray[np.float64]:
-    """Return the sum of each `width` values that follow each other."""
-    ends = np.concatenate([[0.0], np.cumsum(values, dtype=np.float64)])
-    return ends[width:] - ends[:-width]
+def _has_strip(grey: NDArray[np.uint8], edges: _Edges, block: tuple[int, int]) -> bool:
+    """Return whether six blocks that follow each other have an edge at the top, and one at the bottom."""
+    blank, size = np.zeros((1, edges.jump.shape[1]), bool), np.abs(edges.jump)
 
+    def is_strip(edged: NDArray[np.bool_]) -> bool:
+        total = _totals((np.concatenate([blank, edged]) & np.concatenate([edged, blank])).ravel())
+        return bool((total[6:] - total[:-6] == 6).any())
 
-def _largest(scores: NDArray[np.float64]) -> NDArray[np.intp]:
-    return np.argsort(scores)[::-1][:_CANDIDATES]
+    edged = size > LEAST_EDGE
+    if not is_strip(edged):
+        return False
+    within = np.abs(_edges(grey, *block, offset=block[0] // 2).jump)
+    return is_strip(edged & (size > EDGE_OVER * np.maximum(within[:-1], within[1:])))

@@ -57,8 +57,7 @@ def decode(data: bytes, kind: Kind, name: str, invert: bool = False) -> Greys:
         if kind == "jpeg":
             colours = {"L": "GRAY", "RGB": "RGB"}.get(image.mode, "CMYK")
             stored = strict_jpeg(data, name, "the file", colours)
-            assert isinstance(image, JpegImageFile)
-            if jpeg_damage.suspected(stored.mean(2).astype(np.uint8), _block(image)):
+            if jpeg_damage.suspected(data, stored, colours):
                 damaged = (jpeg_damage.NOTE,)
             # What Adobe calls CMYK is inverted: Pillow knows.
             image = image if colours == "CMYK" else Image.fromarray(stored.squeeze())  # type: ignore[assignment]
@@ -67,11 +66,6 @@ def decode(data: bytes, kind: Kind, name: str, invert: bool = False) -> Greys:
         if invert:
             return replace(greys, pixels=1 - greys.pixels, notes=(*greys.notes, INVERTED))
         return greys
-
-
-def _block(image: JpegImageFile) -> tuple[int, int]:
-    """Return height and width of the pieces in whose order a JPEG is coded (ITU-T T.81, A.2.3)."""
-    return 8 * max(each[2] for each in image.layer), 8 * max(each[1] for each in image.layer)
 
 
 def strict_jpeg(data: bytes, name: str, what: str, colours: str) -> np.ndarray:
