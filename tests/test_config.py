@@ -9,6 +9,7 @@ import json
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from wrong_values import wrong_values
 
 from timnet import config
 from timnet.config import ConfigError, Finetune, Pretrain
@@ -96,6 +97,26 @@ def test_a_file_that_holds_no_settings_is_refused_in_one_sentence(text):
         config.from_json(text, "run/config.json")
     assert str(refused.value).startswith("run/config.json: ")
     assert "\n" not in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    "settings", [Pretrain(cohorts=("a", "b"), repeats=(1, 2)), Finetune(cohort="a", task="t")]
+)
+def test_every_wrong_value_in_the_settings_of_a_run_is_refused_in_one_sentence_or_is_of_its_type(settings):
+    told = json.loads(config.to_json(settings))
+    told |= {name: value for name, value in dataclasses.asdict(settings).items() if value is not None}
+    for text in wrong_values(told):
+        try:
+            read = dataclasses.asdict(config.from_json(text, "run/config.json"))
+        except ConfigError as error:
+            assert str(error).startswith("run/config.json: ") and "\n" not in str(error)
+            assert len(str(error)) < 300
+        else:
+            given = json.loads(text)
+            for name in given.keys() & read.keys():
+                came, kept = given[name], read[name]
+                assert came == (list(kept) if isinstance(kept, tuple) else kept)
+                assert isinstance(came, bool) == isinstance(kept, bool) == isinstance(told[name], bool)
 
 
 def test_every_field_survives_json():

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 
 import pytest
 import torch
 from transformers import BertModel
+from wrong_values import wrong_values
 
 from timnet import config
 from timnet.model import encoders
@@ -145,6 +147,33 @@ def test_a_longer_text_is_its_windows_encoded_one_by_one(tiny_bert):
     torch.testing.assert_close(joined.float(), torch.cat(alone), atol=5e-3, rtol=2e-3)
 
 
+def test_every_wrong_value_in_an_encoders_settings_is_refused_by_name_or_harmless(tiny_bert, tmp_path):
+    folder = tmp_path / "bert"
+    shutil.copytree(tiny_bert, folder)
+    told = json.loads((folder / "config.json").read_text())
+    told = {name: value for name, value in told.items() if name.split("_")[0] in ("model", "num", "layer")}
+    told["hidden_size"] = 24
+    told["intermediate_size"] = 48
+    for text in wrong_values(told):
+        (folder / "config.json").write_text(text)
+        try:
+            states = encoders.load(str(folder)).states(["Clear lungs."], tokens=32).states[0]
+        except ModelError as error:
+            assert str(error).startswith(("bert/config.json: ", "text encoder: expected"))
+            assert "\n" not in str(error) and len(str(error)) < 600
+        else:
+            assert states.isfinite().all()
+
+
+def test_a_layer_without_weights_is_refused_and_not_drawn_at_random(tiny_bert, tmp_path):
+    folder = tmp_path / "bert"
+    shutil.copytree(tiny_bert, folder)
+    told = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps(told | {"num_hidden_layers": 3}))
+    with pytest.raises(ModelError, match=r"^text encoder: expected the weights of all layers.*layer\.2\."):
+        encoders.load(str(folder))
+
+
 @pytest.mark.parametrize("what", ["empty folder", "damaged config", "pickle only"])
 def test_a_folder_without_a_readable_bert_is_refused_in_one_sentence(what, tiny_bert, tmp_path):
     folder = tmp_path / "bert"
@@ -158,6 +187,6 @@ def test_a_folder_without_a_readable_bert_is_refused_in_one_sentence(what, tiny_
             state = BertModel.from_pretrained(tiny_bert, add_pooling_layer=False).state_dict()
             torch.save(state, folder / "pytorch_model.bin")
             (folder / "model.safetensors").unlink()
-    with pytest.raises(ModelError, match=r"^text encoder: expected") as refused:
+    with pytest.raises(ModelError, match=r"^(text encoder|bert/config\.json): expected") as refused:
         encoders.load(str(folder))
     assert "\n" not in str(refused.value)

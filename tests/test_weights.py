@@ -118,6 +118,10 @@ def test_a_truncated_file_is_refused(classifier_folder, left):
         ({"kind": "gan"}, "expected a timnet or classifier, got 'gan'"),
         ({"format": 9}, "format: expected 1, got 9"),
         ({"colour": "red"}, "colour: unknown field"),
+        ({"format": True}, "format: "),
+        ({"map_scale": 1e300}, "map_scale: "),
+        ({"labels": ["Edema", "Edema"]}, "labels: expected each once, got 'Edema' twice"),
+        ({"labels": ["Edema", ""]}, r"labels\.1: "),
     ],
 )
 def test_a_description_that_does_not_fit_is_refused(classifier_folder, change, sentence):

@@ -112,7 +112,7 @@ class Card(BaseModel):
     """What is known of a checkpoint beyond the files of its run."""
 
     model_config = files.STRICT
-    format: Literal[1]
+    format: files.Format
     summary: Line
     purpose: Line = ""
     not_for: Line = ""

@@ -42,7 +42,7 @@ Schedule = Literal["constant", "cosine"]
 Views = Literal["frontal", "lateral", "all"]
 COSINES = ("sigmoid", "infonce")
 """Matching objectives that compare by a cosine; the others train h_cls."""
-_STRICT = ConfigDict(extra="forbid")
+_STRICT = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False, str_max_length=4096)
 
 
 DEMO = REPOSITORY / "assets" / "demo"
@@ -191,9 +191,11 @@ class Pretrain:
         _require(4 <= self.tokens <= 512, "tokens", "4 to 512", self.tokens)
         _require(8 <= self.width <= 4096, "width", "8 to 4096", self.width)
         _require(1 <= self.epochs <= 10_000, "epochs", "1 to 10000", self.epochs)
-        _require(self.evaluate_every >= 0, "evaluate_every", "0 or more epochs", self.evaluate_every)
+        _require(0 <= self.evaluate_every <= 10_000, "evaluate_every", "0 to 10000", self.evaluate_every)
+        _require(0 <= self.seed < 2**32, "seed", "0 to 4294967295", self.seed)
         _require(2 <= self.batch <= 65_536, "batch", "2 to 65536", self.batch)
-        _require(self.chunk == 0 or self.chunk >= 2, "chunk", "0, or 2 or more films", self.chunk)
+        chunks = self.chunk == 0 or 2 <= self.chunk <= 65_536
+        _require(chunks, "chunk", "0, or 2 to 65536 films", self.chunk)
         _require(0 < self.learning_rate < 1, "learning_rate", "above 0 and below 1", self.learning_rate)
         _require(0 < self.trunk_rate <= 1, "trunk_rate", "above 0 and at most 1", self.trunk_rate)
         whole = self.text_mode == "frozen" or not self.crop_text
@@ -267,6 +269,7 @@ class Finetune:
     def __post_init__(self) -> None:
         _require(bool(self.cohort.strip()), "cohort", "a cohort", self.cohort)
         _require(bool(self.task.strip()), "task", "a task", self.task)
+        _require(0 <= self.seed < 2**32, "seed", "0 to 4294967295", self.seed)
         _require(0 < self.fraction <= 1, "fraction", "above 0 and at most 1", self.fraction)
         _require(32 <= self.side <= 1024, "side", "32 to 1024 pixels", self.side)
         _require(8 <= self.width <= 4096, "width", "8 to 4096", self.width)
@@ -363,14 +366,15 @@ def from_json(text: str, source: str = "config.json") -> Run:
         ConfigError: not JSON, an unknown command or field, or a value outside its range.
     """
     try:
-        fields = pydantic_core.from_json(text)
+        fields = pydantic_core.from_json(text, allow_inf_nan=False)
         command = fields.pop("command")
-        return _adapter(command).validate_python({**_older(_COMMANDS[command]), **fields})
+        # As JSON, whose lists may stand for tuples.
+        return _adapter(command).validate_json(json.dumps({**_older(_COMMANDS[command]), **fields}))
     except ValidationError as error:
         raise ConfigError(f"{source}: {files.sentence(error)}") from None
     except (ValueError, KeyError, AttributeError, TypeError) as error:
         raise ConfigError(
-            f"{source}: expected the settings of {' or '.join(_COMMANDS)}, got {error!r}"
+            f"{source}: expected the settings of {' or '.join(_COMMANDS)}, got {ascii(error)[:60]}"
         ) from None
 
 
@@ -393,4 +397,4 @@ def _strict(settings: type) -> type:
 
 def _require(holds: bool, field: str, expected: str, came: object) -> None:
     if not holds:
-        raise ConfigError(f"{field}: expected {expected}, got {came!r}")
+        raise ConfigError(f"{field}: expected {expected}, got {repr(came)[:60]}")

@@ -12,10 +12,10 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Annotated, Any, TypeVar
 
 import pydantic_core
-from pydantic import ConfigDict, TypeAdapter, ValidationError
+from pydantic import AfterValidator, ConfigDict, TypeAdapter, ValidationError
 
 from timnet.errors import TimnetError
 
@@ -25,6 +25,16 @@ LARGEST = 2**26
 """Bytes above which a settings file is refused unread."""
 
 Value = TypeVar("Value")
+
+
+def _first(version: int) -> int:
+    if version != 1:
+        raise ValueError(f"expected 1, got {repr(version)[:60]}")
+    return version
+
+
+Format = Annotated[int, AfterValidator(_first)]
+"""Of the version of a file; a Literal would take True for 1."""
 
 
 _LOCK = threading.Lock()

@@ -15,15 +15,45 @@ import itertools
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import torch
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 from torch import Tensor, nn
 
-from timnet import config
+from timnet import config, files
 from timnet.model.branches import ModelError
 
-_IDENTITY = ("config.json", "model.safetensors", "tokenizer.json")
+_SETTINGS = "config.json"
+_IDENTITY = (_SETTINGS, "model.safetensors", "tokenizer.json")
+
+
+Size = Annotated[int, Field(ge=1, le=1_000_000)]
+Share = Annotated[float, Field(ge=0, le=1)]
+
+
+class _Shape(BaseModel):
+    """What a BERT's config.json may say; other fields stand beside these."""
+
+    model_config = ConfigDict(extra="allow", strict=True, allow_inf_nan=False)
+    model_type: str = ""
+    architectures: list[str] | None = None
+    hidden_size: Annotated[int, Field(ge=1, le=8192)] = 1
+    num_hidden_layers: Annotated[int, Field(ge=1, le=96)] = 1
+    num_attention_heads: Annotated[int, Field(ge=1, le=512)] = 1
+    intermediate_size: Size = 1
+    vocab_size: Size = 1
+    max_position_embeddings: Size = 1
+    type_vocab_size: Size = 1
+    pad_token_id: Annotated[int, Field(ge=0)] | None = None
+    layer_norm_eps: Annotated[float, Field(gt=0, le=0.01)] = 1e-12
+    initializer_range: Share = 0.02
+    hidden_act: str = ""
+    hidden_dropout_prob: Share = 0.0
+    attention_probs_dropout_prob: Share = 0.0
+
+
+_SHAPE = TypeAdapter(_Shape)
 
 
 @dataclass(frozen=True)
@@ -196,15 +226,18 @@ def load(source: str) -> TextEncoder:
 
     transformers_logging.disable_progress_bar()
     folder = local_folder(source)
+    if folder and (folder / _SETTINGS).is_file():
+        files.read(folder / _SETTINGS, _SHAPE, ModelError)
     try:
         # Said outright: else the library asks in the terminal whether to run a folder's own code.
         local = {"local_files_only": folder is not None, "trust_remote_code": False}
         tokenizer = AutoTokenizer.from_pretrained(folder or source, **local)
-        bert = AutoModel.from_pretrained(
+        bert, loaded = AutoModel.from_pretrained(
             folder or source,
             **local,
             dtype=torch.float32,
             use_safetensors=True,
+            output_loading_info=True,
             **({"add_pooling_layer": False} if _is_bert(folder) else {}),
         )
     except Exception as error:
@@ -213,6 +246,12 @@ def load(source: str) -> TextEncoder:
         raise ModelError(
             f"text encoder: expected a BERT's local folder or hub id within reach, got {source!r} ({reason})"
         ) from None
+    # Heads that nobody asks may be missing; a layer that is would be drawn at random.
+    if missing := sorted(key for key in loaded["missing_keys"] if "pooler" not in key):
+        raise ModelError(
+            f"text encoder: expected the weights of all layers that {_SETTINGS} names in {source!r}, "
+            f"{missing[0][:80]} is missing"
+        )
     return TextEncoder(str(source), fingerprint(folder) if folder else None, tokenizer, bert.eval())
 
 
@@ -243,5 +282,5 @@ def fingerprint(folder: Path) -> str:
 def _is_bert(folder: Path | None) -> bool:
     if folder is None:
         return True
-    config_file = folder / "config.json"
+    config_file = folder / _SETTINGS
     return config_file.is_file() and '"bert"' in config_file.read_text(encoding="utf-8", errors="replace")

@@ -38,9 +38,10 @@ class CheckpointError(TimnetError):
 
 
 Size = Annotated[int, Field(ge=1, le=8192)]
+Label = Annotated[str, Field(min_length=1, max_length=200)]
 Side = Annotated[int, Field(ge=16, le=2048)]
 Name = Annotated[str, Field(max_length=200)]
-Scale = Annotated[float, Field(gt=0)]
+Scale = Annotated[float, Field(gt=0, le=1e6)]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -77,12 +78,17 @@ class ClassifierSpec:
     width: Size
     normalisation: Name
     task: str
-    labels: Annotated[tuple[str, ...], Field(min_length=1)]
+    labels: Annotated[tuple[Label, ...], Field(min_length=1, max_length=8192)]
     head: Name = LAYERS
     """LAYERS, or LINEAR for a probe, which has no use for `width`."""
     map_scale: Scale = 1.0
     """Evidence, in logits, at which a map is painted at full strength."""
     kind: Literal["classifier"] = "classifier"
+
+    def __post_init__(self) -> None:
+        if len(set(self.labels)) < len(self.labels):
+            twice = next(label for label in self.labels if self.labels.count(label) > 1)
+            raise ValueError(f"labels: expected each once, got {twice!a} twice")
 
 
 Spec = TimnetSpec | ClassifierSpec
@@ -92,7 +98,7 @@ class _Head(BaseModel):
     """What every description holds beside the fields of its kind."""
 
     model_config = ConfigDict(extra="allow", strict=True)
-    format: Literal[1]
+    format: files.Format
     weights_sha256: str
 
 
