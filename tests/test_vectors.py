@@ -165,6 +165,39 @@ def test_the_command_prepares_a_cohort_and_a_classifier_is_refused(cohort, netwo
     assert main(["embed", str(cohort.folder), "--checkpoint", "nothing"]) == 2
 
 
+@pytest.mark.parametrize("wrong", [np.nan, np.inf, 1e6])
+def test_vectors_that_are_not_finite_are_not_kept(tmp_path, wrong):
+    with (
+        vectors.building(tmp_path / "v", 2, 1, 4) as build,
+        pytest.raises(CohortError, match=r"^v: expected finite vectors"),
+        np.errstate(over="ignore"),
+    ):
+        build.append(np.full((2, 4), wrong, np.float32))
+    assert vectors.state(tmp_path / "v").done == 0
+
+
+@pytest.mark.parametrize("damage", ["nan", "header"])
+def test_kept_vectors_that_are_damaged_are_refused_and_made_anew(tmp_path, damage):
+    folder = tmp_path / "v"
+
+    def made() -> None:
+        with vectors.building(folder, 2, 1, 4) as build:
+            build.append(np.ones((2, 4), np.float32))
+            build.append(np.ones((1, 4), np.float32))
+
+    made()
+    path = folder / "films.npy"
+    if damage == "nan":
+        np.save(path, np.full((2, 4), np.nan, np.float16))
+    else:
+        path.write_bytes(b"x" * 40)
+    with pytest.raises(CohortError, match=r"^v: .*; they are made anew"):
+        vectors.load(folder)
+    assert vectors.state(folder).name == "stopped"
+    made()
+    assert (vectors.load(folder).films_ND == 1).all()
+
+
 def test_a_full_disk_ends_a_build_in_one_sentence(tmp_path):
     """Written through a memory map, the same disk ended the process by SIGBUS."""
     small = tmp_path / "small"

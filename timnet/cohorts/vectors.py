@@ -41,6 +41,7 @@ _TYPE = np.float16
 _RULE = "2"
 """Raise it when films or texts are encoded in another way: older vectors are then made anew."""
 _KEY = 16
+_BLOCK = 8192
 
 
 class BusyError(CohortError):
@@ -103,10 +104,23 @@ def state(folder: Path) -> State:
 
 
 def load(folder: Path) -> Vectors:
-    """Open complete vectors; CohortError where they are not."""
+    """Open complete vectors; CohortError where they are not, or are damaged: then they are made anew."""
     if state(folder).name != "complete":
         raise CohortError(f"{folder.name}: expected the vectors of a cohort, found none or only a part")
-    return Vectors(np.load(folder / _FILMS, mmap_mode="c"), np.load(folder / _REPORTS, mmap_mode="c"))
+    try:
+        found = Vectors(*(np.load(folder / name, mmap_mode="c") for name in (_FILMS, _REPORTS)))
+        if all(_is_finite(each) for each in (found.films_ND, found.reports_MD)):
+            return found
+        reason = "expected finite vectors, got NaN or infinity"
+    except (OSError, ValueError, EOFError):
+        reason = "its vectors cannot be read"
+    (folder / _DONE).unlink(missing_ok=True)
+    raise CohortError(f"{folder.name}: {reason}; they are made anew when they are next asked for")
+
+
+def _is_finite(vectors_ND: NDArray[np.float16]) -> bool:
+    """Say whether vectors hold numbers alone, a block at a time."""
+    return all(np.isfinite(vectors_ND[at : at + _BLOCK]).all() for at in range(0, len(vectors_ND), _BLOCK))
 
 
 def remove_older(folder: Path) -> None:
@@ -181,8 +195,13 @@ class Build:
         """Write the next vectors; what is counted as done is on the disk.
 
         Raises:
-            CohortError: the disk does not take them.
+            CohortError: the disk does not take them, or they are not finite in half precision.
         """
+        rows_BD = vectors_BD.astype(_TYPE)
+        if not np.isfinite(rows_BD).all():
+            raise CohortError(
+                f"{self._folder.name}: expected finite vectors, got NaN or infinity from the network"
+            )
         films = self._sizes[0]
         which = int(self.done >= films)
         row = self.done - which * films
@@ -190,7 +209,7 @@ class Build:
             # Written, not mapped: where the disk is full a write says so, a memory map ends the process.
             with (self._folder / (_FILMS, _REPORTS)[which]).open("r+b") as file:
                 file.seek(self._starts[which] + row * self._row_bytes)
-                file.write(vectors_BD.astype(_TYPE).tobytes())
+                file.write(rows_BD.tobytes())
                 file.flush()
                 os.fsync(file.fileno())
             self.done += len(vectors_BD)
