@@ -1,20 +1,24 @@
 """Damage of a JPEG that no decoder notices: one wrong bit that changes every block after it.
 
-A flipped bit of the entropy-coded data often leaves a stream that decodes without a warning. It can end at
-another bit than the data, as blocks were lost or added; its blocks can have means that no greys have, as each
-is coded as a difference from the last (ITU-T T.81, F.1.2.1); and what is shifted in brightness or place, from
-the first wrong block to the end of the image or of its restart interval, has an edge of that course.
+A flipped bit often leaves a stream that decodes without a warning. In the header it leaves a table that no
+encoder writes, or most of that of a usual one. Behind it, the decoder may end at another bit than the data,
+as blocks were lost or added; blocks can have means that no greys have, as each is coded as a difference from
+the last (T.81, F.1.2.1); and what is shifted in brightness or place, from the first wrong block to the end of
+the image or of its restart interval, has an edge of that course. T.81 is the ITU's, of 1992.
 """
 
 from __future__ import annotations
 
+import io
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cache
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image
 
 from timnet.cohorts.films import Film
 
@@ -46,6 +50,8 @@ class _Header:
     """Adobe's mark that the components are not the colours themselves."""
     scan: int
     """Where the first scan's data begin."""
+    is_spoilt: bool
+    """Whether a table is one that no encoder writes."""
 
 
 def remark(film: Film) -> str | None:
@@ -62,6 +68,10 @@ def suspected(data: bytes, stored: NDArray[np.uint8], colours: str) -> bool:
         colours: GRAY, RGB or CMYK, as the stream has them.
     """
     header = _header(data)
+    if header.is_spoilt or any(
+        _is_nearly_standard(data[at : at + 64]) for at, size in header.means if size == 1
+    ):
+        return True
     if (means := _means(data, header)) is not None:
         greys, error = means
         if ((greys < -error) | (greys > 255 + error)).any():
@@ -81,7 +91,7 @@ def suspected(data: bytes, stored: NDArray[np.uint8], colours: str) -> bool:
 
 def _header(data: bytes) -> _Header:
     """Read the segments before the first scan, of a stream that a decoder has read without a warning."""
-    at, interval, is_mixed, marker = 2, 0, False, 0
+    at, interval, is_mixed, marker, is_spoilt = 2, 0, False, 0, False
     tables: dict[int, tuple[int, int]] = {}
     parts: list[bytes] = []
     while marker != 0xDA and at + 4 <= len(data):
@@ -96,6 +106,8 @@ def _header(data: bytes) -> _Header:
                 size = 1 + (body[begin] >> 4)
                 tables[body[begin] & 15] = at + 5 + begin, size
                 begin += 1 + 64 * size
+        elif marker == 0xC4:
+            is_spoilt |= _has_odd_code(body)
         elif marker == 0xDD:
             interval = int.from_bytes(body[:2], "big")
         elif marker == 0xEE and body[:5] == b"Adobe":
@@ -107,7 +119,38 @@ def _header(data: bytes) -> _Header:
     many = parts if len(parts) > 1 else [b"\1\x11\0"]
     block = 8 * max(part[1] & 15 for part in many), 8 * max(part[1] >> 4 for part in many)
     means = tuple(tables[part[2]] for part in parts if part[2] in tables)
-    return _Header(block, interval, means if len(means) == len(parts) else (), is_mixed, at)
+    return _Header(block, interval, means if len(means) == len(parts) else (), is_mixed, at, is_spoilt)
+
+
+def _has_odd_code(tables: bytes) -> bool:
+    """Return whether a Huffman table has a value twice, or one that no 8-bit samples need (T.81, F.1.2)."""
+    begin = 0
+    while begin + 17 <= len(tables):
+        end = begin + 17 + sum(tables[begin + 1 : begin + 17])
+        values = tables[begin + 17 : end]
+        is_odd = max(values, default=0) > 11 if tables[begin] < 16 else any(each & 15 > 10 for each in values)
+        if is_odd or len(set(values)) < len(values):
+            return True
+        begin = end
+    return False
+
+
+def _is_nearly_standard(table: bytes) -> bool:
+    """Return whether a quantisation table differs in 1 to 3 values from one of the usual encoder, libjpeg."""
+    wrong = (_standard() != np.frombuffer(table, np.uint8)).sum(1).min()
+    return bool(1 <= wrong <= 3)
+
+
+@cache
+def _standard() -> NDArray[np.uint8]:
+    """Return libjpeg's quantisation tables (200, 64) of all qualities: those of quality 50, scaled."""
+    file = io.BytesIO()
+    Image.new("RGB", (8, 8)).save(file, "JPEG", quality=50)
+    data = file.getvalue()
+    base = np.array([list(data[at : at + 64]) for at, _ in _header(data).means[:2]])
+    scales = np.array([5000 // quality if quality < 50 else 200 - 2 * quality for quality in range(1, 101)])
+    scaled = np.clip((base[:, None] * scales[:, None] + 50) // 100, 1, 255)
+    return scaled.reshape(-1, 64).astype(np.uint8)
 
 
 def _decoded(data: bytes, colours: str, side: int = 0) -> NDArray[np.uint8] | None:
