@@ -13,9 +13,8 @@ from pydicom.dataset import Dataset
 from radiographs import concept, dataset, full_window, quantised, written
 
 from timnet.cohorts import chest, hanging
-from timnet.cohorts.films import Film, Letterbox, read_film
+from timnet.cohorts.films import Film, Letterbox, letterboxed, read_film
 from timnet.cohorts.hanging import view_of
-from timnet.cohorts.pixels import letterbox
 
 # Values that the standard does not allow are written on purpose.
 pytestmark = [
@@ -206,5 +205,5 @@ def test_a_cohort_keeps_what_a_reader_reads(orientation: Any) -> None:
     tags = full_window(12) | {"PatientOrientation": list(orientation)}
     film = read_film(written(dataset(lying, 12, **tags)))
     np.testing.assert_array_equal(film.pixels, lying / np.float32(4095))
-    np.testing.assert_array_equal(letterbox(film, 32), letterbox(usual, 32))
+    np.testing.assert_array_equal(letterboxed(film, 32), letterboxed(usual, 32))
     assert chest.probabilities(film.hung) == pytest.approx(chest.probabilities(usual.hung))

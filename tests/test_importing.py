@@ -288,7 +288,7 @@ def test_several_workers_give_what_one_gives(
         write(tmp_path / str(workers) / "c", root)
     assert contents(tmp_path / "1" / "c") == contents(tmp_path / "3" / "c")
     cache = store.Cohort.open(tmp_path / "3" / "c").pixels(24)
-    expected = [pixels.letterbox(films.read_film(root / f"{film}.png"), 24) for film in range(20)]
+    expected = [films.letterboxed(films.read_film(root / f"{film}.png"), 24) for film in range(20)]
     np.testing.assert_array_equal(cache, expected)
 
 
@@ -419,7 +419,7 @@ def test_a_cache_whose_building_was_killed_is_gone_on_with(
     write(tmp_path / "c", root)
     script = [sys.executable, "-c", BUILD, str(tmp_path / "c")]
     assert subprocess.run(script, cwd=Path(__file__).parents[1], timeout=60).returncode == -signal.SIGKILL
-    expected = [pixels.letterbox(films.read_film(root / f"{film}.png"), 24) for film in range(20)]
+    expected = [films.letterboxed(films.read_film(root / f"{film}.png"), 24) for film in range(20)]
     calls: list[int] = []
     cohort = store.Cohort.open(tmp_path / "c")
     np.testing.assert_array_equal(cohort.pixels(24, lambda done, total: calls.append(done)), expected)
@@ -637,7 +637,7 @@ def test_a_cohort_of_version_1_opens_as_one_of_this_version(tmp_path: Path, root
     with store.Cohort.open(tmp_path / "c") as cohort:
         assert cohort.count(query="word3") == 1
         assert cohort.facets(view="PA", label="y", value=-1).studies == 3
-        np.testing.assert_array_equal(cohort.pixels(SIDE)[0], pixels.letterbox(cohort.read_film(0), SIDE))
+        np.testing.assert_array_equal(cohort.pixels(SIDE)[0], films.letterboxed(cohort.read_film(0), SIDE))
         assert cohort.verify() == []  # version 1 kept no checksum
     found = contents(tmp_path / "c")
     films_now = [(*row[:-3], None, None, None) for row in expected["films"]]  # type: ignore[attr-defined]

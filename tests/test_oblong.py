@@ -11,8 +11,7 @@ import pytest
 from PIL import Image
 from radiographs import dataset, written
 
-from timnet.cohorts.films import Film, Letterbox, read_film, smaller, square
-from timnet.cohorts.pixels import letterbox
+from timnet.cohorts.films import Film, Letterbox, letterboxed, read_film, smaller, square
 from timnet.reader import Reader
 
 SIDE = 64
@@ -51,7 +50,7 @@ def test_a_network_and_a_cohort_get_what_they_get_of_the_square_twin(name: str) 
     assert film.pixels.shape == shape
     assert film.aspect == pytest.approx(320 / shape[0] * shape[1] / 256)
     assert any("times as high as wide" in note for note in film.notes)
-    one, other = (letterbox(each, SIDE).astype(int) for each in (film, TWIN))
+    one, other = (letterboxed(each, SIDE).astype(int) for each in (film, TWIN))
     assert abs(one - other).max() <= 8 and abs(one - other).mean() < 1
 
 

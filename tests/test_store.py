@@ -787,7 +787,7 @@ def test_pixels_are_those_of_the_films_table_when_films_were_skipped(tmp_path: P
         assert cohort.films()["path"].tolist() == ["a.png", "b.png", "c.png"]
         for film, path in enumerate(cohort.films()["path"]):
             np.testing.assert_array_equal(
-                cohort.pixels(16)[film], pixels.letterbox(films.read_film(export / path), 16)
+                cohort.pixels(16)[film], films.letterboxed(films.read_film(export / path), 16)
             )
 
 

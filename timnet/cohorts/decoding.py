@@ -329,9 +329,7 @@ def answer(
             said = getattr(importlib.import_module(module), function)(film)
         pixels = film.pixels
         if side is not None:
-            from timnet.cohorts.pixels import letterbox
-
-            pixels = letterbox(film, side)
+            pixels = films.letterboxed(film, side)
         body = pixels.data.cast("B")
         fields: dict[str, object] = {
             "rows": film.rows,

@@ -292,6 +292,11 @@ class Letterbox:
             raise ValueError(f"Letterbox: expected an array of shape {shape}, got {array.shape}")
 
 
+def letterboxed(film: Film, side: int) -> np.ndarray:
+    """Return a film as a cache of pixels holds it: uint8 (side, side)."""
+    return to_uint8(Letterbox.of(film, side).apply(film.pixels))
+
+
 @contextmanager
 def guarded(name: str, what: str) -> Iterator[None]:
     """Run a decoder: whatever it raises becomes a FilmError.

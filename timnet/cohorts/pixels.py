@@ -19,7 +19,6 @@ import filelock
 import numpy as np
 
 from timnet import files
-from timnet.cohorts import films
 from timnet.cohorts.records import CohortError, Progress
 
 # N films, S side of the letterboxed square.
@@ -31,11 +30,6 @@ FEATURES = "features"
 _BLOCK = 2**22
 _STAMP = ".proved"
 """Ends the name of the file that says which state of a cache was proved by its checksum."""
-
-
-def letterbox(film: films.Film, side: int) -> np.ndarray:
-    """Return the film as the cache holds it: uint8 (side, side)."""
-    return films.to_uint8(films.Letterbox.of(film, side).apply(film.pixels))
 
 
 def fingerprint(sha256s: Iterable[str]) -> str:
