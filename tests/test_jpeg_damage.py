@@ -56,6 +56,23 @@ def test_a_row_of_blocks_in_the_place_of_their_neighbours_is_found():
     assert jpeg_damage.is_shifted(grey)
 
 
+def test_means_in_the_place_of_their_neighbours_are_found():
+    """As in a progressive file, whose means and finer detail lie in scans of their own."""
+    grey = pixels(FILMS[4]).astype(int)
+    blocks = grey.reshape(32, 8, 32, 8)
+    means = blocks.mean((1, 3)).ravel().astype(int)
+    means[400:] = np.roll(means[400:], 5) - means[400:]
+    means[:400] = means[400::4] = 0  # some neighbours are alike
+    moved = (blocks + means.reshape(32, 1, 32, 1)).reshape(256, 256)
+    assert jpeg_damage.is_shifted(np.clip(moved, 0, 255).astype(np.uint8))
+
+
+@pytest.mark.parametrize("quality", [10, 20, 40])
+def test_blocks_of_a_coarse_jpeg_are_not_taken_for_damage(quality):
+    films = [saved(pixels(path, 320), quality=quality) for path in FILMS[:40]]
+    assert sum(jpeg_damage.remark(read_film(data)) is not None for data in films) <= 1
+
+
 def saved(grey, mode="L", **options):
     file = io.BytesIO()
     Image.fromarray(grey).convert(mode).save(file, "JPEG", **options)

@@ -80,11 +80,9 @@ def suspected(data: bytes, stored: NDArray[np.uint8], colours: str) -> bool:
             return True
     # Green stands for brightness, which is coded apart from colour.
     channels = stored[..., 1:2] if colours == "RGB" else stored
-    is_clipped = any(
-        not any(data[at : at + size - 1]) and data[at + size - 1] == 1 for at, size in header.means
-    )
+    units = [int.from_bytes(data[at : at + size], "big") / 8 for at, size in header.means] or [1 / 8] * 4
     return any(
-        is_shifted(channels[..., i], header.block, header.interval, is_clipped)
+        is_shifted(channels[..., i], header.block, header.interval, units[i])
         for i in range(channels.shape[2])
     )
 
@@ -212,7 +210,7 @@ def _is_left_over(
 
 
 def is_shifted(
-    grey: NDArray[np.uint8], block: tuple[int, int] = (8, 8), interval: int = 0, is_clipped: bool = True
+    grey: NDArray[np.uint8], block: tuple[int, int] = (8, 8), interval: int = 0, unit: float = 1 / 8
 ) -> bool:
     """Return whether an image has the edge that blocks shifted in brightness or place leave.
 
@@ -220,14 +218,14 @@ def is_shifted(
         grey: decoded pixels (rows, columns), as stored, not turned.
         block: height and width of the blocks in whose order the image is coded, in pixels.
         interval: blocks from one restart to the next; 0 without restarts.
-        is_clipped: whether black and white may hide a step.
+        unit: greys by which the blocks' means are quantised.
     """
     rows, columns = grey.shape[0] // block[0], grey.shape[1] // block[1]
     if rows < 3 or columns < 6:
         return False
     grey = grey[: rows * block[0], : columns * block[1]]
     edges = _edges(grey, *block)
-    return _has_step(grey, edges, block, interval, is_clipped) or _has_strip(grey, edges, block)
+    return _has_step(grey, edges, block, interval, unit) or _has_strip(grey, edges, block, unit)
 
 
 class _Edges(NamedTuple):
@@ -252,7 +250,7 @@ def _edges(grey: NDArray[np.uint8], height: int, width: int, offset: int = 0) ->
 
 
 def _has_step(
-    grey: NDArray[np.uint8], edges: _Edges, block: tuple[int, int], interval: int, is_clipped: bool
+    grey: NDArray[np.uint8], edges: _Edges, block: tuple[int, int], interval: int, unit: float
 ) -> bool:
     """Return whether the blocks from one on are brighter, or darker, than those before by the same step.
 
@@ -263,19 +261,20 @@ def _has_step(
     # By block: those of the first row have nothing above.
     above, below, jump = (np.pad(each, ((1, 0), (0, 0)), constant_values=np.nan).ravel() for each in edges)
     lefts: NDArray[np.float32] | None = None
+    least = max(LEAST_STEP, 2 * unit)
     for sign in (1, -1):
         tops, ends = sign * jump, -sign * jump
-        if is_clipped:
+        if unit == 1 / 8:  # black and white may hide a step: `_means` sees none behind them
             tops[below > 253 if sign > 0 else below < 2] = np.nan
             ends[above > 253 if sign > 0 else above < 2] = np.nan
-        for start, stop, under in _runs(tops, ends, columns, interval):
+        for start, stop, under in _runs(tops, ends, least, columns, interval):
             row, column = divmod(start, columns)
             turn = min((row + 1) * columns, stop)
             step, spread = _fit(tops[start:turn], tops[turn:stop], ends[under])
             around = np.append(
                 tops[max(0, start - 2 * columns) : start], tops[start + columns : start + 3 * columns]
             )
-            if not step or (np.abs(around - step) < max(4, 0.4 * step)).sum() > 0.25 * len(around):
+            if step < least or (np.abs(around - step) < max(4, 0.4 * step)).sum() > 0.25 * len(around):
                 continue
             # Greys that vary along the edge, much more than the step does, go on below it.
             along = above[max(start, columns) : stop]
@@ -297,7 +296,7 @@ def _has_step(
 
 
 def _runs(
-    tops: NDArray[np.float32], ends: NDArray[np.float32], columns: int, interval: int
+    tops: NDArray[np.float32], ends: NDArray[np.float32], least: float, columns: int, interval: int
 ) -> Iterator[tuple[int, int, slice]]:
     """Yield runs of blocks most of whose tops jump up: where one begins and ends, and the blocks below that.
 
@@ -315,9 +314,9 @@ def _runs(
         return of_tops[stops] - of_tops[starts] + of_ends[under_stops] - of_ends[under]
 
     known = counted(~np.isnan(tops), ~np.isnan(ends))
-    up = counted(tops > 0.55 * LEAST_STEP, ends > 0.55 * LEAST_STEP)
-    least = np.maximum(4, np.where(starts < columns, 0, stops - starts + under_stops - under) // 3)
-    found = np.flatnonzero((known >= least) & (up >= ALIKE * known))
+    up = counted(tops > 0.55 * least, ends > 0.55 * least)
+    enough = np.maximum(4, np.where(starts < columns, 0, stops - starts + under_stops - under) // 3)
+    found = np.flatnonzero((known >= enough) & (up >= ALIKE * known))
     for i in found[np.argsort(-up[found] / known[found], kind="stable")[:_CANDIDATES]]:
         yield int(starts[i]), int(stops[i]), slice(int(under[i]), int(under_stops[i]))
 
@@ -329,7 +328,7 @@ def _fit(*parts: NDArray[np.float32]) -> tuple[float, float]:
     step = float(np.median(jumps))
     spread = float(np.quantile(np.abs(jumps - step), ALIKE))
     is_one = all(len(each) < 2 or abs(np.median(each) - step) <= max(3, 0.3 * step) for each in seen)
-    return (step if is_one and step >= max(LEAST_STEP, STEP_OVER * (spread + 2)) else 0.0), spread
+    return (step if is_one and step >= STEP_OVER * (spread + 2) else 0.0), spread
 
 
 def _totals(values: NDArray[np.bool_]) -> NDArray[np.intp]:
@@ -338,15 +337,15 @@ def _totals(values: NDArray[np.bool_]) -> NDArray[np.intp]:
     return totals
 
 
-def _has_strip(grey: NDArray[np.uint8], edges: _Edges, block: tuple[int, int]) -> bool:
-    """Return whether six blocks that follow each other have an edge at the top, and one at the bottom."""
+def _has_strip(grey: NDArray[np.uint8], edges: _Edges, block: tuple[int, int], unit: float) -> bool:
+    """Return whether six blocks that follow each other, or 1 in 25, have an edge at the top and bottom."""
     blank, size = np.zeros((1, edges.jump.shape[1]), bool), np.abs(edges.jump)
 
     def is_strip(edged: NDArray[np.bool_]) -> bool:
         total = _totals((np.concatenate([blank, edged]) & np.concatenate([edged, blank])).ravel())
-        return bool((total[6:] - total[:-6] == 6).any())
+        return total[-1] > len(total) / 25 or bool((total[6:] - total[:-6] == 6).any())
 
-    edged = size > LEAST_EDGE
+    edged = size > max(LEAST_EDGE, 2 * unit)
     if not is_strip(edged):
         return False
     within = np.abs(_edges(grey, *block, offset=block[0] // 2).jump)
