@@ -42,8 +42,7 @@ sys.path.insert(0, str(ROOT))
 
 from timnet import config  # noqa: E402
 from timnet.cohorts import reports  # noqa: E402
-from timnet.cohorts.films import read_film  # noqa: E402
-from timnet.cohorts.pixels import letterbox  # noqa: E402
+from timnet.cohorts.films import letterboxed, read_film  # noqa: E402
 from timnet.model import devices, encoders  # noqa: E402
 from timnet.model.branches import ImageBranch, TextBranch  # noqa: E402
 from timnet.model.timnet import TIMNet  # noqa: E402
@@ -91,7 +90,7 @@ def speed(words: argparse.Namespace) -> dict[str, Any]:
         rows = list(csv.DictReader(file))[: words.films]
     paths = [DEMO / row["path"] for row in rows]
     texts = [reports.findings(row["report"]) for row in rows]
-    pixels = np.stack([letterbox(read_film(path), words.side) for path in paths])
+    pixels = np.stack([letterboxed(read_film(path), words.side) for path in paths])
     encoder = encoders.load(words.encoder)
     given = Given(paths, texts, pixels, encoder, on, words.side, words.batch)
     ways: dict[str, Step] = {}
@@ -196,7 +195,7 @@ def literal(given: Given, trained: bool) -> Step:
         positive = given.rows(at, LITERAL_BATCH // 2)
         # Each film once with its report and once with another's.
         films, texts = positive * 2, positive + [(row + 7) % len(given.texts) for row in positive]
-        read = [letterbox(read_film(given.paths[row]), given.side) for row in films]
+        read = [letterboxed(read_film(given.paths[row]), given.side) for row in films]
         shown = torch.from_numpy(np.stack(read)).unsqueeze(1).float().div(255).to(given.on)
         first, mask = given.tokens(texts, literal=True)
         v_image = timnet.image(shown)[1]

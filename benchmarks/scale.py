@@ -30,9 +30,8 @@ ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
 from timnet.cohorts import reports  # noqa: E402
-from timnet.cohorts.films import read_film  # noqa: E402
+from timnet.cohorts.films import letterboxed, read_film  # noqa: E402
 from timnet.cohorts.pairs import Pairs  # noqa: E402
-from timnet.cohorts.pixels import letterbox  # noqa: E402
 from timnet.config import Pretrain  # noqa: E402
 from timnet.training import batches, pairing  # noqa: E402
 
@@ -158,7 +157,7 @@ def text_bytes() -> float:
 
 def decoded() -> None:
     """Decode a JPEG as large as MIMIC-CXR's films are, and bring it to 224 px."""
-    letterbox(read_film(_JPEG), 224)
+    letterboxed(read_film(_JPEG), 224)
 
 
 def masks(size: int) -> Callable[[], object]:
