@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any, cast
 
 from timnet.cohorts.records import CohortError
+from timnet.errors import one_line
 
 DAMAGE = (zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, OSError, RuntimeError)
 """What reading damaged, encrypted or oddly packed data raises; the last two are RuntimeError."""
@@ -57,7 +58,16 @@ def opened(path: Path) -> Iterator[io.BufferedReader]:
                 raise CohortError(f"{path.name}: expected a table packed at most {LAYERS} times, got more")
             yield cast(io.BufferedReader, file)
     except DAMAGE as error:
-        raise CohortError(f"{path.name}: cannot be read as a table ({type(error).__name__})") from error
+        raise CohortError(f"{path.name}: cannot be read as a table ({why(error)})") from error
+
+
+def why(error: Exception) -> str:
+    """Return in words why a file cannot be read."""
+    if isinstance(error, FileNotFoundError):
+        return "there is no such file"
+    if isinstance(error, EOFError):
+        return "it ends too early: copy or download it again"
+    return getattr(error, "strerror", None) or f"it is damaged: {one_line(error)[:100]}"
 
 
 def _unpacked(file: Any, name: str, stack: ExitStack) -> Any:
@@ -85,7 +95,7 @@ def _only_table(file: Any, name: str, stack: ExitStack) -> Any:
             file = io.BytesIO(file.read())
         archive = stack.enter_context(zipfile.ZipFile(file))
     except DAMAGED_ZIP as error:
-        raise CohortError(f"{name}: cannot be read as a ZIP archive ({type(error).__name__})") from None
+        raise CohortError(f"{name}: cannot be read as a ZIP archive ({why(error)})") from None
     members = [name for name in archive.namelist() if not name.endswith("/")]
     if any(each.startswith("xl/") or each == "content.xml" for each in members):
         raise CohortError(f"{name}: expected a table, got a workbook: save it as CSV")

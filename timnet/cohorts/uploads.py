@@ -112,7 +112,7 @@ def _read(content: io.IOBase) -> bytes:
 
 
 def _damaged(error: Exception) -> CohortError:
-    return CohortError(f"upload: expected a ZIP archive that can be unpacked ({type(error).__name__})")
+    return CohortError(f"upload: expected a ZIP archive that can be unpacked ({packed.why(error)})")
 
 
 def _written(root: Path, path: str, content: io.IOBase, left: int) -> int:
