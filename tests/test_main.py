@@ -24,6 +24,7 @@ from timnet.cohorts.films import read_film
 from timnet.reader import Reader
 from timnet.training import runs
 
+CURVE = ["--fractions", "0.5", "--seeds", "1", "--initialisations", "base"]
 TINY = ["--side", "48", "--width", "16", "--epochs", "1", "--precision", "fp32"]
 
 
@@ -209,6 +210,22 @@ def test_pretrain_leaves_a_checkpoint_that_matches(capsys, places, film):
             "backbone: expected one of",
         ),
         (["pretrain", "synthetic", "--text-encoder", "{folder}", *TINY], "text encoder: expected"),
+        (["pretrain", "nowhere", *TINY], "nowhere"),
+        (["pretrain", "synthetic", "--start", "nope", *TINY], "start: expected a TIMNet checkpoint"),
+        (["pretrain", "synthetic", "--image-weights", "nope", *TINY], "nope: expected base"),
+        (["pretrain", "synthetic", "--backbone", "vgg16", *TINY], "backbone: expected one of"),
+        (["curve", "nowhere", "--task", "Opacity", *CURVE, *TINY], "nowhere"),
+        (["curve", "synthetic", "--task", "Opacity", *CURVE, "nope", *TINY], "nope: expected base"),
+        (["evaluate", "nope", "synthetic"], "nope: no checkpoint"),
+        (["calibrate", "nope", "synthetic"], "nope: no checkpoint"),
+        (["embed", "nowhere", "--checkpoint", "{timnet}"], "nowhere"),
+        (["features", "nowhere"], "nowhere"),
+        (["card", "nope"], "nope: no checkpoint"),
+        (["export", "nope", "--onnx", "{folder}"], "nope: no checkpoint"),
+        (
+            ["import", "dicom", "{folder}", "--name", "x", "--reports", "missing.csv"],
+            "missing.csv: cannot be read as a table (there is no such file)",
+        ),
         (["finetune"], "--task"),
         (["finetune", "synthetic", "--task", "Opacity", "--side", "wide"], "wide"),
         (["match", "{film}", "--findings", "x", "--shell"], "--shell"),
@@ -219,8 +236,10 @@ def test_pretrain_leaves_a_checkpoint_that_matches(capsys, places, film):
 def test_bad_input_ends_with_status_2_and_one_sentence(capsys, timnet, film, places, words, sentence):
     (places / "notes.txt").write_text("no film at all")
     (places / "empty").mkdir()
-    names = {"{film}": film, "{text}": places / "notes.txt", "{folder}": places / "empty"}
+    names = {"{film}": film, "{text}": places / "notes.txt", "{folder}": places / "empty", "{timnet}": timnet}
+    before = sorted(places.rglob("*"))
     assert sentence in refused(capsys, *[str(names.get(word, word)) for word in words])
+    assert sorted(places.rglob("*")) == before
 
 
 def test_the_paper_preset_sets_the_numbers_and_other_words_override_them():

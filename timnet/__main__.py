@@ -210,6 +210,8 @@ def curve(words: list[str]) -> None:
 
     grid, out, as_json, address = arguments.grid(words)
     root, asked, line = config.checkpoints(), grid.settings(), ProgressLine("")
+    for settings in {each.initialisation: each for each in asked}.values():
+        _check(settings)
     path = out or root / f"{grid.name}.parquet"
     root.mkdir(parents=True, exist_ok=True)
     with grids.alone(grid, root):
@@ -416,6 +418,26 @@ def _read(asked: arguments.Match | arguments.Diagnose, findings: str | None) -> 
     _show(told, asked.json, [*lines, config.RESEARCH_USE])
 
 
+def _check(settings: config.Run) -> None:
+    """Refuse a training whose cohort, task or weights are not there, before anything is written."""
+    from timnet.cohorts import features, store, tasks
+    from timnet.model import branches, encoders, weights
+
+    branches.Trunk(settings.backbone, settings.normalisation)
+    if isinstance(settings, config.Finetune):
+        with store.Cohort.open(store.find(settings.cohort)) as cohort:
+            tasks.targets(cohort, settings.task, settings.uncertain, settings.views)
+        features.start_of(settings)
+        return
+    for name in settings.cohorts:
+        store.Cohort.open(store.find(name)).close()
+    features.start_of(config.Finetune(cohort="none", task="none", initialisation=settings.image_weights))
+    if settings.start and weights.checkpoint_folder(settings.start) is None:
+        raise Refused(f"start: expected a TIMNet checkpoint, found none at {settings.start}")
+    if encoders.local_folder(settings.text_encoder):
+        encoders.load(settings.text_encoder)
+
+
 def _train(shape: type[config.Run], words: list[str]) -> None:
     settings, out, as_json, fresh = arguments.training(shape, words)
     folder = out or config.checkpoints() / runs.folder_name(settings)
@@ -426,6 +448,7 @@ def _train(shape: type[config.Run], words: list[str]) -> None:
             raise Refused("finetune: expected one process, torchrun started several; it is for pretrain")
         if process:
             return worker.follow(settings, folder, _trainer())
+    _check(settings)
     worker.prepare(settings, folder, fresh)
     line = ProgressLine("")
     ended = worker.work(folder, _trainer(), line.event)
