@@ -100,6 +100,16 @@ def test_a_coloured_palette_reads_as_its_luminance() -> None:
     assert film.notes == ("colour reduced to its luminance",)
 
 
+def test_a_colour_that_the_palette_lacks_is_refused_and_not_shown_black() -> None:
+    whole = saved(Image.fromarray(RAMP_8).convert("P"))
+    at = whole.index(b"PLTE")
+    length = int.from_bytes(whole[at - 4 : at], "big")
+    body = b"PLTE" + whole[at + 4 : at + 4 + 300]
+    short = struct.pack(">I", 300) + body + struct.pack(">I", zlib.crc32(body))
+    with pytest.raises(FilmError, match="palette lacks some"):
+        read_film(whole[: at - 4] + short + whole[at + 8 + length :])
+
+
 IGNORED = "transparency in the file left out of account"
 SAMPLES = {0: 1, 2: 3, 4: 2, 6: 4}
 """Colour type of a PNG -> samples a pixel (W3C PNG 11.2.2)."""

@@ -61,6 +61,8 @@ def decode(data: bytes, kind: Kind, name: str, invert: bool = False) -> Greys:
                 damaged = (jpeg_damage.NOTE,)
             # What Adobe calls CMYK is inverted: Pillow knows.
             image = image if colours == "CMYK" else Image.fromarray(stored.squeeze())  # type: ignore[assignment]
+        if image.palette and np.asarray(image).max() >= len(image.palette.palette) // 3:
+            raise FilmError(name, "the file is damaged: its palette lacks some of the image's colours")
         greys = _grey(image, data, data[24] if kind == "png" else 8, orientation)
         greys = replace(greys, notes=(*damaged, *greys.notes))
         if invert:
