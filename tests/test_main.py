@@ -180,7 +180,18 @@ def test_pretrain_leaves_a_checkpoint_that_matches(capsys, places, film):
             ["match", "{text}", "--findings", "x", "--checkpoint", "open"],
             "notes.txt: expected a PNG, JPEG or DICOM",
         ),
-        (["diagnose", "{film}", "--checkpoint", "open"], "findings: expected the text"),
+        (["diagnose", "{film}", "--checkpoint", "open"], "matches X-rays with reports, it reads none alone"),
+        (
+            ["match", "{film}", "--findings", "x", "--cam", "none/map.png"],
+            "cam: expected a file ending in .png",
+        ),
+        (
+            ["match", "{film}", "--findings", "x", "--cam", "map.gif"],
+            "cam: expected a file ending in",
+        ),
+        (["evaluate", "open"], "cohorts: expected at least one cohort, got none"),
+        (["calibrate", "open"], "cohorts: expected at least one cohort, got none"),
+        (["pretrain"], "cohorts: expected at least one cohort, got none"),
         (
             ["import", "pacs", "x"],
             "import: expected mimic or open_i or nih or mendeley or csv or dicom or demo, got pacs",

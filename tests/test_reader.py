@@ -143,10 +143,12 @@ def test_the_readings_json_has_each_sentence_beside_its_number_with_names_marked
     assert told["explanation"] is None
 
 
-@pytest.mark.parametrize("findings", [None, "", "   \n", "INDICATION: Cough."])
+@pytest.mark.parametrize("findings", ["", "   \n", "INDICATION: Cough."])
 def test_a_match_without_findings_is_refused(networks, film, findings):
     with pytest.raises(ReadingError, match="findings: expected the text"):
         Reader.load(networks / "timnet").read(film, findings)
+    with pytest.raises(ReadingError, match="findings: timnet matches X-rays with reports"):
+        Reader.load(networks / "timnet").read(film)
 
 
 def test_a_classifier_refuses_text_and_unknown_maps_are_named(networks, film):

@@ -382,6 +382,9 @@ def _read(asked: arguments.Match | arguments.Diagnose, findings: str | None) -> 
         measured = cards.headline(reading.card, label)
         return f"(on real X-rays: auROC {cards.label_worth(reading.card, label)})" if measured else ""
 
+    cam = asked.cam
+    if cam is not None and not (cam.parent.is_dir() and cam.suffix.lower() == ".png"):
+        raise Refused(f"cam: expected a file ending in .png in a folder that exists, got {str(cam)[-200:]!r}")
     start = time.perf_counter()
     film = decoding.read_untrusted(films.content(asked.film), name=asked.film.name, invert=asked.invert)
     reader = Reader.load(asked.checkpoint)
@@ -389,7 +392,7 @@ def _read(asked: arguments.Match | arguments.Diagnose, findings: str | None) -> 
     if seen.doubt and not asked.anyway:
         turned = "--invert reads it inverted, " if seen.doubt == films.LOOKS_INVERTED else ""
         raise Refused(f"{asked.film.name}: {seen.doubt}; {turned}--anyway reads it all the same")
-    reading, cam = reader.read(seen, findings), asked.cam
+    reading = reader.read(seen, findings)
     if findings is not None:
         reading = reading.explained(reader.edited(seen, findings).edits)
     told = {**reading.as_dict(), "seconds": round(time.perf_counter() - start, 3)}

@@ -318,11 +318,14 @@ def parse(shape: type[Shape], command: str, words: list[str]) -> Shape:
     told = io.StringIO()
     try:
         with contextlib.redirect_stderr(told):
-            return tyro.cli(shape, prog=program, args=words)
+            asked = tyro.cli(shape, prog=program, args=words)
     except SystemExit as ended:
         if ended.code == 0:
             raise
         raise Unusable(f"{_finding(told.getvalue())}; see {program} --help") from None
+    if getattr(asked, "cohorts", None) == ():
+        raise Unusable(f"cohorts: expected at least one cohort, got none; see {program} --help")
+    return asked
 
 
 def training(shape: type[config.Run], words: list[str]) -> tuple[config.Run, Path | None, bool, bool]:

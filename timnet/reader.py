@@ -100,6 +100,8 @@ class Reader:
         """
         start = time.perf_counter()
         if isinstance(self._network, TIMNet):
+            if findings is None:
+                raise ReadingError(f"findings: {self.name} matches X-rays with reports, it reads none alone")
             extract = _asked(findings)
             text, told = extract.findings, reports.sentences(extract.findings)
             # One sentence is the whole: no second question.
@@ -118,7 +120,7 @@ class Reader:
                 beyond=self._beyond(told),
             )
         if findings:
-            raise ReadingError(f"findings: {self.name} is a classifier, it reads films without text")
+            raise ReadingError(f"findings: {self.name} is a classifier, it reads X-rays without text")
         names = list(self.spec.labels)  # type: ignore[union-attr]
         reading, values = self._reading(start, film, self._network.head, names)
         return replace(reading, probabilities=dict(zip(names, values, strict=True)))
@@ -131,7 +133,7 @@ class Reader:
         """
         start = time.perf_counter()
         if not isinstance(self._network, TIMNet):
-            raise ReadingError(f"findings: {self.name} is a classifier, it reads films without text")
+            raise ReadingError(f"findings: {self.name} is a classifier, it reads X-rays without text")
         text = _asked(findings).findings
         made, _ = edits.every(text)
         head = self._match_head(self._network, [text, *(edit.text for edit in made)], True)
@@ -161,7 +163,7 @@ class Reader:
     def timnet(self) -> TIMNet:
         """Return the matching network; ReadingError where this is a classifier."""
         if not isinstance(self._network, TIMNet):
-            raise ReadingError(f"findings: {self.name} is a classifier, it reads films without text")
+            raise ReadingError(f"findings: {self.name} is a classifier, it reads X-rays without text")
         return self._network
 
     def film_vector(self, seen: Seen) -> NDArray[np.float32]:
@@ -286,5 +288,5 @@ def _asked(findings: str | None) -> reports.Extract:
         held = ", ".join(filter(None, reports.sections(findings or "")))
         got = f"only {held[:200]}" if held else "none"
         advice = "; write FINDINGS: before what the X-ray shows" if held else ""
-        raise ReadingError(f"findings: expected the text that describes the film, got {got}{advice}")
+        raise ReadingError(f"findings: expected the text that describes the X-ray, got {got}{advice}")
     return extract
