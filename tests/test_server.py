@@ -9,6 +9,7 @@ from types import SimpleNamespace
 
 import pytest
 from streamlit.runtime import Runtime
+from streamlit.runtime.app_session import AppSession
 from streamlit.runtime.memory_uploaded_file_manager import MemoryUploadedFileManager
 from streamlit.runtime.uploaded_file_manager import UploadedFileRec
 from streamlit.runtime.websocket_session_manager import WebsocketSessionManager
@@ -115,6 +116,40 @@ def test_what_sessions_hold_already_counts(monkeypatch):
     assert status(ask(UPLOAD, "PUT", {"content-length": "31"}, [b"x" * 31])[0]) == 413
 
 
+def test_a_refused_upload_is_said_on_its_visitors_page_until_one_is_let_in(monkeypatch):
+    asked: list[str] = []
+    listed = [
+        SimpleNamespace(
+            session=SimpleNamespace(id=name, _client_state=f"{name}'s", request_rerun=asked.append)
+        )
+        for name in ("session", "other")
+    ]
+    running = SimpleNamespace(
+        _session_mgr=SimpleNamespace(list_sessions=lambda: listed),
+        uploaded_file_mgr=SimpleNamespace(
+            file_storage={"session": {"a": SimpleNamespace(data=b"x" * 2**20)}}
+        ),
+    )
+    monkeypatch.setattr(server.runtime, "exists", lambda: True)
+    monkeypatch.setattr(server.runtime, "get_instance", lambda: running)
+    monkeypatch.setattr(server, "get_script_run_ctx", lambda **_: SimpleNamespace(session_id="session"))
+    monkeypatch.setattr(server, "SESSION_BYTES", 3 * 2**20)
+    assert server.refusal() == ""
+    sent, _ = ask(UPLOAD, "PUT", {"content-length": str(5 * 2**20)})
+    assert asked == ["session's"]
+    sentence = (
+        "upload: expected at most 3 MB of uploads at a time, yours together; a file of 5 MB beside 1 MB "
+        "of yours was refused: remove some first"
+    )
+    assert server.refusal() == sent[1]["body"].decode() == sentence
+    assert status(ask(UPLOAD, "PUT", {"content-length": "1"})[0]) == 204
+    assert server.refusal() == ""
+    monkeypatch.setattr(server, "SERVER_BYTES", 2 * 2**20)
+    ask(UPLOAD, "PUT", parts=[b"x" * 2**19] * 4)
+    assert "at most 2 MB of uploads at a time, those of all visitors together" in server.refusal()
+    server._refused.clear()
+
+
 def test_uploads_of_ended_sessions_are_let_go(monkeypatch):
     removed: list[str] = []
     listed = [SimpleNamespace(session=SimpleNamespace(id=name)) for name in ("here", "leaving")]
@@ -147,4 +182,5 @@ def test_streamlit_keeps_uploads_and_sessions_where_the_guard_looks():
     assert "session" not in uploads.file_storage
     assert "list_sessions" in dir(WebsocketSessionManager)
     source = inspect.getsource(Runtime)
+    assert "self._client_state = " in inspect.getsource(AppSession)
     assert "self._session_mgr = " in source and "def uploaded_file_mgr" in source

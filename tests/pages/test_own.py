@@ -6,7 +6,7 @@ import pytest
 from driving import TEXT, Open, open_at, png, texts
 from streamlit.testing.v1 import AppTest
 
-from timnet.ui import own
+from timnet.ui import own, server
 
 ELSEWHERE = ("card", "explore", "diagnose", "fine_tune", "efficiency")
 NAME = "![x](y) [ZZPHI].png"
@@ -45,6 +45,16 @@ def test_upload_and_report_stay_whatever_page_opens_meanwhile(open_page: Open) -
         assert number(app) == before and app.text_area(key="match_findings").value == TEXT
         assert NAME in [text.value for text in app.text]
         assert not any("ZZPHI" in value for values in app.query_params.items() for value in values)
+
+
+@pytest.mark.parametrize("page", ["match", "diagnose"])
+def test_an_upload_that_the_server_refused_is_said_on_the_page(
+    page: str, open_page: Open, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(server, "refusal", lambda: "upload: expected at most 200 MB")
+    assert [each.value.replace("\\", "") for each in open_page(page).error] == [
+        "upload: expected at most 200 MB"
+    ]
 
 
 def test_one_upload_serves_both_pages_and_the_later_one_holds(open_page: Open) -> None:

@@ -98,6 +98,7 @@ def _form() -> None:
             key="import_files",
             help=f"At most 32 MB a file, {limit}.",
         )
+        notices.upload_refused()
     try:
         root = jobs.allowed_export(folder) if source == FOLDER and folder.strip() else None
         if root is not None and root.is_file() and kind != "csv":

@@ -10,6 +10,7 @@ import streamlit as st
 
 from timnet import config
 from timnet.errors import TimnetError, one_line
+from timnet.ui import server
 
 MAP = config.MAP_LIMITS
 
@@ -41,6 +42,12 @@ def refused(message: str) -> None:
     """Show one sentence in red and end the page."""
     st.error(plain(one_line(message)), icon=":material/error:")
     st.stop()
+
+
+def upload_refused() -> None:
+    """Say why the visitor's last upload was refused by the server, where it was."""
+    if sentence := server.refusal():
+        st.error(plain(sentence), icon=":material/error:")
 
 
 def no_cohort() -> None:

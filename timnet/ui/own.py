@@ -95,6 +95,7 @@ def _upload(
         help=f"{limits} It stays in this computer's memory until you remove it or close the app, and is not "
         "saved.",
     )
+    notices.upload_refused()
     shown = _listed(uploader)
     # What this uploader itself lists, with a cross beside each.
     st.session_state[listed] = {each.file_id for each in shown}

@@ -17,6 +17,7 @@ from urllib.parse import urlsplit
 from starlette.middleware import Middleware
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from streamlit import runtime
+from streamlit.runtime.scriptrunner import get_script_run_ctx
 from streamlit.web.server.server_util import is_allowed_origin
 
 SESSION_BYTES = 200 * 2**20
@@ -91,8 +92,9 @@ class Guard:
         )
         length = headers.get("content-length", "")
         if length.isdecimal() and int(length) > room:
-            await _refuse(send, 413, _TOO_MUCH)
+            await _refuse(send, 413, _too_much(session, own[session], int(length)))
             return
+        _refused.pop(session, None)
         received = 0
         over = answered = False
 
@@ -122,12 +124,13 @@ class Guard:
         finally:
             self._receiving[session] -= received
         if over and not answered:
-            await _refuse(send, 413, _TOO_MUCH)
+            await _refuse(send, 413, _too_much(session, own[session], received))
 
 
 _sessions: dict[str, Any] = {}
 """The sessions that the last sweep saw, by their ids."""
-_TOO_MUCH = f"expected at most {SESSION_BYTES >> 20} MB of uploads at a time: remove some first"
+_refused: dict[str, str] = {}
+"""Why a session's last upload was refused, until the next one is let in."""
 
 MIDDLEWARE = [Middleware(Guard)]
 
@@ -175,6 +178,7 @@ def release_ended() -> None:
         session = _sessions.pop(ended)
         session.shutdown()
         session.session_state.clear()
+        _refused.pop(ended, None)
     _sessions.update(listed)
     uploads: Any = running.uploaded_file_mgr
     for ended in set(uploads.file_storage) - set(listed):
@@ -189,6 +193,29 @@ def _held() -> tuple[Counter[str], int]:
         for session, uploads in list(storage.file_storage.items()):
             held[session] = sum(len(each.data) for each in list(uploads.values()))
     return held, sum(held.values())
+
+
+def refusal() -> str:
+    """Return why this visitor's last upload was refused; empty where it was not."""
+    context = get_script_run_ctx(suppress_warning=True)
+    return _refused.get(context.session_id, "") if context else ""
+
+
+def _too_much(session: str, own: int, size: int) -> str:
+    """Return why an upload is too much, and have its page say so: the browser shows a status alone."""
+    whose, limit = (
+        ("yours", SESSION_BYTES) if own + size > SESSION_BYTES else ("those of all visitors", SERVER_BYTES)
+    )
+    sentence = (
+        f"upload: expected at most {limit >> 20} MB of uploads at a time, {whose} together; a file of "
+        f"{size / 2**20:.0f} MB beside {own / 2**20:.0f} MB of yours was refused: remove some first"
+    )
+    if runtime.exists():
+        for each in runtime.get_instance()._session_mgr.list_sessions():
+            if each.session.id == session:
+                _refused[session] = sentence
+                each.session.request_rerun(each.session._client_state)
+    return sentence
 
 
 async def _refuse(send: Send, status: int, reason: str) -> None:
