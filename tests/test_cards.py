@@ -167,3 +167,7 @@ def test_numbers_that_no_measurement_gives_are_refused(tmp_path: Path) -> None:
     (tmp_path / cards.FILE).write_text(json.dumps(card(result())).replace("0.75", "1e999"))
     with pytest.raises(cards.CardError, match="finite"):
         cards.read(tmp_path)
+
+
+def test_the_sentence_beside_a_number_says_that_the_x_rays_are_childrens() -> None:
+    assert "children aged one to five" in cards.trust_of(config.REPOSITORY / "checkpoints/pneumonia-children")
