@@ -14,7 +14,7 @@ from streamlit.testing.v1 import AppTest
 
 from timnet import config
 from timnet.cohorts import decoding
-from timnet.cohorts.films import Film, read_film
+from timnet.cohorts.films import INVERTED, LOOKS_INVERTED, Film, read_film
 from timnet.cohorts.store import Cohort
 from timnet.reader import Reader
 from timnet.ui import several, spreadsheet
@@ -84,6 +84,30 @@ def test_a_film_that_was_read_is_not_read_again(page: AppTest, monkeypatch: pyte
     app.run()
     assert not app.exception and len(reads) == once == 3  # the two, and the one that is open with its maps
     assert not any(button.key == "diagnose_read_all" for button in app.button)
+
+
+def test_films_that_look_inverted_are_offered_inverted(
+    page: AppTest, networks: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(
+        decoding, "read_untrusted", lambda data, *, name, invert: read_film(data, name=name, invert=invert)
+    )
+    turned = {read_film(_png(21)).sha256}
+
+    def doubt(film: Film) -> str:
+        return LOOKS_INVERTED if film.sha256 in turned and INVERTED not in film.notes else ""
+
+    monkeypatch.setattr(several.loaders, "doubt", doubt)
+    app = _upload(page, [("dark.png", _png(21)), ("good.png", _png(22))])
+    assert math.isnan(app.dataframe[0].value["Effusion"][0])
+    app.button(key="diagnose_read_inverted").click().run()
+    assert not app.exception and not app.error and not app.warning
+    table = app.dataframe[0].value
+    reader = Reader.load(networks / "classifier")
+    for row, film in enumerate((read_film(_png(21), invert=True), read_film(_png(22)))):
+        assert table["Effusion"][row] == reader.read(film).probabilities["Effusion"]
+    assert table["doubt"].tolist() == [INVERTED, ""]
+    assert not any(button.key == "diagnose_read_inverted" for button in app.button)
 
 
 def test_films_that_filters_leave_of_a_cohort_get_the_numbers_of_each(

@@ -16,6 +16,7 @@ import pandas as pd
 import streamlit as st
 
 from timnet import __version__, config
+from timnet.cohorts import films
 from timnet.cohorts.films import Film, FilmError
 from timnet.cohorts.queries import Filters
 from timnet.cohorts.records import CohortError
@@ -83,6 +84,16 @@ def choose(network: Checkpoint, key: str) -> Chosen:
         if place.button(words, key=f"{key}_read_doubted", icon=":material/play_arrow:"):
             with place:
                 _read(network, doubted, answers, anyway=True)
+    doubted = [each for each in doubted if not answers[each.key].probabilities]
+    inverted = [each for each in doubted if answers[each.key].doubt == films.LOOKS_INVERTED]
+    if inverted:
+        words = f"Read {counted(len(inverted), 'X-ray')} that may be inverted (bone dark) with bone bright"
+        place = st.empty()
+        if place.button(words, key=f"{key}_read_inverted", icon=":material/invert_colors:"):
+            for each in inverted:
+                st.session_state[loaders.invert_key(answers[each.key].sha256)] = True
+            with place:
+                _read(network, inverted, answers)
     told = [answers[each.key] for each in asked]
     refused = [each.refused for each in told if each.refused]
     for sentence in refused[:_NAMED]:
@@ -159,8 +170,8 @@ def _uploads(key: str) -> list[Asked]:
 def _of_cohort(cohort: Cohort, wanted: Filters) -> list[Asked]:
     found = loaders.count(cohort, wanted)
     studies = cohort.studies(**wanted, limit=MOST)["study"]
-    films = cohort.films_of(studies.tolist())
-    frontal = films[films["view"].fillna("").str.upper() != "LATERAL"]
+    rows = cohort.films_of(studies.tolist())
+    frontal = rows[rows["view"].fillna("").str.upper() != "LATERAL"]
     first = frontal[:MOST]
     told = f"{counted(found, 'study')}; {counted(len(first), 'X-ray')} to read here, lateral ones left out."
     if found > MOST or len(frontal) > MOST:
@@ -198,12 +209,13 @@ def _read(
             film = each.load()
             doubt = loaders.doubt(film)
             if doubt and not anyway:
-                answers[each.key] = Told(refused=f"{each.name}: {doubt}", doubt=doubt)
+                answers[each.key] = Told(film.sha256, refused=f"{each.name}: {doubt}", doubt=doubt)
                 continue
             reading = reader.read(film)
         except (FilmError, CohortError) as error:
             answers[each.key] = Told(refused=str(error))
         else:
+            doubt = doubt or films.INVERTED * (films.INVERTED in film.notes)
             answers[each.key] = Told(
                 reading.film.sha256, reading.weights_sha256, reading.probabilities, doubt=doubt
             )
