@@ -54,17 +54,30 @@ def test_a_cohort_without_reports_is_not_the_default_and_cannot_be_started_from(
 
 
 def test_every_finer_setting_of_a_pre_training_is_the_one_of_the_command_line(
-    open_page: Open, workers: list[list[str]], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    open_page: Open,
+    workers: list[list[str]],
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    networks: Path,
 ) -> None:
     monkeypatch.setenv("TIMNET_CHECKPOINTS", str(tmp_path))
+    shutil.copytree(networks / "timnet", tmp_path / "timnet")
     app = open_page("fine_tune")
     app.button_group(key="ft_learn").set_value("reports").run()
     app.selectbox(key="pt_mode_small").select("partial").run()
     chosen = {
         "objective": "pairs", "h_cls": "product", "negatives": "mined", "both_normal": "ignore",
         "schedule": "cosine", "padding": "literal", "chunk": 16, "precision": "fp32",
+        "views": "all", "start": "timnet",
     }  # fmt: skip
-    numbers = {"batch": 48, "learning_rate": 7e-4, "tokens": 64, "text_layers": 2}
+    numbers = {
+        "trunk_rate": 0.3,
+        "grow_from": 64,
+        "batch": 48,
+        "learning_rate": 7e-4,
+        "tokens": 64,
+        "text_layers": 2,
+    }
     for name, value in chosen.items():
         app.selectbox(key=f"pt_{name}_small").select(value)
     for name, value in numbers.items():
@@ -83,13 +96,31 @@ def test_every_finer_setting_of_a_pre_training_is_the_one_of_the_command_line(
     assert (folder / "config.json").read_bytes() == config.to_json(settings).encode()
     # Every field is asked for, but for these, which are the command line's alone.
     left = {"preset", "backbone", "text_encoder", "width", "held_out", "shuffled", "normalisation"}
-    left |= {"views", "crop_text", "grow_from", "trunk_rate", "start"}
     keys = {widget.key for widget in [*app.selectbox, *app.number_input, *app.toggle, *app.multiselect]}
     asked = {str(key).removeprefix("pt_").split("_small")[0].split("_synthetic")[0] for key in keys}
     of_form = {"mode": "text_mode", "paper": "preset"}
     named = {of_form.get(name, name) for name in asked}
     # A single cohort has no repeats to ask for.
     assert {each.name for each in fields(config.Pretrain)} - named - left == {"repeats"}
+
+
+def test_reports_are_read_in_part_only_where_the_text_network_is_not_trained(
+    open_page: Open, workers: list[list[str]], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("TIMNET_CHECKPOINTS", str(tmp_path))
+    app = open_page("fine_tune")
+    app.button_group(key="ft_learn").set_value("reports").run()
+    app.toggle(key="pt_crop_text_small").set_value(True).run()
+    app.number_input(key="pt_grow_from_small").set_value(5).run()
+    app.button(key="pt_start").click().run()
+    (path,) = tmp_path.glob("*/config.json")
+    settings = config.from_json(path.read_text())
+    assert (settings.crop_text, settings.grow_from) == (True, 32)
+    app.number_input(key="pt_grow_from_small").set_value(200)
+    app.number_input(key="pt_side_small").set_value(64).run()
+    assert "Taken as 64: it must be 32 to 64." in [each.value for each in app.caption]
+    app.selectbox(key="pt_mode_small").select("full").run()
+    assert not app.exception and app.toggle(key="pt_crop_text_small").disabled
 
 
 def test_swapped_reports_are_asked_for_where_the_objective_has_a_place_for_them(

@@ -64,7 +64,7 @@ def form(names: list[str], root: Path) -> None:
     )
     seed = right.number_input("Random seed", 0, 2**31 - 1, 0, key="pt_seed")
     asked: dict[str, Any] = {**numbers, "text_mode": mode, "side": side, "epochs": epochs, "seed": seed}
-    asked |= recipe.ask(cohorts, mode, numbers)
+    asked |= recipe.ask(cohorts, mode, numbers, int(side))
     settings = config.Pretrain(
         cohorts=tuple(cohorts), repeats=repeats if any(n > 1 for n in repeats) else (), **asked
     )
@@ -84,7 +84,7 @@ def form(names: list[str], root: Path) -> None:
 def _told(settings: config.Pretrain, root: Path) -> bool:
     """Say what the run learns from, how long it takes and its disk space; return whether it can start."""
     of = tuple(loaders.cohort(name).identity for name in settings.cohorts)
-    pairs = _pairs(of, settings.cohorts, settings.repeats, settings.held_out, settings)
+    pairs = _pairs(of, settings.cohorts, settings.repeats, settings.held_out, settings.views, settings)
     st.text(
         f"{counted(pairs.train, 'X-ray')} with reports to learn from, {pairs.held_out:,} held out to measure "
         "on"
@@ -124,6 +124,7 @@ def _pairs(
     cohorts: tuple[str, ...],
     repeats: tuple[int, ...],
     held_out: tuple[str, ...],
+    views: config.Views,
     _settings: config.Pretrain,
 ) -> estimates.Pairs:
     return estimates.pairs(_settings)

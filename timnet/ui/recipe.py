@@ -32,27 +32,32 @@ HEADS = {
 SCHEDULES = {"constant": "The same throughout", "cosine": "Rises at first, falls to 0 at the end"}
 PRECISIONS = {"auto": "Whichever is faster here", "fp32": "32 bits", "bf16": "16 bits (bfloat16)"}
 CHUNKS = [0, 8, 16, 32, 64, 128, 256]
+VIEWS = {"frontal": "Frontal, and those of unknown view", "lateral": "Lateral", "all": "All"}
 PADDINGS = {"masked": "Left out", "literal": "Zeros that take part, as in the paper"}
 
 
-def ask(cohorts: list[str], mode: str, numbers: Mapping[str, object]) -> dict[str, Any]:
+def ask(cohorts: list[str], mode: str, numbers: Mapping[str, object], side: int) -> dict[str, Any]:
     """Return the finer settings by their names in `config.Pretrain`, those of the preset until changed.
 
     Args:
         cohorts: what is learned from; the probe's labels are the first one's.
         mode: what of the text network is trained.
         numbers: where the preset differs from the defaults.
+        side: of the X-rays, in pixels.
     """
     usual = {**_defaults(), **numbers}
     with st.expander("More settings", icon=":material/tune:", key="pt_more"):
         st.caption("Nothing here has to be touched; the first values are those of the choice above.")
-        asked = _compared(usual) | _steps(usual)
+        asked = _compared(usual) | _steps(usual, side)
         asked |= _text(usual, mode) | _memory(usual) | _looks(cohorts)
     return asked
 
 
 def _compared(usual: Mapping[str, Any]) -> dict[str, Any]:
     st.markdown("**What is compared**")
+    views = _choice(
+        "X-rays", "views", VIEWS, usual, "Those of other views are neither learned from nor measured on."
+    )
     objective = _choice(
         "Learns by comparing",
         "objective",
@@ -95,6 +100,7 @@ def _compared(usual: Mapping[str, Any]) -> dict[str, Any]:
         "It may well fit. Whether both are normal is told by the label No Finding.",
     )
     return {
+        "views": views,
         "objective": objective,
         "h_cls": usual["h_cls"] if by_angle else head,
         "negatives": negatives,
@@ -103,7 +109,7 @@ def _compared(usual: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def _steps(usual: Mapping[str, Any]) -> dict[str, Any]:
+def _steps(usual: Mapping[str, Any], side: int) -> dict[str, Any]:
     st.markdown("**How it steps**")
     left, right = st.columns(2)
     batch = left.number_input(
@@ -131,16 +137,48 @@ def _steps(usual: Mapping[str, Any]) -> dict[str, Any]:
         usual,
         "With a fall to 0 a larger step size can be taken; such a run is at its best at its end.",
     )
-    starts = [*look.NAMES, *(network.name for network in checkpoints.listed("timnet"))]
+    networks = [network.name for network in checkpoints.listed("timnet")]
+    whole = st.selectbox(
+        "Goes on from the network",
+        ["", *networks],
+        format_func=lambda each: each or "none: new weights",
+        key=_key("start", usual),
+        help="All of it, the layers that compare and the text branch too. It must be of this shape.",
+    )
+    starts = [*look.NAMES, *networks]
     start = st.selectbox(
         "Image network starts from",
         starts,
         index=starts.index(str(usual["image_weights"])),
         format_func=lambda each: look.NAMES.get(each, each),
         key=_key("image_weights", usual),
+        disabled=bool(whole),
         help="Random knows nothing. ImageNet: everyday photographs; its weights must be on this computer or "
         "are fetched by torchvision. A network of yours: go on from what it learned of X-rays.",
     )
+    left, right = st.columns(2)
+    share = left.number_input(
+        "Step size of the image network, as a share",
+        0.001,
+        1.0,
+        float(usual["trunk_rate"]),
+        step=0.1,
+        format="%g",
+        key=_key("trunk_rate", usual),
+        help="Of the step size above: layers that have learned before want smaller steps.",
+    )
+    grow = right.number_input(
+        "Image size of the first pass, pixels (0: the same)",
+        0,
+        1024,
+        int(usual["grow_from"]),
+        step=32,
+        key=_key("grow_from", usual),
+        help="It grows to the full size over the first two thirds of the passes; early ones are then faster.",
+    )
+    if grow and not 32 <= grow <= side:
+        grow = min(max(grow, 32), side)
+        st.caption(f"Taken as {grow}: it must be 32 to {side}.")
     augment = st.toggle(
         "Turn, shift and scale the X-rays a little at random",
         bool(usual["augment"]),
@@ -159,7 +197,10 @@ def _steps(usual: Mapping[str, Any]) -> dict[str, Any]:
         "batch": batch,
         "learning_rate": float(rate),
         "schedule": schedule,
-        "image_weights": start,
+        "start": whole,
+        "image_weights": usual["image_weights"] if whole else start,
+        "trunk_rate": float(share),
+        "grow_from": int(grow),
         "augment": augment,
         "erase": erase if augment else usual["erase"],
     }
@@ -192,7 +233,15 @@ def _text(usual: Mapping[str, Any], mode: str) -> dict[str, Any]:
         usual,
         "Left out, a report's vector does not depend on the longest report beside it.",
     )
+    crop = st.toggle(
+        "Read half of the reports in part",
+        bool(usual["crop_text"]),
+        key=_key("crop_text", usual),
+        disabled=mode != "frozen",
+        help="From 30 % of their words on, a new part in each pass; where the text network is not trained.",
+    )
     return {
+        "crop_text": crop if mode == "frozen" else False,
         "tokens": tokens,
         "text_layers": layers if mode == "partial" else usual["text_layers"],
         "padding": padding,
