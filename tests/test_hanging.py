@@ -157,7 +157,9 @@ def test_the_sides_of_a_picture_are_assumed_however_it_was_turned_upright(
         ("PA", "PA"), ("a.p.", "AP"), ("A-P", "AP"), ("AP PORTABLE", "AP"), ("antero-posterior", "AP"),
         ("Postéro-antérieur", "PA"), ("POSTEROANTERIOR", "PA"), ("Thorax face", "FRONTAL"), ("L", "LATERAL"),
         ("LLAT", "LATERAL"), ("lateral oblique", "LATERAL"), ("PA and lateral", None), ("BILATERAL", None),
-        ("MAP", None), ("PAIN", None), ("swim", None), ("PA LLDECUB", None), ("Left Anterior Oblique", None),
+        ("MAP", None), ("PAIN", None), ("swim", None), ("seitl.", "LATERAL"), ("boczne", "LATERAL"),
+        ("tylno-przednie", "PA"), ("Przednio-tylna", "AP"), ("dorso-ventral", "PA"), ("ventrodorsal", "AP"),
+        ("PA LLDECUB", None), ("Left Anterior Oblique", None),
         ("antero-posterior oblique", None), ("", None), ("A" * 10**6 + " PA", None),
     ],
 )  # fmt: skip

@@ -29,10 +29,12 @@ _LONGEST = 64
 _WORDS_OF_VIEWS: tuple[tuple[str, str], ...] = (
     (r"\bPOST\w*?[\W_]*ANT\w*", "PA"),
     (r"\bANT\w*?[\W_]*POST\w*", "AP"),
+    (r"\b(?:DORSO[\W_]*VENTR|TYLNO[\W_]*PRZEDN)\w*", "PA"),
+    (r"\b(?:VENTRO[\W_]*DORS|PRZEDNIO[\W_]*TYLN)\w*", "AP"),
     (r"(?<![A-Z])([AP])[\W_]{1,2}([AP])(?![A-Z])", r"\1\2"),
 )
 _NO_USUAL_HANGING = re.compile(r"[LR]LD|.*DECUB.*")
-_LATERAL = re.compile(r"[LR]?LAT.*|[LR]LO?|PROFILE?|PERFIL|SEITLICH\w*")
+_LATERAL = re.compile(r"[LR]?LAT.*|[LR]LO?|PROFILE?|PERFIL|SEITL\w*|BOCZN\w*")
 _FRONTAL = re.compile(r"FRONT(AL\w*)?|FACE")
 
 
