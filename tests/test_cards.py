@@ -11,6 +11,7 @@ from wrong_values import wrong_values
 
 from timnet import cards, config
 from timnet.cards import Card, Result
+from timnet.evaluation import certainty
 
 SHIPPED = sorted(path.parent for path in (config.REPOSITORY / "checkpoints").glob("*/card.json"))
 SOURCE = {"dataset": "Ours", "real": True}
@@ -171,3 +172,10 @@ def test_numbers_that_no_measurement_gives_are_refused(tmp_path: Path) -> None:
 
 def test_the_sentence_beside_a_number_says_that_the_x_rays_are_childrens() -> None:
     assert "children aged one to five" in cards.trust_of(config.REPOSITORY / "checkpoints/pneumonia-children")
+
+
+@pytest.mark.parametrize("name", [config.MATCHING, config.FINDINGS, "pneumonia-children"])
+def test_what_a_page_says_of_the_calibration_speaks_of_x_rays(name: str) -> None:
+    sure = certainty.of(config.REPOSITORY / "checkpoints" / name)
+    assert "X-ray" in sure.checked_on
+    assert not {"film", "films"}.intersection(f"{sure.fitted_on} {sure.checked_on} {sure.how}".split())

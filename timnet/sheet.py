@@ -113,7 +113,7 @@ def _calibration(reading: Reading) -> str:
     sure = reading.certainty
     if not sure.lines:
         return "not calibrated: treat the number as a score, not a probability"
-    return f"calibrated on {sure.fitted_on}; not for other films"
+    return f"calibrated on {sure.fitted_on}; not for other X-rays"
 
 
 def _judged(reading: Reading, label: str) -> str:

@@ -300,7 +300,7 @@ def test_two_films_move_together_until_they_are_parted(page: Any) -> None:
     box = page.locator(".pane canvas").first.bounding_box()
     page.mouse.move(box["x"] + box["width"] * 0.4, box["y"] + box["height"] * 0.5)
     assert page.locator(".cross").nth(1).is_visible()
-    page.get_by_label("Move both films together").uncheck()
+    page.get_by_label("Move both images together").uncheck()
     _key(page, "i")
     assert _pixel(page, 0.6, 0.5, 0)[0] > 127 > _pixel(page, 0.6, 0.5, 1)[0]
 

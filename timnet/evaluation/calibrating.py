@@ -36,7 +36,7 @@ _HOW_MATCH = (
 )
 _HOW_LABELS = (
     "a temperature a label; the zone of `not sure` lies between the probabilities that keep 90 % sensitivity "
-    "and 90 % specificity on the films of the fit, the operating point maximises their sum (Youden)"
+    "and 90 % specificity on the X-rays of the fit, the operating point maximises their sum (Youden)"
 )
 _BATCH = 64
 
@@ -85,7 +85,7 @@ def match(folder: Path, cohorts: Sequence[str], seed: int = 0, progress: Progres
     return Certainty(
         weights.weights_sha256(folder),
         f"{counted(len(fit), 'validation pair')} of {named}",
-        f"{counted(len(check), 'test pair')} of {named}, one mismatched report a film",
+        f"{counted(len(check), 'test pair')} of {named}, one mismatched report per X-ray",
         _HOW_MATCH,
         {MATCH: fitted},
     )
@@ -133,8 +133,8 @@ def of_predictions(kept: Predictions, weights_sha256: str, cohort: str) -> Certa
         lines[label] = fitted
     return Certainty(
         weights_sha256,
-        f"{counted(len(fit.film_N), 'validation film')} of {cohort}",
-        f"{counted(len(check.film_N), 'test film')} of {cohort}",
+        f"{counted(len(fit.film_N), 'validation X-ray')} of {cohort}",
+        f"{counted(len(check.film_N), 'test X-ray')} of {cohort}",
         _HOW_LABELS,
         lines,
     )
