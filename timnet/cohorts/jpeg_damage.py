@@ -10,7 +10,6 @@ the image or of its restart interval, has an edge of that course. T.81 is the IT
 from __future__ import annotations
 
 import io
-import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
@@ -32,7 +31,6 @@ STEP_OVER = 1.5
 """How many times the edges' deviation from a step it must be."""
 ALIKE = 0.8
 """Share of the edges that must have the step: the first wrong blocks are spoilt in other ways, too."""
-_NEXT_MARKER = re.compile(rb"\xff+[\x01-\xcf\xd8-\xfe]")
 _CANDIDATES = 100
 
 
@@ -193,14 +191,19 @@ def _is_left_over(
     data: bytes, stored: NDArray[np.uint8], colours: str, header: _Header, means: NDArray[np.float32]
 ) -> bool:
     """Return whether the decoder leaves the first scan's last bit unread, but for padding, which is ones."""
-    if (end := _NEXT_MARKER.search(data, header.scan)) is None:
-        return False
-    last, other = end.start() - 1, bytearray(data)
-    if data[last] in (0x00, 0xFF):  # 0xFF is stored as 0xFF00
+    end = data.find(b"\xff", header.scan)
+    # 0xFF00 stands for 0xFF, and from 0xFFD0 to 0xFFD7 an interval restarts.
+    while data[end + 1] == 0 or 0xD0 <= data[end + 1] <= 0xD7:
+        end = data.find(b"\xff", end + 2)
+    last, other = end - 1, bytearray(data)
+    if data[last] in (0x00, 0xFF):
         return False
     other[last] |= data[last] + 1  # the lowest zero becomes a one
     if other[last] == 0xFF:
         other.insert(last + 1, 0)
+    # Most other ends bring a warning, and that is soonest at an eighth of the size.
+    if _decoded(bytes(other), "CMYK" if colours == "CMYK" else "GRAY", 1) is None:
+        return False
     pixels = _decoded(bytes(other), colours)
     if pixels is None or not np.array_equal(pixels, stored):
         return False
@@ -259,7 +262,8 @@ def _has_step(
     """
     columns, count = edges.jump.shape[1], edges.jump.size + edges.jump.shape[1]
     # By block: those of the first row have nothing above.
-    above, below, jump = (np.pad(each, ((1, 0), (0, 0)), constant_values=np.nan).ravel() for each in edges)
+    blank = np.full((1, columns), np.nan, np.float32)
+    above, below, jump = (np.concatenate([blank, each]).ravel() for each in edges)
     lefts: NDArray[np.float32] | None = None
     least = max(LEAST_STEP, 2 * unit)
     for sign in (1, -1):
@@ -311,11 +315,14 @@ def _runs(
 
     def counted(tops: NDArray[np.bool_], ends: NDArray[np.bool_]) -> NDArray[np.intp]:
         of_tops, of_ends = _totals(tops), _totals(ends)
-        return of_tops[stops] - of_tops[starts] + of_ends[under_stops] - of_ends[under]
+        counts = of_tops[stops] - of_tops[starts]
+        return counts + of_ends[under_stops] - of_ends[under] if interval else counts
 
-    known = counted(~np.isnan(tops), ~np.isnan(ends))
     up = counted(tops > 0.55 * least, ends > 0.55 * least)
     enough = np.maximum(4, np.where(starts < columns, 0, stops - starts + under_stops - under) // 3)
+    if not (up >= ALIKE * enough).any():
+        return
+    known = counted(~np.isnan(tops), ~np.isnan(ends))
     found = np.flatnonzero((known >= enough) & (up >= ALIKE * known))
     for i in found[np.argsort(-up[found] / known[found], kind="stable")[:_CANDIDATES]]:
         yield int(starts[i]), int(stops[i]), slice(int(under[i]), int(under_stops[i]))
@@ -323,11 +330,11 @@ def _runs(
 
 def _fit(*parts: NDArray[np.float32]) -> tuple[float, float]:
     """Return the step that all parts of an edge have, 0 where there is none, and the deviation from it."""
-    seen = [each[~np.isnan(each)] for each in parts]
-    jumps = np.concatenate(seen)
-    step = float(np.median(jumps))
-    spread = float(np.quantile(np.abs(jumps - step), ALIKE))
-    is_one = all(len(each) < 2 or abs(np.median(each) - step) <= max(3, 0.3 * step) for each in seen)
+    seen = [np.sort(each[~np.isnan(each)]) for each in parts]
+    jumps = np.sort(np.concatenate(seen))
+    step = float(jumps[len(jumps) // 2])
+    spread = float(np.sort(np.abs(jumps - step))[int(ALIKE * (len(jumps) - 1) + 0.5)])
+    is_one = all(len(each) < 2 or abs(each[len(each) // 2] - step) <= max(3, 0.3 * step) for each in seen)
     return (step if is_one and step >= STEP_OVER * (spread + 2) else 0.0), spread
 
 

@@ -54,16 +54,17 @@ def decode(data: bytes, kind: Kind, name: str, invert: bool = False) -> Greys:
             has_remarks = kind == "jpeg" or any(chunk in data for chunk in _CHUNKS_THAT_WARN)
             orientation = image.getexif().get(_ORIENTATION, 1) if has_remarks else 1
         damaged: tuple[str, ...] = ()
+        stored: np.ndarray | None = None
         if kind == "jpeg":
             colours = {"L": "GRAY", "RGB": "RGB"}.get(image.mode, "CMYK")
             stored = strict_jpeg(data, name, "the file", colours)
             if jpeg_damage.suspected(data, stored, colours):
                 damaged = (jpeg_damage.NOTE,)
             # What Adobe calls CMYK is inverted: Pillow knows.
-            image = image if colours == "CMYK" else Image.fromarray(stored.squeeze())  # type: ignore[assignment]
+            stored = None if colours == "CMYK" else stored
         if image.palette and np.asarray(image).max() >= len(image.palette.palette) // 3:
             raise FilmError(name, "the file is damaged: its palette lacks some of the image's colours")
-        greys = _grey(image, data, data[24] if kind == "png" else 8, orientation)
+        greys = _grey(image, data, data[24] if kind == "png" else 8, orientation, stored)
         greys = replace(greys, notes=(*damaged, *greys.notes))
         if invert:
             return replace(greys, pixels=1 - greys.pixels, notes=(*greys.notes, INVERTED))
@@ -90,8 +91,17 @@ def strict_jpeg(data: bytes, name: str, what: str, colours: str) -> np.ndarray:
         raise FilmError(name, f"{what} is cut short or damaged ({said})") from None
 
 
-def _grey(image: Image.Image, data: bytes, depth: int, orientation: int) -> Greys:
-    """Return upright luminance in [0, 1]: the full range of 8 bits, or of the bits that 16-bit data use."""
+def _grey(
+    image: Image.Image, data: bytes, depth: int, orientation: int, stored: np.ndarray | None = None
+) -> Greys:
+    """Return upright luminance in [0, 1]: the full range of 8 bits, or of the bits that 16-bit data use.
+
+    Args:
+        image, data: the file, and its bytes.
+        depth: bits of a sample.
+        orientation: EXIF's.
+        stored: the samples (rows, columns, channels), where they are decoded already.
+    """
     notes = []
     if image.has_transparency_data:
         # A radiograph has none: what an editor hides is still part of the film.
@@ -101,6 +111,8 @@ def _grey(image: Image.Image, data: bytes, depth: int, orientation: int) -> Grey
         notes.append(f"gamma {gamma:g} of the file not applied")
     if depth > 8:
         colour = _sixteen_bits(image, data)
+    elif stored is not None:
+        colour = stored
     else:
         if image.mode not in ("1", "L", "LA", "P", "PA", "RGBA"):
             image = image.convert("RGB")  # CMYK, YCbCr
@@ -117,7 +129,9 @@ def _grey(image: Image.Image, data: bytes, depth: int, orientation: int) -> Grey
     if depth > 8:
         top, said = _range(grey)
         notes.append(f"{depth}-bit file, {said}")
-    pixels = np.minimum(grey.astype(np.float32) / np.float32(top), np.float32(1))
+    pixels = np.divide(grey, np.float32(top), dtype=np.float32)
+    if depth > 8:
+        pixels = np.minimum(pixels, np.float32(1))
     if orientation in _UPRIGHT:
         pixels = np.asarray(Image.fromarray(pixels).transpose(_UPRIGHT[orientation]))
         notes.append(f"turned upright: EXIF orientation {orientation}")
