@@ -18,6 +18,7 @@ from typing import NamedTuple
 
 from timnet.cohorts import packed
 from timnet.cohorts.records import CohortError
+from timnet.counting import counted
 
 MAX_CHARACTERS = 2**31  # of a table: a packed file can unpack to anything
 MAX_ROW = 2**20
@@ -31,9 +32,11 @@ _MARKS = (
     (codecs.BOM_UTF16_LE, "utf-16"),
     (codecs.BOM_UTF16_BE, "utf-16"),
 )
-# What no Western word has: three letters beyond ASCII in a row, or a sign inside a word.
+# What no Western word has: three letters beyond ASCII in a row, a sign inside a word, or what the Czech,
+# Slovak or Hungarian letters of Windows-1250 and ISO-8859-2 become (`pøíznaky`, `zánìt`, `èást`, `tüdõ`).
 _STRANGE = re.compile(
     r"[^\W\d_a-zA-Z]{3}|[^\W\d_][\u0080-\u00a6\u00a8-\u00ac\u00ae-\u00b6\u00b8-\u00bf][a-z]|\ufffd"
+    r"|ø[aiáíéóúìù]|[áéíýóú]ø|[ìù][a-zà-ÿ]|\b[èÈ](?!re)[a-zà-ÿ]|õ(?![^\W_])"
 )
 _QUOTED = re.compile(r'[^"]*(?:""[^"]*)*')
 
@@ -107,8 +110,8 @@ def _mixed(path: Path) -> Encoding:
                 except UnicodeDecodeError:
                     invalid.append(number)
                     strange += bool(_STRANGE.search(line.encode("latin-1").decode("cp1252", "replace")))
-    if not valid and 2 * strange > max(len(invalid), 3):
-        got = f"got letters of another encoding in {strange} lines: save it as UTF-8"
+    if not valid and 4 * strange > max(len(invalid), 3):
+        got = f"got letters of another encoding in {counted(strange, 'line')}: save it as UTF-8"
         raise CohortError(f"{path.name}: expected UTF-8 or Windows-1252, {got}")
     if not valid:
         return Encoding("cp1252", "replace", f"{path.name} is not UTF-8: read as Windows-1252")
