@@ -190,6 +190,22 @@ def test_a_cohort_is_prepared_for_similar_cases(films: str) -> None:
     assert any("Reports that match" in text.value for text in app.markdown)
 
 
+def test_columns_of_known_labels_are_chosen_at_first(
+    films: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("TIMNET_IMPORTS", str(tmp_path))
+    (tmp_path / "films.csv").write_text(
+        "path,report,pleural effusion,Ward,Pleural_Thickening\na.png,x,1,2,0\n"
+    )
+    app = open_at("explore")
+    app.session_state["import_open"] = True
+    app.run()
+    app.selectbox(key="import_kind").select("csv").run()
+    app.text_input(key="import_folder").set_value(str(tmp_path)).run()
+    (labels,) = [each for each in app.multiselect if each.label == "Label columns"]
+    assert not app.exception and labels.value == ["pleural effusion", "Pleural_Thickening"]
+
+
 def test_an_export_is_imported(films: str) -> None:
     app = open_at("explore")
     app.session_state["import_open"] = True

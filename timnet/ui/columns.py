@@ -17,9 +17,9 @@ from typing import Any
 import pandas as pd
 import streamlit as st
 
-from timnet.cohorts import uploads
-from timnet.cohorts.readers import csv_table, report_table, tables
-from timnet.cohorts.records import Skipped
+from timnet.cohorts import tasks, uploads
+from timnet.cohorts.readers import csv_table, nih, report_table, tables
+from timnet.cohorts.records import Skipped, fold
 
 Options = dict[str, str | list[str]]
 """As of `jobs.start`."""
@@ -33,6 +33,8 @@ ROLES: Mapping[str, str] = {
     "sex": "Sex",
     "age": "Age",
 }
+_LABELS = {fold(name) for name in (*tasks.CHEXPERT14, *nih.LABELS)}
+"""Findings that public collections label: their columns are offered at first."""
 _NONE = "no such column"
 _ROWS, _CHARACTERS = 10, 200
 
@@ -95,6 +97,7 @@ def films(found: Mapping[str, Head | Path]) -> Options | None:
     labels = st.multiselect(
         "Label columns",
         others,
+        [column for column in others if fold(column) in _LABELS],
         key=head.key("labels"),
         placeholder="none",
         help="1 present, 0 absent, -1 uncertain, blank unknown.",
