@@ -14,6 +14,8 @@ if not found:
     notices.no_timnet()
 asked = st.query_params.get("network", "")
 names = list(found)
+if asked and asked not in names:
+    notices.not_here("network", asked)
 name = st.selectbox("Network", names, index=names.index(asked) if asked in names else 0, key="card_network")
 
 from timnet.evaluation import model_card  # noqa: E402  torch comes with it: the title stands before

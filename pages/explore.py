@@ -22,10 +22,7 @@ if not names:
 with notices.sentences():
     linked = st.query_params.get("cohort", names[0])
     if linked not in names:
-        st.info(
-            notices.plain(f"There is no cohort {linked} here: another one is shown."),
-            icon=":material/link_off:",
-        )
+        notices.not_here("cohort", linked)
     with st.container(horizontal=True, vertical_alignment="bottom"):
         name = st.selectbox("Cohort", names, key="cohort", bind="query-params", width=150)
         cohort = loaders.cohort(name)

@@ -177,7 +177,10 @@ with notices.sentences():
             st.stop()
         known = [state.folder.name for state in states]
         # The address brings a reloaded tab back to its run.
-        wanted = st.session_state.get("ft_run", st.query_params.get("run"))
+        linked = st.query_params.get("run", "")
+        if linked and linked not in known and "ft_run" not in st.session_state:
+            notices.not_here("run", linked)
+        wanted = st.session_state.get("ft_run", linked)
         st.session_state["ft_run"] = wanted if wanted in known else known[0]
         st.query_params["run"] = st.selectbox("Run", known, key="ft_run")
         state = runs.state(root / st.query_params["run"])

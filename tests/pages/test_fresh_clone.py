@@ -42,6 +42,23 @@ def test_a_page_opens_on_what_a_fresh_clone_holds(page: str) -> None:
     assert framed(app)
 
 
+@pytest.mark.parametrize(
+    ("page", "key", "what"),
+    [
+        ("fine_tune", "run", "run"),
+        ("card", "network", "network"),
+        ("match", "match_network", "network"),
+        ("diagnose", "diagnose_network", "network"),
+    ],
+)
+def test_a_link_to_what_is_not_here_says_that_another_is_shown(page: str, key: str, what: str) -> None:
+    app = AppTest.from_file(str(config.REPOSITORY / "app.py"), default_timeout=60).run()
+    app.query_params[key] = "gone"
+    app.switch_page(f"pages/{page}.py").run()
+    assert f"There is no {what} gone here" in " ".join(info.value for info in app.info)
+    assert not app.exception
+
+
 def test_the_page_of_every_shipped_run_has_its_command_and_the_list_of_all_runs(clone: Path) -> None:
     for state in runs.all_runs(clone / "checkpoints"):
         app = open_at("fine_tune")

@@ -27,6 +27,11 @@ def plain(text: str) -> str:
     return _PUNCTUATION.sub(r"\\\1", " ".join(text.split()))
 
 
+def not_here(what: str, name: str) -> None:
+    """Say that a link names what is not on this computer."""
+    st.info(plain(f"There is no {what} {name} here: another one is shown."), icon=":material/link_off:")
+
+
 @contextmanager
 def sentences() -> Iterator[None]:
     """Show what cannot be done as one sentence and end the page there."""

@@ -44,6 +44,8 @@ def choose(checkpoints: list[Checkpoint], label: str, key: str) -> Checkpoint:
     # A link may name one; taken once, so that another choice stays.
     if st.query_params.get(key) in by_name:
         st.session_state[key] = st.query_params.pop(key)
+    elif linked := st.query_params.get(key):
+        notices.not_here("network", linked)
     name = st.selectbox(
         label, list(by_name), format_func=lambda each: by_name[each].title, key=key, persist_state="session"
     )
