@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import platform
 import resource
 import struct
 import subprocess
@@ -351,6 +352,20 @@ def test_a_child_of_a_cohort_answers_again_also_after_a_refusal() -> None:
     assert decoding._idle == [child]
     decoding.release()
     assert child.returncode is not None and not decoding._idle
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="only GNU libc is told to keep memory")
+def test_a_child_of_a_cohort_keeps_its_memory_for_the_next_film() -> None:
+    file = io.BytesIO()
+    Image.fromarray(np.tile(GREYS // 256, (16, 16)).astype(np.uint8)).save(file, "JPEG")
+
+    def faults() -> int:
+        decoding.read_row(file.getvalue(), name="x.jpg", side=64)
+        stat = Path(f"/proc/{decoding._idle[0].pid}/stat").read_text()
+        return int(stat.rpartition(")")[2].split()[7])
+
+    counts = [faults() for _ in range(4)]
+    assert counts[3] - counts[2] < 200  # pages of 4 KB; a film of 4 MB needs 2,300 anew
 
 
 PANIC = REAL.parents[1] / "cases" / "rle_panic_one_bit.dcm"
