@@ -30,10 +30,11 @@ ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
 from timnet import config  # noqa: E402
+from timnet.cli.progress import ProgressLine  # noqa: E402
 from timnet.cohorts.pairs import Pairs, collect  # noqa: E402
 from timnet.evaluation import matching, recall  # noqa: E402
-from timnet.progress import ProgressLine  # noqa: E402
-from timnet.training import pretrain, runs, worker  # noqa: E402
+from timnet.training import runs, worker  # noqa: E402
+from timnet.training.recipes import pretrain  # noqa: E402
 
 RESULT = ROOT / "benchmarks" / "results" / "ablations.json"
 FIGURES = {"auROC": matching.MANY, "auROC, other labels": matching.OTHER, "R@10": recall.REPORT}

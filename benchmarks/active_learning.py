@@ -1,7 +1,7 @@
 """Do films chosen by a probe teach it more than films drawn at random?
 
 A cohort whose labels are all known plays one that is labelled bit by bit: from a few films of both kinds on,
-each order (`evaluation.acquisition`, and a random one) asks for the next batch of training films, the probe
+each order (`evaluation.active_learning`, and a random one) asks for the next batch of training films, the probe
 is fitted anew and judged on the test films, which no order ever sees. The three share their first films, draw
 by draw; a difference is taken draw by draw and its interval is Student's over the draws.
 
@@ -26,10 +26,18 @@ ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
 from timnet import config  # noqa: E402
+from timnet.cli.progress import ProgressLine  # noqa: E402
 from timnet.cohorts import splits  # noqa: E402
-from timnet.evaluation import acquisition, auroc, efficiency, probe  # noqa: E402
-from timnet.progress import ProgressLine  # noqa: E402
-from timnet.training import features, material  # noqa: E402
+from timnet.evaluation import (  # noqa: E402
+    active_learning,
+    auroc,
+    probe,
+)
+from timnet.evaluation.label_efficiency import curve  # noqa: E402
+from timnet.training import (
+    features,
+    finetune_data,
+)
 
 RESULT = ROOT / "benchmarks" / "results" / "active_learning.json"
 RANDOM = "random"
@@ -53,7 +61,7 @@ def main() -> None:
         cohort=words.cohort, task=words.task, initialisation=words.start, side=words.side, mode="probe"
     )
     line = ProgressLine("reading films")
-    held = material.gather(settings)
+    held = finetune_data.gather(settings)
     if len(held.targets.labels) != 1:
         raise SystemExit(f"active learning: expected one label, got {', '.join(held.targets.labels)}")
     x_NC = np.asarray(features.build(held.cohort, settings, line.done), float)
@@ -90,7 +98,7 @@ def main() -> None:
 
 
 def played(
-    held: material.Material, x_NC: NDArray[np.float64], numbers: list[int], batch: int, draw: int
+    held: finetune_data.Material, x_NC: NDArray[np.float64], numbers: list[int], batch: int, draw: int
 ) -> dict[str, list[float]]:
     """Return the test auROC of every order at every number of labels, from the same first films."""
     y_N1 = held.targets.y_NL.astype(float)
@@ -99,10 +107,10 @@ def played(
 
     def unsure(candidates: NDArray[np.int64], labelled: NDArray[np.int64]) -> NDArray[np.int64]:
         logits = probe.fit(x_NC[labelled], y_N1[labelled]).logits(x_NC[candidates])[:, 0]
-        return acquisition.uncertain(probe.probability(logits), batch)
+        return active_learning.uncertain(probe.probability(logits), batch)
 
     def unlike(candidates: NDArray[np.int64], labelled: NDArray[np.int64]) -> NDArray[np.int64]:
-        return acquisition.diverse(x_NC[candidates], x_NC[labelled], batch)
+        return active_learning.diverse(x_NC[candidates], x_NC[labelled], batch)
 
     def drawn(candidates: NDArray[np.int64], labelled: NDArray[np.int64]) -> NDArray[np.int64]:
         return rng.choice(len(candidates), batch, replace=False)
@@ -128,7 +136,7 @@ def summed_up(
     """Return one row a number of labels: the mean auROC and the mean difference to random, with intervals."""
 
     def interval(values_D: NDArray[np.float64], low: float) -> list[float]:
-        half = efficiency.half_width(float(values_D.std(ddof=1)), len(values_D))
+        half = curve.half_width(float(values_D.std(ddof=1)), len(values_D))
         mean = float(values_D.mean())
         return [round(mean, 4), *(round(float(np.clip(mean + side * half, low, 1)), 4) for side in (-1, 1))]
 

@@ -24,7 +24,7 @@ from pydicom.dataset import Dataset
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
-from timnet.cohorts.deidentify import MARKS, OLDEST, Known, known, scrub  # noqa: E402
+from timnet.reports.deidentify import MARKS, OLDEST, Known, known, scrub  # noqa: E402
 
 REPORTS = ROOT / "tests" / "invented_reports"
 LANGUAGES = {"en": "English", "de": "German", "fr": "French", "es": "Spanish", "pl": "Polish"}

@@ -30,7 +30,11 @@ from pictures import served  # noqa: E402
 
 from timnet import config  # noqa: E402
 from timnet.cohorts import store  # noqa: E402
-from timnet.evaluation import draws, efficiency, predictions  # noqa: E402
+from timnet.evaluation import predictions  # noqa: E402
+from timnet.evaluation.label_efficiency import (
+    bootstrap,
+    curve,
+)
 from timnet.training import runs  # noqa: E402
 
 TABLE = ROOT / "benchmarks" / "results" / "fig5.parquet"
@@ -84,24 +88,24 @@ def rows(table: pd.DataFrame, cohort: store.Cohort) -> list[dict[str, Any]]:
         label, films = measured["label"].iloc[0], int(measured["films"].iloc[0])
         by_start = {start: part.set_index("seed") for start, part in measured.groupby("initialisation")}
         for start, part in by_start.items():
-            found = draws.of_runs([parts[run] for run in part["run"]], patients, label, metric)
+            found = bootstrap.of_runs([parts[run] for run in part["run"]], patients, label, metric)
             told.append(row(fraction, films, start, metric, part["value"], found))
             told[-1]["best"] = round(float(part["value"].max()), 4)
         one, other = (by_start[start] for start in STARTS)
         seeds = sorted(set(one.index) & set(other.index))
         both = [[parts[run] for run in each.loc[seeds, "run"]] for each in (one, other)]
-        found = draws.difference_of_runs(*both, patients, label, metric)
+        found = bootstrap.difference_of_runs(*both, patients, label, metric)
         gained = other.loc[seeds, "value"] - one.loc[seeds, "value"]
         told.append(row(fraction, films, f"{STARTS[1]} minus {STARTS[0]}", metric, gained, found))
     return told
 
 
 def row(
-    fraction: float, films: int, start: str, metric: str, values: pd.Series, found: draws.Estimate
+    fraction: float, films: int, start: str, metric: str, values: pd.Series, found: bootstrap.Estimate
 ) -> dict[str, Any]:
     """Return a mean over draws with its interval."""
-    mean, half = float(values.mean()), efficiency.half_width(float(values.std(ddof=1)), len(values))
-    low, high = draws.wider(mean - half, mean + half, found)
+    mean, half = float(values.mean()), curve.half_width(float(values.std(ddof=1)), len(values))
+    low, high = bootstrap.wider(mean - half, mean + half, found)
     told = {"fraction": float(fraction), "films": films, "start": start, "metric": metric}
     return told | {
         "mean": round(mean, 4), "low": round(low, 4), "high": round(high, 4), "draws": len(values)

@@ -18,7 +18,8 @@ import pandas as pd
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from timnet.cohorts import store
-from timnet.evaluation import calibrating, metrics
+from timnet.evaluation import metrics
+from timnet.evaluation.calibration import fit
 from timnet.evaluation.predictions import TEST
 from timnet.model import weights
 
@@ -51,7 +52,7 @@ def main() -> None:
     asked = parser.parse_args()
     folder = weights.checkpoint_folder(asked.checkpoint)
     assert folder is not None, f"no checkpoint {asked.checkpoint}"
-    kept = calibrating.predicted(folder, asked.cohort).part(TEST)
+    kept = fit.predicted(folder, asked.cohort).part(TEST)
     cohort = store.Cohort.open(store.find(asked.cohort))
     films = cohort.films().iloc[kept.film_N].reset_index(drop=True)
     people = pd.DataFrame([{"sex": each.sex, "age": each.age} for each in map(cohort.study, films["study"])])

@@ -43,11 +43,21 @@ sys.path[:0] = [str(ROOT)]
 
 from timnet import cards, config  # noqa: E402
 from timnet.__main__ import main as timnet  # noqa: E402
-from timnet.cohorts import decoding, deidentify, edits, films, negation, reports, store, uploads  # noqa: E402
+from timnet.cohorts import store  # noqa: E402
+from timnet.cohorts.importing import uploads  # noqa: E402
 from timnet.cohorts.readers import csv_table  # noqa: E402
 from timnet.errors import TimnetError, one_line  # noqa: E402
-from timnet.evaluation import certainty, model_card  # noqa: E402
+from timnet.evaluation import model_card  # noqa: E402
+from timnet.evaluation.calibration import record  # noqa: E402
+from timnet.films import read as films  # noqa: E402
+from timnet.films import sandbox  # noqa: E402
 from timnet.model import weights  # noqa: E402
+from timnet.reports import (
+    deidentify,
+    edits,
+    negation,
+    report_text,
+)
 from timnet.training import runs  # noqa: E402
 
 RESULT = ROOT / "benchmarks" / "results" / "fuzz.json"
@@ -236,7 +246,7 @@ def read(data: bytes, rng: np.random.Generator, i: int) -> films.Film:
         words = ["match", "--findings", "No effusion."] if checkpoint == "open-cxr" else ["diagnose"]
         command([*words, str(path), "--checkpoint", checkpoint, "--anyway", "--json"], i)
     admit: tuple[films.Admit, ...] = ("first-frame", "any-modality") if rng.random() < 0.7 else ()
-    film = decoding.read_untrusted(data, name="film", window=int(rng.integers(3)), admit=admit, reuse=True)
+    film = sandbox.read_untrusted(data, name="film", window=int(rng.integers(3)), admit=admit, reuse=True)
     assert np.isfinite(film.pixels).all() and not film.pixels.flags.writeable
     assert film.spacing_mm is None or min(film.spacing_mm) > 0
     return film
@@ -296,10 +306,10 @@ def report(rng: np.random.Generator, i: int) -> str:
 
     def seconds(text: str) -> float:
         begun = time.process_time()
-        findings = reports.findings(text)
+        findings = report_text.findings(text)
         deidentify.scrub(text, deidentify.Known(frozenset({"muller", "jorg"}), frozenset({"4711"})))
         edits.every(findings)
-        for sentence in reports.sentences(text):
+        for sentence in report_text.sentences(text):
             with contextlib.suppress(negation.EditError):
                 negation.negated(sentence)
         return time.process_time() - begun
@@ -327,7 +337,7 @@ def settings(rng: np.random.Generator, i: int) -> str:
             film = str(here / "cohort" / "films" / "s00003.jpg")
             command([*words, film, "--checkpoint", name, "--anyway", "--json"], i)
             command(["runs", "--json"], 1)
-        for asked in (weights.describe, certainty.of, cards.of, cards.at_chance, runs.state, runs.result,
+        for asked in (weights.describe, record.of, cards.of, cards.at_chance, runs.state, runs.result,
                       model_card.sections):  # fmt: skip
             with contextlib.suppress(TimnetError):
                 asked(folder)

@@ -24,8 +24,8 @@ from PIL import Image
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
-from timnet.cohorts import jpeg_damage  # noqa: E402
-from timnet.cohorts.films import FilmError, read_film  # noqa: E402
+from timnet.films import jpeg_damage  # noqa: E402
+from timnet.films.read import FilmError, read_film  # noqa: E402
 
 RESULT = ROOT / "benchmarks" / "results" / "jpeg_damage.json"
 

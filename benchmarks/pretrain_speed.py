@@ -41,11 +41,11 @@ ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
 from timnet import config  # noqa: E402
-from timnet.cohorts import reports  # noqa: E402
-from timnet.cohorts.films import letterboxed, read_film  # noqa: E402
+from timnet.films.read import letterboxed, read_film  # noqa: E402
 from timnet.model import devices, encoders  # noqa: E402
 from timnet.model.branches import ImageBranch, TextBranch  # noqa: E402
 from timnet.model.timnet import TIMNet  # noqa: E402
+from timnet.reports import report_text  # noqa: E402
 from timnet.training import augment, batches, objectives  # noqa: E402
 
 RESULTS = ROOT / "benchmarks" / "results"
@@ -89,7 +89,7 @@ def speed(words: argparse.Namespace) -> dict[str, Any]:
     with (DEMO / "studies.csv").open(newline="", encoding="utf-8") as file:
         rows = list(csv.DictReader(file))[: words.films]
     paths = [DEMO / row["path"] for row in rows]
-    texts = [reports.findings(row["report"]) for row in rows]
+    texts = [report_text.findings(row["report"]) for row in rows]
     pixels = np.stack([letterboxed(read_film(path), words.side) for path in paths])
     encoder = encoders.load(words.encoder)
     given = Given(paths, texts, pixels, encoder, on, words.side, words.batch)

@@ -25,11 +25,11 @@ ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
 from timnet import config  # noqa: E402
+from timnet.cli.progress import ProgressLine  # noqa: E402
 from timnet.cohorts import features, store  # noqa: E402
 from timnet.evaluation import metrics, probe  # noqa: E402
-from timnet.progress import ProgressLine  # noqa: E402
 from timnet.training import features as reading  # noqa: E402
-from timnet.training import material  # noqa: E402
+from timnet.training import finetune_data  # noqa: E402
 
 RESULT = ROOT / "benchmarks" / "results" / "probe_speed.json"
 FRACTIONS = (0.01, 0.1, 0.9)
@@ -63,7 +63,7 @@ def main() -> None:
         rows.append(timed(f"preview of {fraction:g}", previewed))
 
     def whole() -> int:
-        held = material.gather(settings)
+        held = finetune_data.gather(settings)
         kept = features.load(place)
         y_NL = held.targets.y_NL
         fitted = probe.fit(kept[held.train_rows], y_NL[held.train_rows])

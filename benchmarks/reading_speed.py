@@ -34,9 +34,9 @@ from torch import Tensor
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
-from timnet.cohorts import decoding  # noqa: E402
-from timnet.cohorts.films import Film, Letterbox, read_film  # noqa: E402
-from timnet.evaluation import cam  # noqa: E402
+from timnet.evaluation.maps import cam  # noqa: E402
+from timnet.films import sandbox  # noqa: E402
+from timnet.films.read import Film, Letterbox, read_film  # noqa: E402
 from timnet.model import weights  # noqa: E402
 from timnet.model.classifier import Classifier  # noqa: E402
 from timnet.reader import Reader  # noqa: E402
@@ -183,14 +183,14 @@ def uploads(reader: Reader, film: Film, rounds: int) -> dict[str, Any]:
     packed = stored(dataset)
 
     def reading(data: bytes) -> Callable[[], Any]:
-        return lambda: reader.read(reader.see(decoding.read_untrusted(data, name="film")), WORDS)
+        return lambda: reader.read(reader.see(sandbox.read_untrusted(data, name="film")), WORDS)
 
-    seen = reader.see(decoding.read_untrusted(plain, name="film"))
+    seen = reader.see(sandbox.read_untrusted(plain, name="film"))
     cases: dict[str, Callable[[], Any]] = {
         "plain": reading(plain),
         "packed": reading(packed),
         "second": lambda: reader.read(seen, SECOND),
-        "decoded": lambda: decoding.read_untrusted(plain, name="film"),
+        "decoded": lambda: sandbox.read_untrusted(plain, name="film"),
     }
     times = in_turn(cases, rounds, opened)
     return {
@@ -209,7 +209,7 @@ def uploads(reader: Reader, film: Film, rounds: int) -> dict[str, Any]:
 
 def opened() -> None:
     """Do what a page does while somebody chooses a file, and let it come to an end."""
-    decoding.prepare()
+    sandbox.prepare()
     time.sleep(CHOOSING)
 
 

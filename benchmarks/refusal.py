@@ -31,8 +31,8 @@ sys.path[:0] = [str(ROOT), str(ROOT / "assets" / "chest")]
 
 import fit  # noqa: E402
 
-from timnet.cohorts import chest  # noqa: E402
-from timnet.cohorts.films import FilmError, read_film  # noqa: E402
+from timnet.films import frontal_check  # noqa: E402
+from timnet.films.read import FilmError, read_film  # noqa: E402
 
 NAMES = ("frontal", "lateral", "other")
 _PICTURES = (".png", ".jpg", ".jpeg", ".gif", ".tif", ".tiff", ".webp")
@@ -82,9 +82,11 @@ def main() -> None:
 
 def judged(picture: Picture) -> tuple[str, str]:
     """Return a picture's name and why it is doubted."""
-    p_3 = chest.probabilities(np.ascontiguousarray(picture.pixels, dtype=np.float32))
-    doubted = p_3[chest.FRONTAL] < chest.least()
-    return picture.name, NAMES[1 + int(p_3[chest.OTHER] >= p_3[chest.LATERAL])] if doubted else ""
+    p_3 = frontal_check.probabilities(np.ascontiguousarray(picture.pixels, dtype=np.float32))
+    doubted = p_3[frontal_check.FRONTAL] < frontal_check.least()
+    return picture.name, NAMES[
+        1 + int(p_3[frontal_check.OTHER] >= p_3[frontal_check.LATERAL])
+    ] if doubted else ""
 
 
 def frontals(data: Path | None) -> Iterator[tuple[str, Iterator[Picture]]]:

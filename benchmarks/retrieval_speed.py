@@ -26,10 +26,10 @@ import torch
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
-from timnet.cohorts import reports  # noqa: E402
-from timnet.cohorts.films import read_film  # noqa: E402
 from timnet.evaluation import retrieval  # noqa: E402
+from timnet.films.read import read_film  # noqa: E402
 from timnet.reader import Reader  # noqa: E402
+from timnet.reports import report_text  # noqa: E402
 
 RESULT = ROOT / "benchmarks" / "results" / "retrieval_speed.json"
 DEMO = ROOT / "assets" / "demo"
@@ -49,7 +49,7 @@ def main() -> None:
     with (DEMO / "studies.csv").open(newline="", encoding="utf-8") as file:
         studies = [row for row in csv.DictReader(file) if row["split"] == "test"][: words.known]
     reader = Reader.load(words.checkpoint)
-    texts = [reports.findings(row["report"]) for row in studies[: words.questions]]
+    texts = [report_text.findings(row["report"]) for row in studies[: words.questions]]
     queries = reader.text_vectors(texts)
     known = np.concatenate([reader.film_vector(reader.see(read_film(DEMO / row["path"]))) for row in studies])
     rows = []

@@ -33,9 +33,12 @@ ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
 from timnet import config  # noqa: E402
-from timnet.cohorts.films import Letterbox, read_film  # noqa: E402
 from timnet.cohorts.readers import demo  # noqa: E402
-from timnet.evaluation import cam, sanity  # noqa: E402
+from timnet.evaluation.maps import (
+    cam,
+    sanity,
+)
+from timnet.films.read import Letterbox, read_film  # noqa: E402
 from timnet.model import weights  # noqa: E402
 from timnet.model.classifier import Classifier  # noqa: E402
 

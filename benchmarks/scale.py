@@ -29,10 +29,10 @@ from torch.utils.flop_counter import FlopCounterMode
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
-from timnet.cohorts import reports  # noqa: E402
-from timnet.cohorts.films import letterboxed, read_film  # noqa: E402
 from timnet.cohorts.pairs import Pairs  # noqa: E402
 from timnet.config import Pretrain  # noqa: E402
+from timnet.films.read import letterboxed, read_film  # noqa: E402
+from timnet.reports import report_text  # noqa: E402
 from timnet.training import batches, pairing  # noqa: E402
 
 MIMIC = {"films": 368_948, "pairs": 368_948 - 2_991 - 5_159, "reports": 227_835}
@@ -151,7 +151,7 @@ def bert_flop(tokens: int) -> float:
 def text_bytes() -> float:
     """Return the mean length of the demo cohort's findings, in bytes."""
     with (ROOT / "assets" / "demo" / "studies.csv").open(newline="", encoding="utf-8") as file:
-        found = [len(reports.findings(row["report"])) for row in csv.DictReader(file)]
+        found = [len(report_text.findings(row["report"])) for row in csv.DictReader(file)]
     return sum(found) / len(found)
 
 

@@ -21,8 +21,11 @@ ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
 from timnet import config  # noqa: E402
-from timnet.progress import ProgressLine  # noqa: E402
-from timnet.training import curve, runs  # noqa: E402
+from timnet.cli.progress import ProgressLine  # noqa: E402
+from timnet.training import (
+    grids,
+    runs,
+)
 from timnet.training.events import Events  # noqa: E402
 
 RESULT = ROOT / "benchmarks" / "results" / "transfer.json"
@@ -51,13 +54,13 @@ def main() -> None:
     )  # fmt: skip
     for fraction in words.fractions:
         # Draw by draw, so that a run that is cut short has compared all starts.
-        asked = curve.Grid(shared, tuple(words.starts), (fraction,), words.draws).settings()
-        failed = curve.complete(asked, config.checkpoints(), trained, line.grid)
+        asked = grids.Grid(shared, tuple(words.starts), (fraction,), words.draws).settings()
+        failed = grids.complete(asked, config.checkpoints(), trained, line.grid)
         line.end()
         if failed:
             raise SystemExit(f"{failed[0].folder.name}: {failed[0].reason}")
         found: dict[str, list[dict[str, float]]] = {start: [] for start in words.starts}
-        folders = curve.finished(asked, config.checkpoints())
+        folders = grids.finished(asked, config.checkpoints())
         for settings in asked:
             found[settings.initialisation].append(measured(folders[settings]))
         rows += compared(words.starts, found, fraction)
@@ -72,7 +75,7 @@ def main() -> None:
 
 def trained(settings: config.Run, folder: Path, events: Events) -> dict[str, Any]:
     """Fine-tune; torch is imported when the first run starts."""
-    from timnet.training import finetune
+    from timnet.training.recipes import finetune
 
     assert isinstance(settings, config.Finetune)
     return finetune.train(settings, folder, events)

@@ -30,13 +30,13 @@ from scipy import ndimage
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
-from timnet.cohorts import edits  # noqa: E402
-from timnet.cohorts import reports as sections  # noqa: E402
-from timnet.cohorts.films import Film, read_film  # noqa: E402
-from timnet.evaluation import sanity  # noqa: E402
-from timnet.evaluation.certainty import MATCH  # noqa: E402
+from timnet.evaluation.calibration.record import MATCH  # noqa: E402
+from timnet.evaluation.maps import sanity  # noqa: E402
+from timnet.films.read import Film, read_film  # noqa: E402
 from timnet.model.timnet import TIMNet  # noqa: E402
 from timnet.reader import Reader  # noqa: E402
+from timnet.reports import edits  # noqa: E402
+from timnet.reports import report_text as sections  # noqa: E402
 from timnet.simulation import anatomy, facts, reports  # noqa: E402
 from timnet.simulation.cohort import jpeg  # noqa: E402
 from timnet.simulation.facts import Case, Finding  # noqa: E402

@@ -24,8 +24,8 @@ from playwright.sync_api import sync_playwright
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
-from timnet.cohorts.films import Film  # noqa: E402
-from timnet.evaluation import cam  # noqa: E402
+from timnet.evaluation.maps import cam  # noqa: E402
+from timnet.films.read import Film  # noqa: E402
 from timnet.ui import viewer  # noqa: E402
 
 RESULT = ROOT / "benchmarks" / "results" / "viewer_speed.json"

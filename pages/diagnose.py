@@ -3,23 +3,12 @@
 import streamlit as st
 
 from timnet.plots import bars
-from timnet.ui import (
-    checkpoints,
-    comparison,
-    doubts,
-    frame,
-    loaders,
-    notices,
-    own,
-    panels,
-    several,
-    source,
-    verdicts,
-)
+from timnet.ui import cache, checkpoints, film_check, film_picker, frame, notices, panels, uploaded
+from timnet.ui.diagnose import batch, probabilities, two_classifiers
 
 frame.require()
 st.title("Read an X-ray with a classifier")
-own.lead(
+uploaded.lead(
     "Upload a chest X-ray. A classifier gives a probability for each label and shows which parts of the "
     "image influenced it.",
     "match_findings",
@@ -33,32 +22,32 @@ with notices.sentences():
     first, second = st.columns(2, gap="large")
     with first:
         network = panels.choose(classifiers, "Classifier", "diagnose_network")
-        beside = comparison.choose(classifiers, network, "diagnose_beside")
+        beside = two_classifiers.choose(classifiers, network, "diagnose_beside")
     one, many = "One X-ray", "Several X-rays"
     with second:
         how = st.segmented_control(
             "Read", [one, many], default=one, required=True, key="diagnose_how", persist_state="session"
         )
-        chosen = source.choose("diagnose") if how == one else source.Chosen(None)
+        chosen = film_picker.choose("diagnose") if how == one else film_picker.Chosen(None)
     if how == many:
         # The table of several films needs the page's whole width.
-        chosen = several.choose(network, "diagnose")
+        chosen = batch.choose(network, "diagnose")
     film = chosen.film
     if film is None:
         if how == one:
             st.info("Next: upload an X-ray.", icon=":material/arrow_upward:")
         st.stop()
     if how == one:
-        doubts.ask(film, "diagnose")
-    reading = loaders.reading(network, film)
+        film_check.ask(film, "diagnose")
+    reading = cache.reading(network, film)
 
 st.divider()
 panels.trust(reading)
 if beside:
     with notices.sentences():
-        other = loaders.reading(beside, film)
+        other = cache.reading(beside, film)
         panels.trust(other)
-        comparison.show(reading, other, "diagnose")
+        two_classifiers.show(reading, other, "diagnose")
     panels.film_facts(film)
     panels.exports(reading, st.session_state["diagnose_map"], "diagnose", chosen.simulated)
     st.caption(
@@ -74,7 +63,7 @@ chart.plotly_chart(
     config={"displayModeBar": False},
 )
 with numbers:
-    verdicts.show(reading, "diagnose")
+    probabilities.show(reading, "diagnose")
 
 likeliest = sorted(reading.probabilities, key=lambda label: -reading.probabilities[label])
 names = {label: f"{label}: probability {reading.probabilities[label]:.3f}" for label in likeliest}

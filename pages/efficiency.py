@@ -2,9 +2,10 @@
 
 import streamlit as st
 
-from timnet.evaluation import efficiency
+from timnet.evaluation.label_efficiency import curve
 from timnet.plots import curves, look
-from timnet.ui import answers, bands, frame, keeping, loaders, missing, notices, paper
+from timnet.ui import cache, frame, notices
+from timnet.ui.efficiency import answers, downloads, intervals, missing_points, paper
 
 AXES: dict[curves.Axis, str] = {"log": "Share, log scale", "linear": "Share, linear scale", "films": "X-rays"}
 
@@ -15,7 +16,7 @@ st.markdown(
 )
 
 with notices.sentences():
-    points = loaders.points()
+    points = cache.points()
 if points.empty:
     st.info(
         "Each finished fine-tuning run becomes a point here. Run the same task with several shares of the "
@@ -54,7 +55,7 @@ recipe = st.selectbox(
 every = every[every["recipe"] == recipe]
 points = points[points["recipe"] == recipe]
 
-table, told = bands.means(efficiency.curve(points), points, cohort, label, metric)
+table, told = intervals.means(curve.curve(points), points, cohort, label, metric)
 if table.empty:
     st.info(
         f"{metric} is undefined for every run here, for example because the test X-rays are all of one class."
@@ -95,10 +96,10 @@ st.dataframe(
         "interval": "Interval over",
     },
 )
-keeping.tables(table.assign(label=label), every)
-keeping.picture(figure, told_of)
+downloads.tables(table.assign(label=label), every)
+downloads.picture(figure, told_of)
 
-missing.ask(points)
+missing_points.ask(points)
 
 st.subheader("How many labels do initial weights save?")
 answers.saved(points, cohort, label, metric)

@@ -3,7 +3,8 @@
 import streamlit as st
 
 from timnet.counting import counted
-from timnet.ui import demo, filters, frame, imports, loaders, notices, results, study, upkeep
+from timnet.ui import cache, demo, frame, notices
+from timnet.ui.explore import filters, import_form, results, study, upkeep
 
 frame.require()
 st.title("Explore a cohort")
@@ -15,7 +16,7 @@ st.markdown(
 names = demo.cohorts()
 if not names:
     notice = st.container()
-    imports.ask()
+    import_form.ask()
     with notice:
         notices.no_cohort()
 
@@ -25,11 +26,11 @@ with notices.sentences():
         notices.not_here("cohort", linked)
     with st.container(horizontal=True, vertical_alignment="bottom"):
         name = st.selectbox("Cohort", names, key="cohort", bind="query-params", width=150)
-        cohort = loaders.cohort(name)
+        cohort = cache.cohort(name)
         wanted = filters.choose(cohort)
     filters.tell_left_out(wanted)
     summary = cohort.summary()
-    found = loaders.count(cohort, wanted)
+    found = cache.count(cohort, wanted)
     st.caption(
         f"{found:,} of {counted(summary.studies, 'study')}; the cohort holds "
         f"{counted(summary.films, 'X-ray')} of {counted(summary.patients, 'patient')}, "
@@ -53,4 +54,4 @@ with notices.sentences():
     with charts:
         results.counts(cohort, wanted)
     upkeep.show(cohort)
-imports.ask()
+import_form.ask()

@@ -5,23 +5,20 @@ import streamlit as st
 from timnet import config
 from timnet.cohorts import tasks
 from timnet.counting import counted, verb
-from timnet.evaluation.efficiency import FRACTIONS
+from timnet.evaluation.label_efficiency.curve import FRACTIONS
 from timnet.training import runs, worker
-from timnet.ui import (
-    again,
-    appraisals,
-    before,
-    demo,
-    frame,
-    history,
+from timnet.ui import cache, demo, frame, notices
+from timnet.ui.fine_tune import (
+    all_runs,
+    copy_settings,
+    initialisation,
     labelling,
-    loaders,
-    notices,
-    pretraining,
-    preview,
+    pretrain_form,
+    preview_films,
+    preview_probe,
+    results,
     run,
-    side_by_side,
-    starts,
+    two_runs,
 )
 
 POLICIES: dict[tasks.Policy, str] = {
@@ -51,18 +48,18 @@ with notices.sentences():
     def fine_tune() -> config.Finetune:
         """Ask for a task and a share of its labels, and start the run; return what was asked for."""
         # Cohorts with labels first: the others cannot teach a task.
-        names.sort(key=lambda each: not loaders.cohort(each).summary().labels)
+        names.sort(key=lambda each: not cache.cohort(each).summary().labels)
         left, right = st.columns(2)
         # In the address, as the run is: a reloaded tab comes back to both.
         name = left.selectbox("Cohort", names, key="ft_cohort", persist_state="session", bind="query-params")
-        cohort = loaders.cohort(name)
-        learnable = loaders.available_tasks(str(cohort.folder), cohort.identity, cohort)
+        cohort = cache.cohort(name)
+        learnable = cache.available_tasks(str(cohort.folder), cohort.identity, cohort)
         if not learnable:
             notices.refused(
                 f"{name} has no label with both positive and negative X-rays: nothing to learn from."
             )
         task = right.selectbox("Task", learnable, key="ft_task", persist_state="session", bind="query-params")
-        start = starts.ask(config.Finetune.backbone)
+        start = initialisation.ask(config.Finetune.backbone)
         mode = st.selectbox(
             "Layers to train",
             list(run.MODES),
@@ -73,7 +70,7 @@ with notices.sentences():
             "Modes are plotted as separate curves.",
         )
         policy: tasks.Policy = "ignore"
-        doubtful = loaders.uncertain(str(cohort.folder), cohort.identity, task, cohort)
+        doubtful = cache.uncertain(str(cohort.folder), cohort.identity, task, cohort)
         if doubtful:
             policy = st.selectbox(
                 f"Labels marked uncertain ({counted(doubtful, 'training X-ray')})",
@@ -83,7 +80,7 @@ with notices.sentences():
                 persist_state="session",
                 help="In training only: the test uses known labels alone.",
             )
-        sizes = loaders.sizes(str(cohort.folder), cohort.identity, task, policy, cohort)
+        sizes = cache.sizes(str(cohort.folder), cohort.identity, task, policy, cohort)
         fraction = st.pills(
             "Share of the labels (number of X-rays)",
             FRACTIONS,
@@ -102,7 +99,7 @@ with notices.sentences():
             key="ft_seed",
             help="Which X-rays are drawn. Repeat with other seeds for an interval.",
         )
-        share = loaders.share(str(cohort.folder), cohort.identity, task, fraction, seed, policy, cohort)
+        share = cache.share(str(cohort.folder), cohort.identity, task, fraction, seed, policy, cohort)
         st.text(
             f"{share.films:,} of {counted(share.films_train, 'labelled training X-ray')}, of "
             f"{counted(share.patients, 'patient')}, {verb(share.films)} used; positive: "
@@ -141,12 +138,12 @@ with notices.sentences():
             seed=seed,
             **numbers,
         )
-        before.some(cohort, share, task)
+        preview_films.some(cohort, share, task)
         if start is None:
             st.info("Next: name the file of weights.", icon=":material/arrow_upward:")
             return settings
-        preview.show(cohort, settings)
-        before.time(settings, share, root)
+        preview_probe.show(cohort, settings)
+        preview_films.time(settings, share, root)
         if st.button("Start", key="ft_start", type="primary", icon=":material/play_arrow:", width="stretch"):
             st.session_state["ft_run"] = worker.submit(settings, root).name
         run.started(root)
@@ -164,12 +161,12 @@ with notices.sentences():
             persist_state="session",
         )
         if learn == "reports":
-            pretraining.form(names, root)
+            pretrain_form.form(names, root)
         else:
             asked = fine_tune()
     if learn == "labels":
         with more:
-            labelling.show(loaders.cohort(asked.cohort), asked)
+            labelling.show(cache.cohort(asked.cohort), asked)
     states = runs.all_runs(root)
     with live:
         if not states:
@@ -198,7 +195,7 @@ with notices.sentences():
             run.end(state)
             # A classifier has a point on a curve; a matching network has not.
             if state.name == "done" and isinstance(state.settings, config.Finetune):
-                appraisals.show(state.folder, runs.result(state.folder))
+                results.show(state.folder, runs.result(state.folder))
                 with st.container(horizontal=True):
                     st.page_link(
                         "pages/efficiency.py",
@@ -211,7 +208,7 @@ with notices.sentences():
                         icon=":material/radiology:",
                         query_params={"diagnose_network": state.folder.name},
                     )
-        run.keeping(state, again.into_form)
+        run.keeping(state, copy_settings.into_form)
     st.subheader("All runs")
-    history.show(states)
-    side_by_side.show(states)
+    all_runs.show(states)
+    two_runs.show(states)

@@ -4,29 +4,15 @@ from dataclasses import replace
 
 import streamlit as st
 
-from timnet.cohorts import reports
-from timnet.ui import (
-    changes,
-    checkpoints,
-    demo,
-    doubts,
-    frame,
-    loaders,
-    notices,
-    own,
-    panels,
-    prompts,
-    sentences,
-    similar,
-    source,
-    standing,
-)
+from timnet.reports import report_text
+from timnet.ui import cache, checkpoints, demo, film_check, film_picker, frame, notices, panels, uploaded
+from timnet.ui.match import other_patients, prompts, sentences, similar_cases, text_edits
 
 EXAMPLE = "The heart is enlarged. There is a small left pleural effusion. No pneumothorax."
 
 frame.require()
 st.title("Match an X-ray with its report")
-own.lead(
+uploaded.lead(
     "Upload a chest X-ray and paste its report. timnet estimates whether the report belongs to this X-ray "
     "and shows which parts of the image influenced the score.",
     "match_findings",
@@ -40,7 +26,7 @@ findings = ""
 about_film, about_text = st.columns(2, gap="large")
 with notices.sentences():
     with about_film:
-        chosen = source.choose("match")
+        chosen = film_picker.choose("match")
     with about_text:
         study = chosen.study
         is_own = study is not None and st.toggle(
@@ -80,10 +66,10 @@ if film is None or not (findings or "").strip():
     st.stop()
 
 with notices.sentences():
-    doubts.ask(film, "match")
-    reading = loaders.reading(network, film, findings)
+    film_check.ask(film, "match")
+    reading = cache.reading(network, film, findings)
     if study and is_own:  # its findings were taken from its report at the import
-        reading = replace(reading, section=reports.extract(study.report).section)
+        reading = replace(reading, section=report_text.extract(study.report).section)
 
 st.divider()
 number, words = st.columns([1, 2], vertical_alignment="center")
@@ -102,14 +88,14 @@ names = {"match": "Whole text"} | {name: name for name in reading.maps if name !
 with notices.sentences():
     panels.film_and_map(reading, names, "match", network, findings)
 with notices.sentences():
-    reading = reading.explained(changes.show(network, film, findings).edits)
+    reading = reading.explained(text_edits.show(network, film, findings).edits)
     with headline:
-        changes.headline(reading.explanation)
+        text_edits.headline(reading.explanation)
     prompts.show(network, film)
     if demo.cohorts():
         st.subheader("Among other patients")
-        cohort = source.other(chosen, "match")
-        standing.show(network, film, reading, findings, chosen, cohort)
-        similar.show(network, film, findings, chosen, cohort)
+        cohort = film_picker.other(chosen, "match")
+        other_patients.show(network, film, reading, findings, chosen, cohort)
+        similar_cases.show(network, film, findings, chosen, cohort)
 panels.film_facts(film)
 panels.exports(reading, st.session_state["match_map"], "match", chosen.simulated)

@@ -8,7 +8,7 @@ import sys
 import pytest
 
 from timnet import config
-from timnet.training import allocator, curve, worker
+from timnet.training import allocator, grids, worker
 
 # Takes, fills and frees a block of 64 MiB; prints how often the kernel had to hand out pages the second time.
 FAULTS = """
@@ -96,5 +96,5 @@ def test_workers_and_grids_are_started_with_it(tmp_path, monkeypatch):
     monkeypatch.delenv(allocator.VARIABLE, raising=False)
     asked = config.Finetune(cohort="demo", task="Opacity")
     worker.submit(asked, tmp_path)
-    curve.start(curve.Grid(asked, ("base",), (1.0,), 1), tmp_path)
+    grids.start(grids.Grid(asked, ("base",), (1.0,), 1), tmp_path)
     assert started == [allocator.environment(os.environ)] * 2

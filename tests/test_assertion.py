@@ -11,8 +11,8 @@ import pytest
 from PIL import Image
 
 from timnet.cohorts import schema, store
-from timnet.cohorts.assertion import asserted
 from timnet.cohorts.records import CohortError, FilmRecord, StudyRecord
+from timnet.reports.assertion import asserted
 
 DENIED = [
     "No effusion.", "No pleural effusion or pneumothorax.", "There is no effusion.", "Without effusion.",

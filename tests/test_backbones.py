@@ -12,12 +12,13 @@ from torchvision.models import get_model
 
 from timnet import config
 from timnet.cohorts import store
-from timnet.evaluation import cam
-from timnet.model import branches, exchange, initialisation, weights
+from timnet.evaluation.maps import cam
+from timnet.model import branches, initialisation, onnx_export, weights
 from timnet.model.branches import GREY_MEAN, GREY_STD, Trunk
 from timnet.model.weights import CheckpointError
 from timnet.reader import Reader
-from timnet.training import curve, finetune, loop, worker
+from timnet.training import grids, loop, worker
+from timnet.training.recipes import finetune
 
 FAMILIES = ["resnet18", "densenet121", "efficientnet_b0", "mobilenet_v2", "mobilenet_v3_small"]
 LITE = "efficientnet_lite0"
@@ -152,8 +153,8 @@ def test_a_classifier_is_trained_resumed_compared_read_and_mapped(
     torch.testing.assert_close(logits, network(films()))
     cohort = store.Cohort.open(cohort_folder)
     assert Reader.load(tmp_path / "whole").read(cohort.read_film(0)).maps["Opacity"].shape == (1, 1)
-    grid_of = curve.Grid(replace(shared, mode="probe"), ("base",), (0.2,), 1)
-    assert not curve.complete(grid_of.settings(), tmp_path / "grid", finetune.train)
+    grid_of = grids.Grid(replace(shared, mode="probe"), ("base",), (0.2,), 1)
+    assert not grids.complete(grid_of.settings(), tmp_path / "grid", finetune.train)
 
 
 @pytest.mark.whole
@@ -166,4 +167,4 @@ def test_a_classifier_is_exported(backbone, tmp_path):
     network = weights.build_classifier(spec, 0).eval()
     perturbed(network)
     weights.save_checkpoint(tmp_path / "net", network, spec)
-    assert max(exchange.export(tmp_path / "net", tmp_path / "onnx").values()) <= exchange.TOLERANCE
+    assert max(onnx_export.export(tmp_path / "net", tmp_path / "onnx").values()) <= onnx_export.TOLERANCE

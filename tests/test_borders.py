@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image, ImageDraw, ImageFont
 
-from timnet.cohorts.borders import has_text
+from timnet.films.burned_in_text import has_text
 
 ROWS, COLUMNS = 900, 800
 

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from timnet.model import encoders
-from timnet.training import reports
+from timnet.training import text_batches
 
 WORDS = "No effusion . Large right pleural opacity with a tube above the left lung"
 
@@ -34,7 +34,7 @@ def test_states_and_every_gradient_are_those_of_one_call(calls, lengths):
         *ids.shape, encoder.width, dtype=torch.float64, generator=torch.Generator().manual_seed(0)
     )
     found = []
-    for states in (bert(ids, mask).last_hidden_state, reports.encoded(bert, ids, mask, 64)):
+    for states in (bert(ids, mask).last_hidden_state, text_batches.encoded(bert, ids, mask, 64)):
         bert.zero_grad()
         (states * weight)[keep].sum().backward()
         found.append(
@@ -50,8 +50,8 @@ def test_states_and_every_gradient_are_those_of_one_call(calls, lengths):
 def test_short_reports_are_not_filled_up_to_the_longest(calls):
     bert, encoder, places = calls
     ids, mask = encoder.tokenize(texts([4] * 24 + [40] * 8), 64)
-    reports.encoded(bert, ids, mask, 64)
-    assert len(places) == reports.BUCKETS
+    text_batches.encoded(bert, ids, mask, 64)
+    assert len(places) == text_batches.BUCKETS
     # Three of four calls hold short reports alone.
     short = int(mask.sum(1).min())
     assert sum(places) == 24 * short + 8 * ids.shape[1] < ids.numel() / 2
@@ -61,9 +61,9 @@ def test_short_reports_are_not_filled_up_to_the_longest(calls):
 def test_few_reports_and_literal_padding_stay_one_call(calls, number):
     bert, encoder, places = calls
     ids, mask = encoder.tokenize(texts(range(1, number + 1)), 64)
-    reports.encoded(bert, ids, mask, 64)
+    text_batches.encoded(bert, ids, mask, 64)
     literal, ones = encoder.tokenize(texts(range(1, 33)), 64, literal=True)
-    reports.encoded(bert, literal, ones, 64)
+    text_batches.encoded(bert, literal, ones, 64)
     assert places == [ids.numel(), literal.numel()]
 
 
@@ -71,7 +71,7 @@ def test_long_reports_are_encoded_window_by_window_as_the_frozen_encoder_does(ca
     bert, encoder, _ = calls
     given = texts([40, 3, 90, 15] * 3)
     ids, mask = encoder.tokenize(given, 16)
-    states = reports.encoded(bert, ids, mask, 16)
+    states = text_batches.encoded(bert, ids, mask, 16)
     assert ids.shape[1] > 5 * 16
     for row, text in enumerate(given):
         alone = [

@@ -8,7 +8,7 @@ import torch
 from pytorch_grad_cam import GradCAM
 from pytorch_grad_cam.utils.model_targets import ClassifierOutputTarget
 
-from timnet.evaluation import cam
+from timnet.evaluation.maps import cam
 from timnet.model.branches import ImageBranch, TextBranch, Trunk
 from timnet.model.classifier import Classifier
 from timnet.model.timnet import TIMNet

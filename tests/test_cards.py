@@ -11,7 +11,7 @@ from wrong_values import wrong_values
 
 from timnet import cards, config
 from timnet.cards import Card, Result
-from timnet.evaluation import certainty
+from timnet.evaluation.calibration import record
 
 SHIPPED = sorted(path.parent for path in (config.REPOSITORY / "checkpoints").glob("*/card.json"))
 SOURCE = {"dataset": "Ours", "real": True}
@@ -176,6 +176,6 @@ def test_the_sentence_beside_a_number_says_that_the_x_rays_are_childrens() -> No
 
 @pytest.mark.parametrize("name", [config.MATCHING, config.FINDINGS, "pneumonia-children"])
 def test_what_a_page_says_of_the_calibration_speaks_of_x_rays(name: str) -> None:
-    sure = certainty.of(config.REPOSITORY / "checkpoints" / name)
+    sure = record.of(config.REPOSITORY / "checkpoints" / name)
     assert "X-ray" in sure.checked_on
     assert not {"film", "films"}.intersection(f"{sure.fitted_on} {sure.checked_on} {sure.how}".split())

@@ -12,11 +12,11 @@ from scipy import special
 from wrong_values import wrong_values
 
 from timnet import config
-from timnet.evaluation import calibrating, certainty
-from timnet.evaluation.calibration import CalibrationError
-from timnet.evaluation.certainty import Certainty
+from timnet.evaluation.calibration import fit, record
+from timnet.evaluation.calibration.measures import CalibrationError
+from timnet.evaluation.calibration.probability import CertaintyError, Line, probabilities, said
+from timnet.evaluation.calibration.record import Certainty
 from timnet.evaluation.predictions import Predictions
-from timnet.evaluation.probability import CertaintyError, Line, probabilities, said
 from timnet.model import weights
 
 
@@ -29,7 +29,7 @@ def drawn(number: int, slope: float, offset: float) -> tuple[np.ndarray, np.ndar
 
 def test_the_line_finds_the_slope_and_offset_that_made_the_truth() -> None:
     y_N, logit_N = drawn(60_000, 0.5, -0.7)
-    slope, offset = calibrating.line(y_N, logit_N, np.ones_like(y_N))
+    slope, offset = fit.line(y_N, logit_N, np.ones_like(y_N))
     assert slope == pytest.approx(0.5, abs=0.02)
     assert offset == pytest.approx(-0.7, abs=0.03)
 
@@ -37,21 +37,21 @@ def test_the_line_finds_the_slope_and_offset_that_made_the_truth() -> None:
 def test_weights_of_equal_kinds_move_the_offset_by_the_prevalences_log_odds() -> None:
     y_N, logit_N = drawn(60_000, 1.0, -2.0)
     share = y_N.mean()
-    plain = calibrating.line(y_N, logit_N, np.ones_like(y_N))
-    equal = calibrating.line(y_N, logit_N, np.where(y_N == 1, 0.5 / share, 0.5 / (1 - share)))
+    plain = fit.line(y_N, logit_N, np.ones_like(y_N))
+    equal = fit.line(y_N, logit_N, np.where(y_N == 1, 0.5 / share, 0.5 / (1 - share)))
     assert equal[1] - plain[1] == pytest.approx(-special.logit(share), abs=0.25)
 
 
 def test_logits_that_fall_with_the_truth_are_refused() -> None:
     y_N, logit_N = drawn(500, 1.0, 0.0)
     with pytest.raises(CalibrationError, match="nothing to calibrate"):
-        calibrating.line(1 - y_N, logit_N, np.ones_like(y_N))
+        fit.line(1 - y_N, logit_N, np.ones_like(y_N))
 
 
 def test_the_zone_leaves_a_tenth_of_either_class_outside() -> None:
     y_N, logit_N = drawn(4000, 0.6, -0.5)
     p_N = special.expit(logit_N)
-    line = certainty.zoned(Line(), y_N, p_N)
+    line = record.zoned(Line(), y_N, p_N)
     assert line.low is not None and line.high is not None and line.low < line.high
     words = np.array([line.verdict(p) for p in p_N])
     missed = (words[y_N == 1] == "unlikely").mean()
@@ -62,13 +62,13 @@ def test_the_zone_leaves_a_tenth_of_either_class_outside() -> None:
 
 def test_where_both_shares_are_beaten_nothing_is_in_doubt() -> None:
     y_N = np.array([0.0] * 20 + [1.0] * 20)
-    line = certainty.zoned(Line(), y_N, np.linspace(0, 1, 40))
+    line = record.zoned(Line(), y_N, np.linspace(0, 1, 40))
     assert line.low == line.high == line.threshold
     assert {line.verdict(0.1), line.verdict(0.9)} == {"unlikely", "likely"}
 
 
 def test_few_films_give_no_zone_and_say_why() -> None:
-    line = certainty.zoned(Line(), np.array([1.0] * 3 + [0.0] * 50), np.linspace(0, 1, 53))
+    line = record.zoned(Line(), np.array([1.0] * 3 + [0.0] * 50), np.linspace(0, 1, 53))
     assert line.low is None
     assert "3 of 53" in line.why
     assert line.verdict(0.9) == ""
@@ -80,9 +80,9 @@ def test_each_label_is_fitted_on_validation_films_alone() -> None:
         "x", ("a", "b"), np.arange(3000), np.arange(3000) < 1500,
         np.column_stack([y_N, np.zeros(3000)]), np.column_stack([logit_N, logit_N]),
     )  # fmt: skip
-    found = calibrating.of_predictions(kept, "w", "cohort")
+    found = fit.of_predictions(kept, "w", "cohort")
     other = replace(kept, truth_NL=np.where(kept.validation_N[:, None], kept.truth_NL, 1 - kept.truth_NL))
-    again = calibrating.of_predictions(other, "w", "cohort")
+    again = fit.of_predictions(other, "w", "cohort")
     assert found.line("a").slope == again.line("a").slope == pytest.approx(0.5, abs=0.07)
     assert found.line("a").error_after < found.line("a").error_before
     assert "0 of 1500" in found.line("b").why
@@ -92,12 +92,12 @@ def test_a_kept_file_comes_back_and_one_of_other_weights_is_refused(tmp_path: Pa
     description = {"format": 1, "weights_sha256": "mine"}
     (tmp_path / weights.DESCRIPTION).write_text(json.dumps(description))
     made = Certainty("mine", "here", "there", "so", {"match": Line(0.5, 0.1, films=9, positives=4)})
-    assert certainty.of(tmp_path) is certainty.UNKNOWN
-    certainty.keep(tmp_path, made)
-    assert certainty.of(tmp_path) == made
-    certainty.keep(tmp_path, replace(made, weights_sha256="another's"))
+    assert record.of(tmp_path) is record.UNKNOWN
+    record.keep(tmp_path, made)
+    assert record.of(tmp_path) == made
+    record.keep(tmp_path, replace(made, weights_sha256="another's"))
     with pytest.raises(weights.CheckpointError, match="of other weights"):
-        certainty.of(tmp_path)
+        record.of(tmp_path)
 
 
 def test_probabilities_are_sigmoids_of_lines_far_out_too() -> None:
@@ -114,7 +114,7 @@ def test_words_and_operating_point_never_contradict_each_other(seed: int, number
     p_N = special.expit(
         np.round(rng.normal(0, 1, number) * levels / 4 + rng.normal(0, 2) * y_N * levels / 4) / levels * 4
     )
-    line = certainty.zoned(Line(), y_N, p_N)
+    line = record.zoned(Line(), y_N, p_N)
     if line.why:
         return
     assert line.low is not None and line.high is not None and line.threshold is not None
@@ -139,8 +139,8 @@ def test_a_file_whose_operating_point_lies_outside_is_read_with_a_wider_zone(tmp
     for low, threshold, high in ((0.089, 0.086, 0.3), (0.01, 0.163, 0.126)):
         line = {"low": low, "high": high, "threshold": threshold}
         told = {"weights_sha256": "w", "fitted_on": "", "checked_on": "", "how": "", "lines": {"x": line}}
-        (tmp_path / certainty.FILE).write_text(json.dumps(told))
-        read = certainty.of(tmp_path).line("x")
+        (tmp_path / record.FILE).write_text(json.dumps(told))
+        read = record.of(tmp_path).line("x")
         assert (read.low, read.high) == (min(low, threshold), max(high, threshold))
 
 
@@ -152,14 +152,14 @@ def test_a_logit_that_is_not_finite_gives_no_probability(wrong: float) -> None:
 
 def test_every_wrong_value_in_a_calibration_is_refused_in_one_sentence(tmp_path: Path) -> None:
     folder = config.REPOSITORY / "checkpoints" / "demo-findings"
-    told = json.loads((folder / certainty.FILE).read_text())
+    told = json.loads((folder / record.FILE).read_text())
     told["lines"] = dict(list(told["lines"].items())[:2])
     (tmp_path / weights.DESCRIPTION).write_text((folder / weights.DESCRIPTION).read_text())
     refused = 0
     for text in wrong_values(told):
-        (tmp_path / certainty.FILE).write_text(text)
+        (tmp_path / record.FILE).write_text(text)
         try:
-            certainty.of(tmp_path)
+            record.of(tmp_path)
         except weights.CheckpointError as error:
             refused += 1
             assert str(error).startswith(tmp_path.name) and "\n" not in str(error) and len(str(error)) < 300

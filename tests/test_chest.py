@@ -18,10 +18,12 @@ from streamlit.testing.v1 import AppTest
 
 from timnet import config
 from timnet.__main__ import main
-from timnet.cohorts import chest, decoding, films, store
-from timnet.cohorts.films import Film, read_film
+from timnet.cohorts import store
 from timnet.cohorts.records import FilmRecord, StudyRecord
-from timnet.ui import doubts, notices
+from timnet.films import frontal_check, sandbox
+from timnet.films import read as films
+from timnet.films.read import Film, read_film
+from timnet.ui import film_check, notices
 
 
 @pytest.fixture(autouse=True)
@@ -46,8 +48,8 @@ def film(pixels: np.ndarray, **fields: object) -> Film:
 
 
 def test_frontal_films_raise_no_doubt_and_lateral_ones_are_called_lateral() -> None:
-    assert [chest.doubt(read_film(path)) for path in demo("frontal")] == [""] * 12
-    lateral = [chest.doubt(read_film(path)) for path in demo("LATERAL")]
+    assert [frontal_check.doubt(read_film(path)) for path in demo("frontal")] == [""] * 12
+    lateral = [frontal_check.doubt(read_film(path)) for path in demo("LATERAL")]
     assert sum("lateral" in reason for reason in lateral) > 0.7 * len(lateral)
     assert all(lateral)
 
@@ -60,15 +62,15 @@ def test_a_film_is_judged_as_by_the_network_that_was_fitted_and_as_its_mirror_im
     detector = fit.loaded()
     for path in [*demo("frontal")[:4], *demo("LATERAL")[:4]]:
         # At the detector's side already: pressing a film that is not square is not quite symmetric.
-        small = chest.standardised(read_film(path).pixels)
+        small = frontal_check.standardised(read_film(path).pixels)
         for each in (small, small[:, ::-1]):
             found = fit.judged(detector, torch.from_numpy(each.copy())[None, None])[0].numpy()
-            np.testing.assert_allclose(chest.probabilities(read_film(path).pixels), found, atol=1e-5)
+            np.testing.assert_allclose(frontal_check.probabilities(read_film(path).pixels), found, atol=1e-5)
 
 
 @pytest.mark.parametrize("photometric", ["MONOCHROME1", "MONOCHROME2"])
 def test_an_import_counts_and_names_films_that_look_inverted(tmp_path: Path, photometric: str) -> None:
-    paths = [path for path in demo("frontal") if chest.doubt(read_film(path)) == ""][:4]
+    paths = [path for path in demo("frontal") if frontal_check.doubt(read_film(path)) == ""][:4]
     for number, path in enumerate(paths):
         stored = films.to_uint8(read_film(path).pixels)
         is_wrong = number % 2
@@ -87,17 +89,17 @@ def test_noise_gradients_and_checks_are_doubted() -> None:
     rng = np.random.default_rng(0)
     rows, columns = np.mgrid[:120, :100] / 120
     for pixels in (rng.random((120, 100)), rows, columns, (rows * 9 // 1 + columns * 9 // 1) % 2):
-        assert "does not look like one" in chest.doubt(film(pixels))
+        assert "does not look like one" in frontal_check.doubt(film(pixels))
 
 
 @pytest.mark.parametrize(("part", "doubted"), [("HAND", True), ("CHEST", False), ("PORTABLE", False)])
 def test_the_headers_body_part_comes_before_the_pixels(part: str, doubted: bool) -> None:
     read = replace(read_film(demo("frontal")[0]), body_part=part)
-    assert chest.doubt(read).endswith(f"another body part: {part}") == doubted
+    assert frontal_check.doubt(read).endswith(f"another body part: {part}") == doubted
 
 
 def test_a_stated_lateral_view_is_doubted_whatever_the_pixels_show() -> None:
-    assert "lateral view" in chest.doubt(replace(read_film(demo("frontal")[0]), view="LATERAL"))
+    assert "lateral view" in frontal_check.doubt(replace(read_film(demo("frontal")[0]), view="LATERAL"))
 
 
 def test_the_body_part_of_a_header_survives_the_decoding_child() -> None:
@@ -105,7 +107,7 @@ def test_the_body_part_of_a_header_survives_the_decoding_child() -> None:
     dataset.Modality, dataset.BodyPartExamined = "DX", "HAND"
     file = io.BytesIO()
     dataset.save_as(file)
-    assert decoding.read_untrusted(file.getvalue(), name="film").body_part == "HAND"
+    assert sandbox.read_untrusted(file.getvalue(), name="film").body_part == "HAND"
 
 
 def test_the_command_line_refuses_in_one_sentence_and_reads_all_the_same(
@@ -125,7 +127,7 @@ def test_the_command_line_refuses_in_one_sentence_and_reads_all_the_same(
 
 def test_a_site_can_end_refusing(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TIMNET_REFUSE", "never")
-    assert chest.doubt(film(np.random.default_rng(0).random((90, 80)))) == ""
+    assert frontal_check.doubt(film(np.random.default_rng(0).random((90, 80)))) == ""
 
 
 def test_a_page_refuses_with_the_reason_and_reads_at_the_readers_wish(
@@ -141,7 +143,7 @@ def test_a_page_refuses_with_the_reason_and_reads_at_the_readers_wish(
     reason = "expected a frontal chest film, but this does not look like one"
     assert [each.value for each in app.warning] == [f"Not read: {notices.plain(reason)}."]
     assert not app.dataframe
-    next(each for each in app.toggle if each.label == doubts.ANYWAY).set_value(True).run()
+    next(each for each in app.toggle if each.label == film_check.ANYWAY).set_value(True).run()
     assert not app.exception and app.dataframe[0].value["in words"].notna().all()
 
 
@@ -151,8 +153,8 @@ def test_a_chest_film_with_its_greys_turned_looks_inverted_and_as_it_is_does_not
         turned = read_film(path, invert=True)
         np.testing.assert_allclose(turned.pixels, 1 - film.pixels, atol=1e-6)
         assert turned.key != film.key
-        if chest.doubt(film) == "":
-            assert chest.doubt(turned) == films.LOOKS_INVERTED
+        if frontal_check.doubt(film) == "":
+            assert frontal_check.doubt(turned) == films.LOOKS_INVERTED
 
 
 def inverted_png() -> bytes:

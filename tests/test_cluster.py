@@ -14,8 +14,8 @@ import psutil
 import pytest
 
 from timnet import config
-from timnet.training import cluster, runs, worker
-from timnet.training.cluster import Need
+from timnet.training import grids_ray, runs, worker
+from timnet.training.grids_ray import Need
 from timnet.training.runs import RunError
 
 GRID = ["curve", "synthetic", "--task", "Opacity", "--fractions", "0.15", "0.2", "--seeds", "2"]
@@ -40,7 +40,7 @@ def test_as_many_runs_fit_as_have_a_core_and_the_memory(has, runs_at_once):
 
 def test_what_a_run_needs_is_read_off_finished_runs_of_its_shape(tmp_path):
     asked = config.Finetune(cohort="c", task="t", side=48)
-    assert cluster.measured(tmp_path, asked) is None
+    assert grids_ray.measured(tmp_path, asked) is None
 
     def left(name, settings, **memory):
         def train(settings, folder, events):
@@ -53,14 +53,14 @@ def test_what_a_run_needs_is_read_off_finished_runs_of_its_shape(tmp_path):
     left("a", config.Finetune(cohort="c", task="t", side=48, seed=1), host=5, gpu=30, gpu_total=100)
     left("b", config.Finetune(cohort="c", task="t", side=48, seed=2), host=7, gpu=20, gpu_total=100)
     left("c", config.Finetune(cohort="c", task="t", side=64), host=900, gpu=1, gpu_total=100)
-    assert cluster.measured(tmp_path, asked) == {"host": 7, "gpu": 20, "gpu_total": 100}
+    assert grids_ray.measured(tmp_path, asked) == {"host": 7, "gpu": 20, "gpu_total": 100}
 
 
 def test_without_ray_a_sentence_says_what_to_install(monkeypatch, tmp_path, cohort_folder):
     monkeypatch.setitem(sys.modules, "ray", None)
     asked = config.Finetune(cohort=str(cohort_folder), task="Opacity")
     with pytest.raises(RunError, match=r"Ray is not installed; pip install -r requirements-ray\.txt"):
-        cluster.complete([asked], tmp_path, "local")
+        grids_ray.complete([asked], tmp_path, "local")
 
 
 @pytest.fixture

@@ -14,14 +14,14 @@ from PIL import Image
 from streamlit.testing.v1 import AppTest
 
 from timnet import config
-from timnet.cohorts.films import read_film
+from timnet.films.read import read_film
 from timnet.model import weights
 from timnet.reader import Reader
-from timnet.ui import comparison
+from timnet.ui.diagnose import two_classifiers
 
 
 def test_labels_are_aligned_whatever_their_spelling_and_a_difference_is_second_minus_first() -> None:
-    table = comparison.aligned(
+    table = two_classifiers.aligned(
         {"Pleural Effusion": 0.25, "Edema": 0.5, "Mass": 0.125},
         {"nodule": 1.0, "pleural_effusion": 0.75, "EDEMA": 0.25},
     )
@@ -33,7 +33,7 @@ def test_labels_are_aligned_whatever_their_spelling_and_a_difference_is_second_m
 
 
 def test_no_label_is_lost_where_two_are_spelled_alike() -> None:
-    table = comparison.aligned({"a b": 0.5}, {"a_b": 0.25, "a b": 0.75})
+    table = two_classifiers.aligned({"a b": 0.5}, {"a_b": 0.25, "a b": 0.75})
     assert table["label"].tolist() == ["a b", "a_b"]
     assert table["Compared with"].tolist() == [0.75, 0.25]
 

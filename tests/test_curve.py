@@ -12,11 +12,12 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from timnet import arguments, config
+from timnet import config
+from timnet.cli import arguments
 from timnet.cohorts import splits, store, tasks
-from timnet.training import curve, pace, runs, worker
-from timnet.training.curve import Grid, Stopped
+from timnet.training import grids, pace, runs, worker
 from timnet.training.events import Cancelled
+from timnet.training.grids import Grid, Stopped
 
 
 @pytest.fixture
@@ -59,20 +60,20 @@ def test_a_grid_does_what_is_missing_and_nothing_twice(grid, tmp_path):
     first = grid.settings()[3]
     worker.prepare(first, tmp_path / runs.folder_name(first))
     worker.work(tmp_path / runs.folder_name(first), trainer(done))
-    assert curve.missing(grid.settings(), tmp_path) == [s for s in grid.settings() if s != first]
-    assert curve.complete(grid.settings(), tmp_path, trainer(done)) == []
+    assert grids.missing(grid.settings(), tmp_path) == [s for s in grid.settings() if s != first]
+    assert grids.complete(grid.settings(), tmp_path, trainer(done)) == []
     assert done == [first, *(s for s in grid.settings() if s != first)]
-    curve.complete(grid.settings(), tmp_path, trainer(done))
-    assert len(done) == 8 and not curve.missing(grid.settings(), tmp_path)
+    grids.complete(grid.settings(), tmp_path, trainer(done))
+    assert len(done) == 8 and not grids.missing(grid.settings(), tmp_path)
 
 
 def test_a_run_with_a_name_of_its_own_counts_as_done(grid, tmp_path):
     done: list[config.Finetune] = []
     worker.prepare(grid.settings()[0], tmp_path / "mine")
     worker.work(tmp_path / "mine", trainer(done))
-    curve.complete(grid.settings(), tmp_path, trainer(done))
+    grids.complete(grid.settings(), tmp_path, trainer(done))
     assert done == grid.settings()
-    assert "mine" in set(curve.table(grid.settings(), tmp_path)["run"])
+    assert "mine" in set(grids.table(grid.settings(), tmp_path)["run"])
 
 
 def test_a_stopped_run_stops_the_grid_which_goes_on_later(grid, tmp_path):
@@ -85,24 +86,24 @@ def test_a_stopped_run_stops_the_grid_which_goes_on_later(grid, tmp_path):
             raise error
 
     with pytest.raises(Stopped, match="2 of 8 runs done"):
-        curve.complete(grid.settings(), tmp_path, trainer(done, stop))
+        grids.complete(grid.settings(), tmp_path, trainer(done, stop))
     assert done == grid.settings()[:2]
-    curve.complete(grid.settings(), tmp_path, trainer(done))
+    grids.complete(grid.settings(), tmp_path, trainer(done))
     assert done == grid.settings()
 
 
 def test_a_signal_just_as_a_run_ends_is_not_lost(grid, tmp_path):
     done: list[config.Finetune] = []
     with pytest.raises(Stopped, match="1 of 8 runs done"):
-        curve.complete(grid.settings(), tmp_path, trainer(done, lambda: os.kill(os.getpid(), signal.SIGTERM)))
+        grids.complete(grid.settings(), tmp_path, trainer(done, lambda: os.kill(os.getpid(), signal.SIGTERM)))
     # The run was whole: it counts, and only the grid ended.
-    assert done == grid.settings()[:1] and len(curve.missing(grid.settings(), tmp_path)) == 7
+    assert done == grid.settings()[:1] and len(grids.missing(grid.settings(), tmp_path)) == 7
 
 
 def test_two_processes_at_one_grid_share_its_runs(grid, tmp_path):
     done: list[config.Finetune] = []
     threads = [
-        threading.Thread(target=curve.complete, args=(grid.settings(), tmp_path, trainer(done)))
+        threading.Thread(target=grids.complete, args=(grid.settings(), tmp_path, trainer(done)))
         for _ in range(2)
     ]
     for thread in threads:
@@ -113,10 +114,10 @@ def test_two_processes_at_one_grid_share_its_runs(grid, tmp_path):
 
 
 def test_a_grid_at_work_is_not_started_again(grid, tmp_path):
-    with curve.alone(grid, tmp_path):
-        with pytest.raises(runs.RunError, match="at work in another"), curve.alone(grid, tmp_path):
+    with grids.alone(grid, tmp_path):
+        with pytest.raises(runs.RunError, match="at work in another"), grids.alone(grid, tmp_path):
             pass
-        with curve.alone(replace(grid, seeds=3), tmp_path):
+        with grids.alone(replace(grid, seeds=3), tmp_path):
             pass
 
 
@@ -129,29 +130,29 @@ def test_a_failed_run_does_not_end_the_grid_and_three_in_a_row_do(grid, tmp_path
         if error:
             raise error
 
-    (failed,) = curve.complete(grid.settings(), tmp_path, trainer(done, fail))
+    (failed,) = grids.complete(grid.settings(), tmp_path, trainer(done, fail))
     assert failed.reason == "one bad film" and len(done) == 7
 
     def always():
         raise ValueError("no film at all")
 
     with pytest.raises(runs.RunError, match=r"3 runs failed one after another, .* no film at all"):
-        curve.complete(grid.settings(), tmp_path / "other", trainer(done, always))
+        grids.complete(grid.settings(), tmp_path / "other", trainer(done, always))
 
 
 def test_the_table_is_tidy_and_comes_back_from_its_file(grid, tmp_path):
-    curve.complete(grid.settings(), tmp_path, trainer([]))
+    grids.complete(grid.settings(), tmp_path, trainer([]))
     other = replace(grid.settings()[0], epochs=9)
     worker.prepare(other, tmp_path / "other")
     worker.work(tmp_path / "other", trainer([]))
-    table = curve.table(grid.settings(), tmp_path)
+    table = grids.table(grid.settings(), tmp_path)
     assert tuple(table.columns) == (
         "run", "task", "initialisation", "fraction", "films", "positives", "seed", "label", "metric", "value"
     )  # fmt: skip
     assert len(table) == 8 and set(table["run"]) == {runs.folder_name(each) for each in grid.settings()}
     assert table["films"].tolist() == [8] * 4 + [40] * 4
     assert table["value"].tolist() == pytest.approx([0.5, 0.6] * 4) and set(table["positives"]) == {3}
-    curve.write(table, tmp_path / "table.parquet")
+    grids.write(table, tmp_path / "table.parquet")
     pd.testing.assert_frame_equal(pd.read_parquet(tmp_path / "table.parquet"), table)
     assert not list(tmp_path.glob(".table*"))
 
@@ -177,7 +178,7 @@ def timed(folder, settings, step_seconds, around, steps):
 
 def test_the_time_of_a_grid_is_that_of_its_steps_at_the_pace_of_earlier_runs(grid, tmp_path):
     asked = grid.settings()
-    assert curve.seconds(asked, tmp_path) is None
+    assert grids.seconds(asked, tmp_path) is None
     timed(tmp_path / "a", replace(asked[0], seed=7), 0.5, 3.0, 20)
     timed(tmp_path / "b", replace(asked[0], seed=8, side=64), 9.0, 3.0, 20)
     found = pace.measured(runs.all_runs(tmp_path), asked[0])
@@ -188,7 +189,7 @@ def test_the_time_of_a_grid_is_that_of_its_steps_at_the_pace_of_earlier_runs(gri
     # Two epochs of whole batches of four, four runs at each share.
     steps = [2 * (round(fraction * np.isfinite(y[:, 0]).sum()) // 4) for fraction in (0.1, 0.5)]
     expected = sum(4 * (3.0 + 0.5 * each) for each in steps)
-    assert curve.seconds(asked, tmp_path) == (pytest.approx(expected, rel=1e-2), 1)
+    assert grids.seconds(asked, tmp_path) == (pytest.approx(expected, rel=1e-2), 1)
 
 
 def test_the_seconds_left_shrink_to_nothing(grid, tmp_path):
@@ -200,7 +201,7 @@ def test_the_seconds_left_shrink_to_nothing(grid, tmp_path):
             events.append("step", step=step, steps=2, eta_seconds=float(10 * (2 - step)), **told)
         return {"test": [], "films": 4}
 
-    curve.complete(grid.settings()[:2], tmp_path, train, heard.append)
+    grids.complete(grid.settings()[:2], tmp_path, train, heard.append)
     assert heard[0].seconds_left is None and heard[0].total == 2
     first = next(each for each in heard if each.event["event"] == "step")
     assert first.seconds_left > first.event["eta_seconds"]

@@ -21,12 +21,12 @@ from PIL import Image
 from pydicom import uid
 from radiographs import dataset, quantised, written
 
-from timnet.cohorts import decoding, films
-from timnet.cohorts.decoding import read_untrusted
-from timnet.cohorts.films import Film, FilmError, read_film
+from timnet.films import read, sandbox
+from timnet.films.read import Film, FilmError, read_film
+from timnet.films.sandbox import read_untrusted
 
 REAL = Path(__file__).resolve().parents[1].parent / "shared" / "data" / "dicom_chest"
-ROOT = Path(decoding.__file__).resolve().parents[2]
+ROOT = Path(sandbox.__file__).resolve().parents[2]
 
 GREYS = np.arange(0, 65536, 16, dtype=np.uint16).reshape(64, 64)
 
@@ -34,9 +34,9 @@ GREYS = np.arange(0, 65536, 16, dtype=np.uint16).reshape(64, 64)
 @pytest.fixture(autouse=True)
 def no_child_waits() -> Iterator[None]:
     """Each test starts its own child; what waits is not left to another test."""
-    decoding._dismiss()
+    sandbox._dismiss()
     yield
-    decoding._dismiss()
+    sandbox._dismiss()
 
 
 def png(greys: np.ndarray = GREYS) -> bytes:
@@ -54,7 +54,7 @@ def reason(data: bytes) -> str:
 
 def child_runs(monkeypatch: pytest.MonkeyPatch, code: str) -> None:
     """Put other Python code in the child's place, with the repository to import from."""
-    monkeypatch.setattr(decoding, "_COMMAND", (sys.executable, "-P", "-B", "-c", code))
+    monkeypatch.setattr(sandbox, "_COMMAND", (sys.executable, "-P", "-B", "-c", code))
 
 
 def assert_same(one: Film, other: Film) -> None:
@@ -92,7 +92,7 @@ def test_a_refusal_reads_the_same_through_the_child() -> None:
 
 
 def test_what_is_no_film_is_refused_without_a_child(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(decoding, "_COMMAND", ("there-is-no-such-program",))
+    monkeypatch.setattr(sandbox, "_COMMAND", ("there-is-no-such-program",))
     assert reason(b"%PDF-1.7") == "expected a PNG, JPEG or DICOM film, got a PDF document"
     assert reason(bytes(33 * 2**20)) == "expected at most 32 MB, got 33.0"
 
@@ -109,13 +109,13 @@ def test_an_exit_without_an_answer_is_one_sentence(monkeypatch: pytest.MonkeyPat
 
 def test_a_decoder_that_hangs_is_ended(monkeypatch: pytest.MonkeyPatch) -> None:
     child_runs(monkeypatch, "import time; time.sleep(60)")
-    monkeypatch.setattr(decoding, "WALL_SECONDS", 0.2)
+    monkeypatch.setattr(sandbox, "WALL_SECONDS", 0.2)
     assert reason(png()) == "expected a film that decodes within 0.2 seconds"
 
 
 def test_a_decoder_that_computes_for_ever_is_ended(monkeypatch: pytest.MonkeyPatch) -> None:
     code = (
-        "import sys; from timnet.cohorts import decoding as d\n"
+        "import sys; from timnet.films import sandbox as d\n"
         "def endless(data, **how):\n    while True: pass\n"
         "d.CPU_SECONDS = 1; d.films.read_film = endless; d.main()"
     )
@@ -124,7 +124,7 @@ def test_a_decoder_that_computes_for_ever_is_ended(monkeypatch: pytest.MonkeyPat
 
 
 def test_a_decoder_that_runs_out_of_memory_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
-    code = "from timnet.cohorts import decoding as d; d.MEMORY_BYTES = 250 * 2**20; d.main()"
+    code = "from timnet.films import sandbox as d; d.MEMORY_BYTES = 250 * 2**20; d.main()"
     child_runs(monkeypatch, code)
     assert_same(read_untrusted(png(), name="x.png"), read_film(png()))
     large = np.zeros((5000, 5000), dtype=np.uint16)
@@ -134,7 +134,7 @@ def test_a_decoder_that_runs_out_of_memory_says_so(monkeypatch: pytest.MonkeyPat
 
 def test_the_limits_hold_in_the_child() -> None:
     code = (
-        "import resource as r; from timnet.cohorts import decoding; decoding.limit(); "
+        "import resource as r; from timnet.films import sandbox as decoding; decoding.limit(); "
         "print([r.getrlimit(x)[0] for x in (r.RLIMIT_AS, r.RLIMIT_CPU, r.RLIMIT_CORE, r.RLIMIT_FSIZE)])"
     )
     ran = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, check=True, timeout=60)
@@ -197,22 +197,22 @@ def test_a_child_that_waits_gives_the_same_film_answers_once_and_is_left_out_whe
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     started: list[subprocess.Popen[bytes]] = []
-    start = decoding._start
-    monkeypatch.setattr(decoding, "_start", lambda *words: started.append(start(*words)) or started[-1])
-    decoding.prepare()
-    decoding.prepare()
+    start = sandbox._start
+    monkeypatch.setattr(sandbox, "_start", lambda *words: started.append(start(*words)) or started[-1])
+    sandbox.prepare()
+    sandbox.prepare()
     assert len(started) == 1
     ready = read_untrusted(png(), name="film.png")
     assert len(started) == 1 and started[0].returncode is not None
     anew = read_untrusted(png(), name="film.png")
     assert len(started) == 2 and np.array_equal(ready.pixels, anew.pixels) and ready.sha256 == anew.sha256
-    decoding.prepare()
+    sandbox.prepare()
     started[-1].kill()
     started[-1].communicate()
     assert np.array_equal(read_untrusted(png(), name="film.png").pixels, anew.pixels) and len(started) == 4
-    decoding.prepare()
-    decoding._dismiss()
-    assert started[-1].returncode is not None and not decoding._spares
+    sandbox.prepare()
+    sandbox._dismiss()
+    assert started[-1].returncode is not None and not sandbox._spares
 
 
 def test_nothing_of_the_file_is_in_the_childs_arguments_or_environment(
@@ -235,7 +235,7 @@ def test_nothing_of_the_file_is_in_the_childs_arguments_or_environment(
 
 def test_what_a_decoder_prints_does_not_reach_the_reply(monkeypatch: pytest.MonkeyPatch) -> None:
     code = (
-        "import os; from timnet.cohorts import decoding as d, films; read = films.read_film\n"
+        "import os; from timnet.films import sandbox as d; from timnet.films import read as films; read = films.read_film\n"
         "def talkative(data, **how):\n    os.write(1, b'DOE^JANE'); print('noise'); return read(data)\n"
         "films.read_film = talkative; d.main()"
     )
@@ -304,7 +304,7 @@ HOSTILE = {
 @pytest.mark.parametrize("what", HOSTILE)
 def test_a_bomb_is_refused_within_seconds_and_the_app_does_not_grow(what: str) -> None:
     data = HOSTILE[what]()
-    assert len(data) < films.MAX_BYTES
+    assert len(data) < read.MAX_BYTES
     before, started = resident_bytes(), time.monotonic()
     with pytest.raises(FilmError):
         read_untrusted(data, name="x")
@@ -331,7 +331,7 @@ def test_a_decoder_that_panics_is_one_sentence_and_its_child_is_not_used_again(
 ) -> None:
     # PyO3's PanicException, which decoders in Rust raise, is no Exception.
     code = (
-        "from timnet.cohorts import decoding as d, films\n"
+        "from timnet.films import sandbox as d; from timnet.films import read as films\n"
         "class Panic(BaseException): pass\n"
         "def panicking(data, **how):\n    with films.guarded('x', 'the file'): raise Panic('DOE^JANE')\n"
         "films.read_film = panicking; d.main()"
@@ -340,18 +340,18 @@ def test_a_decoder_that_panics_is_one_sentence_and_its_child_is_not_used_again(
     with pytest.raises(FilmError) as caught:
         read_untrusted(png(), name="x.png", reuse=True)
     assert caught.value.reason == "the file is cut short or damaged (Panic)"
-    assert not decoding._idle
+    assert not sandbox._idle
 
 
 def test_a_child_of_a_cohort_answers_again_also_after_a_refusal() -> None:
     first = read_untrusted(png(), name="x.png", reuse=True)
-    (child,) = decoding._idle
+    (child,) = sandbox._idle
     with pytest.raises(FilmError):
         read_untrusted(png()[:-200], name="x.png", reuse=True)
     assert_same(read_untrusted(png(), name="x.png", reuse=True), first)
-    assert decoding._idle == [child]
-    decoding.release()
-    assert child.returncode is not None and not decoding._idle
+    assert sandbox._idle == [child]
+    sandbox.release()
+    assert child.returncode is not None and not sandbox._idle
 
 
 @pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="only GNU libc is told to keep memory")
@@ -360,8 +360,8 @@ def test_a_child_of_a_cohort_keeps_its_memory_for_the_next_film() -> None:
     Image.fromarray(np.tile(GREYS // 256, (16, 16)).astype(np.uint8)).save(file, "JPEG")
 
     def faults() -> int:
-        decoding.read_row(file.getvalue(), name="x.jpg", side=64)
-        stat = Path(f"/proc/{decoding._idle[0].pid}/stat").read_text()
+        sandbox.read_row(file.getvalue(), name="x.jpg", side=64)
+        stat = Path(f"/proc/{sandbox._idle[0].pid}/stat").read_text()
         return int(stat.rpartition(")")[2].split()[7])
 
     counts = [faults() for _ in range(4)]

@@ -11,9 +11,9 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from pydicom.dataset import Dataset
 
-from timnet.cohorts import deidentify
-from timnet.cohorts.deidentify import Known, age_years, known, mentions, scrub
-from timnet.cohorts.plain_text import fold
+from timnet.reports import deidentify
+from timnet.reports.deidentify import Known, age_years, known, mentions, scrub
+from timnet.reports.plain_text import fold
 
 
 def header(**tags: object) -> Dataset:

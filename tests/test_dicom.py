@@ -31,8 +31,8 @@ from radiographs import (
     written,
 )  # fmt: skip
 
-from timnet.cohorts import dicom, headers
-from timnet.cohorts.films import Film, FilmError, read_film, sniff
+from timnet.films import dicom, dicom_headers
+from timnet.films.read import Film, FilmError, read_film, sniff
 
 REAL = Path(__file__).resolve().parents[1].parent / "shared" / "data" / "dicom_chest"
 needs_real = pytest.mark.skipif(not REAL.is_dir(), reason="the three real DICOM chest films are not here")
@@ -389,7 +389,7 @@ def test_a_deflated_bomb_is_refused_before_it_grows() -> None:
     try:
         assert reason(bomb) == sentence
         # zlib gathers its output in pieces and joins them: twice the limit, whatever the bomb holds.
-        assert tracemalloc.get_traced_memory()[1] < 2.2 * headers.MAX_INFLATED
+        assert tracemalloc.get_traced_memory()[1] < 2.2 * dicom_headers.MAX_INFLATED
     finally:
         tracemalloc.stop()
     # The same file meta in implicit VR, which pydicom understands as well.

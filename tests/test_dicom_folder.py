@@ -19,7 +19,8 @@ from pydicom.dataset import Dataset
 from radiographs import item
 
 from timnet.__main__ import main
-from timnet.cohorts import pseudonyms, store
+from timnet.cohorts import store
+from timnet.cohorts.importing import pseudonyms
 from timnet.cohorts.readers import dicom_folder
 from timnet.cohorts.records import LEAVES, CohortError, Summary
 

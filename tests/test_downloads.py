@@ -11,9 +11,12 @@ import streamlit as st
 
 from timnet import __version__, config
 from timnet.cohorts.store import Cohort
-from timnet.training import curve
-from timnet.ui import keeping, results, several, spreadsheet
-from timnet.ui.several import Asked, Told
+from timnet.training import grids
+from timnet.ui import spreadsheet
+from timnet.ui.diagnose import batch
+from timnet.ui.diagnose.batch import Asked, Told
+from timnet.ui.efficiency import downloads as keeping
+from timnet.ui.explore import results
 
 Downloads = dict[str, Callable[[], bytes]]
 
@@ -50,7 +53,7 @@ def test_the_studies_found_carry_cohort_filters_and_version(
 
 
 def test_the_curves_tables_carry_cohort_task_and_training_settings(downloads: Downloads) -> None:
-    columns = dict.fromkeys((*curve.COLUMNS, "cohort", "recipe"), "x")
+    columns = dict.fromkeys((*grids.COLUMNS, "cohort", "recipe"), "x")
     every = pd.DataFrame([columns | {"cohort": "=nih", "task": "all", "recipe": "20 epochs, 64 px"}])
     keeping.tables(pd.DataFrame({"mean": [0.5], "label": ["Edema"]}), every)
     for key in ("eff_csv", "eff_runs_csv"):
@@ -64,7 +67,7 @@ def test_the_films_of_a_diagnose_table_carry_their_cohort_and_filters() -> None:
         Asked("2", "a.png", print),  # type: ignore[arg-type]
     ]
     told = [Told("f", "w", {"Edema": 0.1, "cohort": 0.2}), Told("g", "w", {"Edema": 0.3, "cohort": 0.4})]
-    table = several.table(asked, told, ("Edema", "cohort"), "network")
+    table = batch.table(asked, told, ("Edema", "cohort"), "network")
     written = pd.read_csv(io.BytesIO(spreadsheet.safe_csv(table)), keep_default_na=False)
     assert written["cohort"].tolist() == ["nih", ""] and written["settings"].tolist() == ["split: test", ""]
     assert written["label cohort"].tolist() == [0.2, 0.4] and set(written["timnet"]) == {__version__}

@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 from sklearn.metrics import roc_auc_score
 
-from timnet.evaluation import draws, metrics
+from timnet.evaluation import metrics
 from timnet.evaluation.auroc import Estimate
-from timnet.evaluation.efficiency import half_width
+from timnet.evaluation.label_efficiency import bootstrap
+from timnet.evaluation.label_efficiency.curve import half_width
 from timnet.evaluation.predictions import Predictions
 
 
@@ -23,7 +24,7 @@ def made(seed, number=80, runs=5, between=0.3, apart=1.2):
 
 def test_equal_draws_leave_the_bootstrap_over_patients():
     y, p, patients = made(0, runs=1)
-    found = draws.over_draws(y, np.repeat(p, 4, 0), patients, "auROC", seed=3)
+    found = bootstrap.over_draws(y, np.repeat(p, 4, 0), patients, "auROC", seed=3)
     table = metrics.evaluate(y[:, None], p[0][:, None], patients, ["x"], seed=3).set_index("metric")
     assert (found.value, found.low, found.high) == pytest.approx(
         tuple(table.loc["auROC", ["value", "low", "high"]])
@@ -35,7 +36,7 @@ def test_perfectly_steady_patients_leave_the_spread_of_the_draws():
     y = np.tile([0.0, 1.0], 30)
     accuracy = [1.0, 1.0, 0.0, 1.0]
     p = np.stack([y if right else 1 - y for right in accuracy])
-    found = draws.over_draws(y, p, [str(i) for i in range(60)], "ACC", replicates=4000)
+    found = bootstrap.over_draws(y, p, [str(i) for i in range(60)], "ACC", replicates=4000)
     counts = np.random.default_rng(0).binomial(4, 0.75, 20_000) / 4
     assert found.value == pytest.approx(0.75)
     assert [found.low, found.high] == pytest.approx(np.percentile(counts, [2.5, 97.5]))
@@ -43,9 +44,9 @@ def test_perfectly_steady_patients_leave_the_spread_of_the_draws():
 
 def test_both_sources_widen_the_interval():
     y, p, patients = made(1, between=0.8)
-    both = draws.over_draws(y, p, patients, "auROC")
-    alone = [draws.over_draws(y, row[None], patients, "auROC") for row in p]
-    same = draws.over_draws(y, np.repeat(p[:1], 5, 0), patients, "auROC")
+    both = bootstrap.over_draws(y, p, patients, "auROC")
+    alone = [bootstrap.over_draws(y, row[None], patients, "auROC") for row in p]
+    same = bootstrap.over_draws(y, np.repeat(p[:1], 5, 0), patients, "auROC")
     assert both.value == pytest.approx(np.mean([each.value for each in alone]))
     spread = np.std([roc_auc_score(y, row) for row in p])
     assert both.high - both.low > max(2 * spread / np.sqrt(5), 0.8 * (same.high - same.low))
@@ -54,25 +55,25 @@ def test_both_sources_widen_the_interval():
 def test_pairs_of_the_same_draws_and_patients_are_compared_more_closely_than_strangers():
     y, p, patients = made(2, between=0.8)
     second = 1 / (1 + np.exp(-(np.log(p / (1 - p)) + 0.3 * (y - 0.5))))
-    found = draws.difference(y, p, second, patients, "auROC")
+    found = bootstrap.difference(y, p, second, patients, "auROC")
     assert found.value == pytest.approx(
         np.mean([roc_auc_score(y, b) - roc_auc_score(y, a) for a, b in zip(p, second, strict=True)])
     )
-    each = [draws.over_draws(y, runs, patients, "auROC") for runs in (p, second)]
+    each = [bootstrap.over_draws(y, runs, patients, "auROC") for runs in (p, second)]
     assert found.high - found.low < 0.5 * sum(one.high - one.low for one in each)
     assert found.low > 0
-    nothing = draws.difference(y, p, p, patients, "auROC")
+    nothing = bootstrap.difference(y, p, p, patients, "auROC")
     assert (nothing.value, nothing.low, nothing.high) == (0, 0, 0)
 
 
 def test_other_numbers_of_draws_are_refused():
     y, p, patients = made(3)
     with pytest.raises(ValueError, match="got 5 and 4"):
-        draws.difference(y, p, p[:4], patients, "ACC")
+        bootstrap.difference(y, p, p[:4], patients, "ACC")
 
 
 def test_one_class_is_undefined():
-    found = draws.over_draws(np.ones(6), np.full((2, 6), 0.7), list("abcdef"), "auROC")
+    found = bootstrap.over_draws(np.ones(6), np.full((2, 6), 0.7), list("abcdef"), "auROC")
     assert np.isnan(found.value) and np.isnan(found.low)
 
 
@@ -89,12 +90,12 @@ def test_what_runs_kept_gives_the_numbers_of_the_runs_tables(label, metric):
     truth[::7, 0] = np.nan
     runs = kept(truth, np.stack([p for _, p, _ in made_of], 2), ("a", "b"))
     patients = made_of[0][2]
-    found = draws.of_runs(runs, patients, label, metric, seed=5)
+    found = bootstrap.of_runs(runs, patients, label, metric, seed=5)
     tables = [metrics.evaluate(truth, run.p_NL, patients, ("a", "b"), seed=5) for run in runs]
     rows = [table[(table["label"] == label) & (table["metric"] == metric)].iloc[0] for table in tables]
     assert found.value == pytest.approx(np.mean([row["value"] for row in rows]))
     # Of one run alone the patients are all that varies: the run's own interval.
-    alone = draws.of_runs(runs[:1], patients, label, metric, seed=5)
+    alone = bootstrap.of_runs(runs[:1], patients, label, metric, seed=5)
     assert (alone.low, alone.high) == pytest.approx((rows[0]["low"], rows[0]["high"]))
 
 
@@ -102,21 +103,21 @@ def test_pairs_of_runs_are_those_of_their_probabilities():
     y, p, patients = made(2)
     _, other, _ = made(2, apart=1.6)
     runs = [kept(y[:, None], each[:, :, None], ("x",)) for each in (p, other)]
-    found = draws.difference_of_runs(*runs, patients, "x", "auROC")
-    expected = draws.difference(y, p, other, patients, "auROC")
+    found = bootstrap.difference_of_runs(*runs, patients, "x", "auROC")
+    expected = bootstrap.difference(y, p, other, patients, "auROC")
     assert (found.value, found.low, found.high) == pytest.approx(
         (expected.value, expected.low, expected.high)
     )
-    with pytest.raises(draws.DrawsError, match="same draws"):
-        draws.difference_of_runs(runs[0], runs[1][:2], patients, "x", "auROC")
+    with pytest.raises(bootstrap.DrawsError, match="same draws"):
+        bootstrap.difference_of_runs(runs[0], runs[1][:2], patients, "x", "auROC")
 
 
 def test_runs_tested_on_other_films_or_truth_are_no_draws_of_one_test():
     y, p, patients = made(0)
     for other in (kept(1 - y[:, None], p[:, :, None], ("x",)), kept(y[:, None], p[:, :, None], ("z",))):
         runs = [kept(y[:, None], p[:, :, None], ("x",))[0], other[1]]
-        with pytest.raises(draws.DrawsError, match="same films and labels"):
-            draws.of_runs(runs, patients, "x", "auROC")
+        with pytest.raises(bootstrap.DrawsError, match="same films and labels"):
+            bootstrap.of_runs(runs, patients, "x", "auROC")
 
 
 @pytest.mark.parametrize("number", [2, 5])
@@ -129,14 +130,14 @@ def test_the_wider_of_both_intervals_covers_the_truth_where_either_alone_does_no
         values = rng.normal(0, between, number) + rng.normal(0, within)
         shifts = rng.normal(0, within, 400)
         drawn = values[:, None] + shifts
-        found = draws._estimate(values, drawn, seed=int(rng.integers(2**31)))
+        found = bootstrap._estimate(values, drawn, seed=int(rng.integers(2**31)))
         half = half_width(float(values.std(ddof=1)), number)
-        low, high = draws.wider(found.value - half, found.value + half, found)
+        low, high = bootstrap.wider(found.value - half, found.value + half, found)
         held.append(low <= 0 <= high)
     assert np.mean(held) > 0.9
 
 
 def test_an_undefined_side_leaves_the_other_interval():
     nan = float("nan")
-    assert draws.wider(0.2, 0.4, Estimate(0.3, nan, nan)) == (0.2, 0.4)
-    assert draws.wider(nan, nan, Estimate(0.3, 0.1, 0.5)) == (0.1, 0.5)
+    assert bootstrap.wider(0.2, 0.4, Estimate(0.3, nan, nan)) == (0.2, 0.4)
+    assert bootstrap.wider(nan, nan, Estimate(0.3, 0.1, 0.5)) == (0.1, 0.5)

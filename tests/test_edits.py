@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from timnet.cohorts import edits, reports
-from timnet.cohorts.edits import EditError, mirrored, swapped
+from timnet.reports import edits, report_text
+from timnet.reports.edits import EditError, mirrored, swapped
 
 TEXT = "The heart is enlarged. Small left effusion. Right lung is clear, with scars. No pneumothorax."
 
@@ -112,9 +112,9 @@ def test_a_text_without_findings_has_no_edits() -> None:
 
 
 @settings(max_examples=100, deadline=None)
-@given(st.lists(st.sampled_from(reports.sentences(TEXT)), max_size=edits.MOST + 5).map(" ".join))
+@given(st.lists(st.sampled_from(report_text.sentences(TEXT)), max_size=edits.MOST + 5).map(" ".join))
 def test_an_edit_changes_one_sentence_and_keeps_the_others(text: str) -> None:
-    told = reports.sentences(text)
+    told = report_text.sentences(text)
     made, refused = edits.every(text)
     assert len({edit.name for edit in made}) == len(made)
     for edit in made:

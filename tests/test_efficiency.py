@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 from scipy import stats
 
-from timnet.evaluation import efficiency
+from timnet.evaluation.label_efficiency import curve
 
 
 def _points(values: list[float], **fields: object) -> pd.DataFrame:
@@ -17,7 +17,7 @@ def _points(values: list[float], **fields: object) -> pd.DataFrame:
 
 def test_the_interval_is_the_t_interval_that_scipy_gives():
     values = [0.81, 0.84, 0.79, 0.88]
-    row = efficiency.curve(_points(values)).iloc[0]
+    row = curve.curve(_points(values)).iloc[0]
     low, high = stats.t.interval(0.95, len(values) - 1, np.mean(values), stats.sem(values))
     assert row["mean"] == pytest.approx(np.mean(values))
     assert (row["low"], row["high"]) == pytest.approx((low, high))
@@ -25,20 +25,20 @@ def test_the_interval_is_the_t_interval_that_scipy_gives():
 
 
 def test_one_draw_has_a_mean_but_no_interval():
-    row = efficiency.curve(_points([0.7])).iloc[0]
+    row = curve.curve(_points([0.7])).iloc[0]
     assert row["mean"] == 0.7 and row["draws"] == 1
     assert math.isnan(row["low"]) and math.isnan(row["high"])
 
 
 def test_an_undefined_value_is_no_draw():
-    table = efficiency.curve(_points([0.6, math.nan, 0.8]))
+    table = curve.curve(_points([0.6, math.nan, 0.8]))
     assert table["draws"].tolist() == [2] and table["mean"].tolist() == pytest.approx([0.7])
-    assert efficiency.curve(_points([math.nan])).empty
+    assert curve.curve(_points([math.nan])).empty
 
 
 def test_runs_of_one_seed_are_one_draw():
     points = pd.concat([_points([0.6, 0.8]), _points([0.7])])
-    row = efficiency.curve(points).iloc[0]
+    row = curve.curve(points).iloc[0]
     assert row["draws"] == 2 and row["mean"] == pytest.approx((0.65 + 0.8) / 2)
 
 
@@ -51,10 +51,10 @@ def test_initialisations_fractions_and_metrics_stay_apart():
             _points([0.9], metric="ACC"),
         ]
     )
-    table = efficiency.curve(points)
-    assert list(table.columns) == list(efficiency.COLUMNS)
+    table = curve.curve(points)
+    assert list(table.columns) == list(curve.COLUMNS)
     assert sorted(table["mean"]) == [0.5, 0.6, 0.7, 0.9]
 
 
 def test_no_points_give_an_empty_table_with_its_columns():
-    assert list(efficiency.curve(pd.DataFrame()).columns) == list(efficiency.COLUMNS)
+    assert list(curve.curve(pd.DataFrame()).columns) == list(curve.COLUMNS)

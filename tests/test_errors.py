@@ -19,7 +19,7 @@ CONTROL_FLOW = {"Cancelled"}
 def error_classes() -> list[type]:
     classes = []
     for module in pkgutil.walk_packages(timnet.__path__, "timnet."):
-        if module.name.startswith(("timnet.ui", "timnet.training.cluster", "timnet.model.exchange")):
+        if module.name.startswith(("timnet.ui", "timnet.training.grids_ray", "timnet.model.onnx_export")):
             continue
         members = inspect.getmembers(importlib.import_module(module.name), inspect.isclass)
         classes += [each for _, each in members if each.__module__ == module.name]
@@ -45,7 +45,7 @@ def test_a_sentence_is_one_short_printable_line(words: str):
 def page(module: str, name: str) -> None:
     import importlib
 
-    from timnet.cohorts.films import FilmError
+    from timnet.films.read import FilmError
     from timnet.ui import notices
 
     error = getattr(importlib.import_module(module), name)

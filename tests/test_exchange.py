@@ -15,8 +15,8 @@ from PIL import Image
 
 from timnet import config
 from timnet.__main__ import main
-from timnet.cohorts.films import Film, Letterbox, read_film
-from timnet.model import exchange, weights
+from timnet.films.read import Film, Letterbox, read_film
+from timnet.model import onnx_export, weights
 from timnet.reader import Reader
 
 ort = pytest.importorskip("onnxruntime", reason="requirements-onnx.txt is not installed")
@@ -43,7 +43,7 @@ def letterboxed(seeds: range, side: int) -> np.ndarray:
 def written(networks: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("onnx")
     for name in ("classifier", "timnet"):
-        assert max(exchange.export(networks / name, out).values()) <= exchange.TOLERANCE
+        assert max(onnx_export.export(networks / name, out).values()) <= onnx_export.TOLERANCE
     return out
 
 
@@ -107,9 +107,9 @@ def test_the_files_say_what_they_are(written: Path, networks: Path) -> None:
 def test_a_graph_that_differs_from_its_network_is_refused_and_not_written(
     networks: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    match = exchange.graphs(networks / "timnet")[-1]
-    monkeypatch.setattr(exchange, "graphs", lambda folder: [match])
-    monkeypatch.setattr(exchange, "TOLERANCE", -1.0)
+    match = onnx_export.graphs(networks / "timnet")[-1]
+    monkeypatch.setattr(onnx_export, "graphs", lambda folder: [match])
+    monkeypatch.setattr(onnx_export, "TOLERANCE", -1.0)
     assert main(["export", str(networks / "timnet"), "--onnx", str(tmp_path)]) == 2
     said = capsys.readouterr().err
     assert said.startswith("timnet: timnet: expected its match graph to give the network's numbers")
@@ -123,10 +123,10 @@ def test_a_network_that_onnx_cannot_express_is_refused_in_one_sentence(
         def forward(self, x: torch.Tensor) -> torch.Tensor:
             return x * 2 if bool(x.sum() > 0) else x
 
-    graph = exchange.Graph(
+    graph = onnx_export.Graph(
         "match", ByValue(), {"image": torch.ones(2, 3)}, {"image": {0: "films"}}, ["logits"]
     )
-    monkeypatch.setattr(exchange, "graphs", lambda folder: [graph])
+    monkeypatch.setattr(onnx_export, "graphs", lambda folder: [graph])
     assert main(["export", str(networks / "timnet"), "--onnx", str(tmp_path)]) == 2
     # torch may log a line of its own before it gives up.
     last = capsys.readouterr().err.splitlines()[-1]
@@ -151,6 +151,6 @@ def test_reading_a_film_needs_none_of_the_packages(networks: Path) -> None:
     code = (
         "import sys; sys.modules.update(dict.fromkeys(('onnx', 'onnxscript', 'onnxruntime'))); "
         f"from timnet.reader import Reader; Reader.load({str(networks / 'classifier')!r}); "
-        "import timnet.model.exchange"
+        "import timnet.model.onnx_export"
     )
     assert subprocess.run([sys.executable, "-c", code], cwd=config.REPOSITORY, check=False).returncode == 0

@@ -2,8 +2,8 @@
 
 import pytest
 
-from timnet.cohorts import edits
 from timnet.evaluation.explanation import FITS, explain
+from timnet.reports import edits
 
 TEXT = "There is an effusion on the left. The heart is enlarged. A nodule lies in the right lung."
 MADE = edits.every(TEXT)[0]

@@ -19,10 +19,12 @@ from PIL import Image
 from streamlit.testing.v1 import AppTest
 
 from timnet import config
-from timnet.cohorts import choices, jobs
+from timnet.cohorts import choices
+from timnet.cohorts.importing import jobs
 from timnet.cohorts.readers import csv_table
 from timnet.cohorts.store import Cohort
-from timnet.ui import results, spreadsheet
+from timnet.ui import spreadsheet
+from timnet.ui.explore import results
 
 HOSTILE = (
     '<img src="http://evil.example/a.png" onerror="alert(1)"> ![x](http://evil.example/b.png) '

@@ -6,8 +6,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from timnet.evaluation import forecast
-from timnet.evaluation.forecast import ForecastError, Law
+from timnet.evaluation.label_efficiency import forecast
+from timnet.evaluation.label_efficiency.forecast import ForecastError, Law
 
 FILMS = (26, 52, 105, 262, 523, 1046)
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import streamlit as st
 
-from timnet.ui import garbage, loaders
+from timnet.ui import cache, gc_freeze
 
 
 class Knot:
@@ -29,32 +29,32 @@ def thawed() -> Iterator[None]:
 def test_after_a_network_is_loaded_a_search_passes_over_what_was_there_before(networks: Path) -> None:
     st.cache_resource.clear()
     before = len(gc.get_objects())
-    loaders.reader(str(networks / "timnet"), 0)
+    cache.reader(str(networks / "timnet"), 0)
     assert gc.get_freeze_count() > 0.9 * before
     assert len(gc.get_objects()) < 0.1 * before
 
 
 def test_what_comes_later_is_still_found_and_what_was_set_aside_is_found_the_next_time() -> None:
     early = Knot()
-    garbage.set_aside()
+    gc_freeze.set_aside()
     late = Knot()
     seen_early, seen_late = weakref.ref(early), weakref.ref(late)
     del early, late
     gc.collect()
     assert seen_late() is None
     assert seen_early() is not None
-    garbage.set_aside()
+    gc_freeze.set_aside()
     assert seen_early() is None
 
 
 def test_everything_is_searched_again_when_the_last_time_is_long_ago(monkeypatch: pytest.MonkeyPatch) -> None:
     searched: list[float] = []
     seconds = [0.0]
-    monkeypatch.setattr(garbage, "set_aside", lambda: searched.append(seconds[0]))
+    monkeypatch.setattr(gc_freeze, "set_aside", lambda: searched.append(seconds[0]))
     monkeypatch.setattr("streamlit.runtime.caching.cache_utils.TTLCACHE_TIMER", lambda: seconds[0])
     st.cache_resource.clear()
-    for seconds[0] in (0, 1, garbage.AGAIN - 1, garbage.AGAIN + 1, garbage.AGAIN + 2):
-        garbage.renew()
+    for seconds[0] in (0, 1, gc_freeze.AGAIN - 1, gc_freeze.AGAIN + 1, gc_freeze.AGAIN + 2):
+        gc_freeze.renew()
     # Made with the clock of this test.
     st.cache_resource.clear()
-    assert searched == [0, garbage.AGAIN + 1]
+    assert searched == [0, gc_freeze.AGAIN + 1]

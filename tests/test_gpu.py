@@ -17,9 +17,11 @@ from accelerate.state import AcceleratorState
 from timnet import config
 from timnet.cohorts import store, vectors
 from timnet.cohorts.store import Cohort
-from timnet.evaluation import calibrating, embedding, held_out, predictions
-from timnet.model import devices, weights
-from timnet.training import batches, finetune, pretrain, runs, worker
+from timnet.evaluation import held_out, predictions
+from timnet.evaluation.calibration import fit
+from timnet.model import devices, embed, weights
+from timnet.training import batches, runs, worker
+from timnet.training.recipes import finetune, pretrain
 
 pytestmark = [
     pytest.mark.gpu,
@@ -62,8 +64,8 @@ def test_vectors_and_calibration_are_those_of_the_processor(networks, cohort_fol
             monkeypatch.setattr(devices, "device", lambda: CPU)
         torch.cuda.reset_peak_memory_stats()
         before = torch.cuda.memory_allocated()
-        embedding.build(cohort, networks / "timnet")
-        said = calibrating.predicted(tmp_path / "classifier", str(cohort.folder)).logit_NL
+        embed.build(cohort, networks / "timnet")
+        said = fit.predicted(tmp_path / "classifier", str(cohort.folder)).logit_NL
         taken = torch.cuda.max_memory_allocated() - before
         assert (taken > 2**20) == (name == "gpu")
         vectors_of = vectors.load(vectors.place(cohort, networks / "timnet"))

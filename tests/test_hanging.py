@@ -12,9 +12,9 @@ from PIL import Image
 from pydicom.dataset import Dataset
 from radiographs import concept, dataset, full_window, quantised, written
 
-from timnet.cohorts import chest, hanging
-from timnet.cohorts.films import Film, Letterbox, letterboxed, read_film
-from timnet.cohorts.hanging import view_of
+from timnet.films import frontal_check, hanging
+from timnet.films.hanging import view_of
+from timnet.films.read import Film, Letterbox, letterboxed, read_film
 
 # Values that the standard does not allow are written on purpose.
 pytestmark = [
@@ -90,7 +90,7 @@ def test_what_stands_at_each_edge_for_every_orientation_and_view(view: str | Non
         is_lateral = {AXES[across][0], AXES[down][0]} == {0} or view in LATERAL_VIEWS
         assert (film.view == "LATERAL") is is_lateral
         assert not (is_lateral and {"R", "L"} & set(found(film)[:4]))
-        assert ("lateral view" in chest.doubt(film)) is is_lateral
+        assert ("lateral view" in frontal_check.doubt(film)) is is_lateral
     for orientation in (None, "", ["", ""]):
         film = (
             film_of(PatientOrientation=orientation, **given) if orientation is not None else film_of(**given)
@@ -121,7 +121,9 @@ def test_the_notes_of_an_orientation() -> None:
 
 
 def test_a_film_whose_orientation_is_axial_is_doubted() -> None:
-    assert "orientation, L\\P," in chest.doubt(film_of(PatientOrientation=["L", "P"], ViewPosition="PA"))
+    assert "orientation, L\\P," in frontal_check.doubt(
+        film_of(PatientOrientation=["L", "P"], ViewPosition="PA")
+    )
 
 
 def test_a_view_code_counts_where_there_is_no_view_position() -> None:
@@ -208,4 +210,4 @@ def test_a_cohort_keeps_what_a_reader_reads(orientation: Any) -> None:
     film = read_film(written(dataset(lying, 12, **tags)))
     np.testing.assert_array_equal(film.pixels, lying / np.float32(4095))
     np.testing.assert_array_equal(letterboxed(film, 32), letterboxed(usual, 32))
-    assert chest.probabilities(film.hung) == pytest.approx(chest.probabilities(usual.hung))
+    assert frontal_check.probabilities(film.hung) == pytest.approx(frontal_check.probabilities(usual.hung))

@@ -18,8 +18,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from timnet.cohorts import decoding, films, intake, pixels, schema, store
+from timnet.cohorts import decode_pool, pixels, schema, store
 from timnet.cohorts.records import UNCERTAIN, Box, CohortError, FilmRecord, Skipped, StudyRecord
+from timnet.films import read, sandbox
 
 NAN = float("nan")
 SIDE = 16
@@ -93,7 +94,7 @@ from pathlib import Path
 sys.path.insert(0, "tests")
 import test_importing as here
 from timnet import files
-from timnet.cohorts import completion, draft, importing, intake, labelling, pixels
+from timnet.cohorts import pixels; from timnet.cohorts.importing import finish as completion; from timnet.cohorts.importing import draft; from timnet.cohorts.importing import pipeline as importing; from timnet.cohorts import decode_pool as intake; from timnet.cohorts import label_store as labelling
 
 folder, root, point, nth = Path(sys.argv[1]), Path(sys.argv[2]), sys.argv[3], int(sys.argv[4])
 draft.COMMIT_SECONDS = 0
@@ -194,13 +195,13 @@ def test_a_killed_import_goes_on_to_what_an_uninterrupted_one_gives(
 def decoded(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """Note the films that are decoded from now on."""
     names: list[str] = []
-    read_row = decoding.read_row
+    read_row = sandbox.read_row
 
-    def noted(data: bytes, *, name: str, **how: object) -> decoding.Row:
+    def noted(data: bytes, *, name: str, **how: object) -> sandbox.Row:
         names.append(name)
         return read_row(data, name=name, **how)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(decoding, "read_row", noted)
+    monkeypatch.setattr(sandbox, "read_row", noted)
     return names
 
 
@@ -284,17 +285,17 @@ def test_several_workers_give_what_one_gives(
     tmp_path: Path, root: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for workers in (1, 3):
-        monkeypatch.setattr(intake, "WORKERS", workers)
+        monkeypatch.setattr(decode_pool, "WORKERS", workers)
         write(tmp_path / str(workers) / "c", root)
     assert contents(tmp_path / "1" / "c") == contents(tmp_path / "3" / "c")
     cache = store.Cohort.open(tmp_path / "3" / "c").pixels(24)
-    expected = [films.letterboxed(films.read_film(root / f"{film}.png"), 24) for film in range(20)]
+    expected = [read.letterboxed(read.read_film(root / f"{film}.png"), 24) for film in range(20)]
     np.testing.assert_array_equal(cache, expected)
 
 
 HOSTILE = """
 import os, signal, sys, time
-from timnet.cohorts import decoding, films
+from timnet.films import sandbox as decoding; from timnet.films import read as films
 read_film = films.read_film
 
 class Panic(BaseException):
@@ -338,22 +339,22 @@ def test_whatever_a_decoder_does_an_import_goes_on_without_that_film(
 ) -> None:
     with (root / "7.png").open("ab") as file:
         file.write(how.encode())
-    monkeypatch.setattr(decoding, "_COMMAND", (sys.executable, "-P", "-B", "-c", HOSTILE))
-    monkeypatch.setattr(decoding, "WALL_SECONDS", 8)
+    monkeypatch.setattr(sandbox, "_COMMAND", (sys.executable, "-P", "-B", "-c", HOSTILE))
+    monkeypatch.setattr(sandbox, "WALL_SECONDS", 8)
     summary = write(tmp_path / "c", root)
     assert (summary.films, summary.skipped[reason]) == (19, 1)
-    assert not decoding._idle
+    assert not sandbox._idle
 
 
 def test_a_child_that_is_killed_from_outside_costs_no_film(
     tmp_path: Path, root: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(intake, "WORKERS", 1)
+    monkeypatch.setattr(decode_pool, "WORKERS", 1)
 
     def kill_it(done: int, total: int | None) -> None:
         if done == 5:
-            with decoding._lock:
-                for child in decoding._idle:
+            with sandbox._lock:
+                for child in sandbox._idle:
                     child.kill()
 
     assert write(tmp_path / "c", root, progress=kill_it).films == 20
@@ -364,7 +365,7 @@ import os, signal, sys
 from pathlib import Path
 sys.path.insert(0, "tests")
 import test_importing as here
-from timnet.cohorts import decoding, intake
+from timnet.films import sandbox as decoding; from timnet.cohorts import decode_pool as intake
 
 intake.WORKERS = 2
 start, started = decoding._start, []
@@ -419,7 +420,7 @@ def test_a_cache_whose_building_was_killed_is_gone_on_with(
     write(tmp_path / "c", root)
     script = [sys.executable, "-c", BUILD, str(tmp_path / "c")]
     assert subprocess.run(script, cwd=Path(__file__).parents[1], timeout=60).returncode == -signal.SIGKILL
-    expected = [films.letterboxed(films.read_film(root / f"{film}.png"), 24) for film in range(20)]
+    expected = [read.letterboxed(read.read_film(root / f"{film}.png"), 24) for film in range(20)]
     calls: list[int] = []
     cohort = store.Cohort.open(tmp_path / "c")
     np.testing.assert_array_equal(cohort.pixels(24, lambda done, total: calls.append(done)), expected)
@@ -637,7 +638,7 @@ def test_a_cohort_of_version_1_opens_as_one_of_this_version(tmp_path: Path, root
     with store.Cohort.open(tmp_path / "c") as cohort:
         assert cohort.count(query="word3") == 1
         assert cohort.facets(view="PA", label="y", value=-1).studies == 3
-        np.testing.assert_array_equal(cohort.pixels(SIDE)[0], films.letterboxed(cohort.read_film(0), SIDE))
+        np.testing.assert_array_equal(cohort.pixels(SIDE)[0], read.letterboxed(cohort.read_film(0), SIDE))
         assert cohort.verify() == []  # version 1 kept no checksum
     found = contents(tmp_path / "c")
     films_now = [(*row[:-3], None, None, None) for row in expected["films"]]  # type: ignore[attr-defined]
@@ -656,7 +657,7 @@ def test_a_cohort_of_version_1_opens_as_one_of_this_version(tmp_path: Path, root
 MIGRATE = """
 import os, signal, sys
 from pathlib import Path
-from timnet.cohorts import labelling, store
+from timnet.cohorts import store; from timnet.cohorts import label_store as labelling
 
 labelling.fill_signs = lambda *_: os.kill(os.getpid(), signal.SIGKILL)
 store.Cohort.open(Path(sys.argv[1]))

@@ -12,7 +12,8 @@ import pytest
 
 from timnet import config
 from timnet.__main__ import main
-from timnet.cohorts import jobs, schema, store
+from timnet.cohorts import schema, store
+from timnet.cohorts.importing import jobs
 from timnet.cohorts.records import CohortError
 
 

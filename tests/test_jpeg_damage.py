@@ -9,8 +9,8 @@ import pytest
 from PIL import Image
 
 from timnet import config
-from timnet.cohorts import jpeg_damage
-from timnet.cohorts.films import FilmError, read_film
+from timnet.films import jpeg_damage
+from timnet.films.read import FilmError, read_film
 
 FILMS = sorted((config.DEMO / "films").glob("*.jpg"))
 

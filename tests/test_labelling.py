@@ -13,10 +13,10 @@ from streamlit.testing.v1 import AppTest
 
 from timnet import config
 from timnet.cohorts import features, shares, store
-from timnet.evaluation import acquisition, probe
+from timnet.evaluation import active_learning, probe
 from timnet.training import events, runs
 from timnet.training import features as reading
-from timnet.ui import labelling
+from timnet.ui.fine_tune import labelling
 
 TASK, SIDE = "Left opacity", 32
 
@@ -72,13 +72,13 @@ def test_films_are_labelled_in_place_and_an_answer_is_taken_back(app: AppTest, h
     (row,) = seen.table[seen.table["metric"] == "auROC"].to_dict("records")
     assert f"**auROC {row['value']:.3f}**" in " ".join(str(each.value) for each in app.markdown)
 
-    rows = acquisition.candidates(cohort, TASK)
-    learned, y = acquisition.known(cohort, TASK)
+    rows = active_learning.candidates(cohort, TASK)
+    learned, y = active_learning.known(cohort, TASK)
     said = probe.probability(probe.fit(kept[learned], y).logits(kept[rows])[:, 0])
-    first, second = rows[acquisition.uncertain(said, 2)].tolist()
+    first, second = rows[active_learning.uncertain(said, 2)].tolist()
     assert _at_hand(app) == first and not _said(home)
     app.selectbox(key="lm_order").select("diverse").run()
-    (most_unlike,) = rows[acquisition.diverse(kept[rows], kept[learned], 1)].tolist()
+    (most_unlike,) = rows[active_learning.diverse(kept[rows], kept[learned], 1)].tolist()
     assert _at_hand(app) == most_unlike
     app.selectbox(key="lm_order").select("uncertain").run()
     assert _at_hand(app) == first and not _said(home)
@@ -97,11 +97,11 @@ def test_films_are_labelled_in_place_and_an_answer_is_taken_back(app: AppTest, h
     app.button(key=f"lm_present_{first}").click().run()
     app.button(key="lm_again").click().run()
     cohort = store.Cohort.open(home / "synthetic")
-    rows = acquisition.candidates(cohort, TASK)
-    learned, y = acquisition.known(cohort, TASK)
+    rows = active_learning.candidates(cohort, TASK)
+    learned, y = active_learning.known(cohort, TASK)
     assert first in learned and first not in rows
     said = probe.probability(probe.fit(kept[learned], y).logits(kept[rows])[:, 0])
-    assert _at_hand(app) == rows[acquisition.uncertain(said, 1)[0]]
+    assert _at_hand(app) == rows[active_learning.uncertain(said, 1)[0]]
     table = next(each.value for each in app.dataframe if "Labelled X-rays" in each.value)
     assert np.diff(table["Labelled X-rays"]).tolist() == [1]
     app.button(key="lm_undo").click().run()

@@ -10,9 +10,9 @@ import pytest
 from PIL import Image, ImageDraw
 
 from timnet import __version__, config, legend
-from timnet.cohorts.films import Film, read_film
-from timnet.evaluation import cam
-from timnet.evaluation.certainty import MATCH
+from timnet.evaluation.calibration.record import MATCH
+from timnet.evaluation.maps import cam
+from timnet.films.read import Film, read_film
 from timnet.reader import Reader
 from timnet.reading import Reading, ReadingError
 

@@ -18,9 +18,10 @@ from PIL import Image
 from radiographs import dataset, full_window, quantised, written
 
 from timnet import __main__ as main_module
-from timnet import arguments, config, files, legend
+from timnet import config, files, legend
 from timnet.__main__ import main
-from timnet.cohorts.films import read_film
+from timnet.cli import arguments
+from timnet.films.read import read_film
 from timnet.reader import Reader
 from timnet.training import runs
 

@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 
 from timnet import config
 from timnet.cohorts.pairs import collect
-from timnet.training import mining, pairing, pretrain, runs, snapshots, worker
+from timnet.training import hard_negatives, pairing, runs, snapshots, worker
+from timnet.training.recipes import pretrain
 
 
 class Dot:
@@ -26,7 +27,7 @@ class Dot:
 
 def test_a_partner_is_the_hardest_report_that_is_no_true_pair(cohort_folder, monkeypatch):
     # So many are drawn that each report of the few is among them.
-    monkeypatch.setattr(mining, "LOOKED_AT", 2000)
+    monkeypatch.setattr(hard_negatives, "LOOKED_AT", 2000)
     pairs = collect([str(cohort_folder)] * 2, ("val", "test"), side=32)
     chosen = np.flatnonzero(~pairs.held_out)[::3].tolist()
     draw = torch.Generator().manual_seed(0)
@@ -36,7 +37,9 @@ def test_a_partner_is_the_hardest_report_that_is_no_true_pair(cohort_folder, mon
     def left_out(films, reports):
         return pairing.no_mismatch(settings, pairs, films, reports)
 
-    found = mining.mine(Dot, v_image, v_text, pairs, chosen, left_out, np.random.default_rng(0)).tolist()
+    found = hard_negatives.mine(
+        Dot, v_image, v_text, pairs, chosen, left_out, np.random.default_rng(0)
+    ).tolist()
     logits = v_image @ v_text.T
     for i, film in enumerate(chosen):
         mismatched = [j for j, other in enumerate(chosen) if not left_out(np.array(film), np.array(other))]
@@ -44,7 +47,7 @@ def test_a_partner_is_the_hardest_report_that_is_no_true_pair(cohort_folder, mon
         # Two reports of one wording have vectors of their own here: the hardest is one.
         assert found[film] == expected
         assert pairs.source[film] == pairs.source[expected]
-    assert {found[i] for i in range(len(found)) if i not in chosen} == {mining.NONE}
+    assert {found[i] for i in range(len(found)) if i not in chosen} == {hard_negatives.NONE}
 
 
 @given(
@@ -52,18 +55,18 @@ def test_a_partner_is_the_hardest_report_that_is_no_true_pair(cohort_folder, mon
     partners=st.lists(st.integers(-1, 9), min_size=10, max_size=10),
 )
 def test_an_order_with_partners_holds_everyone_as_often_as_before(order, partners):
-    assert Counter(mining.together(order, partners)) == Counter(order)
+    assert Counter(hard_negatives.together(order, partners)) == Counter(order)
 
 
 def test_a_partner_stands_behind_its_pair():
-    assert mining.together([0, 1, 2, 3], [2, 3, 0, 1]) == [0, 2, 1, 3]
-    assert mining.together([0, 1, 2], [mining.NONE, 0, 0]) == [0, 1, 2]
+    assert hard_negatives.together([0, 1, 2, 3], [2, 3, 0, 1]) == [0, 2, 1, 3]
+    assert hard_negatives.together([0, 1, 2], [hard_negatives.NONE, 0, 0]) == [0, 1, 2]
 
 
 def test_half_of_the_mismatched_reports_are_mined_and_none_where_there_is_no_partner():
     drawn = [(film, 100) for film in range(1000)]
-    partners = [mining.NONE if film % 10 == 0 else film + 1 for film in range(1000)]
-    made = mining.hardened(drawn, partners, np.random.default_rng(0))
+    partners = [hard_negatives.NONE if film % 10 == 0 else film + 1 for film in range(1000)]
+    made = hard_negatives.hardened(drawn, partners, np.random.default_rng(0))
     assert [film for film, _ in made] == list(range(1000))
     assert all(report in (100, film + 1) and (film % 10 or report == 100) for film, report in made)
     # Of 900 with a partner, half: 3 deviations of a fair coin are 45.
@@ -96,7 +99,7 @@ def test_a_run_with_mined_negatives_that_stopped_ends_bit_for_bit_the_same(
     # In the middle of the second epoch, which is the first that is mined.
     found = snapshots.newest(tmp_path / "parts")
     assert found.place.epoch == 1 and found.place.batch
-    assert set(found.state["beside"]["of"].tolist()) != {mining.NONE}
+    assert set(found.state["beside"]["of"].tolist()) != {hard_negatives.NONE}
     assert result("parts") == whole
     drawn = replace(settings, negatives="drawn")
     worker.prepare(drawn, tmp_path / "drawn")

@@ -11,11 +11,12 @@ import torch
 import torch.nn.functional as F
 
 from timnet import config
-from timnet.cohorts import edits
 from timnet.cohorts.pairs import collect
 from timnet.model import weights
-from timnet.training import mirrors, objectives, pairing, pretrain, reports, worker
+from timnet.reports import edits
+from timnet.training import laterality_negatives, objectives, pairing, text_batches, worker
 from timnet.training.events import Events
+from timnet.training.recipes import pretrain
 
 
 @pytest.mark.parametrize(
@@ -60,20 +61,22 @@ def pairs(settings):
 
 
 def test_texts_keep_their_numbers_and_held_out_pairs_have_no_twin(pairs):
-    more, twin = mirrors.of(pairs)
+    more, twin = laterality_negatives.of(pairs)
     assert more.texts[: len(pairs.texts)] == pairs.texts and len(set(more.texts)) == len(more.texts)
-    assert (twin[pairs.held_out] == mirrors.NONE).all() and (twin != mirrors.NONE).any()
+    assert (twin[pairs.held_out] == laterality_negatives.NONE).all() and (
+        twin != laterality_negatives.NONE
+    ).any()
     for i in np.flatnonzero(~pairs.held_out):
         expected = edits.misplaced(pairs.texts[pairs.text[i]])
-        assert (None if twin[i] == mirrors.NONE else more.texts[twin[i]]) == expected
+        assert (None if twin[i] == laterality_negatives.NONE else more.texts[twin[i]]) == expected
 
 
 def made(settings, pairs, folder):
     from timnet.model import encoders
 
     worker.prepare(settings, folder)
-    more, twin = mirrors.of(pairs)
-    told = reports.Reports(more, encoders.load(settings.text_encoder), settings, Events(folder))
+    more, twin = laterality_negatives.of(pairs)
+    told = text_batches.Reports(more, encoders.load(settings.text_encoder), settings, Events(folder))
     train = np.flatnonzero(~pairs.held_out).tolist()
     cpu = torch.device("cpu")
     return more, twin, told, list(
@@ -85,7 +88,7 @@ def test_swapped_reports_stand_behind_those_of_their_films(settings, pairs, tmp_
     more, twin, told, batches = made(settings, pairs, tmp_path / "r")
     for batch in batches:
         rows = np.array(batch["rows"])
-        with_twin = np.flatnonzero(twin[rows] != mirrors.NONE)
+        with_twin = np.flatnonzero(twin[rows] != laterality_negatives.NONE)
         assert batch["mirrors"].tolist() == with_twin.tolist() and batch["mirrored"] == len(with_twin)
         numbers = [*more.text[rows], *twin[rows[with_twin]]]
         first, mask = told.batch([], torch.device("cpu"), numbers)

@@ -11,10 +11,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydicom.dataset import Dataset
 
-from timnet.cohorts import identifier_forms, name_cues, names
-from timnet.cohorts.deidentify import Known, known, mentions, scrub
-from timnet.cohorts.ordinary_words import SPELLING
-from timnet.cohorts.plain_text import clean, fold, plain
+from timnet.reports import identifier_forms, name_cues, names
+from timnet.reports.deidentify import Known, known, mentions, scrub
+from timnet.reports.ordinary_words import SPELLING
+from timnet.reports.plain_text import clean, fold, plain
 
 
 def of(name: str, **tags: object) -> Known:

@@ -9,7 +9,7 @@ from denials import DENIALS, REFUSALS, rows
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from timnet.cohorts.negation import LONGEST, EditError, negated
+from timnet.reports.negation import LONGEST, EditError, negated
 
 # Both directions: a denial's denial is what it denies.
 PAIRS = [

@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 from radiographs import dataset, written
 
-from timnet.cohorts.films import Film, Letterbox, letterboxed, read_film, smaller, square
+from timnet.films.read import Film, Letterbox, letterboxed, read_film, smaller, square
 from timnet.reader import Reader
 
 SIDE = 64

@@ -13,7 +13,8 @@ import pytest
 from PIL import Image
 
 from timnet.__main__ import main
-from timnet.cohorts import jobs, paths, store
+from timnet.cohorts import paths, store
+from timnet.cohorts.importing import jobs
 from timnet.cohorts.readers import csv_table, dicom_folder, mendeley
 from timnet.cohorts.records import LEAVES, CohortError, PathError
 

@@ -5,7 +5,7 @@ import pytest
 from PIL import Image
 
 from timnet.evaluation import matching
-from timnet.training import picture, runs
+from timnet.training import run_plot, runs
 from timnet.training.events import EVALUATION, Events
 
 
@@ -23,12 +23,12 @@ def test_the_picture_shows_each_loss_and_each_look_of_the_log(tmp_path, looked_a
         if looked_at and step % 20 == 19:
             other = {**row(0.1), "label": matching.OTHER}
             events.append(EVALUATION, epoch=step // 20 + 1, held_out=[other, row(0.7 if step < 20 else None)])
-    left, right = picture.figure(runs.events(tmp_path), "a $run$").axes
+    left, right = run_plot.figure(runs.events(tmp_path), "a $run$").axes
     told, smooth = left.get_lines()
     assert np.array_equal(told.get_ydata(), losses) and told.get_xdata()[-1] == 40
     assert np.allclose(smooth.get_ydata()[2:-1], losses[2:-1] + (losses[0] - losses[1]) / 2)
     drawn = [line.get_ydata() for line in right.get_lines()[1:]]
     assert len(drawn) == looked_at and all(np.array_equal(y, [0.7, np.nan], equal_nan=True) for y in drawn)
-    picture.draw(tmp_path)
-    with Image.open(tmp_path / picture.PICTURE) as film:
+    run_plot.draw(tmp_path)
+    with Image.open(tmp_path / run_plot.PICTURE) as film:
         assert film.format == "PNG" and film.size == (1200, 450)

@@ -5,7 +5,7 @@ import math
 import pandas as pd
 import pytest
 
-from timnet.evaluation import efficiency
+from timnet.evaluation.label_efficiency import curve as efficiency
 from timnet.plots import bars, curves, look, losses
 
 

@@ -14,7 +14,8 @@ import pytest
 from PIL import Image
 
 from timnet import config, files
-from timnet.cohorts import jobs, store, uploads, vectors
+from timnet.cohorts import store, vectors
+from timnet.cohorts.importing import jobs, uploads
 from timnet.cohorts.readers import csv_table
 from timnet.training import worker
 

@@ -20,7 +20,8 @@ from timnet.evaluation import predictions, probe
 from timnet.model import weights
 from timnet.reader import Reader
 from timnet.training import features as reading
-from timnet.training import finetune, runs, worker
+from timnet.training import runs, worker
+from timnet.training.recipes import finetune
 
 
 @pytest.fixture(scope="module")

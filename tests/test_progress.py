@@ -1,7 +1,8 @@
 """What a command says while it works."""
 
-from timnet import config, progress
-from timnet.training.curve import Progress
+from timnet import config
+from timnet.cli import progress
+from timnet.training.grids import Progress
 
 ONE, TWO = (config.Finetune(cohort="demo", task="Opacity", seed=seed) for seed in (1, 2))
 

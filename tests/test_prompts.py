@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from timnet.cohorts import prompts
+from timnet.reports import prompts
 
 
 def test_the_shipped_prompts_can_be_asked() -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from timnet.cohorts import pseudonyms
+from timnet.cohorts.importing import pseudonyms
 from timnet.cohorts.records import CohortError
 
 KEY = b"sixteen letters at least"

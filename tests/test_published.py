@@ -6,7 +6,8 @@ import re
 
 import pytest
 
-from timnet.evaluation import efficiency, metrics, published
+from timnet.evaluation import metrics
+from timnet.evaluation.label_efficiency import curve, published
 
 
 @pytest.fixture(scope="module")
@@ -29,9 +30,7 @@ def test_every_value_stands_in_the_papers_text(text):
 
 def test_shares_are_the_papers_and_no_point_stands_twice():
     table = published.points()
-    assert set(table["fraction"]) <= set(efficiency.FRACTIONS) and set(table["metric"]) <= set(
-        metrics.METRICS
-    )
+    assert set(table["fraction"]) <= set(curve.FRACTIONS) and set(table["metric"]) <= set(metrics.METRICS)
     assert not table.duplicated(["figure", "start", "fraction", "metric"]).any()
     assert set(table["figure"]) == set(published.FIGURES)
 

@@ -17,7 +17,8 @@ from timnet import __main__ as command
 from timnet import config
 from timnet.model.branches import ImageBranch, TextBranch
 from timnet.model.timnet import TIMNet
-from timnet.training import loop, objectives, pretrain, ranks, runs, worker
+from timnet.training import distributed, loop, objectives, runs, worker
+from timnet.training.recipes import pretrain
 
 SWAPPED = " with swapped reports"
 NAMES = ("all-pairs", "pairs", "sigmoid", "infonce", f"all-pairs{SWAPPED}", f"sigmoid{SWAPPED}")
@@ -28,11 +29,11 @@ FILMS = (7, 2)
 @given(rows=st.integers(0, 40), processes=st.integers(1, 9))
 def test_every_row_is_one_process_s_and_shares_differ_by_one_at_most(rows, processes):
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(ranks, "count", lambda: processes)
+        patch.setattr(distributed, "count", lambda: processes)
         taken = []
         for each in range(processes):
-            patch.setattr(ranks, "number", lambda each=each: each)
-            taken.append(list(range(rows))[ranks.share(rows)])
+            patch.setattr(distributed, "number", lambda each=each: each)
+            taken.append(list(range(rows))[distributed.share(rows)])
     assert [row for rows_of in taken for row in rows_of] == list(range(rows))
     assert max(map(len, taken)) - min(map(len, taken)) <= 1
 
@@ -86,14 +87,14 @@ def learned(name: str, films: int) -> dict[str, torch.Tensor]:
     """Return loss, gradients and buffers of a step of this process's rows."""
     on = loop.accelerator("fp32")
     module = objective(name.removesuffix(SWAPPED))
-    ranks.shared_norms(module, on.device)
+    distributed.shared_norms(module, on.device)
     module.train()
     prepared = on.prepare(module)
-    shown = batch(films, mine := ranks.share(films))
+    shown = batch(films, mine := distributed.share(films))
     loss = prepared(with_swapped(shown, films, mine) if name.endswith(SWAPPED) else shown)
     on.backward(loss)
     gradients = {key: value.grad for key, value in module.named_parameters()}
-    return {"loss": torch.tensor(ranks.mean(loss)), **gradients, **dict(module.named_buffers())}
+    return {"loss": torch.tensor(distributed.mean(loss)), **gradients, **dict(module.named_buffers())}
 
 
 def process(number: int, count: int, port: int, folder: str) -> None:
@@ -101,11 +102,11 @@ def process(number: int, count: int, port: int, folder: str) -> None:
     names = {"RANK": number, "LOCAL_RANK": number, "WORLD_SIZE": count, "LOCAL_WORLD_SIZE": count}
     os.environ.update({name: str(value) for name, value in names.items()})
     os.environ.update({"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port), "OMP_NUM_THREADS": "1"})
-    ranks.join()
+    distributed.join()
     told = {f"{name} {films}": learned(name, films) for name in NAMES for films in FILMS}
     if not number:
         torch.save(told, f"{folder}/told.pt")
-    ranks.leave()
+    distributed.leave()
 
 
 def free_port() -> int:

@@ -12,13 +12,13 @@ import torch
 from PIL import Image
 
 from timnet import config
-from timnet.cohorts import edits, prompts
-from timnet.cohorts.films import Letterbox, read_film
-from timnet.evaluation.certainty import MATCH
+from timnet.evaluation.calibration.record import MATCH
+from timnet.films.read import Letterbox, read_film
 from timnet.model import weights
 from timnet.model.branches import ImageBranch
 from timnet.reader import Reader
 from timnet.reading import ReadingError
+from timnet.reports import edits, prompts
 
 REPORT = "FINDINGS: There is an opacity in the left lung. The heart is normal in size.\nIMPRESSION: Opacity."
 

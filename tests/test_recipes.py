@@ -17,10 +17,12 @@ from timnet.cohorts import splits, store, tasks
 from timnet.cohorts.pairs import collect
 from timnet.cohorts.readers import csv_table
 from timnet.cohorts.store import Cohort
-from timnet.evaluation import draws, efficiency, held_out, matching, metrics, predictions, sides
+from timnet.evaluation import held_out, matching, metrics, predictions, sides
+from timnet.evaluation.label_efficiency import bootstrap, curve
 from timnet.model import devices, encoders, weights
 from timnet.reader import Reader
-from timnet.training import batches, finetune, loop, pace, pairing, pretrain, runs, worker
+from timnet.training import batches, loop, pace, pairing, runs, worker
+from timnet.training.recipes import finetune, pretrain
 
 
 def settings_finetune(cohort_folder, **changes) -> config.Finetune:
@@ -106,9 +108,9 @@ def test_shuffled_labels_teach_nothing_about_the_test_films(cohort_folder, tmp_p
         settings = settings_finetune(cohort_folder, seed=seed, shuffled_labels=True)
         values.append(value(done(settings, finetune.train, tmp_path / str(seed))["test"], "auROC"))
         kept.append(predictions.of_run(tmp_path / str(seed)).part(predictions.TEST))
-    found = draws.of_runs(kept, kept[0].patients(Cohort.open(cohort_folder)), "Opacity", "auROC")
-    half = efficiency.half_width(float(np.std(values, ddof=1)), len(values))
-    low, high = draws.wider(found.value - half, found.value + half, found)
+    found = bootstrap.of_runs(kept, kept[0].patients(Cohort.open(cohort_folder)), "Opacity", "auROC")
+    half = curve.half_width(float(np.std(values, ddof=1)), len(values))
+    low, high = bootstrap.wider(found.value - half, found.value + half, found)
     # The blob is all that there is to see, so a draw ends near 0 or near 1; with a leak all would at 1.
     assert low < 0.5 < high, (values, low, high)
 

@@ -11,8 +11,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from timnet.cohorts import section_names
-from timnet.cohorts.reports import extract, findings, sections, sentences
+from timnet.reports import section_names
+from timnet.reports.report_text import extract, findings, sections, sentences
 
 REPORT = """                                 FINAL REPORT
  EXAMINATION:  CHEST (PA AND LAT)

@@ -22,15 +22,16 @@ from torchvision.models import get_model
 from timnet import config, files
 from timnet.cohorts import tasks
 from timnet.model import branches, weights
-from timnet.training import finetune, loop, pretrain, runs, snapshots, worker
+from timnet.training import loop, runs, snapshots, worker
 from timnet.training.events import EVENTS
+from timnet.training.recipes import finetune, pretrain
 
 # Processes are forked off one that has PyTorch in memory: importing it fifty times would take minutes.
 PROCESSES = multiprocessing.get_context("forkserver")
 PROCESSES.set_forkserver_preload(
     [
-        "timnet.training.finetune",
-        "timnet.training.pretrain",
+        "timnet.training.recipes.finetune",
+        "timnet.training.recipes.pretrain",
         "transformers.models.bert.modeling_bert",
         "torchvision.models",
         "sklearn.metrics",

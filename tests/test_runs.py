@@ -13,8 +13,9 @@ from pathlib import Path
 
 import pytest
 
-from timnet import arguments, config
+from timnet import config
 from timnet.__main__ import main
+from timnet.cli import arguments
 from timnet.training import events, runs, worker
 from timnet.training.runs import RunError
 

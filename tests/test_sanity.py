@@ -8,7 +8,7 @@ import torch
 from scipy import stats
 from torch import nn
 
-from timnet.evaluation import cam, sanity
+from timnet.evaluation.maps import cam, sanity
 from timnet.model.branches import Trunk
 from timnet.model.classifier import Classifier
 

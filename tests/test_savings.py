@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 from scipy import stats
 
-from timnet.evaluation import savings
+from timnet.evaluation.label_efficiency import savings
 
 
 def points(values, fractions=(0.005, 0.1, 0.3, 1.0), spread=0.0, draws=4, seed=0):

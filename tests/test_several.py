@@ -13,12 +13,13 @@ from PIL import Image
 from streamlit.testing.v1 import AppTest
 
 from timnet import config
-from timnet.cohorts import decoding
-from timnet.cohorts.films import INVERTED, LOOKS_INVERTED, Film, read_film
 from timnet.cohorts.store import Cohort
+from timnet.films import sandbox
+from timnet.films.read import INVERTED, LOOKS_INVERTED, Film, read_film
 from timnet.reader import Reader
-from timnet.ui import several, spreadsheet
-from timnet.ui.several import Asked, Told
+from timnet.ui import spreadsheet
+from timnet.ui.diagnose import batch
+from timnet.ui.diagnose.batch import Asked, Told
 
 
 def _png(seed: int) -> bytes:
@@ -33,7 +34,7 @@ def page(monkeypatch: pytest.MonkeyPatch, cohort_folder: Path, networks: Path) -
     monkeypatch.setenv("TIMNET_HOME", str(cohort_folder.parent))
     monkeypatch.setenv("TIMNET_CHECKPOINTS", str(networks))
     # The decoder's child is tested elsewhere, and takes a second a film.
-    monkeypatch.setattr(decoding, "read_untrusted", lambda data, *, name, **_: read_film(data, name=name))
+    monkeypatch.setattr(sandbox, "read_untrusted", lambda data, *, name, **_: read_film(data, name=name))
     app = AppTest.from_file(str(config.REPOSITORY / "app.py"), default_timeout=60).run()
     app.switch_page("pages/diagnose.py").run()
     return app.segmented_control(key="diagnose_how").set_value("Several X-rays").run()
@@ -90,14 +91,14 @@ def test_films_that_look_inverted_are_offered_inverted(
     page: AppTest, networks: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(
-        decoding, "read_untrusted", lambda data, *, name, invert: read_film(data, name=name, invert=invert)
+        sandbox, "read_untrusted", lambda data, *, name, invert: read_film(data, name=name, invert=invert)
     )
     turned = {read_film(_png(21)).sha256}
 
     def doubt(film: Film) -> str:
         return LOOKS_INVERTED if film.sha256 in turned and INVERTED not in film.notes else ""
 
-    monkeypatch.setattr(several.loaders, "doubt", doubt)
+    monkeypatch.setattr(batch.loaders, "doubt", doubt)
     app = _upload(page, [("dark.png", _png(21)), ("good.png", _png(22))])
     assert math.isnan(app.dataframe[0].value["Effusion"][0])
     app.button(key="diagnose_read_inverted").click().run()
@@ -130,7 +131,7 @@ def test_films_that_filters_leave_of_a_cohort_get_the_numbers_of_each(
 def test_more_uploads_than_a_session_may_hold_are_refused_in_one_sentence(
     page: AppTest, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(several, "MOST_UPLOADS", 1)
+    monkeypatch.setattr(batch, "MOST_UPLOADS", 1)
     app = page.file_uploader(key="diagnose_uploads")
     app = app.set_value([("a.png", _png(1), ""), ("b.png", _png(2), "")]).run()
     assert not app.exception
@@ -144,7 +145,7 @@ def test_the_table_holds_fingerprints_and_reasons_and_no_formula() -> None:
     asked = [Asked("1", '=HYPERLINK("http://evil.example")', never), Asked("2", "-2.png", never)]
     known = Told("f" * 64, "w" * 64, {"Edema": 0.25, "note": 0.5}, doubt="this looks like a lateral one")
     told = [known, Told(refused="-2.png: an empty file")]
-    table = several.table(asked, told, ("Edema", "note"), "network")
+    table = batch.table(asked, told, ("Edema", "note"), "network")
     rows = list(csv.DictReader(io.StringIO(spreadsheet.safe_csv(table).decode())))
     assert rows[0]["film"].startswith("'=") and rows[1]["film"] == "'-2.png"
     assert float(rows[0]["Edema"]) == 0.25 and rows[1]["Edema"] == ""

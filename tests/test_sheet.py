@@ -16,11 +16,12 @@ import pytest
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
-from timnet import config, sheet
+from timnet import config
+from timnet import pdf as sheet
 from timnet.cards import Card, Result
-from timnet.cohorts.films import Film, read_film
-from timnet.evaluation.certainty import Certainty
-from timnet.evaluation.probability import Line
+from timnet.evaluation.calibration.probability import Line
+from timnet.evaluation.calibration.record import Certainty
+from timnet.films.read import Film, read_film
 from timnet.reader import Reader
 from timnet.reading import Reading, ReadingError
 

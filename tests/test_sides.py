@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 import torch
 
-from timnet.cohorts import edits
 from timnet.cohorts.pairs import collect
 from timnet.evaluation import held_out, matching, sides
 from timnet.model import weights
+from timnet.reports import edits
 
 DOT = types.SimpleNamespace(match_all=lambda film, text: film @ text.T)
 

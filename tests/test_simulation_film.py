@@ -7,8 +7,8 @@ import pytest
 
 from timnet import __main__ as command
 from timnet.cohorts import store
-from timnet.cohorts.films import read_film
 from timnet.cohorts.readers import demo
+from timnet.films.read import read_film
 from timnet.simulation import anatomy as anatomies
 from timnet.simulation import chest, cohort, detector, film
 from timnet.simulation.facts import Case, Finding

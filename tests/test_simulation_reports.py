@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 from tokenizers import Tokenizer
 
-from timnet.cohorts import edits
-from timnet.cohorts import reports as cohort_reports
+from timnet.reports import edits
+from timnet.reports import report_text as cohort_reports
 from timnet.simulation import facts, phrases, reports
 from timnet.simulation.facts import Case, Finding
 

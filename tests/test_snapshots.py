@@ -16,8 +16,8 @@ import torch
 from timnet import config, files
 from timnet.training import loop, runs, snapshots
 from timnet.training.events import EVENTS, Cancelled, Events
-from timnet.training.place import Parts, Place
 from timnet.training.snapshots import SnapshotError, Snapshots
+from timnet.training.state import Parts, Place
 
 SETTINGS = config.Finetune(cohort="somewhere", task="Opacity")
 ORIGIN = snapshots.origin(SETTINGS, "films", "fp32")

@@ -11,7 +11,8 @@ from collections import namedtuple
 import pytest
 import torch
 
-from timnet.model import encoders, states
+from timnet.model import encoders
+from timnet.model import token_cache as states
 
 TEXTS = ["No effusion.", "Large right pleural effusion with a tube 1.8 cm above the carina.", "Clear."]
 

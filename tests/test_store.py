@@ -25,8 +25,11 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from timnet.cohorts import decoding, films, highlight, pixels, queries, records, reports, store, tasks
+from timnet.cohorts import highlight, pixels, records, search, store, tasks
 from timnet.cohorts.records import CohortError, FilmRecord, Skipped, StudyRecord
+from timnet.films import read as films
+from timnet.films import sandbox
+from timnet.reports import report_text
 
 NAN = float("nan")
 
@@ -69,7 +72,7 @@ def test_films_and_labels_are_those_of_the_export(cohort: store.Cohort, csv_root
     for column in ("study", "patient", "view", "path", "report"):
         assert table[column].tolist() == export[column].tolist()
     assert (table["rows"] == 96).all() and (table["columns"] == 80).all()
-    assert table["findings"].tolist() == [reports.findings(report) for report in export["report"]]
+    assert table["findings"].tolist() == [report_text.findings(report) for report in export["report"]]
     expected = export[["No Finding", "Opacity", "Left opacity"]].astype(float)
     pd.testing.assert_frame_equal(cohort.labels(), expected, check_column_type=False)
 
@@ -294,7 +297,7 @@ OLD = [("one", "a.png"), ("two", "b.png")]
 KILLED = """
 import os, signal, sys
 from pathlib import Path
-from timnet.cohorts import store, importing, pixels
+from timnet.cohorts import store, pixels; from timnet.cohorts.importing import pipeline as importing
 from timnet.cohorts.records import FilmRecord, StudyRecord
 
 folder, root, point = Path(sys.argv[1]), Path(sys.argv[2]), sys.argv[3]
@@ -709,7 +712,7 @@ QUERIES = st.recursive(
 @given(QUERIES)
 def test_any_query_finds_what_its_sets_of_studies_give(texts, query):
     words, expected = query
-    if len(words) <= queries.MAX_CHARACTERS:
+    if len(words) <= search.MAX_CHARACTERS:
         assert set(texts.search(words)) == expected
         assert texts.count(query=words) == len(expected)
         assert texts.count(query=words, split="train") == len(expected)
@@ -729,7 +732,7 @@ def test_british_and_american_spellings_find_each_other(british, american):
         texts = [(each.strip('"').replace("em*", "ema"),) for each in (british, american)]
         connection.executemany("INSERT INTO words VALUES (?)", texts)
         for query in (british, american):
-            expression = queries.expression(query)
+            expression = search.expression(query)
             (found,) = connection.execute("SELECT count(*) FROM words WHERE words MATCH ?", (expression,))
             assert found == (2,)
 
@@ -795,13 +798,13 @@ def test_a_film_is_decoded_once_by_an_import_and_the_cache_opens_without_any(
     tmp_path: Path, export: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     decoded: list[str] = []
-    read_row = decoding.read_row
+    read_row = sandbox.read_row
 
-    def counted(data: bytes, *, name: str, **how: object) -> decoding.Row:
+    def counted(data: bytes, *, name: str, **how: object) -> sandbox.Row:
         decoded.append(name)
         return read_row(data, name=name, **how)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(decoding, "read_row", counted)
+    monkeypatch.setattr(sandbox, "read_row", counted)
     write(tmp_path / "c", export, [study(name, f"{name}.png") for name in "abcdef"])
     with store.Cohort.open(tmp_path / "c") as cohort:
         cohort.pixels(16)
@@ -852,13 +855,13 @@ def test_threads_that_ask_for_the_same_pixels_build_them_once(
 ) -> None:
     write(tmp_path / "c", export, [study(name, f"{name}.png") for name in "abcdef"])
     built: list[int] = []
-    read_row = decoding.read_row
+    read_row = sandbox.read_row
 
-    def counted(data: bytes, *, side: int, **how: object) -> decoding.Row:
+    def counted(data: bytes, *, side: int, **how: object) -> sandbox.Row:
         built.append(side)
         return read_row(data, side=side, **how)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(decoding, "read_row", counted)
+    monkeypatch.setattr(sandbox, "read_row", counted)
     cohort, start = store.Cohort.open(tmp_path / "c"), threading.Barrier(4)
 
     def ask(_: int) -> bytes:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from pydicom.dataset import Dataset
 from radiographs import item, structured
 
-from timnet.cohorts import reports
-from timnet.cohorts.structured import text
+from timnet.reports import report_text
+from timnet.reports.dicom_sr import text
 
 
 def test_headings_are_kept_so_that_findings_and_impression_are_found() -> None:
@@ -21,7 +21,7 @@ def test_headings_are_kept_so_that_findings_and_impression_are_found() -> None:
             item("TEXT", "Impression", "No acute disease."),
         ]
     )
-    assert reports.sections(text(document)) == {
+    assert report_text.sections(text(document)) == {
         "history": "Cough.",
         "findings": "Lungs are clear.\nHeart is normal.",
         "impression": "No acute disease.",

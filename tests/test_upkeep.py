@@ -9,7 +9,8 @@ import pytest
 from PIL import Image
 
 from timnet import config
-from timnet.cohorts import labelling, pixels, store, upkeep, uploads, vectors
+from timnet.cohorts import label_store, pixels, store, upkeep, vectors
+from timnet.cohorts.importing import uploads
 from timnet.cohorts.readers import csv_table
 from timnet.cohorts.records import CohortError
 
@@ -90,7 +91,7 @@ def test_a_cohort_in_use_is_neither_deleted_nor_renamed(
     assert callable(change)
     cohort = _uploaded("used")
     folders = {"vectors": vectors.FOLDER, "features": pixels.FEATURES}
-    monkeypatch.setattr(labelling.schema, "WAIT_SECONDS", 0.1)
+    monkeypatch.setattr(label_store.schema, "WAIT_SECONDS", 0.1)
     if use in folders:
         holding = vectors.building(cohort.folder / folders[use] / "net", 3, 0, 4)
     else:

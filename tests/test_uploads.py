@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from timnet.cohorts import uploads
+from timnet.cohorts.importing import uploads
 from timnet.cohorts.records import CohortError
 
 

@@ -14,8 +14,9 @@ from timnet import config
 from timnet.cohorts.store import CohortError
 from timnet.evaluation import predictions
 from timnet.model import weights
-from timnet.training import best, finetune, material, objectives, runs, validation, worker
+from timnet.training import best, finetune_data, objectives, runs, validation, worker
 from timnet.training.events import VALIDATION, Events
+from timnet.training.recipes import finetune
 
 
 @pytest.fixture
@@ -29,14 +30,14 @@ def settings(cohort_folder):
 @pytest.fixture
 def without_val(settings, monkeypatch):
     """Return settings of a cohort that has no split val."""
-    whole = material._rows
+    whole = finetune_data._rows
 
     def rows(table, y_NL, cohort):
         train, val, test = whole(table, y_NL, cohort)
         assert len(val)
         return train, val[:0], test
 
-    monkeypatch.setattr(material, "_rows", rows)
+    monkeypatch.setattr(finetune_data, "_rows", rows)
     return settings
 
 
@@ -55,7 +56,7 @@ def looks(folder):
 @pytest.mark.parametrize("seed", range(4))
 def test_films_held_back_are_of_other_patients_and_drawn_from_the_share_alone(without_val, seed):
     asked = replace(without_val, fraction=0.5, seed=seed, patience=2)
-    found = material.gather(asked)
+    found = finetune_data.gather(asked)
     parts = validation.parts(found, asked)
     patients = found.table["patient"].to_numpy()
     both = np.concatenate([parts.train_rows, parts.look_rows])
@@ -69,14 +70,14 @@ def test_films_held_back_are_of_other_patients_and_drawn_from_the_share_alone(wi
 
 
 def test_a_run_to_the_last_epoch_gives_no_label_away(without_val):
-    found = material.gather(without_val)
+    found = finetune_data.gather(without_val)
     parts = validation.parts(found, without_val)
     assert parts.train_rows.tolist() == found.drawn.tolist() and not len(parts.look_rows)
 
 
 def test_a_split_val_is_looked_at_and_nothing_is_held_back(settings):
     asked = replace(settings, patience=1)
-    found = material.gather(asked)
+    found = finetune_data.gather(asked)
     parts = validation.parts(found, asked)
     assert parts.train_rows.tolist() == found.drawn.tolist()
     assert sorted(parts.look_rows) == sorted(found.val_rows) and len(parts.look_rows)
@@ -157,7 +158,7 @@ def test_a_run_that_stops_early_has_the_weights_of_its_best_look(settings, tmp_p
 
 def test_too_few_films_to_hold_some_back_is_told_in_a_sentence(without_val):
     asked = replace(without_val, fraction=0.1, patience=1)
-    found = material.gather(asked)
+    found = finetune_data.gather(asked)
     one = replace(found, table=found.table.assign(patient="one"))
     with pytest.raises(CohortError, match=r"^patience: expected films enough to hold a fifth back, got"):
         validation.parts(one, asked)

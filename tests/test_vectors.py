@@ -17,8 +17,8 @@ from timnet.__main__ import main
 from timnet.cohorts import vectors
 from timnet.cohorts.records import CohortError
 from timnet.cohorts.store import Cohort
-from timnet.evaluation import calibrating, embedding
-from timnet.model import devices, weights
+from timnet.evaluation.calibration import fit
+from timnet.model import devices, embed, weights
 
 
 @pytest.fixture(scope="module")
@@ -31,7 +31,7 @@ def cohort(cohort_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Coh
 
 @pytest.fixture(scope="module")
 def built(cohort: Cohort, networks: Path) -> vectors.Vectors:
-    embedding.build(cohort, networks / "timnet")
+    embed.build(cohort, networks / "timnet")
     return vectors.load(vectors.place(cohort, networks / "timnet"))
 
 
@@ -62,13 +62,13 @@ def test_a_build_that_was_interrupted_goes_on_and_ends_the_same(cohort, networks
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        embedding.build(cohort, networks / "timnet", stop)
+        embed.build(cohort, networks / "timnet", stop)
     state = vectors.state(folder)
     assert (state.name, state.done) == ("stopped", 64)
     with pytest.raises(CohortError, match="found none or only a part"):
         vectors.load(folder)
     told: list[int] = []
-    embedding.build(cohort, networks / "timnet", lambda done, _: told.append(done))
+    embed.build(cohort, networks / "timnet", lambda done, _: told.append(done))
     assert told[0] == 96 and vectors.state(folder).name == "complete"
     again = vectors.load(folder)
     np.testing.assert_array_equal(again.films_ND, whole[0])
@@ -95,7 +95,7 @@ def test_the_networks_of_embed_and_calibrate_go_to_the_gpu_where_there_is_one(
     monkeypatch.setattr(torch.nn.Module, "to", record(module))
     monkeypatch.setattr(torch.Tensor, "to", record(tensor))
     shutil.rmtree(vectors.place(cohort, networks / "timnet"), ignore_errors=True)
-    embedding.build(cohort, networks / "timnet")
+    embed.build(cohort, networks / "timnet")
     assert {"TIMNet", "BertModel", "Tensor"} <= set(moved)
     # Films, and a text's states and mask, batch by batch.
     batches = -(-len(cohort) // 32)
@@ -104,7 +104,7 @@ def test_the_networks_of_embed_and_calibrate_go_to_the_gpu_where_there_is_one(
     spec = weights.describe(networks / "classifier")
     spec = replace(spec, labels=("Opacity",))
     weights.save_checkpoint(tmp_path / "c", weights.build_classifier(spec, seed=0), spec)
-    calibrating.predicted(tmp_path / "c", str(cohort.folder))
+    fit.predicted(tmp_path / "c", str(cohort.folder))
     assert {"Classifier", "Tensor"} <= set(moved)
 
 

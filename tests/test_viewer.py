@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from timnet.cohorts import films
-from timnet.cohorts.films import Film, to_uint8
 from timnet.cohorts.records import Box
-from timnet.ui import loaders, viewer
+from timnet.films import read
+from timnet.films.read import Film, to_uint8
+from timnet.ui import cache, viewer
 from timnet.ui.viewer import View
 
 BROWSER = Path(viewer.__file__).parent / "browser"
@@ -23,8 +23,8 @@ def _film(rows: int = 40, columns: int = 30, seed: int = 0, **fields: Any) -> Fi
     return Film(greys, **(known | fields))  # type: ignore[arg-type]
 
 
-def _sent(*views: View, longest: int = loaders.SHOWN) -> tuple[dict[str, Any], bytes]:
-    data = viewer.message(views, [films.smaller(view.film, longest) for view in views], None)
+def _sent(*views: View, longest: int = cache.SHOWN) -> tuple[dict[str, Any], bytes]:
+    data = viewer.message(views, [read.smaller(view.film, longest) for view in views], None)
     start = 4 + int.from_bytes(data[:4], "little")
     return json.loads(data[4:start]), data[start:]
 

@@ -16,7 +16,8 @@ from timnet.cohorts.pairs import collect
 from timnet.cohorts.readers import csv_table
 from timnet.evaluation import held_out
 from timnet.model import weights
-from timnet.training import estimates, material, pairing, pretrain, worker
+from timnet.training import estimates, finetune_data, pairing, worker
+from timnet.training.recipes import pretrain
 
 VIEWS = ["PA", "LATERAL", "AP", ""]
 
@@ -60,7 +61,7 @@ def test_every_way_to_films_takes_the_views_that_are_asked_for(cohort, views, fi
     counted = estimates.pairs(settings)
     assert counted.train + counted.held_out == films
     tuning = config.Finetune(cohort=str(cohort), task="Opacity", views=views, side=32)
-    found = material.gather(tuning)
+    found = finetune_data.gather(tuning)
     rows = np.concatenate([found.train_rows, found.val_rows, found.test_rows])
     assert sorted(rows) == np.flatnonzero(expected).tolist()
     share = shares.of(held, "Opacity", 1.0, 0, views=views)

@@ -12,16 +12,17 @@ import pytest
 
 from timnet import config
 from timnet.cohorts import store
-from timnet.cohorts.films import read_film
 from timnet.cohorts.pairs import collect
 from timnet.cohorts.readers import csv_table
 from timnet.cohorts.store import Cohort
 from timnet.evaluation import held_out, matching, metrics, recall
-from timnet.evaluation.certainty import MATCH
+from timnet.evaluation.calibration.record import MATCH
+from timnet.films.read import read_film
 from timnet.model import weights
 from timnet.reader import Reader
-from timnet.training import pairing, pretrain, runs, watch, worker
+from timnet.training import evaluation_hooks, pairing, runs, worker
 from timnet.training.events import EVENTS, Cancelled, Events
+from timnet.training.recipes import pretrain
 
 # Every test here trains a network.
 pytestmark = pytest.mark.whole
@@ -132,11 +133,11 @@ def test_nothing_is_chosen_where_one_split_alone_is_held_out(cohort_folder, tiny
 
 def test_a_test_pair_takes_no_part_in_what_is_looked_at(three_splits):
     pairs = collect([str(three_splits)], ("val", "test"), 32)
-    assert watch.chooses(pairs)
-    assert set(pairs.split[watch.watched(pairs)]) == {"val"}
+    assert evaluation_hooks.chooses(pairs)
+    assert set(pairs.split[evaluation_hooks.watched(pairs)]) == {"val"}
     alone = replace(pairs, held_out=pairs.split == "test")
-    assert not watch.chooses(alone)
-    assert set(alone.split[watch.watched(alone)]) == {"test"}
+    assert not evaluation_hooks.chooses(alone)
+    assert set(alone.split[evaluation_hooks.watched(alone)]) == {"test"}
 
 
 def test_who_stops_a_run_while_it_looks_finds_it_where_it_was(

@@ -22,17 +22,17 @@ from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, Any
 
-from timnet import arguments, cards, config, files
+from timnet import cards, config, files
+from timnet.cli import arguments
+from timnet.cli.progress import ProgressLine
 from timnet.cohorts.records import Summary
 from timnet.counting import counted
 from timnet.errors import TimnetError, one_line
-from timnet.progress import ProgressLine
-from timnet.training import allocator, runs, worker
-from timnet.training import curve as grids
+from timnet.training import allocator, grids, runs, worker
 from timnet.training.events import Events
 
 if TYPE_CHECKING:
-    from timnet.evaluation.certainty import Line
+    from timnet.evaluation.calibration.record import Line
 
 Command = Callable[[list[str]], None]
 
@@ -58,7 +58,7 @@ def diagnose(words: list[str]) -> None:
 
 def import_cohort(words: list[str]) -> None:
     """Import an export into a cohort under TIMNET_HOME."""
-    from timnet.cohorts import jobs
+    from timnet.cohorts.importing import jobs
     from timnet.cohorts.readers import csv_table, demo, dicom_folder, mendeley, mimic_cxr, nih, open_i
 
     sources: dict[str, tuple[type, Any]] = {
@@ -96,7 +96,7 @@ def embed(words: list[str]) -> None:
     """Prepare a cohort for searches by a matching network."""
     asked = arguments.parse(arguments.Embed, "embed", words)
     from timnet.cohorts import store
-    from timnet.evaluation import embedding
+    from timnet.model import embed as embedding
     from timnet.model import weights
 
     folder = weights.checkpoint_folder(asked.checkpoint)
@@ -155,15 +155,15 @@ def evaluate(words: list[str]) -> None:
 def calibrate(words: list[str]) -> None:
     """Fit a checkpoint's probabilities on held-out films."""
     asked = arguments.parse(arguments.Calibrate, "calibrate", words)
-    from timnet.evaluation import calibrating, certainty
+    from timnet.evaluation.calibration import fit, record
     from timnet.model import weights
 
     folder = weights.checkpoint_folder(asked.checkpoint)
     if folder is None:
         raise Refused(f"{Path(asked.checkpoint).name}: no checkpoint of that name or path")
     progress = ProgressLine("reading films").done
-    found = calibrating.fitted(folder, asked.cohorts, asked.seed, progress)
-    certainty.keep(folder, found)
+    found = fit.fitted(folder, asked.cohorts, asked.seed, progress)
+    record.keep(folder, found)
     told = {"checkpoint": folder.name, **dataclasses.asdict(found)}
     lines = [f"{folder.name}: fitted on {found.fitted_on}, checked on {found.checked_on}"]
     _show(told, asked.json, lines + [f"  {name}: {_line(line)}" for name, line in found.lines.items()])
@@ -194,19 +194,20 @@ def card(words: list[str]) -> None:
 def export(words: list[str]) -> None:
     """Write a checkpoint as ONNX files for other software."""
     asked = arguments.parse(arguments.Export, "export", words)
-    from timnet.model import exchange, weights
+    from timnet.model import onnx_export, weights
 
     folder = weights.checkpoint_folder(asked.checkpoint)
     if folder is None:
         raise Refused(f"{Path(asked.checkpoint).name}: no checkpoint of that name or path")
-    differences = exchange.export(folder, asked.onnx)
+    differences = onnx_export.export(folder, asked.onnx)
     lines = [f"{name}  differs from the network by {worst:.1g}" for name, worst in differences.items()]
     _show({"checkpoint": folder.name, "differences": differences}, asked.json, [*lines, config.RESEARCH_USE])
 
 
 def curve(words: list[str]) -> None:
     """Fine-tune from several starts on several shares of the labels: what is missing of a curve."""
-    from timnet.evaluation import efficiency, metrics
+    from timnet.evaluation import metrics
+    from timnet.evaluation.label_efficiency import curve as efficiency
 
     grid, out, as_json, address = arguments.grid(words)
     root, asked, line = config.checkpoints(), grid.settings(), ProgressLine("")
@@ -219,9 +220,9 @@ def curve(words: list[str]) -> None:
             if address is None:
                 failed = grids.complete(asked, root, _trainer(), line.grid)
             else:
-                from timnet.training import cluster
+                from timnet.training import grids_ray
 
-                failed = cluster.complete(asked, root, address, line.grid)
+                failed = grids_ray.complete(asked, root, address, line.grid)
         finally:
             line.end()
             measured = grids.table(asked, root)
@@ -372,10 +373,11 @@ def _sentence(error: Exception) -> str:
 
 def _read(asked: arguments.Match | arguments.Diagnose, findings: str | None) -> None:
     from timnet import legend
-    from timnet.cohorts import decoding, films
+    from timnet.films import read as films
+    from timnet.films import sandbox
 
-    decoding.prepare()
-    from timnet.evaluation.certainty import MATCH
+    sandbox.prepare()
+    from timnet.evaluation.calibration.record import MATCH
     from timnet.reader import Reader
 
     def worth(label: str) -> str:
@@ -386,7 +388,7 @@ def _read(asked: arguments.Match | arguments.Diagnose, findings: str | None) -> 
     if cam is not None and not (cam.parent.is_dir() and cam.suffix.lower() == ".png"):
         raise Refused(f"cam: expected a file ending in .png in a folder that exists, got {str(cam)[-200:]!r}")
     start = time.perf_counter()
-    film = decoding.read_untrusted(films.content(asked.film), name=asked.film.name, invert=asked.invert)
+    film = sandbox.read_untrusted(films.content(asked.film), name=asked.film.name, invert=asked.invert)
     reader = Reader.load(asked.checkpoint)
     seen = reader.see(film)
     if seen.doubt and not asked.anyway:
@@ -470,10 +472,10 @@ def _trainer() -> worker.Train:
 
     def train(settings: config.Run, folder: Path, events: Events) -> dict[str, Any]:
         if isinstance(settings, config.Pretrain):
-            from timnet.training import pretrain as recipe
+            from timnet.training.recipes import pretrain as recipe
 
             return recipe.train(settings, folder, events)
-        from timnet.training import finetune
+        from timnet.training.recipes import finetune
 
         return finetune.train(settings, folder, events)
 

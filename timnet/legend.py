@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING
 from PIL import Image, ImageDraw, ImageFont
 
 from timnet import __version__, config
-from timnet.cohorts.hanging import EDGES
-from timnet.evaluation import cam
+from timnet.evaluation.maps import cam
+from timnet.films.hanging import EDGES
 
 if TYPE_CHECKING:
     from timnet.reading import Reading

@@ -24,18 +24,20 @@ from torch import Tensor
 
 from timnet import cards
 from timnet.cards import Card
-from timnet.cohorts import chest, edits, prompts, reports
-from timnet.cohorts.films import Film, Letterbox
-from timnet.cohorts.prompts import Prompt
-from timnet.evaluation import cam, certainty, gradients
-from timnet.evaluation.certainty import MATCH, Certainty
-from timnet.evaluation.gradients import Method
-from timnet.evaluation.probability import probabilities
+from timnet.evaluation.calibration import record as certainty
+from timnet.evaluation.calibration.probability import probabilities
+from timnet.evaluation.calibration.record import MATCH, Certainty
+from timnet.evaluation.maps import cam, grad_cam_library
+from timnet.evaluation.maps.grad_cam_library import Method
+from timnet.films import frontal_check
+from timnet.films.read import Film, Letterbox
 from timnet.model import weights
 from timnet.model.classifier import Classifier, Probe
 from timnet.model.encoders import TextEncoder
 from timnet.model.timnet import TIMNet
 from timnet.reading import Reading, ReadingError
+from timnet.reports import edits, prompts, report_text
+from timnet.reports.prompts import Prompt
 
 _BATCH = 4
 """Texts encoded at once: a whole report beside its sentences would pad each of them to its own length."""
@@ -48,7 +50,7 @@ class Seen:
     film: Film
     grid_1Chw: Tensor
     doubt: str
-    """Why it may be no frontal chest film (`cohorts.chest`); empty where it looks like one."""
+    """Why it may be no frontal chest film (`films.frontal_check`); empty where it looks like one."""
 
 
 @dataclass(frozen=True)
@@ -90,7 +92,7 @@ class Reader:
         films = torch.from_numpy(np.rint(square * 255).astype(np.float32) / 255)[None, None]
         network = self._network.image if isinstance(self._network, TIMNet) else self._network
         with torch.no_grad():
-            return Seen(film, network.grid(films), chest.doubt(film))
+            return Seen(film, network.grid(films), frontal_check.doubt(film))
 
     def read(self, film: Film | Seen, findings: str | None = None) -> Reading:
         """Read one film; a TIMNet needs the findings, a classifier does without.
@@ -103,7 +105,7 @@ class Reader:
             if findings is None:
                 raise ReadingError(f"findings: {self.name} matches X-rays with reports, it reads none alone")
             extract = _asked(findings)
-            text, told = extract.findings, reports.sentences(extract.findings)
+            text, told = extract.findings, report_text.sentences(extract.findings)
             # One sentence is the whole: no second question.
             questions = [text, *told] if len(told) > 1 else [text]
             names = [MATCH, *told] if len(told) > 1 else [MATCH]
@@ -126,7 +128,7 @@ class Reader:
         return replace(reading, probabilities=dict(zip(names, values, strict=True)))
 
     def edited(self, film: Film | Seen, findings: str) -> Reading:
-        """Read a film with its findings and with every edit of them (`cohorts.edits`), from one forward.
+        """Read a film with its findings and with every edit of them (`reports.edits`), from one forward.
 
         Raises:
             ReadingError: findings are missing or empty, or this is a classifier.
@@ -156,7 +158,7 @@ class Reader:
             head, logit = self._match_head(self._network, [text]), 0
         else:
             head, logit = self._network.head, list(reading.maps).index(name)
-        map_hw = gradients.stretched(method, self._network, seen.grid_1Chw, head, logit)
+        map_hw = grad_cam_library.stretched(method, self._network, seen.grid_1Chw, head, logit)
         return replace(reading, maps={name: map_hw}, alone={}, map_scale=1.0)
 
     @property
@@ -282,10 +284,10 @@ class Reader:
             return timnet.text.project(*states.batch(range(len(texts))))
 
 
-def _asked(findings: str | None) -> reports.Extract:
-    extract = reports.extract(findings or "")
+def _asked(findings: str | None) -> report_text.Extract:
+    extract = report_text.extract(findings or "")
     if not extract.findings:
-        held = ", ".join(filter(None, reports.sections(findings or "")))
+        held = ", ".join(filter(None, report_text.sections(findings or "")))
         got = f"only {held[:200]}" if held else "none"
         advice = "; write FINDINGS: before what the X-ray shows" if held else ""
         raise ReadingError(f"findings: expected the text that describes the X-ray, got {got}{advice}")

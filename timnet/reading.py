@@ -20,14 +20,16 @@ from numpy.typing import NDArray
 
 from timnet import __version__, cards, config
 from timnet.cards import Card
-from timnet.cohorts import deidentify
-from timnet.cohorts.edits import Edit
-from timnet.cohorts.films import Film, Letterbox, square
 from timnet.errors import TimnetError
-from timnet.evaluation import cam, certainty, explanation
-from timnet.evaluation.certainty import MATCH, Certainty
+from timnet.evaluation import explanation
+from timnet.evaluation.calibration import record as certainty
+from timnet.evaluation.calibration.probability import Verdict
+from timnet.evaluation.calibration.record import MATCH, Certainty
 from timnet.evaluation.explanation import Explanation
-from timnet.evaluation.probability import Verdict
+from timnet.evaluation.maps import cam
+from timnet.films.read import Film, Letterbox, square
+from timnet.reports import deidentify
+from timnet.reports.edits import Edit
 
 Strength = Literal["weak", "moderate", "strong"]
 FAINT = 0.1

@@ -1,4 +1,4 @@
-"""Fit the detector of frontal chest films (timnet/cohorts/chest.py) and write chest.safetensors.
+"""Fit the detector of frontal chest films (timnet/films/frontal_check.py) and write chest.safetensors.
 
 Frontal films: the demo cohort's training films (simulated), half of Mendeley-V2's training split (CC BY 4.0)
 and two thirds of the patients of a selection of NIH ChestX-ray14 (no restriction). Lateral films: the demo
@@ -30,7 +30,7 @@ from scipy import ndimage
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT))
 
-from timnet.cohorts.chest import FRONTAL, LATERAL, OTHER, SIDE, WEIGHTS  # noqa: E402
+from timnet.films.frontal_check import FRONTAL, LATERAL, OTHER, SIDE, WEIGHTS  # noqa: E402
 from timnet.simulation import anatomy  # noqa: E402
 
 LARGE, MIDDLE = 96, 48

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from browsing import HOSTILE, mount
 
-from timnet.cohorts.films import Film
-from timnet.evaluation import cam
+from timnet.evaluation.maps import cam
+from timnet.films.read import Film
 from timnet.ui import viewer
 from timnet.ui.viewer import View
 

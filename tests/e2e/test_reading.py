@@ -16,12 +16,12 @@ from pydicom.data import get_testdata_file
 from test_flows import DICOM, PAGES
 from test_sheet import opened
 
-from timnet.cohorts import prompts, reports
-from timnet.cohorts.prompts import Prompt
 from timnet.cohorts.store import Cohort
 from timnet.reader import Reader
-from timnet.ui import doubts
-from timnet.ui import prompts as ask_prompts
+from timnet.reports import prompts, report_text
+from timnet.reports.prompts import Prompt
+from timnet.ui import film_check
+from timnet.ui.match import prompts as ask_prompts
 
 pytestmark = [pytest.mark.browser, pytest.mark.whole]
 
@@ -29,7 +29,7 @@ REPORT = (
     "INDICATION: Cough.\n\nFINDINGS: The heart is enlarged. There is an opacity in the left lung. "
     "No pneumothorax.\n\nIMPRESSION: Opacity in the left lung."
 )
-SENTENCES = reports.sentences(reports.findings(REPORT))
+SENTENCES = report_text.sentences(report_text.findings(REPORT))
 PHOTOGRAPH = files("sklearn.datasets.images") / "flower.jpg"
 """A colour photograph that comes with an installed package."""
 HEADER, ROW = 35, 35
@@ -171,7 +171,7 @@ def test_a_photograph_is_refused_in_one_sentence_and_read_at_the_readers_wish(
     assert said.inner_text().strip().removeprefix("block").strip() == f"Not read: {reason}."
     numbers = page.locator("[data-testid=stMetricValue], [data-testid=stDataFrame]")
     assert numbers.count() == 0 and page.locator(".pane canvas").count() == 0
-    page.get_by_text(doubts.ANYWAY).click()
+    page.get_by_text(film_check.ANYWAY).click()
     page.locator(".pane canvas").first.wait_for()
     assert numbers.count() > 0 and said.count() == 1
 
@@ -183,7 +183,7 @@ def test_a_film_is_read_and_printed_without_a_mouse(tab: Watched, csv_root: Path
     _chosen(page, ".st-key-match_upload [data-testid=stFileUploaderDropzone]", csv_root / "films" / "001.png")
     _asks(page, "paste its report")
     _reach(page, ".st-key-match_findings textarea")
-    page.keyboard.type(reports.findings(REPORT))
+    page.keyboard.type(report_text.findings(REPORT))
     _reach(page, ".st-key-match_go button")
     page.keyboard.press("Enter")
     page.locator("[data-testid=stMetricValue]").first.wait_for()
@@ -234,7 +234,7 @@ def _scored(page: Any, asked: list[Prompt], scores: list[float]) -> None:
 
 
 def _film() -> Any:
-    from timnet.cohorts.films import read_film
+    from timnet.films.read import read_film
 
     return read_film(DICOM)
 

@@ -7,10 +7,11 @@ from pathlib import Path
 import pytest
 from driving import Open, finished, keep
 
-from timnet import arguments, config
+from timnet import config
+from timnet.cli import arguments
 from timnet.cohorts.store import Cohort
-from timnet.evaluation import draws
-from timnet.training import curve, events
+from timnet.evaluation.label_efficiency import bootstrap
+from timnet.training import events, grids
 
 
 def test_finished_runs_are_points_of_a_curve(
@@ -88,7 +89,7 @@ def test_intervals_cover_the_test_patients_where_runs_keep_predictions_and_the_p
     table = app.dataframe[0].value.set_index("initialisation")
     for start, shown in (("base", "random start"), ("timnet", "timnet")):
         runs_of = [kept[folder].part("test") for folder in sorted(kept) if f"-{start}-" in folder.name]
-        found = draws.of_runs(runs_of, runs_of[0].patients(cohort), "Opacity", "auROC")
+        found = bootstrap.of_runs(runs_of, runs_of[0].patients(cohort), "Opacity", "auROC")
         # Three draws of 0.8 have no spread: all of the interval is the patients'.
         assert table.loc[shown, "low"] == pytest.approx(min(0.8, found.low))
         assert table.loc[shown, "high"] == pytest.approx(max(0.8, found.high))
@@ -151,5 +152,5 @@ def test_the_missing_points_of_a_curve_are_counted_timed_and_started_once(
     app = open_page("efficiency")
     app.number_input(key="eff_draws").set_value(3).run()
     assert not any(button.key == "eff_start" for button in app.button) and app.button(key="eff_stop")
-    curve.start(grid, tmp_path)
+    grids.start(grid, tmp_path)
     assert len(workers) == 1

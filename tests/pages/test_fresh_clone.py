@@ -12,7 +12,8 @@ from driving import PAGES, framed, open_at
 from streamlit.testing.v1 import AppTest
 
 from timnet import cards, config
-from timnet.cohorts import jobs, store, vectors
+from timnet.cohorts import store, vectors
+from timnet.cohorts.importing import jobs
 from timnet.training import runs, worker
 
 

@@ -6,7 +6,7 @@ import pytest
 from driving import TEXT, Open, open_at, png, texts
 from streamlit.testing.v1 import AppTest
 
-from timnet.ui import own, server
+from timnet.ui import server, uploaded
 
 ELSEWHERE = ("card", "explore", "diagnose", "fine_tune", "efficiency")
 NAME = "![x](y) [ZZPHI].png"
@@ -78,7 +78,7 @@ def test_what_the_visitor_removes_is_gone_on_both_pages(open_page: Open, way: st
     else:
         go(app, "diagnose")
         app.button(key="own_new" if way == "new" else "diagnose_upload_remove").click().run()
-    assert not app.exception and not app.session_state[own.ONE]
+    assert not app.exception and not app.session_state[uploaded.ONE]
     for page in ("diagnose", "match"):
         go(app, page)
         assert "Match probability" not in labels(app) and NAME not in texts(app)

@@ -11,7 +11,7 @@ from driving import Open, open_at
 from timnet import config
 from timnet.cohorts.readers import csv_table
 from timnet.training import events, runs
-from timnet.ui import matching
+from timnet.ui.fine_tune import pretrain_results
 
 
 def test_a_pre_training_is_the_one_of_the_command_line_and_says_what_it_takes(
@@ -217,5 +217,5 @@ def test_a_finished_pre_training_shows_matching_retrieval_and_how_its_best_was_c
 
 def test_no_share_of_long_reports_is_given_where_there_is_none() -> None:
     told = {"pairs_train": 4, "pairs_held_out": 2, "patients_train": 4, "patients_held_out": 2}
-    assert "window" not in matching.told({**told, "several_windows": 0.0})
-    assert "50.0% of the reports" in matching.told({**told, "several_windows": 0.5})
+    assert "window" not in pretrain_results.told({**told, "several_windows": 0.0})
+    assert "50.0% of the reports" in pretrain_results.told({**told, "several_windows": 0.5})

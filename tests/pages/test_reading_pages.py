@@ -16,12 +16,14 @@ from streamlit.testing.v1 import AppTest
 from timnet import config
 from timnet.__main__ import main
 from timnet.cohorts import strangers, vectors
-from timnet.cohorts.films import read_film
 from timnet.cohorts.store import Cohort
-from timnet.evaluation import embedding, gradients
-from timnet.evaluation.certainty import MATCH
+from timnet.evaluation.calibration.record import MATCH
+from timnet.evaluation.maps import grad_cam_library
+from timnet.films.read import read_film
+from timnet.model import embed
 from timnet.reader import Reader
-from timnet.ui import notices, panels, sentences, similar, standing, viewer
+from timnet.ui import notices, panels, viewer
+from timnet.ui.match import other_patients, sentences, similar_cases
 
 
 def test_page_command_and_python_give_the_same_match_digit_for_digit(
@@ -80,7 +82,7 @@ def test_maps_by_other_methods_are_offered_and_each_is_the_librarys_own(
     app.file_uploader(key="match_upload").upload("film.png", png(1), "image/png")
     app.text_area(key="match_findings").set_value(TEXT).run()
     assert app.selectbox(key="match_method").options == [panels.OVER, panels.OWN, *panels.METHODS]
-    assert set(panels.METHODS) == set(gradients.METHODS)
+    assert set(panels.METHODS) == set(grad_cam_library.METHODS)
     reader, film = Reader.load(networks / "timnet"), read_film(png(1))
     own, seen = reader.read(film, TEXT), reader.see(film)
     np.testing.assert_allclose(shown[-1], own.heat(MATCH) / own.map_scale, atol=1e-5)
@@ -100,12 +102,12 @@ def test_choosing_another_map_does_not_draw_the_other_patients_again(
     open_page: Open, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     drawn: list[float] = []
-    draw = standing.bars.standing
+    draw = other_patients.bars.standing
     monkeypatch.setattr(
-        standing.bars, "standing", lambda others, own: (drawn.append(own), draw(others, own))[1]
+        other_patients.bars, "standing", lambda others, own: (drawn.append(own), draw(others, own))[1]
     )
-    monkeypatch.setattr(standing, "SECONDS", 60.0)
-    monkeypatch.setattr(standing, "FEWEST", 3)
+    monkeypatch.setattr(other_patients, "SECONDS", 60.0)
+    monkeypatch.setattr(other_patients, "FEWEST", 3)
     app = own_film(open_page("match"), 7)
     before = len(drawn)
     assert before > 0
@@ -147,8 +149,8 @@ def test_a_match_stands_among_other_patients_reports_once_they_are_read(
     seconds: float, open_page: Open, monkeypatch: pytest.MonkeyPatch, networks: Path, cohort_folder: Path
 ) -> None:
     st.cache_resource.clear()
-    monkeypatch.setattr(standing, "SECONDS", seconds)
-    monkeypatch.setattr(standing, "FEWEST", 3)
+    monkeypatch.setattr(other_patients, "SECONDS", seconds)
+    monkeypatch.setattr(other_patients, "FEWEST", 3)
     app = open_page("match")
     app.segmented_control(key="match_source").set_value("From a cohort").run()
     app.number_input(key="match_film").set_value(7).run()
@@ -164,7 +166,7 @@ def test_a_match_stands_among_other_patients_reports_once_they_are_read(
     seen, own = reader.see(cohort.read_film(7)), reader.read(cohort.read_film(7), study.findings).match
     others = [
         reader.read(seen, report.findings).match
-        for report in strangers.draw(cohort, standing.NUMBER + 2)
+        for report in strangers.draw(cohort, other_patients.NUMBER + 2)
         if report.patient != study.patient and report.findings != study.findings
     ]
     # What shows as the same number is a tie, and a tie counts half.
@@ -210,7 +212,7 @@ def test_a_search_is_prepared_by_a_process_of_its_own(
 def test_similar_cases_are_the_heads_best_and_never_the_films_own_study(
     searched: Cohort, networks: Path
 ) -> None:
-    embedding.build(searched, networks / "timnet")
+    embed.build(searched, networks / "timnet")
     app = own_film(open_at("match"), 7)
     assert not app.exception and not app.error
     reader, table = Reader.load(networks / "timnet"), searched.films()
@@ -220,11 +222,11 @@ def test_similar_cases_are_the_heads_best_and_never_the_films_own_study(
     logits = reader.timnet.match_all(torch.from_numpy(np.array(kept.films_ND)).float(), v_text)[:, 0]
     best = [row for row in logits.argsort(descending=True).tolist() if table["study"][row] != own]
     shown = [element.value for element in app.markdown if re.fullmatch(r"\*\*\d\.\d{3}\*\*", element.value)]
-    expected = [f"**{logits[row].sigmoid():.3f}**" for row in best[: similar.SHOWN]]
-    assert len(shown) == 2 * similar.SHOWN and shown[similar.SHOWN :] == expected
+    expected = [f"**{logits[row].sigmoid():.3f}**" for row in best[: similar_cases.SHOWN]]
+    assert len(shown) == 2 * similar_cases.SHOWN and shown[similar_cases.SHOWN :] == expected
     links = [link.proto.query_string for link in app.get("page_link") if link.proto.label.startswith("Study")]
     linked = [int(re.search(r"open=(\d+)", link)[1]) for link in links]
-    assert len(linked) == 2 * similar.SHOWN and all(table["study"][film] != own for film in linked)
+    assert len(linked) == 2 * similar_cases.SHOWN and all(table["study"][film] != own for film in linked)
 
 
 def test_a_link_to_a_study_opens_it_in_explore_whatever_was_open_before(open_page: Open) -> None:

@@ -15,8 +15,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from timnet.cohorts import schema
-from timnet.cohorts.queries import Filter
 from timnet.cohorts.records import SPLITS
+from timnet.cohorts.search import Filter
 
 # N studies, L labels, K kinds of count.
 

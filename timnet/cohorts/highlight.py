@@ -10,7 +10,7 @@ import sqlite3
 from collections.abc import Sequence
 from contextlib import closing
 
-from timnet.cohorts.queries import parsed, readable
+from timnet.cohorts.search import parsed, readable
 
 TOKENIZER = "porter unicode61 remove_diacritics 2"
 _START, _END = "\x01", "\x02"

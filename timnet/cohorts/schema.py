@@ -12,8 +12,8 @@ from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 
-from timnet.cohorts import assertion
 from timnet.cohorts.records import UNCERTAIN, CohortError
+from timnet.reports import assertion
 
 DATABASE = "cohort.sqlite"
 VERSION = 2

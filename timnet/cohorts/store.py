@@ -22,15 +22,14 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from timnet import config
-from timnet.cohorts import answers, decoding, intake, labelling, migration, queries, schema
+from timnet.cohorts import decode_pool, label_store, rows, schema, schema_migration
 from timnet.cohorts import pixels as pixel_cache
+from timnet.cohorts import search as queries
+from timnet.cohorts.decode_pool import Reading
 from timnet.cohorts.facets import Facets, LabelCount, facets
-from timnet.cohorts.films import MAX_BYTES, Admit, Film, FilmError
-from timnet.cohorts.importing import write
-from timnet.cohorts.intake import Reading
+from timnet.cohorts.importing.pipeline import write
 from timnet.cohorts.paths import read_inside
 from timnet.cohorts.places import available, find, place
-from timnet.cohorts.queries import Filter, Filters
 from timnet.cohorts.records import (
     Box,
     CohortError,
@@ -43,6 +42,9 @@ from timnet.cohorts.records import (
     StudyRecord,
     Summary,
 )
+from timnet.cohorts.search import Filter, Filters
+from timnet.films import sandbox
+from timnet.films.read import MAX_BYTES, Admit, Film, FilmError
 
 __all__ = [
     "Box",
@@ -108,7 +110,7 @@ class Cohort:
         folder = Path(folder).expanduser().resolve()
         if not (folder / schema.DATABASE).is_file():
             raise CohortError(f"{folder.name}: expected a cohort ({schema.DATABASE}), found none in {folder}")
-        migration.upgrade(folder)
+        schema_migration.upgrade(folder)
         with schema.connect(folder) as connection:
             facts = dict(connection.execute("SELECT key, value FROM meta"))
         try:
@@ -182,7 +184,7 @@ class Cohort:
             if source is not None and source not in self.label_sources():
                 known = ", ".join(self.label_sources()) or "none"
                 raise CohortError(f"label source: expected one of {known}; got {source[:80]!r}")
-            table = answers.labels(connection, source)
+            table = rows.labels(connection, source)
         if source is None:
             self._labels = table
         return table.copy(deep=False)
@@ -197,16 +199,16 @@ class Cohort:
 
     def add_label(self, study: str, label: str, value: float) -> None:
         """Say what a label of a study is, as source `app`; see `labelling.add` for what is refused."""
-        labelling.add(self.folder, study, label, value)
+        label_store.add(self.folder, study, label, value)
 
     def remove_label(self, study: str, label: str) -> None:
         """Take back what `add_label` said; see `labelling.remove` for what is refused."""
-        labelling.remove(self.folder, study, label)
+        label_store.remove(self.folder, study, label)
 
     def boxes(self) -> pd.DataFrame:
         """Return where experts saw labels on films: film, label, left, top, width, height in film pixels."""
         with self._connection() as connection:
-            return pd.read_sql_query(f"{answers.BOXES} ORDER BY film, place", connection)
+            return pd.read_sql_query(f"{rows.BOXES} ORDER BY film, place", connection)
 
     def sentences(self) -> pd.DataFrame:
         """Return the sentences of all findings in order: study, place (from 0), sentence."""
@@ -233,7 +235,7 @@ class Cohort:
         chosen = self._filter(wanted)
         page = (-1 if limit is None else max(limit, 0), max(offset, 0))
         with self._connection() as connection, queries.readable(chosen.query):
-            where, values = chosen.sql(labelling.label_names(connection))
+            where, values = chosen.sql(label_store.label_names(connection))
             ranked = chosen.is_joined and _is_ranked(connection, where, values)
             # FTS5 yields its matches by rowid: asked for in that order, a page ends after its last row.
             plain = f"{chosen.index}.rowid" if chosen.is_joined else "s.id"
@@ -246,7 +248,7 @@ class Cohort:
         """Return how many studies `studies` would list with these filters."""
         chosen = self._filter(wanted)
         with self._connection() as connection, queries.readable(chosen.query):
-            where, values = chosen.sql(labelling.label_names(connection))
+            where, values = chosen.sql(label_store.label_names(connection))
             if chosen.is_query_alone:  # every word is a study's: no need to look the study up
                 where = f"FROM {chosen.index} WHERE {chosen.index} MATCH ?"
             return int(connection.execute(f"SELECT count(*) {where}", values).fetchone()[0])
@@ -256,9 +258,9 @@ class Cohort:
         chosen = self._filter(wanted)
         with self._connection() as connection, queries.readable(chosen.query):
             if chosen != Filter():
-                return facets(connection, chosen, labelling.label_names(connection))
+                return facets(connection, chosen, label_store.label_names(connection))
             if self._facets is None:  # of the whole cohort: the longest to count, and asked for most
-                self._facets = facets(connection, chosen, labelling.label_names(connection))
+                self._facets = facets(connection, chosen, label_store.label_names(connection))
             return self._facets
 
     def _filter(self, wanted: Filters) -> Filter:
@@ -291,7 +293,7 @@ class Cohort:
     def study(self, study: str) -> Study:
         """Return one study; CohortError if the cohort has none of that name."""
         with self._connection() as connection:
-            found = answers.study(connection, study)
+            found = rows.study(connection, study)
         if found is None:
             raise CohortError(f"{self.name}: expected one of its studies, got {study[:80]!r}")
         return found
@@ -308,7 +310,7 @@ class Cohort:
     def films_of(self, studies: Sequence[str]) -> pd.DataFrame:
         """Return one row a film of some studies, in the order of `films`: film, study, view."""
         with self._connection() as connection:
-            return answers.films_of(connection, studies)
+            return rows.films_of(connection, studies)
 
     def position(self, study: str) -> int:
         """Return how many studies stand before one in import order."""
@@ -385,7 +387,7 @@ class Cohort:
         with self._connection() as connection:
             sql = "SELECT path, sha256 FROM films WHERE film >= ? ORDER BY film"
             originals = connection.execute(sql, (first,)).fetchall()
-        with intake.Pool() as pool:
+        with decode_pool.Pool() as pool:
             waiting: deque[Future[np.ndarray]] = deque()
             for path, sha256 in originals:
                 waiting.append(pool.submit(_row, self._place, path, sha256, self._admit, side))
@@ -395,7 +397,7 @@ class Cohort:
                 yield waiting.popleft().result()
 
     def _record(self, side: int, sha256: str) -> None:
-        with labelling.lock(self.folder), schema.change(self.folder) as connection:
+        with label_store.lock(self.folder), schema.change(self.folder) as connection:
             connection.execute("INSERT OR REPLACE INTO caches VALUES (?, ?)", (side, sha256))
 
     def read_film(self, film: int, invert: bool = False) -> Film:
@@ -412,7 +414,7 @@ class Cohort:
             raise CohortError(f"{self.name}: expected a film from 0 to {self._num_films - 1}, got {film}")
         path, sha256 = found
         with _original(self._place, path, sha256) as data:
-            return decoding.read_untrusted(data, name=path, admit=self._admit, invert=invert, reuse=True)
+            return sandbox.read_untrusted(data, name=path, admit=self._admit, invert=invert, reuse=True)
 
     def read_file(self, path: str) -> bytes:
         """Return the bytes of a film's file by its path; CohortError if it is gone or leads out."""
@@ -444,7 +446,7 @@ def _is_ranked(connection: sqlite3.Connection, where: str, values: list[Any]) ->
 
 def _row(place: _Place, path: str, sha256: str, admit: tuple[Admit, ...], side: int) -> np.ndarray:
     with _original(place, path, sha256) as data:
-        return decoding.read_row(data, name=path, side=side, admit=admit).row_SS
+        return sandbox.read_row(data, name=path, side=side, admit=admit).row_SS
 
 
 @contextmanager

@@ -2,7 +2,7 @@
 
 Owns the folder `vectors/CHECKPOINT-KEY` of a cohort, whose key is made of the cohort's import and the
 checkpoint's weights, and the process that a page starts to fill it. What fills it is
-`evaluation.embedding`. Half precision; written in order, so that an interrupted build goes on. State is read
+`model.embed`. Half precision; written in order, so that an interrupted build goes on. State is read
 off a lock and a file, never off a process id.
 
 Shapes: N films in the order of the pixel cache, M reports, D joint width.

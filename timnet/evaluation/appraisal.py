@@ -17,10 +17,11 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy import stats
 
-from timnet.evaluation import auroc, calibration
+from timnet.evaluation import auroc
 from timnet.evaluation.auroc import LEVEL, Estimate
+from timnet.evaluation.calibration import measures
+from timnet.evaluation.calibration.probability import PLAIN, Line, said
 from timnet.evaluation.predictions import TEST, VALIDATION, Predictions
-from timnet.evaluation.probability import PLAIN, Line, said
 
 HALF = 0.5
 
@@ -136,9 +137,9 @@ def of(kept: Predictions, label: str, line: Line = PLAIN) -> Appraisal:
     unchosen = "" if line.threshold is not None else _unchosen(held_truth)
     threshold, temperature = line.threshold, 1 / line.slope if line.fitted else None
     if not unchosen and threshold is None:
-        threshold = calibration.operating_point(held_truth, said(line, held_logit))
+        threshold = measures.operating_point(held_truth, said(line, held_logit))
     if not unchosen and temperature is None:
-        temperature = calibration.temperature(held_truth, held_logit)
+        temperature = measures.temperature(held_truth, held_logit)
     roc, precision_recall = _curves(truth_N, p_N)
     return Appraisal(
         label=label,
@@ -154,7 +155,7 @@ def of(kept: Predictions, label: str, line: Line = PLAIN) -> Appraisal:
         raw=_calibration(truth_N, said(PLAIN, logit_N)) if line.fitted else None,
         cooled=None
         if temperature is None or line.fitted
-        else _calibration(truth_N, calibration.calibrated(logit_N, temperature)),
+        else _calibration(truth_N, measures.calibrated(logit_N, temperature)),
         temperature=temperature,
         unchosen=unchosen,
     )
@@ -207,8 +208,8 @@ def _curves(truth_N: NDArray[np.float64], p_N: NDArray[np.float64]) -> tuple[pd.
 
 def _calibration(truth_N: NDArray[np.float64], p_N: NDArray[np.float64]) -> Calibration:
     return Calibration(
-        calibration.expected_error(truth_N, p_N),
-        calibration.reliability(truth_N, p_N),
+        measures.expected_error(truth_N, p_N),
+        measures.reliability(truth_N, p_N),
     )
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from timnet.cohorts.edits import Edit
+from timnet.reports.edits import Edit
 
 FITS = 0.5
 """Match probability from which a text fits."""

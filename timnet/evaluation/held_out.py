@@ -17,12 +17,13 @@ import torch
 from torch import Tensor
 
 from timnet import config
-from timnet.cohorts import edits
 from timnet.cohorts.pairs import Pairs, Progress, collect
-from timnet.evaluation import certainty, matching, sides
-from timnet.model import devices, states, weights
+from timnet.evaluation import matching, sides
+from timnet.evaluation.calibration import record
+from timnet.model import devices, token_cache, weights
 from timnet.model.encoders import TextEncoder, TokenStates
 from timnet.model.timnet import TIMNet
+from timnet.reports import edits
 
 _BATCH = 32
 Loaded = tuple[TIMNet, weights.TimnetSpec, TextEncoder]
@@ -48,7 +49,7 @@ def measure(
     chosen = np.flatnonzero(pairs.held_out).tolist()
     loaded = weights.load_timnet(checkpoint)
     timnet, v_image_PD, v_text_PD = _vectors(loaded, pairs, chosen, progress)
-    line = certainty.of(checkpoint).line(certainty.MATCH)
+    line = record.of(checkpoint).line(record.MATCH)
     matched = matching.evaluate(timnet, v_image_PD, v_text_PD, pairs, chosen, seed, line)
     twins = [edits.misplaced(pairs.texts[number]) for number in pairs.text[chosen]]
     sided = [place for place, twin in enumerate(twins) if twin is not None]
@@ -105,4 +106,4 @@ def _states(
     if spec.text_encoder_sha256 is None:
         # A checkpoint's own encoder is asked this once: nothing is kept of it.
         return encoder.states(texts, spec.tokens, literal, progress)
-    return states.cached(states.Kind(encoder, spec.tokens, literal), texts, progress)
+    return token_cache.cached(token_cache.Kind(encoder, spec.tokens, literal), texts, progress)

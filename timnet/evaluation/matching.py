@@ -14,7 +14,8 @@ import torch
 from torch import Tensor
 
 from timnet.cohorts.pairs import Pairs
-from timnet.evaluation import metrics, probability
+from timnet.evaluation import metrics
+from timnet.evaluation.calibration import probability
 from timnet.model.timnet import TIMNet
 
 NEGATIVES = 20

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from timnet.evaluation.calibration.probability import PLAIN, Line, said
 from timnet.evaluation.predictions import TEST, Predictions
-from timnet.evaluation.probability import PLAIN, Line, said
 
 
 @dataclass(frozen=True)

@@ -16,8 +16,8 @@ from typing import Any
 
 from timnet import cards, config
 from timnet.cards import Card, Source
-from timnet.evaluation import certainty
-from timnet.evaluation.certainty import Certainty
+from timnet.evaluation.calibration import record
+from timnet.evaluation.calibration.record import Certainty
 from timnet.model import weights
 from timnet.model.weights import ClassifierSpec, Spec, TimnetSpec
 
@@ -42,7 +42,7 @@ def sections(folder: Path) -> tuple[Section, ...]:
     Raises:
         CheckpointError: no checkpoint there, or one whose description or calibration is damaged.
     """
-    spec, sure, card = weights.describe(folder), certainty.of(folder), cards.of(folder)
+    spec, sure, card = weights.describe(folder), record.of(folder), cards.of(folder)
     settings, measured = _settings(folder), cards.measured(folder).model_dump(exclude_unset=True)
     return (
         _identity(folder, spec, card),

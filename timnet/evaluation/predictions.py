@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 
 from timnet.cohorts.records import CohortError
 from timnet.errors import TimnetError
-from timnet.evaluation import probability
+from timnet.evaluation.calibration import probability
 
 if TYPE_CHECKING:
     from timnet.cohorts.store import Cohort

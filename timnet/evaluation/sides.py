@@ -1,6 +1,6 @@
 """Does a network tell left from right: a film's own report against the same with its sides swapped.
 
-Asked are the films whose report puts something on one side alone (`cohorts.edits.misplaced`): its swapped
+Asked are the films whose report puts something on one side alone (`reports.edits.misplaced`): its swapped
 twin is wrong. Half would be chance if wording alone were never preferred; it is, so the same choice is put to
 other patients' films, and what counts is by how much a film prefers its own report oftener than they do.
 

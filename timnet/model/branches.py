@@ -20,7 +20,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from timnet.errors import TimnetError
-from timnet.model.again import again
+from timnet.model.recompute import again
 
 JOINT = 512
 """Width of the joint space (Sec. III-C)."""

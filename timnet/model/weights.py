@@ -30,7 +30,7 @@ WEIGHTS, DESCRIPTION, OWN_ENCODER = "model.safetensors", "model.json", "text-enc
 LAYERS, LINEAR = "layers", "linear"
 """Heads of a classifier: the paper's layers, or the one linear layer of a probe."""
 CALIBRATION = "calibration.json"
-"""What the numbers of these weights mean (`evaluation.certainty`), where that was fitted."""
+"""What the numbers of these weights mean (`evaluation.calibration.record`), where that was fitted."""
 
 
 class CheckpointError(TimnetError):

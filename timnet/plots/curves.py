@@ -8,7 +8,7 @@ from typing import Literal
 import pandas as pd
 import plotly.graph_objects as go
 
-from timnet.evaluation.efficiency import FRACTIONS
+from timnet.evaluation.label_efficiency.curve import FRACTIONS
 from timnet.plots.look import KNOWN, LEGEND, MARGIN, NAMES, PAPER, colours, error_bars, literal
 
 Axis = Literal["log", "linear", "films"]
@@ -38,7 +38,7 @@ def efficiency(points: pd.DataFrame, curve: pd.DataFrame, metric: str, axis: Axi
 
     Args:
         points: one row a run: initialisation, fraction, films, seed, value.
-        curve: as of `evaluation.efficiency.curve`, of the same runs and one metric.
+        curve: as of `evaluation.label_efficiency.curve.curve`, of the same runs and one metric.
         metric: its name, for the axis.
         axis: shares on a log or a linear axis, or numbers of films on a log one.
     """
@@ -71,7 +71,7 @@ def differences(table: pd.DataFrame, metric: str, first: str) -> go.Figure:
     """Draw how much better each start is than the first, at each share of labels.
 
     Args:
-        table: as of `evaluation.savings.differences`.
+        table: as of `evaluation.label_efficiency.savings.differences`.
         metric: its name; first: that of the start compared with, both for the axis.
     """
     figure = go.Figure()
@@ -87,7 +87,7 @@ def published(figure: go.Figure, points: pd.DataFrame, figure_name: str) -> None
     """Add a paper's own points to a curve: grey and dotted, so that none is taken for a run of ours.
 
     Args:
-        points: start, fraction, value, as of `evaluation.published.points`.
+        points: start, fraction, value, as of `evaluation.label_efficiency.published.points`.
         figure_name: where they stand, for the legend.
     """
     symbols = ("circle-open", "square-open", "diamond-open", "triangle-up-open")

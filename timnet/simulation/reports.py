@@ -55,7 +55,7 @@ def write(case: Case, rng: np.random.Generator, phrasing: str = "train") -> str:
     """Write the report of a case.
 
     Args:
-        case: the facts; everything in it is named, in what `cohorts.reports.findings` reads at the least.
+        case: the facts; everything in it is named, in what `reports.report_text.findings` reads at the least.
         phrasing: "train" or "test", which share no sentence frame for findings and for what is normal.
     """
     layout = str(rng.choice(list(_LAYOUTS), p=list(_LAYOUTS.values())))

@@ -19,10 +19,10 @@ from torch import nn
 
 from timnet.errors import TimnetError
 from timnet.model import devices
-from timnet.training import ranks
+from timnet.training import distributed
 from timnet.training.events import TELL_SECONDS, Cancelled, Events
-from timnet.training.place import Parts, Place
 from timnet.training.snapshots import Snapshots
+from timnet.training.state import Parts, Place
 
 Batch = dict[str, Any]
 
@@ -40,7 +40,7 @@ def accelerator(precision: str) -> Accelerator:
     """Return the accelerator for `fp32` or `bf16` on the device at hand."""
     return Accelerator(
         mixed_precision="bf16" if precision == "bf16" else "no",
-        cpu=ranks.count() > 1 and not torch.cuda.is_available(),
+        cpu=distributed.count() > 1 and not torch.cuda.is_available(),
     )
 
 
@@ -78,15 +78,15 @@ def fit(
     parts = Parts(objective, optimizer, scheduler, on, beside)
     at = kept.restore(parts) if kept else Place()
     events.rewind(at.epoch, at.step)
-    if ranks.number():
+    if distributed.number():
         # What each process draws for its own films, such as dropout, is not what the first draws.
-        torch.manual_seed(torch.initial_seed() + 1_000_003 * ranks.number() + at.step)
+        torch.manual_seed(torch.initial_seed() + 1_000_003 * distributed.number() + at.step)
     objective, stepper = on.prepare(objective, optimizer)
     start, told, begun, total = time.monotonic(), -math.inf, at.step, epochs * steps
     while at.epoch < epochs:
         objective.train()
         for batch in batches(at.epoch, at.batch):
-            if ranks.anyone(events.stopping(), on.device):
+            if distributed.anyone(events.stopping(), on.device):
                 _keep(kept, parts, at, events)
                 raise Cancelled
             try:
@@ -147,12 +147,12 @@ def _watched(watch: Callable[[int, int], bool], at: Place, on: Accelerator) -> t
         Whether it was asked to stop meanwhile, and whether it has seen enough.
     """
     stopped = enough = False
-    if not ranks.number():
+    if not distributed.number():
         try:
             enough = watch(at.epoch + 1, at.step)
         except Cancelled:
             stopped = True
-    return ranks.anyone(stopped, on.device), ranks.anyone(enough, on.device)
+    return distributed.anyone(stopped, on.device), distributed.anyone(enough, on.device)
 
 
 def _step(
@@ -167,7 +167,7 @@ def _step(
     before = [(buffer, buffer.clone()) for buffer in objective.buffers()]
     optimizer.zero_grad(set_to_none=True)
     loss = objective(batch)
-    what, value = "loss", ranks.mean(loss)
+    what, value = "loss", distributed.mean(loss)
     if math.isfinite(value):
         on.backward(loss)
         norm = nn.utils.get_total_norm(

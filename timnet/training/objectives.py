@@ -19,10 +19,10 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from timnet import config
-from timnet.model.again import again
+from timnet.model.recompute import again
 from timnet.model.timnet import COSINE, DIFFERENCE, TIMNet, cosines
-from timnet.training import ranks
-from timnet.training.reports import text_vectors
+from timnet.training import distributed
+from timnet.training.text_batches import text_vectors
 
 MIRRORED = 0.5
 """Share of the mismatched pairs' weight that goes to films with their own report, its sides swapped."""
@@ -59,25 +59,27 @@ class MatchObjective(nn.Module):
         v_image, v_text = self._vectors(batch["films"], batch["text"], rows)
         v_text, v_swapped = v_text[: len(v_image)], v_text[len(v_image) :]
         if self.name == "pairs":
-            return ranks.count() * pair_loss(self.timnet.match(v_image, v_text), batch["positive"], rows)
+            return distributed.count() * pair_loss(
+                self.timnet.match(v_image, v_text), batch["positive"], rows
+            )
         own, ignore = batch["own"], batch["false_negative"]
-        v_text = ranks.gathered(v_text, rows)
+        v_text = distributed.gathered(v_text, rows)
         if self.name != "infonce":
             # A process compares its own films with every report: its rows of the whole.
-            logit, mine = self.timnet.match_all(v_image, v_text), ranks.share(rows)
+            logit, mine = self.timnet.match_all(v_image, v_text), distributed.share(rows)
             weights = match_weights(own, ignore, logit.dtype)
             if not (number := batch.get("mirrored", 0)):
-                return ranks.count() * _weighted(logit, own[mine], weights[mine])
+                return distributed.count() * _weighted(logit, own[mine], weights[mine])
             # Half of the mismatched pairs' weight, all of it where the batch has no other mismatched pair.
             others = bool((~own & ~ignore).any())
             share = MIRRORED if others else 1.0
             weights = torch.where(own, weights, weights * (1 - MIRRORED)) if others else weights / 2
             wrong = self.timnet.match(v_image[batch["mirrors"]], v_swapped)
             swapped = F.binary_cross_entropy_with_logits(wrong, torch.zeros_like(wrong), reduction="sum")
-            return ranks.count() * (
+            return distributed.count() * (
                 _weighted(logit, own[mine], weights[mine]) + swapped * share / (2 * number)
             )
-        cosine = cosines(ranks.gathered(v_image, rows), v_text)
+        cosine = cosines(distributed.gathered(v_image, rows), v_text)
         scale = self.log_scale.clamp(max=_WARMEST).exp()
         swapped_B = None
         if batch.get("mirrored", 0):
@@ -86,7 +88,7 @@ class MatchObjective(nn.Module):
             rows_of = batch["mirrors"]
             with_own = F.cosine_similarity(v_image[rows_of].float(), v_swapped.float())
             own_b2 = own_b2.index_put((rows_of,), torch.stack([with_own, torch.ones_like(with_own)], 1))
-            of_swapped_B, has_B = ranks.gathered(own_b2, rows).unbind(1)
+            of_swapped_B, has_B = distributed.gathered(own_b2, rows).unbind(1)
             swapped_B = (scale * of_swapped_B).masked_fill(has_B == 0, -math.inf)
         # InfoNCE knows no probability: the head learns one of the cosines and pushes nothing back.
         return nce_loss(scale * cosine, own, ignore, swapped_B) + match_loss(
@@ -98,7 +100,7 @@ class MatchObjective(nn.Module):
         if not self.chunk:
             return self._encoded(films, *text)
         # As many chunks in every process, though one may have a row less: batch norm waits for all.
-        pieces = math.ceil(math.ceil(rows / ranks.count()) / self.chunk)
+        pieces = math.ceil(math.ceil(rows / distributed.count()) / self.chunk)
         chunks = zip(*(part.tensor_split(pieces) for part in (films, *text)), strict=True)
         parts = [again(self.timnet, self._encoded, *chunk) for chunk in chunks]
         v_image, v_text = (torch.cat(side) for side in zip(*parts, strict=True))

@@ -19,8 +19,8 @@ from torch import Tensor
 
 from timnet import config
 from timnet.cohorts.pairs import Codes, Pairs
-from timnet.training import augment, batches, loop, mining, mirrors, ranks
-from timnet.training.reports import Reports
+from timnet.training import augment, batches, distributed, hard_negatives, laterality_negatives, loop
+from timnet.training.text_batches import Reports
 
 
 def masked_share(settings: config.Pretrain, pairs: Pairs, train: list[int], epoch: int) -> float | None:
@@ -65,7 +65,7 @@ def all_pairs(
     Films and reports are this process's rows, the masks those of all. With `partners`, these stand beside
     their pairs; with `mirrored` (`mirrors.of`), swapped reports stand behind the others, those of `mirrors`.
     """
-    arrange = functools.partial(mining.together, partners=partners) if partners else None
+    arrange = functools.partial(hard_negatives.together, partners=partners) if partners else None
     orders = batches.orders(train, settings.batch, settings.seed, epoch, arrange=arrange)
     for chosen, changes, parts in _left(settings, orders, epoch, done):
         yield {
@@ -91,14 +91,14 @@ def literal_pairs(
     """
     draw = rng(settings.seed, epoch)
     drawn = pairs.mismatched(train, draw)
-    both = [(i, i) for i in train] + (mining.hardened(drawn, partners, draw) if partners else drawn)
+    both = [(i, i) for i in train] + (hard_negatives.hardened(drawn, partners, draw) if partners else drawn)
     orders = batches.orders(range(len(both)), settings.batch, settings.seed, epoch)
     for places, changes, parts in _left(settings, orders, epoch, done):
         films, others = ([both[k][side] for k in places] for side in (0, 1))
         true = torch.tensor([film == other for film, other in zip(films, others, strict=True)], device=on)
         yield {
             **_rows(pairs, films, others, changes, parts, reports, on, side_of(settings, epoch)),
-            "positive": true[ranks.share(len(places))],
+            "positive": true[distributed.share(len(places))],
         }
 
 
@@ -129,15 +129,15 @@ def _rows(
     mirrored: Codes | None = None,
 ) -> loop.Batch:
     """Return this process's rows of a batch: films, the reports shown with them, and how many all have."""
-    mine = ranks.share(len(films))
+    mine = distributed.share(len(films))
     number = mine.stop - mine.start
     # A process without a row takes one and keeps nothing of it: the others wait for its part of the sums.
     some = mine if number else slice(0, 1)
-    twins_B = np.full(len(films), mirrors.NONE) if mirrored is None else mirrored[others]
-    swapped = twins_B[mine][twins_B[mine] != mirrors.NONE]
+    twins_B = np.full(len(films), laterality_negatives.NONE) if mirrored is None else mirrored[others]
+    swapped = twins_B[mine][twins_B[mine] != laterality_negatives.NONE]
     first, mask = reports.batch(others[some], on, swapped.tolist())
     if parts_B3 is not None:
-        whole = torch.from_numpy(twins_B[some] != mirrors.NONE)
+        whole = torch.from_numpy(twins_B[some] != laterality_negatives.NONE)
         own = mask[: len(whole)]
         mask = torch.cat([cropped(own, parts_B3[some], whole).to(on), mask[len(whole) :]])
     shown = _films(pairs, films[some], on, None if changes is None else changes[some], side)
@@ -147,8 +147,8 @@ def _rows(
         "text": (first[-told:], mask[-told:]) if told else (first[:0], mask[:0]),
         "of": len(films),
         "rows": films,
-        "mirrors": torch.from_numpy(np.flatnonzero(twins_B[mine] != mirrors.NONE)).to(on),
-        "mirrored": int((twins_B != mirrors.NONE).sum()),
+        "mirrors": torch.from_numpy(np.flatnonzero(twins_B[mine] != laterality_negatives.NONE)).to(on),
+        "mirrored": int((twins_B != laterality_negatives.NONE).sum()),
     }
 
 

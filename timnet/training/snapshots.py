@@ -26,8 +26,8 @@ from torch import Tensor
 
 from timnet import config, files
 from timnet.errors import TimnetError
-from timnet.training.place import Parts, Place
 from timnet.training.runs import SNAPSHOTS
+from timnet.training.state import Parts, Place
 
 KEPT = 3
 """Snapshots that stay, so that a damaged one has others before it."""

@@ -24,7 +24,7 @@ from timnet.cohorts.store import CohortError
 from timnet.evaluation import auroc
 from timnet.training import best, objectives
 from timnet.training.events import VALIDATION, Events
-from timnet.training.material import Material
+from timnet.training.finetune_data import Material
 
 SHARE = 0.2
 """Share of the drawn films that is held back where there is no split `val`."""

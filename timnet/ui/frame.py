@@ -12,7 +12,7 @@ from typing import Any
 import streamlit as st
 
 from timnet import config
-from timnet.ui import garbage, notices
+from timnet.ui import gc_freeze, notices
 
 PAGES = (
     ("pages/match.py", "Match", ":material/compare:"),
@@ -43,7 +43,7 @@ def draw() -> Any:
     # Films need the width that a sidebar would take.
     page = st.navigation(pages, position="top")
     notices.research_use()
-    garbage.renew()
+    gc_freeze.renew()
     st.session_state[_DRAWN] = True
     return page
 

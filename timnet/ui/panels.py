@@ -13,10 +13,11 @@ import numpy as np
 import streamlit as st
 
 from timnet import cards, config, files
-from timnet.cohorts.films import Film
 from timnet.cohorts.readers.demo import Truth
-from timnet.ui import loaders, notices, run, viewer
+from timnet.films.read import Film
+from timnet.ui import cache, notices, viewer
 from timnet.ui.checkpoints import Checkpoint
+from timnet.ui.fine_tune import run
 
 if TYPE_CHECKING:
     from timnet.reading import Reading
@@ -100,7 +101,7 @@ def film_and_map(
     ways, told = ([OVER, OWN], _METHOD_OF_TEXT) if of_text else ([OWN], _METHOD)
     method = how.selectbox("By", [*ways, *METHODS], key=f"{key}_method", help=told)
     if method not in ways:
-        stretched = loaders.by_library(network, reading, name, str(method), findings)
+        stretched = cache.by_library(network, reading, name, str(method), findings)
         view = painted(stretched, name, "X-ray with map")
         viewer.show(viewer.View(reading.film, title="X-ray"), view, key=f"{key}_viewer")
         st.caption(
@@ -155,7 +156,7 @@ def painted(
     reading: Reading, name: str, title: str, alt: str = "The chest X-ray with the chosen map over it"
 ) -> viewer.View:
     """Return the film with one of a reading's maps over it."""
-    small = replace(reading, film=loaders.shown(reading.film, MAP_SIDE))
+    small = replace(reading, film=cache.shown(reading.film, MAP_SIDE))
     strength_hw = small.heat(name) / reading.map_scale
     return viewer.View(reading.film, alt=alt, title=title, strength_hw=strength_hw)
 
@@ -200,7 +201,7 @@ def exports(reading: Reading, name: str, key: str, simulated: bool = False) -> N
         )
         st.download_button(
             "X-ray with map (PNG)",
-            lambda: loaders.png(np.asarray(legend.picture(reading, name, simulated=simulated))),
+            lambda: cache.png(np.asarray(legend.picture(reading, name, simulated=simulated))),
             f"{stem}.png",
             "image/png",
             key=f"{key}_png",
@@ -209,9 +210,9 @@ def exports(reading: Reading, name: str, key: str, simulated: bool = False) -> N
         )
 
         def page() -> bytes:
-            from timnet import sheet  # its fonts take a second to import
+            from timnet import pdf  # its fonts take a second to import
 
-            return sheet.page(reading, name, simulated=simulated)
+            return pdf.page(reading, name, simulated=simulated)
 
         st.download_button(
             "One page (PDF)",

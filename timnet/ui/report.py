@@ -9,7 +9,8 @@ from pathlib import Path
 
 import streamlit as st
 
-from timnet.cohorts import highlight, reports
+from timnet.cohorts import highlight
+from timnet.reports import report_text
 
 _BROWSER = Path(__file__).parent / "browser"
 _REPORT = st.components.v2.component(
@@ -26,9 +27,9 @@ def show(text: str, query: str | None, key: str) -> None:
     Raises:
         CohortError: the query cannot be read.
     """
-    bodies = {title: body for title, body in reports.sections(text).items() if body.strip()}
+    bodies = {title: body for title, body in report_text.sections(text).items() if body.strip()}
     # What is searched is findings and impression; a text without them is searched as a whole.
-    searched = [title for title in bodies if title in reports.SEARCHED] or list(bodies)
+    searched = [title for title in bodies if title in report_text.SEARCHED] or list(bodies)
     found = dict(zip(searched, highlight.found([bodies[title] for title in searched], query), strict=True))
     sections = [
         {"title": title.capitalize(), "pieces": found.get(title, [(body, False)])}

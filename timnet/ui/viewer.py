@@ -18,10 +18,10 @@ import numpy as np
 import streamlit as st
 from numpy.typing import NDArray
 
-from timnet.cohorts import hanging
-from timnet.cohorts.films import Film
 from timnet.cohorts.records import Box
-from timnet.ui import loaders
+from timnet.films import hanging
+from timnet.films.read import Film
+from timnet.ui import cache
 
 LARGE = 2048
 """Longest side on request; `loaders.SHOWN` is the usual one."""
@@ -64,7 +64,7 @@ _VIEWER = st.components.v2.component(
 )
 
 
-def show(*views: View, key: str, height: int = HEIGHT, longest: int = loaders.SHOWN) -> None:
+def show(*views: View, key: str, height: int = HEIGHT, longest: int = cache.SHOWN) -> None:
     """Show one film, or two beside each other that move together.
 
     Args:
@@ -75,10 +75,10 @@ def show(*views: View, key: str, height: int = HEIGHT, longest: int = loaders.SH
     """
     stops = None
     if any(view.strength_hw is not None for view in views):
-        from timnet.evaluation import cam  # imports torch, which a map has needed already
+        from timnet.evaluation.maps import cam  # imports torch, which a map has needed already
 
         stops = cam.STOPS.tolist()
-    smaller = [loaders.shown(view.film, min(longest, LARGE)) for view in views]
+    smaller = [cache.shown(view.film, min(longest, LARGE)) for view in views]
     _VIEWER(data=message(views, smaller, stops, height), key=key, width="stretch")
 
 

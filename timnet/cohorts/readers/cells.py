@@ -12,9 +12,9 @@ import unicodedata
 from collections.abc import Collection
 from functools import lru_cache
 
-from timnet.cohorts.hanging import view_of
 from timnet.cohorts.records import UNCERTAIN
 from timnet.errors import TimnetError
+from timnet.films.hanging import view_of
 
 SPLIT_WORDS = {
     "train": "train", "training": "train", "val": "val", "valid": "val", "validate": "val",

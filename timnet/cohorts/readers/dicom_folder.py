@@ -9,11 +9,13 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Unpack
 
-from timnet.cohorts import borders, pseudonyms, store
-from timnet.cohorts.films import Admit
+from timnet.cohorts import store
+from timnet.cohorts.importing import pseudonyms
 from timnet.cohorts.readers.dicom_studies import Folder
 from timnet.cohorts.readers.report_table import Reports
 from timnet.cohorts.records import Progress, Rules, Summary
+from timnet.films import burned_in_text
+from timnet.films.read import Admit
 
 
 def run(
@@ -59,7 +61,7 @@ def run(
         root=root,
         records=found.studies(table),
         notes=found.notes,
-        reading=store.Reading(admit, borders.remark),
+        reading=store.Reading(admit, burned_in_text.remark),
         progress=progress,
         **rules,
         num_films=found.num_films,

@@ -18,12 +18,8 @@ from pathlib import Path
 
 from pydicom.dataset import FileDataset
 
-from timnet.cohorts import deidentify, headers, pseudonyms, structured
-from timnet.cohorts.deidentify import Known
-from timnet.cohorts.films import MAX_BYTES, Admit, FilmError, guarded, silent, sniff
-from timnet.cohorts.headers import word
+from timnet.cohorts.importing import pseudonyms
 from timnet.cohorts.paths import read_inside
-from timnet.cohorts.pixel_header import MODALITIES
 from timnet.cohorts.readers.report_table import Reports
 from timnet.cohorts.readers.tables import LFS
 from timnet.cohorts.records import (
@@ -35,6 +31,12 @@ from timnet.cohorts.records import (
     Skipped,
     StudyRecord,
 )
+from timnet.films import dicom_headers
+from timnet.films.dicom_headers import word
+from timnet.films.dicom_pixel_header import MODALITIES
+from timnet.films.read import MAX_BYTES, Admit, FilmError, guarded, silent, sniff
+from timnet.reports import deidentify, dicom_sr
+from timnet.reports.deidentify import Known
 
 _FIRST_BYTES = 2**16  # enough to tell DICOM without its preamble from anything else
 _TAGS = (
@@ -201,9 +203,9 @@ class Folder:
                 data = read_inside(self._root, path, MAX_BYTES, self._outside)
                 with silent(), guarded(path, "the report"):
                     tags = ("ContentSequence", *deidentify.TAGS)
-                    dataset, _ = headers.opened(io.BytesIO(data), path, tags)
+                    dataset, _ = dicom_headers.opened(io.BytesIO(data), path, tags)
                     study.known |= deidentify.known(dataset)
-                    texts.append(structured.text(dataset))
+                    texts.append(dicom_sr.text(dataset))
             except (PathError, FilmError) as error:
                 reason = error.reason if isinstance(error, FilmError) else str(error)
                 self._left_out.append((path, reason))
@@ -269,7 +271,7 @@ def _header(path: Path, roots: Sequence[Path]) -> FileDataset:
             if sniff(first) != "dicom":
                 raise FilmError(path.name, "not a DICOM file")
             file.seek(0)
-            return headers.opened(file, path.name, _TAGS, pixels=False)[0]
+            return dicom_headers.opened(file, path.name, _TAGS, pixels=False)[0]
     except OSError:
         raise FilmError(path.name, "file cannot be read") from None
 
@@ -277,6 +279,6 @@ def _header(path: Path, roots: Sequence[Path]) -> FileDataset:
 def _number(header: FileDataset, keyword: str) -> float:
     """Return a number of the header, infinity where there is none."""
     try:
-        return headers.numbers(header, keyword)[0]
+        return dicom_headers.numbers(header, keyword)[0]
     except (IndexError, ValueError):
         return math.inf

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
-from timnet.cohorts import packed
+from timnet.cohorts.readers import compressed
 from timnet.cohorts.records import CohortError
 from timnet.counting import counted
 
@@ -70,7 +70,7 @@ class Row(NamedTuple):
 
 def encoding(path: Path) -> Encoding:
     """Return the encoding of a table; CohortError if it is binary or too long."""
-    with packed.opened(path) as file:
+    with compressed.opened(path) as file:
         head = file.read(4096)
     name = next((name for mark, name in _MARKS if head.startswith(mark)), None) or _unmarked(head)
     if "\0" in re.split("[\r\n]", head.decode(name, "replace"), maxsplit=1)[0]:
@@ -124,7 +124,7 @@ def _mixed(path: Path) -> Encoding:
 def opened(path: Path, known: Encoding) -> Iterator[io.TextIOWrapper]:
     """Open a table as text, unpacked; lines keep their ends, whatever these are."""
     with (
-        packed.opened(path) as data,
+        compressed.opened(path) as data,
         io.TextIOWrapper(data, known.name, known.errors, newline="") as file,
     ):
         yield file

@@ -12,7 +12,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Unpack
 
-from timnet.cohorts import decoding, films, splits, store
+from timnet.cohorts import splits, store
 from timnet.cohorts.paths import read_inside
 from timnet.cohorts.readers import cells as meaning
 from timnet.cohorts.readers import lines, tables
@@ -28,6 +28,8 @@ from timnet.cohorts.records import (
     Summary,
 )
 from timnet.cohorts.tasks import NO_FINDING
+from timnet.films import read as films
+from timnet.films import sandbox
 
 SOURCE = "nih"
 LABELS = (
@@ -166,7 +168,7 @@ def _on_film(root: Path, path: str, boxes: Sequence[Box], outside: Sequence[Path
     try:
         folders = [each.resolve() for each in outside]
         data = read_inside(root.resolve(), path, films.MAX_BYTES, folders)
-        film = decoding.read_untrusted(data, name=path, reuse=True)
+        film = sandbox.read_untrusted(data, name=path, reuse=True)
     except (PathError, films.FilmError):
         return ()
     across, down = film.columns / BOX_SIDE, film.rows / BOX_SIDE

@@ -12,8 +12,8 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from timnet.cohorts import packed
 from timnet.cohorts.paths import read_inside
+from timnet.cohorts.readers import compressed
 from timnet.cohorts.readers.tables import LFS
 from timnet.cohorts.records import CohortError, PathError
 
@@ -47,7 +47,7 @@ def open_reports(place: Path, outside: Sequence[Path] = ()) -> Iterator[TextOf]:
         return
     try:
         archive = zipfile.ZipFile(place)
-    except packed.DAMAGED_ZIP as error:
+    except compressed.DAMAGED_ZIP as error:
         raise CohortError(
             f"{place.name}: expected the reports' folder or zip, got none ({type(error).__name__})"
         ) from None
@@ -73,7 +73,7 @@ def _from_archive(archive: zipfile.ZipFile, path: str) -> bytes | str:
                 break
         except KeyError:
             continue
-        except packed.DAMAGE:
+        except compressed.DAMAGE:
             return "report cannot be unpacked"
     else:
         return "report is missing"

@@ -1,0 +1,234 @@
+"""Imports in a process of their own: a page starts one, looks how far it is, and may be closed meanwhile.
+
+Owns the folder of such an import (`.imports/NAME` beside the cohorts): its settings, what it prints, and a
+lock that lives as long as its process. What a form says travels in a file and never as arguments, and the
+process checks it again. State is read off the lock and the files, never off a process id. Refuses a folder
+that the operator has not opened to pages, the name of a cohort that is there, and two imports at once.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import re
+import shutil
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import TypeAdapter, ValidationError
+
+from timnet import config, files
+from timnet.cohorts import schema, store
+from timnet.cohorts.importing import uploads
+from timnet.cohorts.readers import csv_table
+from timnet.cohorts.records import CohortError, PathError, film_path
+
+FOLDER = ".imports"
+_LOCK, _TOLD, _LOG, _SETTINGS = ".lock", "summary.txt", "log.txt", "settings.json"
+_OPTIONS: Mapping[str, tuple[str, ...]] = {
+    "csv": ("table", *csv_table.USUAL, "labels"),
+    "dicom": ("reports", "report_key", "report_text"),
+}
+"""What a page may say of an import beyond folder and name, by its kind."""
+_SHARE = re.compile(r"(\d+) of (\d+)")
+_TAIL = 4096
+
+
+@dataclass(frozen=True)
+class Job:
+    """One import: `told` is its summary once it is done, its last line of progress or of complaint before."""
+
+    name: str
+    state: Literal["running", "done", "failed"]
+    told: str
+    share: float = 0.0
+    """Films done, in 0..1; 0 where that is not known."""
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What a page says of an import."""
+
+    __pydantic_config__ = files.STRICT
+
+    kind: Literal["csv", "mimic", "dicom", "nih", "open_i", "mendeley", "demo"]
+    """The reader's word on the command line."""
+    root: str
+    """Folder of the export, among those that pages may import from, or an upload."""
+    name: str
+    """Of the new cohort."""
+    options: dict[str, str | list[str]]
+    """Columns and tables by the names of the command's options; `labels` is a list, all others are names."""
+
+
+_SETTINGS_TYPE = TypeAdapter(Settings)
+
+
+def settings(folder: Path) -> Settings:
+    """Read what the import of a folder is to do; CohortError where the file is damaged or says more."""
+    try:
+        return files.read(folder / _SETTINGS, _SETTINGS_TYPE, CohortError)
+    except FileNotFoundError:
+        raise CohortError(f"import: {folder.name}: expected the settings of an import, found none") from None
+
+
+def checked(settings: Settings) -> tuple[Path, dict[str, Any]]:
+    """Return the export's folder and the reader's keyword arguments.
+
+    Raises:
+        CohortError: a bad name or one that is taken, a folder that pages may not import from, a file that is
+            not inside it, or an option that a page has not.
+    """
+    if (store.place(settings.name) / schema.DATABASE).exists():
+        raise CohortError(
+            f"{settings.name}: a cohort of that name is there; choose another, or delete or rename that one"
+        )
+    root, given = Path(settings.root).resolve(), dict[str, Any]()
+    if not (config.importable() and root.is_relative_to(config.home() / uploads.FOLDER) and root.is_dir()):
+        root = allowed_export(settings.root) if settings.kind == "csv" else allowed(settings.root)
+        given["outside"] = tuple(folder for folder in config.importable() if folder.is_dir())
+    for key, value in settings.options.items():
+        several = key == "labels"
+        if key not in _OPTIONS.get(settings.kind, ()) or isinstance(value, list) != several:
+            raise CohortError(f"import: {settings.kind}: expected no option {key[:80]!r}, got {value!r:.80}")
+        given[key] = value
+    if "table" in given:
+        inside(root, given["table"])
+    if "reports" in given:
+        given["reports"] = inside(root, given["reports"])
+    return root, given
+
+
+def allowed(folder: str) -> Path:
+    """Return a folder that pages may import from.
+
+    Raises:
+        CohortError: pages may not import at all, or not from there, or there is no such folder.
+    """
+    return _open(folder, Path.is_dir, "folder")
+
+
+def allowed_export(name: str) -> Path:
+    """Return a folder or a table that pages may import from; CohortError as of `allowed`."""
+    return _open(name, Path.exists, "folder or a table")
+
+
+def allowed_file(name: str) -> Path:
+    """Return a file that pages may read weights from; CohortError as of `allowed`."""
+    return _open(name, Path.is_file, "file")
+
+
+def _open(name: str, there: Callable[[Path], bool], what: str) -> Path:
+    roots = config.importable()
+    if not roots:
+        raise CohortError("import: the operator of this app has turned imports from pages off")
+    try:
+        path = Path(name.strip()).expanduser().resolve()
+        found = there(path)
+    except (OSError, RuntimeError, ValueError):  # no path at all, such as one with NUL
+        found = False
+    inside = found and any(path.is_relative_to(root) for root in roots)
+    if not name.strip() or not inside:
+        # The same words for what is missing and for what is closed: a page tells of neither.
+        listed = ", ".join(map(str, roots))
+        raise CohortError(f"import: expected a {what} inside {listed}; got {name.strip()[:200]!r}")
+    return path
+
+
+def inside(root: Path, name: str) -> Path:
+    """Return a file of an export by its path inside it; CohortError if it leads out or is not there."""
+    try:
+        path = (root / film_path(name)).resolve()
+    except PathError:
+        path = root.parent
+    if not path.is_relative_to(root) or not path.is_file():
+        raise CohortError(f"import: expected a file inside the folder, got {name[:200]!r}")
+    return path
+
+
+@files.private()
+def start(kind: str, root: Path, name: str, options: Mapping[str, str | Sequence[str]] | None = None) -> None:
+    """Start the import of an export as the cohort `name`, and return at once.
+
+    Args:
+        kind: as of `Settings`, like all below.
+        root: folder of the export.
+        name: of the new cohort.
+        options: columns and tables by name.
+
+    Raises:
+        CohortError: as of `checked`, or an import is running.
+    """
+    text = json.dumps({"kind": kind, "root": str(root), "name": name, "options": dict(options or {})})
+    try:
+        checked(_SETTINGS_TYPE.validate_json(text))
+    except ValidationError as error:
+        raise CohortError(f"import: {files.sentence(error)}") from None
+    running = [job.name for job in jobs() if job.state == "running"]
+    if running:
+        raise CohortError(f"{running[0]}: is being imported now; start the next one after it")
+    folder = config.home() / FOLDER / name
+    folder.mkdir(parents=True, exist_ok=True)
+    command = [sys.executable, "-m", "timnet", "import", "page", str(folder)]
+    with (
+        (folder / _LOCK).open("wb") as lock,
+        (folder / _TOLD).open("wb") as told,
+        (folder / _LOG).open("wb") as log,
+    ):
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise CohortError(f"{name}: is being imported now") from None
+        (folder / _SETTINGS).write_text(text, encoding="utf-8")
+        process = subprocess.Popen(
+            command,
+            cwd=config.REPOSITORY,
+            stdin=subprocess.DEVNULL,
+            stdout=told,
+            stderr=log,
+            # The open lock goes along: it is held until the process has ended, whatever becomes of us.
+            pass_fds=[lock.fileno()],
+            start_new_session=True,
+        )
+    threading.Thread(target=process.wait, daemon=True).start()
+
+
+def jobs() -> list[Job]:
+    """Return the imports that pages have started and that ended or go on, the last started first."""
+    folders = [path.parent for path in (config.home() / FOLDER).glob(f"*/{_LOCK}")]
+    return [_job(folder) for folder in sorted(folders, key=lambda each: -(each / _LOCK).stat().st_mtime)]
+
+
+def forget(name: str) -> None:
+    """Remove what is left of an import that has ended; its cohort stays."""
+    shutil.rmtree(config.home() / FOLDER / name, ignore_errors=True)
+
+
+def _job(folder: Path) -> Job:
+    log = _tail(folder / _LOG)
+    last = log.splitlines()[-1] if log else ""
+    with (folder / _LOCK).open("rb") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            share = _SHARE.search(last)
+            done = int(share[1]) / max(int(share[2]), 1) if share else 0.0
+            return Job(folder.name, "running", last or "starting", min(done, 1.0))
+    if summary := _tail(folder / _TOLD):
+        return Job(folder.name, "done", summary, 1.0)
+    reason = last.removeprefix("timnet: ") or "the import ended without a word"
+    return Job(folder.name, "failed", reason)
+
+
+def _tail(path: Path) -> str:
+    try:
+        with path.open("rb") as file:
+            file.seek(max(path.stat().st_size - _TAIL, 0))
+            return file.read().decode("utf-8", errors="replace").strip()
+    except FileNotFoundError:
+        return ""

@@ -1,0 +1,283 @@
+"""What pages load, cached: cohorts, checkpoints, films and readings.
+
+Every key is made of names, times of change and sha256 of a file's bytes; pixels are never hashed, because
+Streamlit hashes large arrays by a sample and two films could share an answer. What belongs to a visitor's own
+film lives in that visitor's session only. torch is imported by the first reading, not by opening the app.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import io
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+import streamlit as st
+from PIL import Image
+
+from timnet import config
+from timnet.cohorts import schema, shares, store, tasks
+from timnet.cohorts.choices import Choices
+from timnet.cohorts.choices import of as choices_of
+from timnet.cohorts.facets import Facets
+from timnet.cohorts.search import Filters
+from timnet.cohorts.shares import Share
+from timnet.cohorts.store import Cohort
+from timnet.evaluation.label_efficiency.curve import FRACTIONS
+from timnet.films import frontal_check, read, sandbox
+from timnet.films.hanging import view_of
+from timnet.films.read import Film
+from timnet.reports.prompts import Prompt
+from timnet.training import runs
+from timnet.ui import gc_freeze
+from timnet.ui.checkpoints import Checkpoint
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from timnet.reader import Reader, Seen
+    from timnet.reading import Reading
+
+THUMBNAIL = 112
+SHOWN = 1024
+"""Longest side of a film on a page, in pixels; readings are made from all pixels."""
+
+
+def cohort(name: str) -> Cohort:
+    """Return a cohort by name; CohortError where there is none."""
+    folder = store.find(name)
+    return _cohort(str(folder), (folder / schema.DATABASE).stat().st_mtime_ns)
+
+
+@st.cache_resource(max_entries=8, show_spinner=False)
+def _cohort(folder: str, stamp: int) -> Cohort:
+    return Cohort.open(Path(folder))
+
+
+def choices(of: Cohort) -> Choices:
+    """Return what a cohort can be filtered by."""
+    return _choices(str(of.folder), of.identity, of)
+
+
+@st.cache_data(max_entries=32, show_spinner=False)
+def _choices(folder: str, identity: str, _of: Cohort) -> Choices:
+    return choices_of(_of)
+
+
+def count(of: Cohort, wanted: Filters) -> int:
+    """Return how many studies filters leave."""
+    return _count(str(of.folder), of.identity, repr(sorted(wanted.items())), wanted, of)
+
+
+# The key is the filters' text: nan, which no key equals, is a value of them.
+@st.cache_data(max_entries=512, show_spinner=False)
+def _count(folder: str, identity: str, key: str, _wanted: Filters, _of: Cohort) -> int:
+    return _of.count(**_wanted)
+
+
+def facets(of: Cohort, wanted: Filters) -> Facets:
+    """Return what the studies that filters leave hold, in counts."""
+    return _facets(str(of.folder), of.identity, repr(sorted(wanted.items())), wanted, of)
+
+
+@st.cache_resource(max_entries=64, show_spinner="Counting …")
+def _facets(folder: str, identity: str, key: str, _wanted: Filters, _of: Cohort) -> Facets:
+    return _of.facets(**_wanted)
+
+
+def uploaded(data: bytes, name: str) -> Film:
+    """Return the film in an uploaded file; FilmError says why it is none."""
+    sha256 = hashlib.sha256(data).hexdigest()
+    return _uploaded(sha256, is_inverted(sha256), data, name)
+
+
+def is_inverted(sha256: str) -> bool:
+    """Say whether the visitor wants a film's greys turned; `doubts` asks."""
+    return bool(st.session_state.get(invert_key(sha256)))
+
+
+def invert_key(sha256: str) -> str:
+    """Return the key of that wish in the session."""
+    return f"invert_{sha256[:16]}"
+
+
+@st.cache_resource(max_entries=2, scope="session", show_spinner="Reading the film …")
+def _uploaded(sha256: str, invert: bool, _data: bytes, _name: str) -> Film:
+    return sandbox.read_untrusted(_data, name=_name, invert=invert)
+
+
+def cohort_film(of: Cohort, film: int, view: str | None = None) -> Film:
+    """Return a cohort's film as it was exported; `view` is the cohort's word where the file has none."""
+    original = _cohort_film(str(of.folder), of.identity, film, False, of)
+    if is_inverted(original.sha256):
+        original = _cohort_film(str(of.folder), of.identity, film, True, of)
+    return replace(original, view=view_of(view)) if original.view is None and view else original
+
+
+@st.cache_resource(max_entries=8, show_spinner="Reading the film …")
+def _cohort_film(folder: str, identity: str, film: int, invert: bool, _of: Cohort) -> Film:
+    return _of.read_film(film, invert)
+
+
+def reading(checkpoint: Checkpoint, film: Film, findings: str | None = None) -> Reading:
+    """Return what a checkpoint says of a film, worked out once for the same film, text and checkpoint."""
+    return _reading(str(checkpoint.folder), checkpoint.stamp, _key(film), findings, film)
+
+
+@st.cache_resource(max_entries=3, scope="session", show_spinner="Reading the film with the network …")
+def _reading(folder: str, stamp: int, sha256: str, findings: str | None, _film: Film) -> Reading:
+    return reader(folder, stamp).read(seen(folder, stamp, sha256, _film), findings)
+
+
+def edited(checkpoint: Checkpoint, film: Film, findings: str) -> Reading:
+    """Return what a checkpoint says of a film and of every edit of its findings."""
+    return _edited(str(checkpoint.folder), checkpoint.stamp, _key(film), findings, film)
+
+
+@st.cache_resource(max_entries=3, scope="session", show_spinner="Asking about each edit of the text …")
+def _edited(folder: str, stamp: int, sha256: str, findings: str, _film: Film) -> Reading:
+    return reader(folder, stamp).edited(seen(folder, stamp, sha256, _film), findings)
+
+
+def doubt(film: Film) -> str:
+    """Return why a film may be no frontal chest film, in one sentence; nothing where it looks like one."""
+    return _doubt(_key(film), film)
+
+
+@st.cache_data(max_entries=64, scope="session", show_spinner=False)
+def _doubt(key: str, _film: Film) -> str:
+    return frontal_check.doubt(_film)
+
+
+def prompted(checkpoint: Checkpoint, film: Film, asked: tuple[Prompt, ...]) -> list[float]:
+    """Return a film's zero-shot scores of prompts (`Reader.prompted`)."""
+    folder, stamp = str(checkpoint.folder), checkpoint.stamp
+    return _prompted(folder, stamp, _key(film), repr(asked), asked, film)
+
+
+@st.cache_data(max_entries=8, scope="session", show_spinner="Asking for each finding …")
+def _prompted(
+    folder: str, stamp: int, key: str, words: str, _asked: tuple[Prompt, ...], _film: Film
+) -> list[float]:
+    return reader(folder, stamp).prompted(seen(folder, stamp, key, _film), _asked)
+
+
+def by_library(
+    checkpoint: Checkpoint, reading: Reading, name: str, method: str, findings: str | None = None
+) -> Reading:
+    """Return a reading with one map by a method of pytorch-grad-cam (`Reader.by_library`)."""
+    folder, stamp, key = str(checkpoint.folder), checkpoint.stamp, _key(reading.film)
+    return _by_library(folder, stamp, key, name, method, findings, reading)
+
+
+@st.cache_resource(max_entries=4, scope="session", show_spinner="Asking pytorch-grad-cam …")
+def _by_library(
+    folder: str, stamp: int, key: str, name: str, method: str, findings: str | None, _reading: Reading
+) -> Reading:
+    asked = reader(folder, stamp)
+    return asked.by_library(_reading, seen(folder, stamp, key, _reading.film), name, method, findings)  # type: ignore[arg-type]
+
+
+def _key(film: Film) -> str:
+    """Return what tells a film from another: its bytes, its greys turned, and its view by its cohort."""
+    return f"{film.key} {film.view or ''}"
+
+
+def matches(checkpoint: Checkpoint, film: Film, texts: str, vectors: Tensor) -> np.ndarray:
+    """Return the match probabilities of a film with reports by their vectors; `texts` says which they are."""
+    return _matches(str(checkpoint.folder), checkpoint.stamp, _key(film), texts, film, vectors)
+
+
+@st.cache_resource(max_entries=3, scope="session", show_spinner=False)
+def _matches(folder: str, stamp: int, sha256: str, texts: str, _film: Film, _vectors: Tensor) -> np.ndarray:
+    return reader(folder, stamp).matches(seen(folder, stamp, sha256, _film), _vectors)
+
+
+@st.cache_resource(max_entries=3, scope="session", show_spinner=False)
+def seen(folder: str, stamp: int, sha256: str, _film: Film) -> Seen:
+    """Take a film through the trunk once, whatever is asked about it afterwards."""
+    return reader(folder, stamp).see(_film)
+
+
+@st.cache_resource(max_entries=2, show_spinner="Loading the network …")
+def reader(folder: str, stamp: int) -> Reader:
+    """Return a checkpoint's reader; CheckpointError says why it cannot be loaded."""
+    from timnet.reader import Reader
+
+    loaded = Reader.load(folder)
+    gc_freeze.set_aside()
+    return loaded
+
+
+def shown(film: Film, longest: int = SHOWN) -> Film:
+    """Return the film of square pixels, at most so many long, for the page; its spacing stays the whole's."""
+    if max(film.rows, film.columns) <= longest and film.aspect == 1:
+        return film
+    return _shown(film.key, longest, film)
+
+
+@st.cache_resource(max_entries=8, scope="session", show_spinner=False)
+def _shown(key: str, longest: int, _film: Film) -> Film:
+    return read.smaller(_film, longest)
+
+
+def png(pixels: np.ndarray) -> bytes:
+    """Return greys in [0, 1] (H, W) or colours uint8 (H, W, 3) as a PNG file."""
+    file = io.BytesIO()
+    image = Image.fromarray(pixels if pixels.dtype == np.uint8 else read.to_uint8(pixels))
+    image.save(file, format="PNG", compress_level=1)
+    return file.getvalue()
+
+
+def thumbnails(of: Cohort, rows: list[int]) -> list[str]:
+    """Return small JPEGs of a cohort's films as data URLs, from its pixel cache."""
+    pixels_NSS = of.pixels(2 * THUMBNAIL)
+    urls = []
+    for row in rows:
+        file = io.BytesIO()
+        Image.fromarray(np.asarray(pixels_NSS[row])).reduce(2).save(file, format="JPEG", quality=80)
+        urls.append("data:image/jpeg;base64," + base64.b64encode(file.getvalue()).decode())
+    return urls
+
+
+@st.cache_data(max_entries=32, show_spinner=False)
+def available_tasks(folder: str, identity: str, _of: Cohort) -> list[str]:
+    """Return what can be learned from a cohort's labels."""
+    return tasks.available(_of)
+
+
+@st.cache_data(max_entries=32, show_spinner=False)
+def sizes(folder: str, identity: str, task: str, uncertain: tasks.Policy, _of: Cohort) -> dict[float, int]:
+    """Return how many films each of the paper's fractions of a task's labels is (`shares.sizes`)."""
+    return shares.sizes(_of, task, FRACTIONS, uncertain)
+
+
+@st.cache_data(max_entries=64, show_spinner=False)
+def share(
+    folder: str, identity: str, task: str, fraction: float, seed: int, uncertain: tasks.Policy, _of: Cohort
+) -> Share:
+    """Return what a fraction of the labels means in films (`shares.of`)."""
+    return shares.of(_of, task, fraction, seed, uncertain)
+
+
+@st.cache_data(max_entries=64, show_spinner=False)
+def uncertain(folder: str, identity: str, task: str, _of: Cohort) -> int:
+    """Return how many training films of a task have an uncertain label (`shares.uncertain`)."""
+    return shares.uncertain(_of, task)
+
+
+def points() -> pd.DataFrame:
+    """Return the results of finished fine-tuning runs (`runs.points`), read again when a run has ended."""
+    ends = sorted(
+        (str(path), path.stat().st_mtime_ns) for path in config.checkpoints().glob(f"*/{runs.DONE}")
+    )
+    return _points(str(config.checkpoints()), tuple(ends))
+
+
+@st.cache_data(max_entries=2, show_spinner="Collecting results …")
+def _points(root: str, ends: tuple[tuple[str, int], ...]) -> pd.DataFrame:
+    return runs.points(Path(root))

@@ -1,0 +1,264 @@
+"""Several films read by one classifier: which they are, how far it has come, their table, and the one opened.
+
+Owns the choice (many uploads, or what filters leave of a cohort), the answers of this visitor's session, and
+the table. A file that cannot be read, or that looks like no frontal chest film, is named in one sentence and
+the others go on; the latter are read where that is wished. Answers hold no pixels: the film that is opened
+is read again.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+import pandas as pd
+import streamlit as st
+
+from timnet import __version__, config
+from timnet.cohorts.records import CohortError
+from timnet.cohorts.search import Filters
+from timnet.cohorts.store import Cohort
+from timnet.counting import counted
+from timnet.films import read
+from timnet.films.read import Film, FilmError
+from timnet.ui import cache, demo, notices, spreadsheet, uploaded
+from timnet.ui.checkpoints import Checkpoint
+from timnet.ui.explore import filters
+from timnet.ui.film_picker import COHORT, UPLOAD, Chosen
+
+MOST = 500
+"""Films of a cohort at a time."""
+MOST_UPLOADS, MOST_MB = 50, 200
+_KEPT = 5000
+_NAMED = 8
+
+
+@dataclass(frozen=True)
+class Asked:
+    """A film that is to be read; `load` fetches it."""
+
+    key: str
+    """The same for the same film in one session."""
+    name: str
+    """What a reader knows it by: its file's name, or its study and number."""
+    load: Callable[[], Film]
+    simulated: bool = False
+    cohort: str = ""
+    """Its cohort's name; empty of an upload."""
+    filters: str = ""
+    """Those by which it was chosen from its cohort."""
+
+
+@dataclass(frozen=True)
+class Told:
+    """What came of a film: probabilities and fingerprints, why it was refused, or why it is in doubt."""
+
+    sha256: str = ""
+    weights_sha256: str = ""
+    probabilities: Mapping[str, float] | None = None
+    refused: str = ""
+    doubt: str = ""
+
+
+def choose(network: Checkpoint, key: str) -> Chosen:
+    """Ask for films, read them when told to, show their table; the film is the opened row's, or None."""
+    asked = _asked(key)
+    if not asked:
+        return Chosen(None)
+    answers = _answers(str(network.folder), network.stamp)
+    waiting = [each for each in asked if each.key not in answers]
+    if waiting:
+        words = f"Read {counted(len(waiting), 'X-ray')}"
+        place = st.empty()
+        if not place.button(words, key=f"{key}_read_all", type="primary", icon=":material/play_arrow:"):
+            return Chosen(None)
+        if len(answers) > _KEPT:
+            for key_gone in set(answers) - {each.key for each in asked}:
+                del answers[key_gone]
+        with place:
+            _read(network, waiting, answers)
+    doubted = [each for each in asked if answers[each.key].doubt and not answers[each.key].probabilities]
+    if doubted:
+        words = f"Read {counted(len(doubted), 'image')} that may not be a frontal chest X-ray anyway"
+        place = st.empty()
+        if place.button(words, key=f"{key}_read_doubted", icon=":material/play_arrow:"):
+            with place:
+                _read(network, doubted, answers, anyway=True)
+    doubted = [each for each in doubted if not answers[each.key].probabilities]
+    inverted = [each for each in doubted if answers[each.key].doubt == read.LOOKS_INVERTED]
+    if inverted:
+        words = f"Read {counted(len(inverted), 'X-ray')} that may be inverted (bone dark) with bone bright"
+        place = st.empty()
+        if place.button(words, key=f"{key}_read_inverted", icon=":material/invert_colors:"):
+            for each in inverted:
+                st.session_state[cache.invert_key(answers[each.key].sha256)] = True
+            with place:
+                _read(network, inverted, answers)
+    told = [answers[each.key] for each in asked]
+    refused = [each.refused for each in told if each.refused]
+    for sentence in refused[:_NAMED]:
+        st.warning(notices.plain(sentence), icon=":material/block:")
+    if len(refused) > _NAMED:
+        st.caption(f"{len(refused) - _NAMED} more could not be read: the table's last column names each.")
+    opened = _table(asked, told, network, key)
+    if opened is None:
+        return Chosen(None)
+    st.text(f"Opened: {opened.name}")
+    return Chosen(opened.load(), simulated=opened.simulated)
+
+
+def table(asked: Sequence[Asked], told: Sequence[Told], labels: Sequence[str], network: str) -> pd.DataFrame:
+    """Return one row a film: its name, a probability a label, why it was refused, and what it comes from."""
+    first: dict[str, list[object]] = {"film": [each.name for each in asked]}
+    last: dict[str, list[object]] = {
+        "refused": [each.refused for each in told],
+        "doubt": [each.doubt for each in told],
+        "film sha256": [each.sha256 for each in told],
+        "network": [network] * len(told),
+        "weights sha256": [each.weights_sha256 for each in told],
+        "cohort": [each.cohort for each in asked],
+        "settings": [each.filters for each in asked],
+        "timnet": [__version__] * len(told),
+        "note": [config.RESEARCH_USE] * len(told),
+    }
+    # A label of the name of another column keeps both.
+    names = {label: f"label {label}" if label in first | last else label for label in labels}
+    columns = {
+        name: [(each.probabilities or {}).get(label, math.nan) for each in told]
+        for label, name in names.items()
+    }
+    return pd.DataFrame(first | columns | last)
+
+
+@st.cache_resource(max_entries=2, scope="session", show_spinner=False)
+def _answers(folder: str, stamp: int) -> dict[str, Told]:
+    """Return what a classifier has said of films in this session; what was broken off goes on from it."""
+    return {}
+
+
+def _asked(key: str) -> list[Asked]:
+    names = demo.cohorts()
+    source = UPLOAD
+    if names:
+        source = st.segmented_control(
+            "X-rays",
+            [UPLOAD, COHORT],
+            default=UPLOAD,
+            required=True,
+            key=f"{key}_from",
+            persist_state="session",
+        )
+    if source == UPLOAD:
+        return _uploads(key)
+    with st.container(horizontal=True, vertical_alignment="bottom"):
+        name = st.selectbox("Cohort", names, key=f"{key}_films_cohort", width=150)
+        cohort = cache.cohort(name)
+        wanted = filters.choose(cohort)
+    return _of_cohort(cohort, wanted)
+
+
+def _uploads(key: str) -> list[Asked]:
+    files = uploaded.uploads(key, MOST_UPLOADS, MOST_MB)
+    if not files:
+        st.info("Next: upload X-rays.", icon=":material/arrow_upward:")
+    return [
+        Asked(file.id, file.name, lambda file=file: cache.uploaded(file.data, file.name))  # type: ignore[misc]
+        for file in files
+    ]
+
+
+def _of_cohort(cohort: Cohort, wanted: Filters) -> list[Asked]:
+    found = cache.count(cohort, wanted)
+    studies = cohort.studies(**wanted, limit=MOST)["study"]
+    rows = cohort.films_of(studies.tolist())
+    frontal = rows[rows["view"].fillna("").str.upper() != "LATERAL"]
+    first = frontal[:MOST]
+    told = f"{counted(found, 'study')}; {counted(len(first), 'X-ray')} to read here, lateral ones left out."
+    if found > MOST or len(frontal) > MOST:
+        told += f" At most {MOST} at a time: narrow down by the filters."
+    st.caption(told)
+    if not len(first):
+        st.info("No X-ray fits. Use fewer words or another filter.", icon=":material/search_off:")
+    simulated = demo.simulated(cohort)
+    if simulated:
+        demo.badge()
+    return [
+        Asked(
+            f"{cohort.folder} {cohort.identity} {film}",
+            f"{study}, X-ray {film}",
+            lambda film=film, view=view: cache.cohort_film(cohort, film, view),  # type: ignore[misc]
+            simulated,
+            cohort.name,
+            spreadsheet.in_words(wanted),
+        )
+        for film, study, view in zip(
+            first["film"].tolist(), first["study"], first["view"].fillna(""), strict=True
+        )
+    ]
+
+
+def _read(
+    network: Checkpoint, waiting: Sequence[Asked], answers: dict[str, Told], anyway: bool = False
+) -> None:
+    """Read films one by one; what is done stays done when the page is left meanwhile."""
+    bar = st.progress(0.0, "Loading the network …")
+    reader = cache.reader(str(network.folder), network.stamp)
+    for done, each in enumerate(waiting):
+        bar.progress(done / len(waiting), f"X-ray {done + 1} of {len(waiting)} …")
+        try:
+            film = each.load()
+            doubt = cache.doubt(film)
+            if doubt and not anyway:
+                answers[each.key] = Told(film.sha256, refused=f"{each.name}: {doubt}", doubt=doubt)
+                continue
+            reading = reader.read(film)
+        except (FilmError, CohortError) as error:
+            answers[each.key] = Told(refused=str(error))
+        else:
+            doubt = doubt or read.INVERTED * (read.INVERTED in film.notes)
+            answers[each.key] = Told(
+                reading.film.sha256, reading.weights_sha256, reading.probabilities, doubt=doubt
+            )
+    bar.empty()
+
+
+def _table(asked: Sequence[Asked], told: Sequence[Told], network: Checkpoint, key: str) -> Asked | None:
+    """Show the table and return the film whose row is open: at first the first that could be read."""
+    whole = table(asked, told, network.labels, network.name)
+    readable = [row for row, each in enumerate(told) if each.probabilities is not None]
+    labels = [name for name in whole.columns if pd.api.types.is_float_dtype(whole[name])]
+    rows = st.dataframe(
+        whole,
+        hide_index=True,
+        column_order=["film", *(["refused"] if len(readable) < len(told) else []), *labels],
+        key=f"{key}_films",
+        on_select="rerun",
+        selection_mode="single-row-required",
+        selection_default={"selection": {"rows": readable[:1] or [0]}},
+        alt="X-rays that were read, one row an X-ray, with the probability of each label",
+        column_config={
+            "film": st.column_config.TextColumn("X-ray", pinned=True),
+            "refused": st.column_config.TextColumn("Why it was not read"),
+            **{name: st.column_config.NumberColumn(format="%.3f") for name in labels},
+        },
+    ).selection.rows
+    with st.container(horizontal=True, vertical_alignment="center"):
+        st.download_button(
+            "Table (CSV)",
+            lambda: spreadsheet.safe_csv(whole),
+            "timnet-diagnose.csv",
+            "text/csv",
+            key=f"{key}_films_csv",
+            on_click="ignore",
+            icon=":material/download:",
+        )
+        st.caption(
+            f"{len(readable)} of {counted(len(told), 'X-ray')} read. Choose a row to see its X-ray and "
+            "maps below; click a heading to sort. The CSV names each X-ray as its file was named."
+        )
+    row = rows[0] if rows and rows[0] < len(asked) else (readable or [0])[0]
+    if row not in readable:
+        st.info("This X-ray could not be read: choose another row.", icon=":material/block:")
+        return None
+    return asked[row]

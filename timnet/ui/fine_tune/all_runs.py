@@ -1,0 +1,71 @@
+"""Every run there is, as one table that can be filtered."""
+
+from __future__ import annotations
+
+import time
+
+import pandas as pd
+import streamlit as st
+
+from timnet import config
+from timnet.evaluation.metrics import MACRO
+from timnet.training import runs
+from timnet.ui import cache, notices
+from timnet.ui.fine_tune import run
+
+
+def show(states: list[runs.State]) -> None:
+    """Show every run there is, newest first, or those that the filters above it leave."""
+    rows = []
+    reached = _areas()
+    for state in states:
+        asked = state.settings
+        tuned = asked if isinstance(asked, config.Finetune) else None
+        rows.append(
+            {
+                "Run": state.folder.name,
+                "State": run.STATES[state.name],
+                "Cohort": tuned.cohort if tuned else ", ".join(getattr(asked, "cohorts", ())),
+                "Task": tuned.task if tuned else "matching",
+                "Initial weights": tuned.initialisation if tuned else getattr(asked, "image_weights", ""),
+                "Layers to train": run.MODES[tuned.mode] if tuned else "",
+                "Labels": f"{tuned.fraction * 100:g} %" if tuned else "none needed",
+                "auROC": reached.get(state.folder.name),
+                "Seed": asked.seed,
+                "Submitted": time.strftime("%Y-%m-%d %H:%M", time.localtime(state.created)),
+                "Reason": state.reason,
+                "Note": runs.note(state.folder),
+            }
+        )
+    table = pd.DataFrame(rows)
+    for column, box in zip(("State", "Cohort", "Task", "Initial weights"), st.columns(4), strict=True):
+        wanted = box.multiselect(
+            column,
+            sorted(table[column].unique()),
+            key=f"ft_filter_{column.lower().replace(' ', '_')}",
+            placeholder="all",
+        )
+        table = table[table[column].isin(wanted)] if wanted else table
+    st.dataframe(
+        table,
+        hide_index=True,
+        key="ft_history",
+        column_config={"auROC": st.column_config.NumberColumn(format="%.3f")},
+        placeholder="",
+        alt="All runs on this computer",
+    )
+
+
+def _areas() -> dict[str, float]:
+    """Return the test auROC of each finished run; of several labels, their mean."""
+    try:
+        points = cache.points()
+    except runs.RunError as error:
+        # One damaged run takes no page away.
+        st.caption(notices.plain(f"No auROC is shown: {error}."))
+        return {}
+    if points.empty:
+        return {}
+    areas = points[points["metric"] == "auROC"]
+    mean = areas[areas["label"] == MACRO].set_index("run")["value"].to_dict()
+    return areas.drop_duplicates("run").set_index("run")["value"].to_dict() | mean

@@ -1,0 +1,73 @@
+"""Findings asked of one film by sentences that the reader can edit: scores of the match head, not calibrated.
+
+Owns the table of prompts on Match and what is said of its scores. Sentences stay text in cells of a table.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pandas as pd
+import streamlit as st
+
+from timnet.films.read import Film
+from timnet.reports import prompts
+from timnet.ui import cache, notices
+from timnet.ui.checkpoints import Checkpoint
+
+if TYPE_CHECKING:
+    from timnet.reports.prompts import Prompt
+
+WORDS = "Ask for a list of findings"
+
+
+def show(network: Checkpoint, film: Film) -> None:
+    """Offer prompts for editing, and show what the match head makes of each once asked."""
+    part = st.expander(WORDS, icon=":material/checklist:", key="match_prompts_open", on_change="rerun")
+    if not part.open:
+        return
+    with part:
+        st.caption(
+            "Each finding is asked by two sentences, one for and one against. Edit them, add or delete rows. "
+            "The score is the share of the sentence for, of the two: sigmoid of the difference of their "
+            "match logits. **It is not calibrated and no probability of the finding**; this network was "
+            "never trained to answer single findings, and a score moves with the words."
+        )
+        table = pd.DataFrame([vars(each) for each in prompts.shipped()])
+        edited = st.data_editor(
+            table,
+            key="match_prompts",
+            num_rows="dynamic",
+            hide_index=True,
+            column_config={
+                name: st.column_config.TextColumn(words, max_chars=prompts.LONGEST)
+                for name, words in (
+                    ("finding", "Finding"),
+                    ("positive", "Sentence for"),
+                    ("negative", "Sentence against"),
+                )
+            },
+        )
+        try:
+            asked = prompts.checked(edited[list(table.columns)].itertuples(index=False, name=None))
+        except prompts.PromptError as error:
+            st.error(notices.plain(str(error)), icon=":material/error:")
+            return
+        if asked:
+            _scores(asked, cache.prompted(network, film, asked))
+
+
+def _scores(asked: tuple[Prompt, ...], scores: list[float]) -> None:
+    found = pd.DataFrame({"finding": [each.finding for each in asked], "score": scores})
+    st.dataframe(
+        found.sort_values("score", ascending=False),
+        hide_index=True,
+        key="match_prompt_scores",
+        alt="Each finding with its score between the sentence for and the sentence against it",
+        column_config={
+            "finding": "Finding",
+            "score": st.column_config.ProgressColumn(
+                "Score (not calibrated)", min_value=0, max_value=1, format="%.3f"
+            ),
+        },
+    )

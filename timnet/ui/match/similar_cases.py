@@ -1,0 +1,187 @@
+"""Similar cases of a cohort: reports that match this film best, and films that match this text best.
+
+Owns what stands before a search (the cohort's vectors, built by a process of its own) and how its answers are
+shown. The film's own study is left out; the same patient and the same file under another study are marked.
+Findings are shown as literal text.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import streamlit as st
+from numpy.typing import NDArray
+
+from timnet.cohorts import vectors
+from timnet.cohorts.store import Cohort
+from timnet.counting import counted
+from timnet.reports import report_text
+from timnet.ui import cache, demo, film_picker, notices
+from timnet.ui.checkpoints import Checkpoint
+from timnet.ui.explore import results
+
+if TYPE_CHECKING:
+    from timnet.films.read import Film
+
+Nearest = tuple[NDArray[np.int64], NDArray[np.float64]]
+SHOWN = 5
+
+
+@dataclass(frozen=True)
+class Found:
+    """One answer: a film of a study, what its report says, and the match probability."""
+
+    film: int
+    study: str
+    findings: str
+    probability: float
+    mark: str
+    """Why it is no stranger's; empty where it is."""
+
+
+def show(network: Checkpoint, film: Film, findings: str, chosen: film_picker.Chosen, cohort: Cohort) -> None:
+    """Show the reports and films of a cohort that match best, or what a search needs before."""
+    folder = vectors.place(cohort, network.folder)
+    state = vectors.state(folder)
+    if state.name == "building":
+        _building(cohort, network)
+    elif state.name != "complete":
+        _offer(cohort, network, state)
+    else:
+        asked = (network, film, findings, chosen, cohort)
+        st.markdown("**Reports that match this X-ray best**")
+        _reports(cohort, _answers(*asked, films=False))
+        st.markdown("**X-rays that match this report best**")
+        if demo.simulated(cohort):
+            demo.badge()
+        _films(cohort, network, _answers(*asked, films=True))
+        st.caption(
+            "Ordered by the network's own match probability: similarity is the network's own and may be "
+            "wrong. The X-ray's own study is left out."
+        )
+
+
+def _offer(cohort: Cohort, network: Checkpoint, state: vectors.State) -> None:
+    st.caption(
+        f"To find similar cases, this network reads {counted(len(cohort), 'X-ray')} and the reports once, "
+        "in the background. You can close the page meanwhile."
+    )
+    if state.name == "stopped":
+        st.warning(
+            f"It stopped after {counted(state.done, 'X-ray or report', 'X-rays and reports')}.",
+            icon=":material/warning:",
+        )
+        st.text(state.told)
+    label = "Go on" if state.name == "stopped" and state.done else f"Prepare {notices.plain(cohort.name)}"
+    if st.button(label, key="match_prepare", icon=":material/play_arrow:"):
+        vectors.start(cohort, network.folder)
+        st.rerun()
+
+
+@st.fragment(run_every=1.0)
+def _building(cohort: Cohort, network: Checkpoint) -> None:
+    state = vectors.state(vectors.place(cohort, network.folder))
+    if state.name != "building":
+        st.rerun()
+    told = f"{state.done:,} of {state.total:,} X-rays and reports" if state.total else "preparing the X-rays"
+    st.progress(state.done / max(state.total, 1), f"Reading {notices.plain(cohort.name)}: {told}")
+
+
+def _answers(
+    network: Checkpoint, film: Film, findings: str, chosen: film_picker.Chosen, cohort: Cohort, films: bool
+) -> list[Found]:
+    """Return the best of a cohort, the film's own study left out."""
+    study = chosen.study if chosen.cohort is not None and chosen.cohort.folder == cohort.folder else None
+    number = SHOWN + (len(study.films) if study else 0)
+    asked = (str(network.folder), network.stamp, str(vectors.place(cohort, network.folder)), number)
+    if films:
+        rows, logits = _nearest_films(*asked, report_text.findings(findings))
+    else:
+        rows, logits = _nearest_reports(*asked, film.sha256, film, cohort)
+    found = []
+    sure = cache.reader(str(network.folder), network.stamp).matched(np.asarray(logits, float))
+    for row, probability in zip(rows, sure, strict=True):
+        other = cohort.study_of(row)
+        if study is not None and other.study == study.study:
+            continue
+        mark = "this very X-ray" if film.sha256 in {each.sha256 for each in other.films} else ""
+        if study is not None and other.patient == study.patient:
+            mark = "same patient"
+        found.append(Found(int(row), other.study, other.findings, float(probability), mark))
+    return found[:SHOWN]
+
+
+@st.cache_resource(max_entries=3, scope="session", show_spinner="Searching the X-rays …")
+def _nearest_films(folder: str, stamp: int, place: str, number: int, findings: str) -> Nearest:
+    from timnet.evaluation import retrieval
+
+    asked = cache.reader(folder, stamp)
+    query_D = asked.text_vectors([findings])[0]
+    return retrieval.nearest(asked.timnet, query_D, _vectors(place).films_ND, number)
+
+
+@st.cache_resource(max_entries=3, scope="session", show_spinner="Searching the reports …")
+def _nearest_reports(
+    folder: str, stamp: int, place: str, number: int, sha256: str, _film: Film, _of: Cohort
+) -> Nearest:
+    """Return the first films of the nearest reports' studies, and the logits."""
+    import torch
+
+    from timnet.evaluation import retrieval
+
+    asked = cache.reader(folder, stamp)
+    query_D = torch.from_numpy(asked.film_vector(cache.seen(folder, stamp, sha256, _film)))[0]
+    rows, logits = retrieval.nearest(asked.timnet, query_D, _vectors(place).reports_MD, number)
+    return _first_films(str(_of.folder), _of.identity, _of)[rows], logits
+
+
+@st.cache_resource(max_entries=4, show_spinner=False)
+def _first_films(folder: str, identity: str, _of: Cohort) -> NDArray[np.int64]:
+    """Return the first film of every report's study: read once, not at every search."""
+    return vectors.reports(_of)["film"].to_numpy()
+
+
+@st.cache_resource(max_entries=4, show_spinner=False)
+def _vectors(place: str) -> vectors.Vectors:
+    return vectors.load(Path(place))
+
+
+def _reports(cohort: Cohort, found: list[Found]) -> None:
+    for each in found:
+        number, words = st.columns([1, 5], vertical_alignment="center")
+        with number:
+            st.markdown(f"**{each.probability:.3f}**")
+            _link(cohort, each)
+        with words:
+            _mark(each)
+            st.text(each.findings)
+
+
+def _films(cohort: Cohort, network: Checkpoint, found: list[Found]) -> None:
+    pixels_NSS = cohort.pixels(network.side)
+    for place, (each, cell) in enumerate(zip(found, st.columns(SHOWN), strict=False)):
+        with cell:
+            picture = cache.png(np.asarray(pixels_NSS[each.film]))
+            st.image(picture, width="stretch", alt=f"X-ray {place + 1} of those that match the text best")
+            st.markdown(f"**{each.probability:.3f}**")
+            _mark(each)
+            _link(cohort, each)
+            st.text(each.findings[:160] + ("…" if len(each.findings) > 160 else ""))
+
+
+def _mark(each: Found) -> None:
+    if each.mark:
+        st.badge(each.mark, icon=":material/person:", color="orange")
+
+
+def _link(cohort: Cohort, each: Found) -> None:
+    page = cohort.position(each.study) // results.PAGE + 1
+    st.page_link(
+        "pages/explore.py",
+        label=f"Study {notices.plain(each.study)}",
+        icon=":material/open_in_new:",
+        query_params={"cohort": cohort.name, "page": str(page), "open": str(each.film)},
+    )
