@@ -33,7 +33,12 @@ from timnet import config  # noqa: E402
 from timnet.cli.progress import ProgressLine  # noqa: E402
 from timnet.cohorts.pairs import Pairs, collect  # noqa: E402
 from timnet.evaluation import matching, recall  # noqa: E402
-from timnet.training import runs, worker  # noqa: E402
+from timnet.training import (  # noqa: E402
+    run_names,
+    run_results,
+    runs,
+    worker,
+)
 from timnet.training.recipes import pretrain  # noqa: E402
 
 RESULT = ROOT / "benchmarks" / "results" / "ablations.json"
@@ -161,7 +166,7 @@ def epochs(first: config.Pretrain, arm: config.Pretrain) -> int:
 
 def done(settings: config.Pretrain, limits: Limits, root: Path, train: bool) -> dict[str, Any] | None:
     """Return the result of a run, trained if it is not done; None where it is not to be trained."""
-    folder = root / runs.folder_name(settings)
+    folder = root / run_names.folder_name(settings)
     if not (folder / runs.CONFIG).exists() or runs.state(folder).name != "done":
         if not train:
             return None
@@ -172,7 +177,7 @@ def done(settings: config.Pretrain, limits: Limits, root: Path, train: bool) -> 
         progress.end()
         if ended.name != "done":
             raise SystemExit(f"{folder.name}: {ended.reason}")
-    return {**runs.result(folder), "seconds": seconds(folder)}
+    return {**run_results.result(folder), "seconds": seconds(folder)}
 
 
 def seconds(folder: Path) -> float:

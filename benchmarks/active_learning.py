@@ -34,10 +34,7 @@ from timnet.evaluation import (  # noqa: E402
     probe,
 )
 from timnet.evaluation.label_efficiency import curve  # noqa: E402
-from timnet.training import (
-    features,
-    finetune_data,
-)
+from timnet.training import features, finetune_data  # noqa: E402
 
 RESULT = ROOT / "benchmarks" / "results" / "active_learning.json"
 RANDOM = "random"

@@ -31,11 +31,8 @@ from pictures import served  # noqa: E402
 from timnet import config  # noqa: E402
 from timnet.cohorts import store  # noqa: E402
 from timnet.evaluation import predictions  # noqa: E402
-from timnet.evaluation.label_efficiency import (
-    bootstrap,
-    curve,
-)
-from timnet.training import runs  # noqa: E402
+from timnet.evaluation.label_efficiency import bootstrap, curve  # noqa: E402
+from timnet.training import run_results  # noqa: E402
 
 TABLE = ROOT / "benchmarks" / "results" / "fig5.parquet"
 RESULT = TABLE.with_suffix(".json")
@@ -67,7 +64,7 @@ def main() -> None:
         "command": " ".join(["python -m timnet", *command[:-1], TABLE.name]),
         "runs": int(table["run"].nunique()),
         "devices": sorted(
-            {runs.result(config.checkpoints() / run)["device"] for run in table["run"].unique()}
+            {run_results.result(config.checkpoints() / run)["device"] for run in table["run"].unique()}
         ),
         "rows": rows(table, store.Cohort.open(store.find(words.cohort))),
     }

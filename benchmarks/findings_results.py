@@ -17,11 +17,11 @@ import pandas as pd
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
+from timnet import checkpoints
 from timnet.cohorts import store
 from timnet.evaluation import metrics
 from timnet.evaluation.calibration import fit
 from timnet.evaluation.predictions import TEST
-from timnet.model import weights
 
 AGES = ((0, 40), (40, 60), (60, 121))
 LEAST = 5
@@ -50,7 +50,7 @@ def main() -> None:
     parser.add_argument("cohort")
     parser.add_argument("--dataset", required=True)
     asked = parser.parse_args()
-    folder = weights.checkpoint_folder(asked.checkpoint)
+    folder = checkpoints.checkpoint_folder(asked.checkpoint)
     assert folder is not None, f"no checkpoint {asked.checkpoint}"
     kept = fit.predicted(folder, asked.cohort).part(TEST)
     cohort = store.Cohort.open(store.find(asked.cohort))

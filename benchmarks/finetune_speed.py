@@ -27,6 +27,7 @@ import torch
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
+from timnet.checkpoints import ClassifierSpec  # noqa: E402
 from timnet.cohorts import store  # noqa: E402
 from timnet.cohorts.readers import mendeley  # noqa: E402
 from timnet.model import devices, weights  # noqa: E402
@@ -98,7 +99,7 @@ def plain_step(folder: Path, fraction: float, side: int, seed: int) -> float:
 
 def stepper(side: int) -> Callable[[bool], float]:
     """Return what takes one of our steps, in bf16 or fp32, and tells its seconds."""
-    spec = weights.ClassifierSpec(
+    spec = ClassifierSpec(
         backbone="resnet18", side=side, width=512, normalisation="film", task="t", labels=("t",)
     )
     on = devices.device()

@@ -41,7 +41,11 @@ import numpy as np
 ROOT = Path(__file__).resolve().parents[1]
 sys.path[:0] = [str(ROOT)]
 
-from timnet import cards, config  # noqa: E402
+from timnet import (  # noqa: E402
+    cards,
+    checkpoints,
+    config,
+)
 from timnet.__main__ import main as timnet  # noqa: E402
 from timnet.cohorts import store  # noqa: E402
 from timnet.cohorts.importing import uploads  # noqa: E402
@@ -51,14 +55,9 @@ from timnet.evaluation import model_card  # noqa: E402
 from timnet.evaluation.calibration import record  # noqa: E402
 from timnet.films import read as films  # noqa: E402
 from timnet.films import sandbox  # noqa: E402
-from timnet.model import weights  # noqa: E402
-from timnet.reports import (
-    deidentify,
-    edits,
-    negation,
-    report_text,
-)
-from timnet.training import runs  # noqa: E402
+from timnet.films.film import Admit, Film  # noqa: E402
+from timnet.reports import deidentify, edits, negation, report_text  # noqa: E402
+from timnet.training import run_results, runs  # noqa: E402
 
 RESULT = ROOT / "benchmarks" / "results" / "fuzz.json"
 SECONDS, LONGEST = 60, 600
@@ -237,7 +236,7 @@ def fresh(name: str) -> Path:
     return here / name
 
 
-def read(data: bytes, rng: np.random.Generator, i: int) -> films.Film:
+def read(data: bytes, rng: np.random.Generator, i: int) -> Film:
     """Read a film as an upload is read, and now and then by the command line as well."""
     if i % COMMAND == 0:
         path = here / "film"
@@ -245,7 +244,7 @@ def read(data: bytes, rng: np.random.Generator, i: int) -> films.Film:
         checkpoint = ("demo-findings", "open-cxr")[i // COMMAND % 2]
         words = ["match", "--findings", "No effusion."] if checkpoint == "open-cxr" else ["diagnose"]
         command([*words, str(path), "--checkpoint", checkpoint, "--anyway", "--json"], i)
-    admit: tuple[films.Admit, ...] = ("first-frame", "any-modality") if rng.random() < 0.7 else ()
+    admit: tuple[Admit, ...] = ("first-frame", "any-modality") if rng.random() < 0.7 else ()
     film = sandbox.read_untrusted(data, name="film", window=int(rng.integers(3)), admit=admit, reuse=True)
     assert np.isfinite(film.pixels).all() and not film.pixels.flags.writeable
     assert film.spacing_mm is None or min(film.spacing_mm) > 0
@@ -337,11 +336,11 @@ def settings(rng: np.random.Generator, i: int) -> str:
             film = str(here / "cohort" / "films" / "s00003.jpg")
             command([*words, film, "--checkpoint", name, "--anyway", "--json"], i)
             command(["runs", "--json"], 1)
-        for asked in (weights.describe, record.of, cards.of, cards.at_chance, runs.state, runs.result,
+        for asked in (checkpoints.describe, record.of, cards.of, cards.at_chance, runs.state, run_results.result,
                       model_card.sections):  # fmt: skip
             with contextlib.suppress(TimnetError):
                 asked(folder)
-        runs.points(here / "checkpoints")
+        run_results.points(here / "checkpoints")
         cards.trust(cards.of(folder))
         return command(["runs", "--json"], 1)
     finally:

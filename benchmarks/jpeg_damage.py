@@ -25,7 +25,8 @@ ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
 from timnet.films import jpeg_damage  # noqa: E402
-from timnet.films.read import FilmError, read_film  # noqa: E402
+from timnet.films.film import FilmError  # noqa: E402
+from timnet.films.read import read_film  # noqa: E402
 
 RESULT = ROOT / "benchmarks" / "results" / "jpeg_damage.json"
 

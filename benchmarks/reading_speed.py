@@ -34,9 +34,12 @@ from torch import Tensor
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
+from timnet.checkpoints import ClassifierSpec  # noqa: E402
 from timnet.evaluation.maps import cam  # noqa: E402
 from timnet.films import sandbox  # noqa: E402
-from timnet.films.read import Film, Letterbox, read_film  # noqa: E402
+from timnet.films.film import Film  # noqa: E402
+from timnet.films.letterbox import Letterbox  # noqa: E402
+from timnet.films.read import read_film  # noqa: E402
 from timnet.model import weights  # noqa: E402
 from timnet.model.classifier import Classifier  # noqa: E402
 from timnet.reader import Reader  # noqa: E402
@@ -110,7 +113,7 @@ def main() -> None:
 
 def all_maps(film: Film, rounds: int) -> dict[str, Any]:
     """Compare the maps of every class from one forward with one call of the library a class."""
-    shape = weights.ClassifierSpec(
+    shape = ClassifierSpec(
         backbone="resnet18", side=SIDE, width=512, normalisation="film", task="all",
         labels=tuple(f"class {number}" for number in range(CLASSES)), map_scale=1.0,
     )  # fmt: skip

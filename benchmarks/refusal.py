@@ -32,7 +32,8 @@ sys.path[:0] = [str(ROOT), str(ROOT / "assets" / "chest")]
 import fit  # noqa: E402
 
 from timnet.films import frontal_check  # noqa: E402
-from timnet.films.read import FilmError, read_film  # noqa: E402
+from timnet.films.film import FilmError  # noqa: E402
+from timnet.films.read import read_film  # noqa: E402
 
 NAMES = ("frontal", "lateral", "other")
 _PICTURES = (".png", ".jpg", ".jpeg", ".gif", ".tif", ".tiff", ".webp")

@@ -32,13 +32,12 @@ from numpy.typing import NDArray
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
-from timnet import config  # noqa: E402
+from timnet import checkpoints, config  # noqa: E402
+from timnet.checkpoints import ClassifierSpec  # noqa: E402
 from timnet.cohorts.readers import demo  # noqa: E402
-from timnet.evaluation.maps import (
-    cam,
-    sanity,
-)
-from timnet.films.read import Letterbox, read_film  # noqa: E402
+from timnet.evaluation.maps import cam, sanity  # noqa: E402
+from timnet.films.letterbox import Letterbox  # noqa: E402
+from timnet.films.read import read_film  # noqa: E402
 from timnet.model import weights  # noqa: E402
 from timnet.model.classifier import Classifier  # noqa: E402
 
@@ -93,15 +92,15 @@ def main() -> None:
     else:
         print("twins: left out, the CT is not here (make ct)", file=sys.stderr)
     for name in (words.classifier, words.matching):
-        folder = weights.checkpoint_folder(name)
-        told |= {name: weights.weights_sha256(folder) if folder else None}
+        folder = checkpoints.checkpoint_folder(name)
+        told |= {name: checkpoints.weights_sha256(folder) if folder else None}
     told |= tables | {"seconds": round(time.perf_counter() - begun)}
     RESULT.write_text(json.dumps(told, indent=1) + "\n", encoding="utf-8")
 
 
 def maps(checkpoint: str, findings: int, steps: int, seed: int) -> twins.Table:
     """Ask a classifier's maps, and those of the same network with its weights drawn anew."""
-    folder = weights.checkpoint_folder(checkpoint)
+    folder = checkpoints.checkpoint_folder(checkpoint)
     if folder is None:
         raise SystemExit(f"{checkpoint}: no checkpoint of that name or path")
     network, spec = weights.load_classifier(folder)
@@ -137,7 +136,7 @@ def spread(cases: Iterator[Case], number: int) -> list[Case]:
     return [case for case, _ in zip(turns, range(number), strict=False)]
 
 
-def found(spec: weights.ClassifierSpec) -> Iterator[Case]:
+def found(spec: ClassifierSpec) -> Iterator[Case]:
     """Return the test films' findings that have a place and a label of the classifier's, one a kind."""
     root = config.DEMO
     studies = pd.read_csv(root / demo.TABLE)

@@ -22,10 +22,7 @@ sys.path.insert(0, str(ROOT))
 
 from timnet import config  # noqa: E402
 from timnet.cli.progress import ProgressLine  # noqa: E402
-from timnet.training import (
-    grids,
-    runs,
-)
+from timnet.training import grids, run_results  # noqa: E402
 from timnet.training.events import Events  # noqa: E402
 
 RESULT = ROOT / "benchmarks" / "results" / "transfer.json"
@@ -64,7 +61,7 @@ def main() -> None:
         for settings in asked:
             found[settings.initialisation].append(measured(folders[settings]))
         rows += compared(words.starts, found, fraction)
-        devices = sorted({runs.result(folder)["device"] for folder in folders.values()})
+        devices = sorted({run_results.result(folder)["device"] for folder in folders.values()})
         for told in rows[-len(METRICS) * len(words.starts) :]:
             print(json.dumps(told), flush=True)
     if words.keep:
@@ -83,7 +80,7 @@ def trained(settings: config.Run, folder: Path, events: Events) -> dict[str, Any
 
 def measured(folder: Path) -> dict[str, float]:
     """Return the test metrics of a run that is done."""
-    rows: list[dict[str, Any]] = runs.result(folder)["test"]
+    rows: list[dict[str, Any]] = run_results.result(folder)["test"]
     return {row["metric"]: row["value"] for row in rows if row["metric"] in METRICS}
 
 

@@ -32,7 +32,8 @@ sys.path.insert(0, str(ROOT))
 
 from timnet.evaluation.calibration.record import MATCH  # noqa: E402
 from timnet.evaluation.maps import sanity  # noqa: E402
-from timnet.films.read import Film, read_film  # noqa: E402
+from timnet.films.film import Film  # noqa: E402
+from timnet.films.read import read_film  # noqa: E402
 from timnet.model.timnet import TIMNet  # noqa: E402
 from timnet.reader import Reader  # noqa: E402
 from timnet.reports import edits  # noqa: E402

@@ -25,7 +25,7 @@ ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
 from timnet.evaluation.maps import cam  # noqa: E402
-from timnet.films.read import Film  # noqa: E402
+from timnet.films.film import Film  # noqa: E402
 from timnet.ui import viewer  # noqa: E402
 
 RESULT = ROOT / "benchmarks" / "results" / "viewer_speed.json"

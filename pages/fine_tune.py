@@ -6,7 +6,7 @@ from timnet import config
 from timnet.cohorts import tasks
 from timnet.counting import counted, verb
 from timnet.evaluation.label_efficiency.curve import FRACTIONS
-from timnet.training import runs, worker
+from timnet.training import run_results, runs, worker
 from timnet.ui import cache, demo, frame, notices
 from timnet.ui.fine_tune import (
     all_runs,
@@ -195,7 +195,7 @@ with notices.sentences():
             run.end(state)
             # A classifier has a point on a curve; a matching network has not.
             if state.name == "done" and isinstance(state.settings, config.Finetune):
-                results.show(state.folder, runs.result(state.folder))
+                results.show(state.folder, run_results.result(state.folder))
                 with st.container(horizontal=True):
                     st.page_link(
                         "pages/efficiency.py",

@@ -139,11 +139,12 @@ def tiny_bert(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def networks(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with the checkpoints `timnet` and `classifier`, tiny and random. Do not write into it."""
     from timnet import config
+    from timnet.checkpoints import ClassifierSpec, TimnetSpec
     from timnet.model import encoders, weights
 
     folder = tmp_path_factory.mktemp("networks")
     shape: dict[str, Any] = {"backbone": "resnet18", "side": 64, "width": 16, "normalisation": "film"}
-    timnet = weights.TimnetSpec(
+    timnet = TimnetSpec(
         **shape,
         tokens=48,
         padding="masked",
@@ -152,7 +153,7 @@ def networks(tmp_path_factory: pytest.TempPathFactory) -> Path:
         text_width=384,
         map_scale=0.01,
     )
-    classifier = weights.ClassifierSpec(**shape, task="all", labels=("Effusion", "Edema"), map_scale=0.01)
+    classifier = ClassifierSpec(**shape, task="all", labels=("Effusion", "Edema"), map_scale=0.01)
     weights.save_checkpoint(folder / "timnet", weights.build_timnet(timnet, seed=0), timnet)
     weights.save_checkpoint(folder / "classifier", weights.build_classifier(classifier, seed=0), classifier)
     return folder

@@ -11,11 +11,11 @@ from torch import nn
 from torchvision.models import get_model
 
 from timnet import config
+from timnet.checkpoints import CheckpointError, ClassifierSpec
 from timnet.cohorts import store
 from timnet.evaluation.maps import cam
 from timnet.model import branches, initialisation, onnx_export, weights
 from timnet.model.branches import GREY_MEAN, GREY_STD, Trunk
-from timnet.model.weights import CheckpointError
 from timnet.reader import Reader
 from timnet.training import grids, loop, worker
 from timnet.training.recipes import finetune
@@ -161,9 +161,7 @@ def test_a_classifier_is_trained_resumed_compared_read_and_mapped(
 @pytest.mark.parametrize("backbone", ["densenet121", "efficientnet_b0", "mobilenet_v3_small", LITE])
 def test_a_classifier_is_exported(backbone, tmp_path):
     pytest.importorskip("onnxruntime")
-    spec = weights.ClassifierSpec(
-        backbone=backbone, side=64, width=8, normalisation="film", task="t", labels=("t",)
-    )
+    spec = ClassifierSpec(backbone=backbone, side=64, width=8, normalisation="film", task="t", labels=("t",))
     network = weights.build_classifier(spec, 0).eval()
     perturbed(network)
     weights.save_checkpoint(tmp_path / "net", network, spec)

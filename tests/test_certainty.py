@@ -12,12 +12,12 @@ from scipy import special
 from wrong_values import wrong_values
 
 from timnet import config
+from timnet.checkpoints import DESCRIPTION, CheckpointError
 from timnet.evaluation.calibration import fit, record
 from timnet.evaluation.calibration.measures import CalibrationError
 from timnet.evaluation.calibration.probability import CertaintyError, Line, probabilities, said
 from timnet.evaluation.calibration.record import Certainty
 from timnet.evaluation.predictions import Predictions
-from timnet.model import weights
 
 
 def drawn(number: int, slope: float, offset: float) -> tuple[np.ndarray, np.ndarray]:
@@ -90,13 +90,13 @@ def test_each_label_is_fitted_on_validation_films_alone() -> None:
 
 def test_a_kept_file_comes_back_and_one_of_other_weights_is_refused(tmp_path: Path) -> None:
     description = {"format": 1, "weights_sha256": "mine"}
-    (tmp_path / weights.DESCRIPTION).write_text(json.dumps(description))
+    (tmp_path / DESCRIPTION).write_text(json.dumps(description))
     made = Certainty("mine", "here", "there", "so", {"match": Line(0.5, 0.1, films=9, positives=4)})
     assert record.of(tmp_path) is record.UNKNOWN
     record.keep(tmp_path, made)
     assert record.of(tmp_path) == made
     record.keep(tmp_path, replace(made, weights_sha256="another's"))
-    with pytest.raises(weights.CheckpointError, match="of other weights"):
+    with pytest.raises(CheckpointError, match="of other weights"):
         record.of(tmp_path)
 
 
@@ -135,7 +135,7 @@ def test_shipped_operating_points_lie_in_their_zones_on_disk(name: str) -> None:
 
 
 def test_a_file_whose_operating_point_lies_outside_is_read_with_a_wider_zone(tmp_path: Path) -> None:
-    (tmp_path / weights.DESCRIPTION).write_text(json.dumps({"format": 1, "weights_sha256": "w"}))
+    (tmp_path / DESCRIPTION).write_text(json.dumps({"format": 1, "weights_sha256": "w"}))
     for low, threshold, high in ((0.089, 0.086, 0.3), (0.01, 0.163, 0.126)):
         line = {"low": low, "high": high, "threshold": threshold}
         told = {"weights_sha256": "w", "fitted_on": "", "checked_on": "", "how": "", "lines": {"x": line}}
@@ -154,13 +154,13 @@ def test_every_wrong_value_in_a_calibration_is_refused_in_one_sentence(tmp_path:
     folder = config.REPOSITORY / "checkpoints" / "demo-findings"
     told = json.loads((folder / record.FILE).read_text())
     told["lines"] = dict(list(told["lines"].items())[:2])
-    (tmp_path / weights.DESCRIPTION).write_text((folder / weights.DESCRIPTION).read_text())
+    (tmp_path / DESCRIPTION).write_text((folder / DESCRIPTION).read_text())
     refused = 0
     for text in wrong_values(told):
         (tmp_path / record.FILE).write_text(text)
         try:
             record.of(tmp_path)
-        except weights.CheckpointError as error:
+        except CheckpointError as error:
             refused += 1
             assert str(error).startswith(tmp_path.name) and "\n" not in str(error) and len(str(error)) < 300
     assert refused > 250

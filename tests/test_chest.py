@@ -20,9 +20,9 @@ from timnet import config
 from timnet.__main__ import main
 from timnet.cohorts import store
 from timnet.cohorts.records import FilmRecord, StudyRecord
-from timnet.films import frontal_check, sandbox
-from timnet.films import read as films
-from timnet.films.read import Film, read_film
+from timnet.films import frontal_check, letterbox, sandbox
+from timnet.films.film import INVERTED, LOOKS_INVERTED, Film
+from timnet.films.read import read_film
 from timnet.ui import film_check, notices
 
 
@@ -72,7 +72,7 @@ def test_a_film_is_judged_as_by_the_network_that_was_fitted_and_as_its_mirror_im
 def test_an_import_counts_and_names_films_that_look_inverted(tmp_path: Path, photometric: str) -> None:
     paths = [path for path in demo("frontal") if frontal_check.doubt(read_film(path)) == ""][:4]
     for number, path in enumerate(paths):
-        stored = films.to_uint8(read_film(path).pixels)
+        stored = letterbox.to_uint8(read_film(path).pixels)
         is_wrong = number % 2
         stored = 255 - stored if is_wrong != (photometric == "MONOCHROME1") else stored
         made = dataset(stored, 8, PhotometricInterpretation=photometric, WindowCenter=128, WindowWidth=256)
@@ -82,7 +82,7 @@ def test_an_import_counts_and_names_films_that_look_inverted(tmp_path: Path, pho
         for number in range(len(paths))
     ]
     summary = store.write(tmp_path / "c", source="test", root=tmp_path, records=studies)
-    assert summary.films == 4 and f"{films.LOOKS_INVERTED}: 2, such as 1.dcm, 3.dcm" in summary.notes
+    assert summary.films == 4 and f"{LOOKS_INVERTED}: 2, such as 1.dcm, 3.dcm" in summary.notes
 
 
 def test_noise_gradients_and_checks_are_doubted() -> None:
@@ -154,7 +154,7 @@ def test_a_chest_film_with_its_greys_turned_looks_inverted_and_as_it_is_does_not
         np.testing.assert_allclose(turned.pixels, 1 - film.pixels, atol=1e-6)
         assert turned.key != film.key
         if frontal_check.doubt(film) == "":
-            assert frontal_check.doubt(turned) == films.LOOKS_INVERTED
+            assert frontal_check.doubt(turned) == LOOKS_INVERTED
 
 
 def inverted_png() -> bytes:
@@ -174,7 +174,7 @@ def test_the_command_line_offers_an_inverted_film_and_reads_it_as_the_upright_on
     assert "this X-ray looks inverted (bone dark); --invert reads it inverted" in said
     assert main([*words, "--invert"]) == 0
     turned = json.loads(capsys.readouterr().out)
-    assert films.INVERTED in turned["notes"]
+    assert INVERTED in turned["notes"]
     assert main(["diagnose", str(demo("frontal")[0]), *words[2:]]) == 0
     plain = json.loads(capsys.readouterr().out)
     for label, probability in plain["probabilities"].items():
@@ -193,7 +193,7 @@ def test_a_page_offers_an_inverted_film_and_keeps_it_turned_as_long_as_it_is_wis
     next(each for each in app.toggle if each.label == "Show inverted").set_value(True).run()
     for _ in range(2):
         assert not app.exception and question not in [each.value for each in app.warning]
-        assert app.dataframe and any(films.INVERTED in each.value for each in app.text)
+        assert app.dataframe and any(INVERTED in each.value for each in app.text)
         app.run()
     next(each for each in app.toggle if each.label == "Show inverted").set_value(False).run()
     assert question in [each.value for each in app.warning] and not app.exception

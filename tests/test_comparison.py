@@ -14,6 +14,7 @@ from PIL import Image
 from streamlit.testing.v1 import AppTest
 
 from timnet import config
+from timnet.checkpoints import ClassifierSpec, describe
 from timnet.films.read import read_film
 from timnet.model import weights
 from timnet.reader import Reader
@@ -43,8 +44,8 @@ def page(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, cohort_folder: Path, networks: Path
 ) -> tuple[AppTest, Path]:
     shutil.copytree(networks / "classifier", tmp_path / "classifier")
-    spec = weights.describe(networks / "classifier")
-    assert isinstance(spec, weights.ClassifierSpec)
+    spec = describe(networks / "classifier")
+    assert isinstance(spec, ClassifierSpec)
     other = dataclasses.replace(spec, labels=("edema", "Mass"), side=96)
     weights.save_checkpoint(tmp_path / "other", weights.build_classifier(other, seed=1), other)
     monkeypatch.setenv("TIMNET_HOME", str(cohort_folder.parent))

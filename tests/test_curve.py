@@ -15,7 +15,7 @@ import pytest
 from timnet import config
 from timnet.cli import arguments
 from timnet.cohorts import splits, store, tasks
-from timnet.training import grids, pace, runs, worker
+from timnet.training import grids, pace, run_names, runs, worker
 from timnet.training.events import Cancelled
 from timnet.training.grids import Grid, Stopped
 
@@ -58,8 +58,8 @@ def test_draws_of_a_seed_nest(grid):
 def test_a_grid_does_what_is_missing_and_nothing_twice(grid, tmp_path):
     done: list[config.Finetune] = []
     first = grid.settings()[3]
-    worker.prepare(first, tmp_path / runs.folder_name(first))
-    worker.work(tmp_path / runs.folder_name(first), trainer(done))
+    worker.prepare(first, tmp_path / run_names.folder_name(first))
+    worker.work(tmp_path / run_names.folder_name(first), trainer(done))
     assert grids.missing(grid.settings(), tmp_path) == [s for s in grid.settings() if s != first]
     assert grids.complete(grid.settings(), tmp_path, trainer(done)) == []
     assert done == [first, *(s for s in grid.settings() if s != first)]
@@ -149,7 +149,7 @@ def test_the_table_is_tidy_and_comes_back_from_its_file(grid, tmp_path):
     assert tuple(table.columns) == (
         "run", "task", "initialisation", "fraction", "films", "positives", "seed", "label", "metric", "value"
     )  # fmt: skip
-    assert len(table) == 8 and set(table["run"]) == {runs.folder_name(each) for each in grid.settings()}
+    assert len(table) == 8 and set(table["run"]) == {run_names.folder_name(each) for each in grid.settings()}
     assert table["films"].tolist() == [8] * 4 + [40] * 4
     assert table["value"].tolist() == pytest.approx([0.5, 0.6] * 4) and set(table["positives"]) == {3}
     grids.write(table, tmp_path / "table.parquet")

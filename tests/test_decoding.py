@@ -21,8 +21,9 @@ from PIL import Image
 from pydicom import uid
 from radiographs import dataset, quantised, written
 
-from timnet.films import read, sandbox
-from timnet.films.read import Film, FilmError, read_film
+from timnet.films import sandbox
+from timnet.films.film import MAX_BYTES, Film, FilmError
+from timnet.films.read import read_film
 from timnet.films.sandbox import read_untrusted
 
 REAL = Path(__file__).resolve().parents[1].parent / "shared" / "data" / "dicom_chest"
@@ -235,7 +236,8 @@ def test_nothing_of_the_file_is_in_the_childs_arguments_or_environment(
 
 def test_what_a_decoder_prints_does_not_reach_the_reply(monkeypatch: pytest.MonkeyPatch) -> None:
     code = (
-        "import os; from timnet.films import sandbox as d; from timnet.films import read as films; read = films.read_film\n"
+        "import os; from timnet.films import sandbox as d; from timnet.films import read as films\n"
+        "read = films.read_film\n"
         "def talkative(data, **how):\n    os.write(1, b'DOE^JANE'); print('noise'); return read(data)\n"
         "films.read_film = talkative; d.main()"
     )
@@ -304,7 +306,7 @@ HOSTILE = {
 @pytest.mark.parametrize("what", HOSTILE)
 def test_a_bomb_is_refused_within_seconds_and_the_app_does_not_grow(what: str) -> None:
     data = HOSTILE[what]()
-    assert len(data) < read.MAX_BYTES
+    assert len(data) < MAX_BYTES
     before, started = resident_bytes(), time.monotonic()
     with pytest.raises(FilmError):
         read_untrusted(data, name="x")

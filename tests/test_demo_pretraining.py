@@ -12,7 +12,7 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from timnet import config
-from timnet.model import weights
+from timnet.checkpoints import DESCRIPTION, WEIGHTS
 from timnet.training import runs, worker
 from timnet.training.events import EVENTS
 
@@ -66,7 +66,7 @@ def whole(surroundings):
 
 def same(folder, whole):
     """Compare what was trained and what was measured of it."""
-    for name in (weights.WEIGHTS, weights.DESCRIPTION, runs.RESULT):
+    for name in (WEIGHTS, DESCRIPTION, runs.RESULT):
         assert (folder / name).read_bytes() == (whole / name).read_bytes(), name
 
 

@@ -14,7 +14,8 @@ import pytest
 from pydicom import uid
 from pydicom.errors import InvalidDicomError
 
-from timnet.films.read import FilmError, read_film
+from timnet.films.film import FilmError
+from timnet.films.read import read_film
 
 DATA = Path(pydicom.data.__file__).parent
 FILES = sorted(path for path in DATA.rglob("*") if path.is_file() and not path.name.endswith((".py", ".pyc")))

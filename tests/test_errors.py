@@ -45,7 +45,7 @@ def test_a_sentence_is_one_short_printable_line(words: str):
 def page(module: str, name: str) -> None:
     import importlib
 
-    from timnet.films.read import FilmError
+    from timnet.films.film import FilmError
     from timnet.ui import notices
 
     error = getattr(importlib.import_module(module), name)

@@ -15,7 +15,10 @@ from PIL import Image
 
 from timnet import config
 from timnet.__main__ import main
-from timnet.films.read import Film, Letterbox, read_film
+from timnet.checkpoints import DESCRIPTION
+from timnet.films.film import Film
+from timnet.films.letterbox import Letterbox
+from timnet.films.read import read_film
 from timnet.model import onnx_export, weights
 from timnet.reader import Reader
 
@@ -97,7 +100,7 @@ def test_image_text_and_match_together_give_the_readers_match(written: Path, net
 def test_the_files_say_what_they_are(written: Path, networks: Path) -> None:
     told = session(written, "classifier.onnx").get_modelmeta().custom_metadata_map
     assert json.loads(told["labels"]) == ["Effusion", "Edema"] and json.loads(told["side"]) == 64
-    description = json.loads((networks / "classifier" / weights.DESCRIPTION).read_text())
+    description = json.loads((networks / "classifier" / DESCRIPTION).read_text())
     assert told["weights_sha256"] == description["weights_sha256"]
     assert told["research_use"] == config.RESEARCH_USE
     told = session(written, "text.onnx").get_modelmeta().custom_metadata_map

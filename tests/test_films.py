@@ -17,8 +17,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image, ImageOps
 
-from timnet.films import read
-from timnet.films.read import FilmError, Letterbox, read_film, sniff, to_uint8
+from timnet.films.film import MAX_BYTES, FilmError
+from timnet.films.letterbox import Letterbox, to_uint8
+from timnet.films.read import read_film, sniff
 
 RAMP_8 = np.arange(256, dtype=np.uint8).reshape(8, 32)
 RAMP_16 = np.arange(0, 65536, 4, dtype=np.uint16).reshape(128, 128)
@@ -305,9 +306,9 @@ def test_a_file_over_32_mb_is_refused_unread(tmp_path: Path, monkeypatch: pytest
     monkeypatch.setattr(Path, "read_bytes", lambda path: b"")
     path = tmp_path / "x.png"
     with path.open("wb") as file:
-        file.truncate(read.MAX_BYTES + 2**20)
+        file.truncate(MAX_BYTES + 2**20)
     assert reason(path) == "x.png: expected at most 32 MB, got 33.0"
-    assert "expected at most 32 MB" in reason(bytes(read.MAX_BYTES + 1))
+    assert "expected at most 32 MB" in reason(bytes(MAX_BYTES + 1))
 
 
 def test_an_image_of_one_grey_is_refused() -> None:

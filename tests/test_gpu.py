@@ -14,13 +14,13 @@ import pytest
 import torch
 from accelerate.state import AcceleratorState
 
-from timnet import config
+from timnet import checkpoints, config
 from timnet.cohorts import store, vectors
 from timnet.cohorts.store import Cohort
 from timnet.evaluation import held_out, predictions
 from timnet.evaluation.calibration import fit
 from timnet.model import devices, embed, weights
-from timnet.training import batches, runs, worker
+from timnet.training import batches, run_results, runs, worker
 from timnet.training.recipes import finetune, pretrain
 
 pytestmark = [
@@ -35,7 +35,7 @@ def done(settings, folder, train):
     worker.prepare(settings, folder)
     state = worker.work(folder, train)
     assert state.name == "done", state.reason
-    return runs.result(folder)
+    return run_results.result(folder)
 
 
 @pytest.fixture(autouse=True)
@@ -54,7 +54,7 @@ def tuned(cohort_folder):
 
 
 def test_vectors_and_calibration_are_those_of_the_processor(networks, cohort_folder, tmp_path, monkeypatch):
-    spec = replace(weights.describe(networks / "classifier"), labels=("Opacity",))
+    spec = replace(checkpoints.describe(networks / "classifier"), labels=("Opacity",))
     weights.save_checkpoint(tmp_path / "classifier", weights.build_classifier(spec, seed=0), spec)
     found = {}
     for name in ("gpu", "cpu"):

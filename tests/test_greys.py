@@ -10,7 +10,8 @@ import pytest
 from pydicom.dataset import Dataset
 from radiographs import bare, dataset, full_window, lookup, quantised, written
 
-from timnet.films.read import Film, FilmError, read_film
+from timnet.films.film import Film, FilmError
+from timnet.films.read import read_film
 
 CASES = Path(__file__).resolve().parents[1].parent / "shared" / "cases"
 needs_cases = pytest.mark.skipif(not CASES.is_dir(), reason="the cases of public bug reports are not here")

@@ -13,8 +13,10 @@ from pydicom.dataset import Dataset
 from radiographs import concept, dataset, full_window, quantised, written
 
 from timnet.films import frontal_check, hanging
+from timnet.films.film import Film
 from timnet.films.hanging import view_of
-from timnet.films.read import Film, Letterbox, letterboxed, read_film
+from timnet.films.letterbox import Letterbox
+from timnet.films.read import letterboxed, read_film
 
 # Values that the standard does not allow are written on purpose.
 pytestmark = [

@@ -94,7 +94,12 @@ from pathlib import Path
 sys.path.insert(0, "tests")
 import test_importing as here
 from timnet import files
-from timnet.cohorts import pixels; from timnet.cohorts.importing import finish as completion; from timnet.cohorts.importing import draft; from timnet.cohorts.importing import pipeline as importing; from timnet.cohorts import decode_pool as intake; from timnet.cohorts import label_store as labelling
+from timnet.cohorts import pixels
+from timnet.cohorts.importing import finish as completion
+from timnet.cohorts.importing import draft
+from timnet.cohorts.importing import pipeline as importing
+from timnet.cohorts import decode_pool as intake
+from timnet.cohorts import label_store as labelling
 
 folder, root, point, nth = Path(sys.argv[1]), Path(sys.argv[2]), sys.argv[3], int(sys.argv[4])
 draft.COMMIT_SECONDS = 0

@@ -12,9 +12,9 @@ from perturbing import perturbed
 from safetensors.torch import save_file
 from torchvision.models import resnet18
 
+from timnet.checkpoints import CheckpointError
 from timnet.model import initialisation, weights
 from timnet.model.branches import Trunk
-from timnet.model.weights import CheckpointError
 
 
 def test_base_keeps_the_random_weights():

@@ -10,7 +10,8 @@ from PIL import Image
 
 from timnet import config
 from timnet.films import jpeg_damage
-from timnet.films.read import FilmError, read_film
+from timnet.films.film import FilmError
+from timnet.films.read import read_film
 
 FILMS = sorted((config.DEMO / "films").glob("*.jpg"))
 

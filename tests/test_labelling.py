@@ -14,7 +14,7 @@ from streamlit.testing.v1 import AppTest
 from timnet import config
 from timnet.cohorts import features, shares, store
 from timnet.evaluation import active_learning, probe
-from timnet.training import events, runs
+from timnet.training import events, run_names, runs
 from timnet.training import features as reading
 from timnet.ui.fine_tune import labelling
 
@@ -131,7 +131,7 @@ def test_before_the_click_the_page_tells_films_patients_and_time(
     assert any("Time: not known yet" in each.value for each in app.caption)
     # A run of the kind that says how long it took: 2 s a step, 100 steps, 10 s around them.
     done = config.Finetune(cohort="synthetic", task=TASK, side=SIDE)
-    folder = tmp_path / runs.folder_name(done)
+    folder = tmp_path / run_names.folder_name(done)
     folder.mkdir()
     told: list[dict[str, object]] = [{"event": "started", "seconds": 0}]
     told += [{"event": "step", "step": step, "seconds": 5 + 2 * step} for step in range(1, 22)]

@@ -12,7 +12,8 @@ from PIL import Image, ImageDraw
 from timnet import __version__, config, legend
 from timnet.evaluation.calibration.record import MATCH
 from timnet.evaluation.maps import cam
-from timnet.films.read import Film, read_film
+from timnet.films.film import Film
+from timnet.films.read import read_film
 from timnet.reader import Reader
 from timnet.reading import Reading, ReadingError
 

@@ -17,13 +17,13 @@ import pytest
 from PIL import Image
 from radiographs import dataset, full_window, quantised, written
 
-from timnet import __main__ as main_module
 from timnet import config, files, legend
 from timnet.__main__ import main
 from timnet.cli import arguments
+from timnet.cli.commands import COMMANDS
 from timnet.films.read import read_film
 from timnet.reader import Reader
-from timnet.training import runs
+from timnet.training import run_names, run_results, runs
 
 CURVE = ["--fractions", "0.5", "--seeds", "1", "--initialisations", "base"]
 TINY = ["--side", "48", "--width", "16", "--epochs", "1", "--precision", "fp32"]
@@ -279,13 +279,13 @@ def test_the_surface_of_the_training_commands_is_the_settings():
 
 
 def test_a_run_from_the_command_line_and_one_submitted_have_the_same_settings_file(places, capsys):
-    from timnet.training import runs, worker
+    from timnet.training import run_names, worker
 
     words = ["synthetic", "--task", "Opacity", "--fraction", "0.1", *TINY]
     settings, *_ = arguments.training(config.Finetune, words)
     assert main(["finetune", *words]) == 0
     capsys.readouterr()
-    folder = config.checkpoints() / runs.folder_name(settings)
+    folder = config.checkpoints() / run_names.folder_name(settings)
     assert (folder / runs.CONFIG).read_text() == config.to_json(settings)
     # The same settings submitted from a page are the same run: nothing starts anew.
     assert worker.submit(settings, config.checkpoints()) == folder
@@ -302,8 +302,8 @@ def test_a_curve_is_done_once_and_leaves_one_table(places, capsys):
     settings, *_ = arguments.training(
         config.Finetune, ["synthetic", "--task", "Opacity", "--fraction", "0.1", *TINY]
     )
-    folder = config.checkpoints() / runs.folder_name(settings)
-    measured = {row["metric"]: row["value"] for row in runs.result(folder)["test"]}
+    folder = config.checkpoints() / run_names.folder_name(settings)
+    measured = {row["metric"]: row["value"] for row in run_results.result(folder)["test"]}
     row = next(row for row in made["curve"] if row["fraction"] == 0.1 and row["metric"] == "auROC")
     assert (row["value"], row["draws"], row["low"]) == (measured["auROC"], 1, None)
     ends = [path.stat().st_mtime_ns for path in config.checkpoints().glob("*/done.json")]
@@ -319,13 +319,13 @@ def test_a_curve_of_no_such_task_ends_before_its_first_run(places, capsys):
 
 @pytest.mark.whole
 def test_the_same_command_resumes_a_stopped_run_and_fresh_starts_it_anew(places, capsys, monkeypatch):
-    from timnet.training import loop, runs, worker
+    from timnet.training import loop, run_names, worker
 
     monkeypatch.setenv("TIMNET_SNAPSHOT_SECONDS", "0")
     monkeypatch.setattr(loop, "TELL_SECONDS", 0)
     words = ["synthetic", "--task", "Opacity", "--fraction", "0.1", "--batch", "2", *TINY]
     settings, *_ = arguments.training(config.Finetune, words)
-    folder = config.checkpoints() / runs.folder_name(settings)
+    folder = config.checkpoints() / run_names.folder_name(settings)
     write = loop._keep
 
     def stopping(kept, parts, at, events):
@@ -368,7 +368,7 @@ def test_a_very_long_error_is_cut(capsys, monkeypatch):
     def fail(words):
         raise ValueError("what and where " + "x" * 100_000)
 
-    monkeypatch.setitem(main_module.COMMANDS, "runs", fail)
+    monkeypatch.setitem(COMMANDS, "runs", fail)
     assert main(["runs"]) == 2
     shown = capsys.readouterr().err
     assert shown.startswith("timnet: what and where xxx") and len(shown) < 700
@@ -378,7 +378,7 @@ def test_a_fault_of_our_own_is_one_sentence_too(capsys, monkeypatch):
     def fail(words):
         raise RuntimeError("size mismatch")
 
-    monkeypatch.setitem(main_module.COMMANDS, "runs", fail)
+    monkeypatch.setitem(COMMANDS, "runs", fail)
     assert main(["runs"]) == 1
     assert (
         capsys.readouterr().err
@@ -394,7 +394,7 @@ def test_a_command_that_is_asked_to_end_says_so(capsys, monkeypatch):
         os.kill(os.getpid(), signal.SIGTERM)
         time.sleep(10)
 
-    monkeypatch.setitem(main_module.COMMANDS, "runs", wait)
+    monkeypatch.setitem(COMMANDS, "runs", wait)
     assert main(["runs"]) == 143
     assert "stopped by SIGTERM" in capsys.readouterr().err
 

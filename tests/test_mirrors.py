@@ -11,6 +11,7 @@ import torch
 import torch.nn.functional as F
 
 from timnet import config
+from timnet.checkpoints import TimnetSpec
 from timnet.cohorts.pairs import collect
 from timnet.model import weights
 from timnet.reports import edits
@@ -99,7 +100,7 @@ def test_swapped_reports_stand_behind_those_of_their_films(settings, pairs, tmp_
 def test_the_loss_and_its_gradients_are_those_of_a_loop_over_pairs(settings, pairs, tmp_path, objective):
     asked = replace(settings, objective=objective)
     batch = next(batch for batch in made(asked, pairs, tmp_path / "r")[3] if batch["mirrored"] > 1)
-    spec = weights.TimnetSpec(
+    spec = TimnetSpec(
         backbone="resnet18", side=32, tokens=48, padding="masked", width=16, normalisation="film",
         text_encoder="t", text_encoder_sha256="x", text_width=batch["text"][0].shape[-1],
         head=objectives.head(objective),

@@ -11,7 +11,9 @@ import pytest
 from PIL import Image
 from radiographs import dataset, written
 
-from timnet.films.read import Film, Letterbox, letterboxed, read_film, smaller, square
+from timnet.films.film import Film
+from timnet.films.letterbox import Letterbox, smaller, square
+from timnet.films.read import letterboxed, read_film
 from timnet.reader import Reader
 
 SIDE = 64

@@ -13,14 +13,15 @@ import pytest
 import torch
 
 from timnet import __main__ as command
-from timnet import config
+from timnet import checkpoints, config
+from timnet.checkpoints import LINEAR
 from timnet.cohorts import features, shares, store, tasks, vectors
 from timnet.cohorts.records import CohortError
 from timnet.evaluation import predictions, probe
 from timnet.model import weights
 from timnet.reader import Reader
 from timnet.training import features as reading
-from timnet.training import runs, worker
+from timnet.training import run_names, run_results, runs, worker
 from timnet.training.recipes import finetune
 
 
@@ -173,14 +174,14 @@ def test_a_probe_run_leaves_a_classifier_that_says_what_it_kept(cohort, settings
     worker.prepare(settings, folder)
     state = worker.work(folder, finetune.train)
     assert state.name == "done", state.reason
-    kept, spec = predictions.of_run(folder), weights.describe(folder)
-    assert spec.head == weights.LINEAR
+    kept, spec = predictions.of_run(folder), checkpoints.describe(folder)
+    assert spec.head == LINEAR
     film = int(kept.film_N[0])
     said = Reader.load(folder).read(cohort.read_film(film))
     # Features are kept in half precision, and so are a checkpoint's weights.
     assert said.probabilities["Opacity"] == pytest.approx(float(kept.p_NL[0, 0]), abs=0.02)
     assert said.maps["Opacity"].shape == (1, 1)
-    result = runs.result(folder)
+    result = run_results.result(folder)
     trunk, matched = reading.trunk(settings)
     assert result["initialised"] == {"matched": 0, "missing": len(matched.missing), "unexpected": 0}
     loaded, _ = weights.load_classifier(folder)
@@ -191,11 +192,11 @@ def test_a_probe_run_leaves_a_classifier_that_says_what_it_kept(cohort, settings
 
 def test_a_probe_is_never_a_point_of_the_curve_of_another_mode(settings):
     full, last = replace(settings, mode="full"), replace(settings, mode="last-layers")
-    recipes = {runs._recipe(each) for each in (settings, full, last)}
+    recipes = {run_results._recipe(each) for each in (settings, full, last)}
     assert len(recipes) == 3
-    assert runs._recipe(replace(settings, epochs=3)) == runs._recipe(settings)
-    assert len({runs.folder_name(each) for each in (settings, full, last)}) == 3
-    assert "--mode probe" in runs.command_line(runs.State(Path("x"), settings, "done"))
+    assert run_results._recipe(replace(settings, epochs=3)) == run_results._recipe(settings)
+    assert len({run_names.folder_name(each) for each in (settings, full, last)}) == 3
+    assert "--mode probe" in run_names.command_line(runs.State(Path("x"), settings, "done"))
 
 
 def test_last_layers_leave_the_first_ones_and_their_statistics_as_they_were(cohort, settings, tmp_path):

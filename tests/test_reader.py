@@ -12,8 +12,10 @@ import torch
 from PIL import Image
 
 from timnet import config
+from timnet.checkpoints import CheckpointError
 from timnet.evaluation.calibration.record import MATCH
-from timnet.films.read import Letterbox, read_film
+from timnet.films.letterbox import Letterbox
+from timnet.films.read import read_film
 from timnet.model import weights
 from timnet.model.branches import ImageBranch
 from timnet.reader import Reader
@@ -160,7 +162,7 @@ def test_a_classifier_refuses_text_and_unknown_maps_are_named(networks, film):
 
 
 def test_a_missing_checkpoint_is_refused_by_name(tmp_path):
-    with pytest.raises(weights.CheckpointError, match=r"^nothing: no checkpoint"):
+    with pytest.raises(CheckpointError, match=r"^nothing: no checkpoint"):
         Reader.load(tmp_path / "nothing")
 
 

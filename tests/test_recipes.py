@@ -12,16 +12,16 @@ import torch
 from safetensors.torch import load_file
 
 from timnet import __main__ as command
-from timnet import config
+from timnet import checkpoints, config
 from timnet.cohorts import splits, store, tasks
 from timnet.cohorts.pairs import collect
 from timnet.cohorts.readers import csv_table
 from timnet.cohorts.store import Cohort
 from timnet.evaluation import held_out, matching, metrics, predictions, sides
 from timnet.evaluation.label_efficiency import bootstrap, curve
-from timnet.model import devices, encoders, weights
+from timnet.model import devices, encoders
 from timnet.reader import Reader
-from timnet.training import batches, loop, pace, pairing, runs, worker
+from timnet.training import batches, loop, pace, pairing, run_results, runs, worker
 from timnet.training.recipes import finetune, pretrain
 
 
@@ -63,7 +63,7 @@ def done(settings, train, folder):
     worker.prepare(settings, folder)
     state = worker.work(folder, train)
     assert state.name == "done", state.reason
-    return runs.result(folder)
+    return run_results.result(folder)
 
 
 @pytest.mark.whole
@@ -125,7 +125,7 @@ def test_shuffling_deals_the_same_labels_out_anew_and_marks_the_run(cohort_folde
                     for key in ("rows", "y"))  # fmt: skip
     assert rows[0].tolist() == rows[1].tolist()
     assert labels[0].sum() == labels[1].sum() and not torch.equal(labels[0], labels[1])
-    assert runs.points(tmp_path)["recipe"].nunique() == 2
+    assert run_results.points(tmp_path)["recipe"].nunique() == 2
 
 
 @pytest.mark.parametrize("drop_last", [True, False])
@@ -215,7 +215,7 @@ def test_a_multi_label_task_reports_every_label_and_both_averages(cohort_folder,
     settings = settings_finetune(cohort_folder, task="Opacity,Left opacity", epochs=1, fraction=0.3)
     result = done(settings, finetune.train, tmp_path / "run")
     assert {row["label"] for row in result["test"]} == {"Opacity", "Left opacity", "macro", "micro"}
-    assert weights.describe(tmp_path / "run").labels == ("Opacity", "Left opacity")
+    assert checkpoints.describe(tmp_path / "run").labels == ("Opacity", "Left opacity")
 
 
 def test_a_task_without_labelled_films_fails_with_a_sentence(cohort_folder, tmp_path):
@@ -311,7 +311,7 @@ def test_a_checkpoint_measured_again_has_the_metrics_of_its_training(cohort_fold
 def test_a_frozen_encoder_is_not_moved_by_pre_training(cohort_folder, tmp_path):
     done(settings_pretrain(cohort_folder, epochs=1), pretrain.train, tmp_path / "run")
     assert not (tmp_path / "run" / "text-encoder").exists()
-    spec = weights.describe(tmp_path / "run")
+    spec = checkpoints.describe(tmp_path / "run")
     assert spec.text_encoder_sha256 == encoders.fingerprint(config.TEXT_ENCODER)
 
 
@@ -330,7 +330,7 @@ def test_a_frozen_encoder_from_a_hub_is_kept_with_its_checkpoint(
         cohort_folder, text_encoder="a/bert", epochs=1, batch=20, chunk=8, recompute=True, probe="Opacity"
     )
     result = done(settings, pretrain.train, tmp_path / "run")
-    assert weights.describe(tmp_path / "run").text_encoder_sha256 is None
+    assert checkpoints.describe(tmp_path / "run").text_encoder_sha256 is None
     film = store.Cohort.open(cohort_folder).read_film(0)
     assert 0 < Reader.load(tmp_path / "run").read(film, "There is an opacity in the left lung.").match < 1
     # Of the 120 films, those held out, all of them labelled.

@@ -20,9 +20,10 @@ import torch
 from torchvision.models import get_model
 
 from timnet import config, files
+from timnet.checkpoints import DESCRIPTION, WEIGHTS
 from timnet.cohorts import tasks
-from timnet.model import branches, weights
-from timnet.training import loop, runs, snapshots, worker
+from timnet.model import branches
+from timnet.training import loop, run_results, runs, snapshots, worker
 from timnet.training.events import EVENTS
 from timnet.training.recipes import finetune, pretrain
 
@@ -112,7 +113,7 @@ def losses(folder):
 
 def same(folder, expected):
     """Compare all that a run leaves: weights, description, metrics and losses, without times."""
-    for name in (weights.WEIGHTS, weights.DESCRIPTION, runs.RESULT):
+    for name in (WEIGHTS, DESCRIPTION, runs.RESULT):
         assert (folder / name).read_bytes() == (expected / name).read_bytes(), name
     assert losses(folder) == losses(expected)
     assert not (folder / runs.SNAPSHOTS).exists()
@@ -155,7 +156,7 @@ def test_a_fine_tuning_killed_again_and_again_ends_bit_for_bit_the_same(finetuni
 def test_a_fine_tuning_that_stops_early_ends_the_same_where_it_was_killed(finetuning, tmp_path):
     early = replace(finetuning, fraction=1.0, epochs=40, looks=40, patience=1, learning_rate=3e-3)
     expected = uninterrupted(early, tmp_path / "whole")
-    kept = runs.result(expected)["early_stopping"]
+    kept = run_results.result(expected)["early_stopping"]
     last = max(step for name, step, _ in losses(expected) if name == "step")
     epochs = sum(name == "epoch" for name, _, _ in losses(expected))
     assert kept["epoch"] == epochs - 1 < 39
@@ -256,7 +257,7 @@ def test_a_disk_full_in_training_is_told_in_one_sentence_and_the_run_goes_on_lat
     monkeypatch.setattr(loop, "TELL_SECONDS", 0)
     worker.prepare(finetuning, folder)
     assert worker.work(folder, finetune.train).name == "done"
-    for name in (weights.WEIGHTS, weights.DESCRIPTION, runs.RESULT):
+    for name in (WEIGHTS, DESCRIPTION, runs.RESULT):
         assert (folder / name).read_bytes() == (expected / name).read_bytes()
 
 

@@ -16,7 +16,7 @@ import pytest
 from timnet import config
 from timnet.__main__ import main
 from timnet.cli import arguments
-from timnet.training import events, runs, worker
+from timnet.training import events, run_names, run_results, runs, worker
 from timnet.training.runs import RunError
 
 SETTINGS = config.Finetune(cohort="somewhere", task="Opacity", fraction=0.005, seed=3)
@@ -36,7 +36,7 @@ def nothing(settings, folder, events):
 def test_a_run_that_ends_well_is_done_and_keeps_what_it_measured(folder):
     state = worker.work(folder, nothing)
     assert (state.name, state.active) == ("done", False)
-    assert runs.result(folder) == {"test": []}
+    assert run_results.result(folder) == {"test": []}
     assert runs.events(folder)["event"].tolist() == ["queued", "started", "done"]
 
 
@@ -78,13 +78,14 @@ def test_many_askers_at_once_do_not_take_each_other_for_a_worker(folder):
 
 
 def test_the_folder_name_is_readable_and_one_a_settings():
-    name = runs.folder_name(SETTINGS)
+    name = run_names.folder_name(SETTINGS)
     assert name.startswith("somewhere-opacity-base-0.5pct-s3-")
     assert (
-        runs.folder_name(config.Finetune(cohort="somewhere", task="Opacity", fraction=0.005, seed=3)) == name
+        run_names.folder_name(config.Finetune(cohort="somewhere", task="Opacity", fraction=0.005, seed=3))
+        == name
     )
     others = {
-        runs.folder_name(
+        run_names.folder_name(
             config.Finetune(cohort="somewhere", task="Opacity", fraction=0.005, seed=3, side=side)
         )
         for side in (224, 225)
@@ -94,7 +95,7 @@ def test_the_folder_name_is_readable_and_one_a_settings():
 
 @pytest.mark.parametrize("cohort", ["../../etc/passwd", "a b;rm -rf", "ü/..", "x" * 500, "."])
 def test_no_cohort_name_makes_a_path_or_a_shell_word(cohort):
-    name = runs.folder_name(config.Finetune(cohort=cohort, task="$(touch x)/../.."))
+    name = run_names.folder_name(config.Finetune(cohort=cohort, task="$(touch x)/../.."))
     assert set(name) <= set("abcdefghijklmnopqrstuvwxyz0123456789.-")
     assert not name.startswith(".")
     assert ".." not in name
@@ -164,11 +165,11 @@ def test_a_damaged_file_costs_no_more_than_its_run(tmp_path, folder, capsys, mon
     (folder / runs.DONE).touch()
     assert main(["runs"]) == 0
     assert "other" in capsys.readouterr().out
-    runs.points(tmp_path)
+    run_results.points(tmp_path)
     events.Events(folder).rewind()
     if name == runs.RESULT and text != '{"event": 3}':
         with pytest.raises(runs.RunError, match=r"run/metrics\.json: "):
-            runs.result(folder)
+            run_results.result(folder)
 
 
 def test_runs_that_count_uncertain_labels_differently_lie_on_different_curves(tmp_path):
@@ -176,7 +177,7 @@ def test_runs_that_count_uncertain_labels_differently_lie_on_different_curves(tm
     for policy in ("ignore", "ones", "per-label"):
         worker.prepare(dataclasses.replace(SETTINGS, uncertain=policy), tmp_path / policy)
         worker.work(tmp_path / policy, lambda *given: {"test": [row], "films": 26})
-    assert runs.points(tmp_path)["recipe"].nunique() == 3
+    assert run_results.points(tmp_path)["recipe"].nunique() == 3
 
 
 @pytest.mark.parametrize(("held_back", "films"), [(0, 26 + 256), (5, 26)])
@@ -187,7 +188,7 @@ def test_validation_images_of_early_stopping_count_as_labelled(tmp_path, held_ba
     worker.prepare(dataclasses.replace(SETTINGS, patience=5), tmp_path / "run")
     worker.work(tmp_path / "run", lambda *given: measured)
     # Those held back are of the 26 that were drawn.
-    assert runs.points(tmp_path)["films"].tolist() == [films]
+    assert run_results.points(tmp_path)["films"].tolist() == [films]
 
 
 @pytest.mark.parametrize("wrong", [3, {"films": "256"}, {"films": 256}])
@@ -195,7 +196,7 @@ def test_a_damaged_early_stopping_is_one_sentence(tmp_path, wrong):
     worker.prepare(SETTINGS, tmp_path / "run")
     worker.work(tmp_path / "run", lambda *given: {"early_stopping": wrong})
     with pytest.raises(RunError, match=r"run/metrics\.json: .*early_stopping"):
-        runs.result(tmp_path / "run")
+        run_results.result(tmp_path / "run")
 
 
 def test_points_hold_every_metric_of_every_finished_run(tmp_path):
@@ -205,7 +206,7 @@ def test_points_hold_every_metric_of_every_finished_run(tmp_path):
     for name in ("a", "b"):
         worker.prepare(SETTINGS, tmp_path / name)
     worker.work(tmp_path / "a", lambda *given: {"test": rows, "films": 26, "positives": {"Opacity": 19}})
-    table = runs.points(tmp_path)
+    table = run_results.points(tmp_path)
     assert table.to_dict("records") == [
         {
             "run": "a",
@@ -245,18 +246,18 @@ def test_points_hold_every_metric_of_every_finished_run(tmp_path):
     ],
 )
 def test_the_command_of_a_run_means_the_same_settings_in_the_same_folder(tmp_path, settings):
-    for folder in (tmp_path / runs.folder_name(settings), tmp_path / "my own"):
+    for folder in (tmp_path / run_names.folder_name(settings), tmp_path / "my own"):
         worker.prepare(settings, folder)
-        line = runs.command_line(runs.state(folder))
+        line = run_names.command_line(runs.state(folder))
         python, m, module, command, *words = shlex.split(line)
         assert (python, m, module, command) == ("python", "-m", "timnet", config.command(settings))
         asked, out, _, fresh = arguments.training(type(settings), words)
         assert (asked, fresh) == (settings, False)
-        assert (out or tmp_path / runs.folder_name(asked)) == folder
+        assert (out or tmp_path / run_names.folder_name(asked)) == folder
 
 
 def test_the_command_of_a_run_leaves_out_what_is_usual(folder):
-    line = runs.command_line(runs.state(folder)).split(" --out ")[0]
+    line = run_names.command_line(runs.state(folder)).split(" --out ")[0]
     assert line == "python -m timnet finetune somewhere --task Opacity --fraction 0.005 --seed 3"
 
 
@@ -287,7 +288,7 @@ def test_missing_runs_are_refused_by_name(tmp_path):
         with pytest.raises(RunError, match=r"^nowhere: "):
             call(tmp_path / "nowhere")
     with pytest.raises(RunError):
-        runs.result(Path(tmp_path / "nowhere"))
+        run_results.result(Path(tmp_path / "nowhere"))
 
 
 def test_a_clock_set_back_leaves_no_run_queued(folder):

@@ -15,7 +15,8 @@ from streamlit.testing.v1 import AppTest
 from timnet import config
 from timnet.cohorts.store import Cohort
 from timnet.films import sandbox
-from timnet.films.read import INVERTED, LOOKS_INVERTED, Film, read_film
+from timnet.films.film import INVERTED, LOOKS_INVERTED, Film
+from timnet.films.read import read_film
 from timnet.reader import Reader
 from timnet.ui import spreadsheet
 from timnet.ui.diagnose import batch

@@ -21,7 +21,8 @@ from timnet import pdf as sheet
 from timnet.cards import Card, Result
 from timnet.evaluation.calibration.probability import Line
 from timnet.evaluation.calibration.record import Certainty
-from timnet.films.read import Film, read_film
+from timnet.films.film import Film
+from timnet.films.read import read_film
 from timnet.reader import Reader
 from timnet.reading import Reading, ReadingError
 

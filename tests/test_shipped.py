@@ -13,6 +13,7 @@ import pytest
 
 from timnet import cards, config
 from timnet.__main__ import main
+from timnet.checkpoints import OWN_ENCODER
 from timnet.cohorts import records as store
 from timnet.cohorts.readers import demo
 from timnet.model import weights
@@ -29,7 +30,7 @@ def size(folder):
 def test_the_checkpoints_are_small_enough_to_ship_and_name_the_shipped_encoder():
     assert size(MATCHING) < 30e6 and size(FINDINGS) < 25e6
     weights.load_timnet(MATCHING)
-    assert not (MATCHING / weights.OWN_ENCODER).exists()
+    assert not (MATCHING / OWN_ENCODER).exists()
     assert "pleural_effusion" in weights.load_classifier(FINDINGS)[1].labels
 
 

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 import torch
 
+from timnet import checkpoints
 from timnet.cohorts.pairs import collect
 from timnet.evaluation import held_out, matching, sides
-from timnet.model import weights
 from timnet.reports import edits
 
 DOT = types.SimpleNamespace(match_all=lambda film, text: film @ text.T)
@@ -64,7 +64,7 @@ def test_a_checkpoint_is_asked_for_every_held_out_film_whose_report_names_one_si
     folder = networks / "timnet"
     table = held_out.measure(folder, [str(cohort_folder)])
     told = table[table["label"] == sides.LABEL]
-    pairs = collect([str(cohort_folder)], ("val", "test"), weights.describe(folder).side)
+    pairs = collect([str(cohort_folder)], ("val", "test"), checkpoints.describe(folder).side)
     chosen = np.flatnonzero(pairs.held_out)
     twins = [edits.misplaced(pairs.texts[number]) for number in pairs.text[chosen]]
     assert told["n"].tolist() == [sum(twin is not None for twin in twins)]

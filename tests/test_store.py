@@ -27,8 +27,9 @@ from PIL import Image
 
 from timnet.cohorts import highlight, pixels, records, search, store, tasks
 from timnet.cohorts.records import CohortError, FilmRecord, Skipped, StudyRecord
+from timnet.films import letterbox, sandbox
 from timnet.films import read as films
-from timnet.films import sandbox
+from timnet.films.film import FilmError
 from timnet.reports import report_text
 
 NAN = float("nan")
@@ -175,7 +176,7 @@ def test_every_kind_of_bad_film_is_named_and_the_rest_comes_in(tmp_path: Path, e
         Skipped("row 7", "said by the reader"),
     ]
     summary = write(tmp_path / "c", export, found)
-    with pytest.raises(films.FilmError) as error:
+    with pytest.raises(FilmError) as error:
         films.read_film(export / "cut.png")
     assert summary.skipped == {
         error.value.reason: 1,
@@ -779,8 +780,8 @@ def test_a_pixel_row_is_the_letterboxed_film(cohort: store.Cohort, side: int) ->
     assert (cache.shape, cache.dtype, cache.flags.writeable) == ((120, side, side), np.uint8, False)
     for row in (0, 7, 119):
         film = cohort.read_film(row)
-        fitted = films.Letterbox(film.rows, film.columns, side).apply(film.pixels)
-        np.testing.assert_array_equal(cache[row], films.to_uint8(fitted))
+        fitted = letterbox.Letterbox(film.rows, film.columns, side).apply(film.pixels)
+        np.testing.assert_array_equal(cache[row], letterbox.to_uint8(fitted))
 
 
 def test_pixels_are_those_of_the_films_table_when_films_were_skipped(tmp_path: Path, export: Path) -> None:

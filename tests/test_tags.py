@@ -8,7 +8,7 @@ from pydicom import dcmread
 from pydicom.dataset import Dataset
 
 from timnet.films import dicom_tags
-from timnet.films.read import FilmError
+from timnet.films.film import FilmError
 
 MARK = "ZZPHI"
 FILES = Path(pydicom.data.__file__).parent / "test_files"

@@ -11,10 +11,10 @@ import torch
 from sklearn.metrics import log_loss, roc_auc_score
 
 from timnet import config
+from timnet.checkpoints import WEIGHTS
 from timnet.cohorts.store import CohortError
 from timnet.evaluation import predictions
-from timnet.model import weights
-from timnet.training import best, finetune_data, objectives, runs, validation, worker
+from timnet.training import best, finetune_data, objectives, run_results, runs, validation, worker
 from timnet.training.events import VALIDATION, Events
 from timnet.training.recipes import finetune
 
@@ -45,7 +45,7 @@ def done(settings, folder):
     worker.prepare(settings, folder)
     state = worker.work(folder, finetune.train)
     assert state.name == "done", state.reason
-    return runs.result(folder)
+    return run_results.result(folder)
 
 
 def looks(folder):
@@ -87,9 +87,7 @@ def test_looks_are_no_more_than_asked_for_and_teach_nothing(settings, tmp_path):
     plain, looked = replace(settings, looks=0), replace(settings, looks=3)
     for name, asked in (("plain", plain), ("looked", looked)):
         done(asked, tmp_path / name)
-    assert (tmp_path / "plain" / weights.WEIGHTS).read_bytes() == (
-        tmp_path / "looked" / weights.WEIGHTS
-    ).read_bytes()
+    assert (tmp_path / "plain" / WEIGHTS).read_bytes() == (tmp_path / "looked" / WEIGHTS).read_bytes()
     assert looks(tmp_path / "plain").empty
     told = looks(tmp_path / "looked")
     assert told["epoch"].tolist() == [2, 4, 6]

@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 import torch
 
+from timnet import checkpoints
 from timnet.__main__ import main
 from timnet.cohorts import vectors
 from timnet.cohorts.records import CohortError
@@ -101,7 +102,7 @@ def test_the_networks_of_embed_and_calibrate_go_to_the_gpu_where_there_is_one(
     batches = -(-len(cohort) // 32)
     assert moved.count("Tensor") >= 3 * batches
     moved.clear()
-    spec = weights.describe(networks / "classifier")
+    spec = checkpoints.describe(networks / "classifier")
     spec = replace(spec, labels=("Opacity",))
     weights.save_checkpoint(tmp_path / "c", weights.build_classifier(spec, seed=0), spec)
     fit.predicted(tmp_path / "c", str(cohort.folder))

@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 
 from timnet.cohorts.records import Box
-from timnet.films import read
-from timnet.films.read import Film, to_uint8
+from timnet.films import letterbox
+from timnet.films.film import Film
+from timnet.films.letterbox import to_uint8
 from timnet.ui import cache, viewer
 from timnet.ui.viewer import View
 
@@ -24,7 +25,7 @@ def _film(rows: int = 40, columns: int = 30, seed: int = 0, **fields: Any) -> Fi
 
 
 def _sent(*views: View, longest: int = cache.SHOWN) -> tuple[dict[str, Any], bytes]:
-    data = viewer.message(views, [read.smaller(view.film, longest) for view in views], None)
+    data = viewer.message(views, [letterbox.smaller(view.film, longest) for view in views], None)
     start = 4 + int.from_bytes(data[:4], "little")
     return json.loads(data[4:start]), data[start:]
 

@@ -10,7 +10,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from timnet import config
+from timnet import checkpoints, config
 from timnet.cohorts import store
 from timnet.cohorts.pairs import collect
 from timnet.cohorts.readers import csv_table
@@ -18,9 +18,8 @@ from timnet.cohorts.store import Cohort
 from timnet.evaluation import held_out, matching, metrics, recall
 from timnet.evaluation.calibration.record import MATCH
 from timnet.films.read import read_film
-from timnet.model import weights
 from timnet.reader import Reader
-from timnet.training import evaluation_hooks, pairing, runs, worker
+from timnet.training import evaluation_hooks, pairing, run_results, runs, worker
 from timnet.training.events import EVENTS, Cancelled, Events
 from timnet.training.recipes import pretrain
 
@@ -59,7 +58,7 @@ def done(asked, folder):
     worker.prepare(asked, folder)
     state = worker.work(folder, pretrain.train)
     assert state.name == "done", state.reason
-    return runs.result(folder)
+    return run_results.result(folder)
 
 
 def looks(folder):
@@ -106,7 +105,7 @@ def test_the_run_keeps_its_last_network_and_beside_it_the_best_on_val_alone(watc
     best = result["best"]
     assert best["epoch"] == max(scores, key=lambda epoch: scores[epoch])
     assert best["auROC"] == scores[best["epoch"]]
-    assert weights.is_checkpoint(folder / "best")
+    assert checkpoints.is_checkpoint(folder / "best")
     card = (folder / "best" / "card.md").read_text()
     assert f"epoch {best['epoch']} of 5" in card and "val alone" in card and config.RESEARCH_USE in card
     # Its figures are those of `evaluate` on test, of which nothing was looked at before.

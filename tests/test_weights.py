@@ -12,10 +12,10 @@ from perturbing import perturbed
 from safetensors.torch import load_file, save
 from wrong_values import wrong_values
 
-from timnet import config
+from timnet import checkpoints, config
+from timnet.checkpoints import CheckpointError, ClassifierSpec, TimnetSpec
 from timnet.errors import TimnetError
 from timnet.model import encoders, weights
-from timnet.model.weights import CheckpointError, ClassifierSpec, TimnetSpec
 
 CLASSIFIER = ClassifierSpec(
     backbone="resnet18",
@@ -140,8 +140,8 @@ def test_every_wrong_value_in_a_description_is_refused_in_one_sentence_or_harmle
     for text in wrong_values(json.loads((networks / kind / "model.json").read_text())):
         path.write_text(text)
         try:
-            spec = weights.describe(folder)
-            if "weights_sha256" in text and spec != weights.describe(networks / kind):
+            spec = checkpoints.describe(folder)
+            if "weights_sha256" in text and spec != checkpoints.describe(networks / kind):
                 read += 1
                 (weights.load_timnet if kind == "timnet" else weights.load_classifier)(folder)
         except TimnetError as error:
@@ -177,7 +177,7 @@ def test_a_checkpoint_of_the_other_kind_is_refused(classifier_folder):
 
 def test_a_folder_without_a_checkpoint_is_refused(tmp_path):
     with pytest.raises(CheckpointError, match=r"found no model\.json"):
-        weights.describe(tmp_path)
+        checkpoints.describe(tmp_path)
 
 
 def test_a_write_that_fails_leaves_the_checkpoint_before_it_whole(classifier_folder, monkeypatch):

@@ -11,7 +11,7 @@ import time
 import pytest
 
 from timnet import config
-from timnet.training import runs, worker
+from timnet.training import run_names, runs, worker
 from timnet.training.events import EVENTS, Cancelled
 from timnet.training.runs import RunError
 
@@ -183,7 +183,7 @@ def stopped(folder, snapshot=True):
 def test_the_same_settings_over_a_stopped_run_go_on_and_fresh_ones_start_anew(tmp_path, monkeypatch):
     started = []
     monkeypatch.setattr(worker.subprocess, "Popen", lambda command, **options: Started(command, started))
-    folder = stopped(tmp_path / runs.folder_name(SETTINGS))
+    folder = stopped(tmp_path / run_names.folder_name(SETTINGS))
     assert runs.state(folder).resumable
     told = (folder / EVENTS).read_text()
     worker.submit(SETTINGS, tmp_path)

@@ -19,7 +19,7 @@ from PIL import Image
 
 from timnet import __version__, cards, config
 from timnet.evaluation.maps import cam
-from timnet.films import read
+from timnet.films import letterbox
 from timnet.films.hanging import EDGES
 from timnet.reading import marked
 
@@ -135,9 +135,9 @@ def _film(reading: Reading) -> str:
 
 
 def _pictures(sheet: _Sheet, reading: Reading, name: str, simulated: bool) -> None:
-    small = replace(reading, film=read.smaller(reading.film, PICTURE))
+    small = replace(reading, film=letterbox.smaller(reading.film, PICTURE))
     painted = Image.fromarray(small.overlay(name))
-    plain = Image.fromarray(read.to_uint8(small.film.pixels))
+    plain = Image.fromarray(letterbox.to_uint8(small.film.pixels))
     whole = "the whole text" if name == "match" else marked(name)
     shown = "Simulated X-ray, not a patient's" if simulated else "The film"
     pictures = [(plain, shown), (painted, f"With the map of: {whole}")]

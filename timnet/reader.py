@@ -22,15 +22,17 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from timnet import cards
+from timnet import cards, checkpoints
 from timnet.cards import Card
+from timnet.checkpoints import CheckpointError, ClassifierSpec, Spec, TimnetSpec
 from timnet.evaluation.calibration import record as certainty
 from timnet.evaluation.calibration.probability import probabilities
 from timnet.evaluation.calibration.record import MATCH, Certainty
 from timnet.evaluation.maps import cam, grad_cam_library
 from timnet.evaluation.maps.grad_cam_library import Method
 from timnet.films import frontal_check
-from timnet.films.read import Film, Letterbox
+from timnet.films.film import Film
+from timnet.films.letterbox import Letterbox
 from timnet.model import weights
 from timnet.model.classifier import Classifier, Probe
 from timnet.model.encoders import TextEncoder
@@ -59,7 +61,7 @@ class Reader:
 
     name: str
     weights_sha256: str
-    spec: weights.Spec
+    spec: Spec
     certainty: Certainty
     card: Card | None
     trust: str
@@ -74,12 +76,16 @@ class Reader:
             CheckpointError: no such checkpoint, damaged, or its text encoder is not on this machine.
             CardError, ConfigError: what says of its worth is damaged.
         """
-        folder = weights.checkpoint_folder(str(checkpoint))
+        folder = checkpoints.checkpoint_folder(str(checkpoint))
         if folder is None:
-            raise weights.CheckpointError(f"{Path(checkpoint).name}: no checkpoint of that name or path")
-        spec, sha256, sure = weights.describe(folder), weights.weights_sha256(folder), certainty.of(folder)
+            raise CheckpointError(f"{Path(checkpoint).name}: no checkpoint of that name or path")
+        spec, sha256, sure = (
+            checkpoints.describe(folder),
+            checkpoints.weights_sha256(folder),
+            certainty.of(folder),
+        )
         card, trust = cards.of(folder), cards.trust_of(folder)
-        if isinstance(spec, weights.ClassifierSpec):
+        if isinstance(spec, ClassifierSpec):
             network = weights.load_classifier(folder)[0]
             return cls(folder.name, sha256, spec, sure, card, trust, network, None)
         timnet, spec, encoder = weights.load_timnet(folder)
@@ -265,7 +271,7 @@ class Reader:
 
     @property
     def _trained_tokens(self) -> int:
-        assert isinstance(self.spec, weights.TimnetSpec)
+        assert isinstance(self.spec, TimnetSpec)
         return self.spec.longest_text or self.spec.tokens
 
     def _beyond(self, sentences: Sequence[str]) -> tuple[int, ...]:
@@ -277,7 +283,7 @@ class Reader:
         return tuple((np.flatnonzero(ends > self._trained_tokens) + 1).tolist())
 
     def _text_vectors(self, timnet: TIMNet, texts: Sequence[str]) -> Tensor:
-        assert self._encoder is not None and isinstance(self.spec, weights.TimnetSpec)
+        assert self._encoder is not None and isinstance(self.spec, TimnetSpec)
         literal = self.spec.padding == "literal"
         states = self._encoder.states(texts, self.spec.tokens, literal, batch=_BATCH)
         with torch.no_grad():

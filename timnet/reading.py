@@ -27,7 +27,8 @@ from timnet.evaluation.calibration.probability import Verdict
 from timnet.evaluation.calibration.record import MATCH, Certainty
 from timnet.evaluation.explanation import Explanation
 from timnet.evaluation.maps import cam
-from timnet.films.read import Film, Letterbox, square
+from timnet.films.film import Film
+from timnet.films.letterbox import Letterbox, square
 from timnet.reports import deidentify
 from timnet.reports.edits import Edit
 

@@ -9,7 +9,7 @@ import pytest
 from browsing import HOSTILE, mount
 
 from timnet.evaluation.maps import cam
-from timnet.films.read import Film
+from timnet.films.film import Film
 from timnet.ui import viewer
 from timnet.ui.viewer import View
 

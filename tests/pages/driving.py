@@ -14,7 +14,7 @@ from timnet.cohorts import tasks
 from timnet.cohorts.store import Cohort
 from timnet.evaluation import predictions
 from timnet.evaluation.predictions import Predictions
-from timnet.training import runs
+from timnet.training import run_names, runs
 
 PAGES = ("match", "diagnose", "explore", "fine_tune", "efficiency", "card")
 TEXT = "There is an opacity in the left lung."
@@ -49,7 +49,7 @@ def finished(root: Path, seed: int, value: float | None, fraction: float = 0.1, 
     settings = config.Finetune(
         cohort="synthetic", task="Opacity", fraction=fraction, seed=seed, initialisation=start
     )
-    folder = root / runs.folder_name(settings)
+    folder = root / run_names.folder_name(settings)
     folder.mkdir(parents=True)
     row = {"label": "Opacity", "metric": "auROC", "value": value, "low": None, "high": None, "n": 20}
     told = {
@@ -87,7 +87,7 @@ def keep(
 def stopped(root: Path, seed: int = 0) -> Path:
     """Leave a run that was stopped and can go on."""
     settings = config.Finetune(cohort="synthetic", task="Opacity", seed=seed)
-    folder = root / runs.folder_name(settings)
+    folder = root / run_names.folder_name(settings)
     (folder / runs.SNAPSHOTS).mkdir(parents=True)
     (folder / runs.SNAPSHOTS / "epoch00000-step000000000001.json").touch()
     (folder / runs.CONFIG).write_text(config.to_json(settings))

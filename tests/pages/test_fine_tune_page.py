@@ -14,7 +14,7 @@ from streamlit.testing.v1 import AppTest
 from torchvision.models import resnet18
 
 from timnet import config
-from timnet.training import events, runs, worker
+from timnet.training import events, run_names, runs, worker
 from timnet.ui import notices
 
 
@@ -32,7 +32,7 @@ def test_starting_a_run_writes_the_settings_byte_for_byte(
         assert not app.exception and not app.error
     settings = config.Finetune(cohort="synthetic", task="Opacity", fraction=0.2, epochs=3, side=32)
     (folder,) = [path.parent for path in tmp_path.glob("*/config.json")]
-    assert folder.name == runs.folder_name(settings)
+    assert folder.name == run_names.folder_name(settings)
     assert (folder / "config.json").read_bytes() == config.to_json(settings).encode()
     assert len(workers) == 1
     assert app.selectbox(key="ft_run").value == folder.name == app.query_params["run"]
@@ -214,7 +214,7 @@ def test_a_run_has_a_note_shown_as_text_a_command_and_is_deleted_when_sure(
     monkeypatch.setenv("TIMNET_CHECKPOINTS", str(tmp_path))
     folder = stopped(tmp_path)
     app = open_page("fine_tune")
-    assert app.code[0].value == runs.command_line(runs.state(folder))
+    assert app.code[0].value == run_names.command_line(runs.state(folder))
     app.text_area(key=f"ft_note_{folder.name}").set_value(HOSTILE)
     app.button(key="ft_keep_note").click().run()
     assert not app.exception and runs.note(folder) == HOSTILE
@@ -237,7 +237,7 @@ def test_a_runs_settings_go_back_into_the_form_and_what_it_cannot_hold_is_named(
         cohort="synthetic", task="Left opacity", uncertain="ones", mode="last-layers", fraction=0.2, seed=3,
         side=48, epochs=7, batch=5, learning_rate=0.01, patience=5, class_weights="balanced",
     )  # fmt: skip
-    folder = tmp_path / runs.folder_name(asked)
+    folder = tmp_path / run_names.folder_name(asked)
     folder.mkdir()
     (folder / runs.CONFIG).write_text(config.to_json(asked))
     (folder / runs.CANCELLED).write_text("{}")

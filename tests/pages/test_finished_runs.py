@@ -7,6 +7,7 @@ import pytest
 from driving import Open, finished, keep, stopped
 from sklearn.metrics import roc_auc_score
 
+from timnet import checkpoints
 from timnet.cohorts.store import Cohort
 from timnet.evaluation import appraisal, mistakes, predictions
 from timnet.model import weights
@@ -34,7 +35,7 @@ def test_a_finished_run_is_judged_from_what_it_kept(
     assert f"temperature {judged.temperature:.2f}" in said
     assert len(app.get("plotly_chart")) >= 3
     # The surest mistakes, each with its film and the map of the run's own network.
-    spec = replace(weights.describe(networks / "classifier"), labels=("Opacity",))
+    spec = replace(checkpoints.describe(networks / "classifier"), labels=("Opacity",))
     weights.save_checkpoint(folder, weights.build_classifier(spec, seed=0), spec)
     app.session_state["ft_tabs"] = "Where is it wrong?"
     app.run()

@@ -14,7 +14,7 @@ from streamlit.testing.v1 import AppTest
 from timnet import cards, config
 from timnet.cohorts import store, vectors
 from timnet.cohorts.importing import jobs
-from timnet.training import runs, worker
+from timnet.training import run_names, runs, worker
 
 
 @pytest.fixture(scope="module")
@@ -65,7 +65,7 @@ def test_the_page_of_every_shipped_run_has_its_command_and_the_list_of_all_runs(
         app = open_at("fine_tune")
         app.selectbox(key="ft_run").select(state.folder.name).run()
         assert not app.exception and not app.error
-        assert runs.command_line(state) in {code.value for code in app.code}
+        assert run_names.command_line(state) in {code.value for code in app.code}
         assert any("Submitted" in table.value for table in app.dataframe)
 
 

@@ -10,7 +10,7 @@ from driving import Open, open_at
 
 from timnet import config
 from timnet.cohorts.readers import csv_table
-from timnet.training import events, runs
+from timnet.training import events, run_names, runs
 from timnet.ui.fine_tune import pretrain_results
 
 
@@ -30,7 +30,7 @@ def test_a_pre_training_is_the_one_of_the_command_line_and_says_what_it_takes(
         assert not app.exception and not app.error
     settings = config.Pretrain(cohorts=("synthetic",), epochs=3, side=32)
     (folder,) = [path.parent for path in tmp_path.glob("*/config.json")]
-    assert folder.name == runs.folder_name(settings)
+    assert folder.name == run_names.folder_name(settings)
     assert (folder / "config.json").read_bytes() == config.to_json(settings).encode()
     assert len(workers) == 1 and app.selectbox(key="ft_run").value == folder.name
 

@@ -10,10 +10,10 @@ from driving import TEXT, open_at, png
 
 from timnet import cards, config
 from timnet.__main__ import main
+from timnet.checkpoints import weights_sha256
 from timnet.evaluation.calibration import record
 from timnet.evaluation.calibration.probability import Line
 from timnet.evaluation.calibration.record import Certainty
-from timnet.model import weights
 from timnet.ui import checkpoints
 
 MEASURED = {
@@ -85,7 +85,7 @@ def test_a_label_that_was_weak_on_real_x_rays_is_not_sure_whatever_its_number(
 ) -> None:
     folder = root / "old-classifier"
     lines = dict.fromkeys(("Effusion", "Edema"), Line(0.5, low=0.0, high=0.0, threshold=0.0, positives=9))
-    record.keep(folder, Certainty(weights.weights_sha256(folder), "here", "there", "so", lines))
+    record.keep(folder, Certainty(weights_sha256(folder), "here", "there", "so", lines))
     why = "Not sure whatever the number: Edema (auROC on real X-rays below 0.7, or possibly below 0.6)."
     film = tmp_path / "film.png"
     film.write_bytes(png())

@@ -19,7 +19,7 @@ import numpy as np
 from timnet.cohorts.paths import read_with_state
 from timnet.cohorts.records import FileState, PathError, Skipped
 from timnet.films import frontal_check, sandbox
-from timnet.films import read as films
+from timnet.films.film import MAX_BYTES, Admit, Film, FilmError
 
 # S side of the letterboxed square.
 WORKERS = min(os.cpu_count() or 1, 8)
@@ -30,8 +30,8 @@ _LFS = b"version https://git-lfs.github.com/spec/"
 class Reading:
     """How an import reads its films: what it admits, and what it has to say of one, if anything."""
 
-    admit: tuple[films.Admit, ...] = ()
-    remark: Callable[[films.Film], str | None] = frontal_check.remark
+    admit: tuple[Admit, ...] = ()
+    remark: Callable[[Film], str | None] = frontal_check.remark
     """A function of a module of timnet that returns one of a few sentences; a summary counts each's films."""
     outside: tuple[Path, ...] = ()
     """Folders besides the export's that its films may lie in, resolved."""
@@ -67,14 +67,14 @@ class Taken:
 def take(root: Path, path: str, side: int, reading: Reading = AS_USUAL) -> Taken | Skipped:
     """Read one film of an export (`root` resolved) and letterbox it to a side in pixels."""
     try:
-        data, state = read_with_state(root, path, films.MAX_BYTES, reading.outside)
+        data, state = read_with_state(root, path, MAX_BYTES, reading.outside)
         if data.startswith(_LFS):
             return Skipped(path, "a Git LFS pointer, not a film")
         remark = reading.function
         read = sandbox.read_row(data, name=path, side=side, admit=reading.admit, remark=remark)
     except PathError as error:
         return Skipped(path, str(error))
-    except films.FilmError as error:
+    except FilmError as error:
         return Skipped(path, error.reason)
     film, spacing = read.film, read.film.spacing_mm or (None, None)
     columns = (read.rows, read.columns, *spacing, film.kind, film.bits, film.sha256)

@@ -44,7 +44,7 @@ from timnet.cohorts.records import (
 )
 from timnet.cohorts.search import Filter, Filters
 from timnet.films import sandbox
-from timnet.films.read import MAX_BYTES, Admit, Film, FilmError
+from timnet.films.film import MAX_BYTES, Admit, Film, FilmError
 
 __all__ = [
     "Box",

@@ -16,7 +16,8 @@ import pandas as pd
 import torch
 from torch import Tensor
 
-from timnet import config
+from timnet import checkpoints, config
+from timnet.checkpoints import TimnetSpec
 from timnet.cohorts.pairs import Pairs, Progress, collect
 from timnet.evaluation import matching, sides
 from timnet.evaluation.calibration import record
@@ -26,7 +27,7 @@ from timnet.model.timnet import TIMNet
 from timnet.reports import edits
 
 _BATCH = 32
-Loaded = tuple[TIMNet, weights.TimnetSpec, TextEncoder]
+Loaded = tuple[TIMNet, TimnetSpec, TextEncoder]
 
 
 def measure(
@@ -45,7 +46,7 @@ def measure(
     Raises:
         CheckpointError: no TIMNet there. CohortError: no such cohort, or too few pairs.
     """
-    pairs = collect(cohorts, held_out, weights.describe(checkpoint).side, measuring=True, views=views)
+    pairs = collect(cohorts, held_out, checkpoints.describe(checkpoint).side, measuring=True, views=views)
     chosen = np.flatnonzero(pairs.held_out).tolist()
     loaded = weights.load_timnet(checkpoint)
     timnet, v_image_PD, v_text_PD = _vectors(loaded, pairs, chosen, progress)
@@ -100,7 +101,7 @@ def _texts(loaded: Loaded, told: list[str], progress: Progress | None) -> Tensor
 
 
 def _states(
-    encoder: TextEncoder, spec: weights.TimnetSpec, texts: list[str], progress: Progress | None
+    encoder: TextEncoder, spec: TimnetSpec, texts: list[str], progress: Progress | None
 ) -> TokenStates:
     literal = spec.padding == "literal"
     if spec.text_encoder_sha256 is None:

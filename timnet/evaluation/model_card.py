@@ -14,12 +14,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from timnet import cards, config
+from timnet import cards, checkpoints, config
 from timnet.cards import Card, Source
+from timnet.checkpoints import ClassifierSpec, Spec, TimnetSpec
 from timnet.evaluation.calibration import record
 from timnet.evaluation.calibration.record import Certainty
-from timnet.model import weights
-from timnet.model.weights import ClassifierSpec, Spec, TimnetSpec
 
 UNKNOWN = "not known"
 NOT_DONE = "not done"
@@ -42,7 +41,7 @@ def sections(folder: Path) -> tuple[Section, ...]:
     Raises:
         CheckpointError: no checkpoint there, or one whose description or calibration is damaged.
     """
-    spec, sure, card = weights.describe(folder), record.of(folder), cards.of(folder)
+    spec, sure, card = checkpoints.describe(folder), record.of(folder), cards.of(folder)
     settings, measured = _settings(folder), cards.measured(folder).model_dump(exclude_unset=True)
     return (
         _identity(folder, spec, card),
@@ -97,7 +96,7 @@ def _identity(folder: Path, spec: Spec, card: Card | None) -> Section:
     )
     items = [
         ("Name", folder.name),
-        ("Version: fingerprint of its weights (sha256)", weights.weights_sha256(folder)),
+        ("Version: fingerprint of its weights (sha256)", checkpoints.weights_sha256(folder)),
         ("Kind", kind),
         ("Image branch", f"{spec.backbone}, {spec.width} channels before pooling"),
         ("Input", f"one frontal chest film, letterboxed to {spec.side} x {spec.side} pixels, bone bright"),

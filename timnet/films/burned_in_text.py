@@ -10,7 +10,7 @@ import numpy as np
 from scipy import ndimage
 
 from timnet.films import frontal_check
-from timnet.films.read import Film
+from timnet.films.film import Film
 
 REMARK = (
     "films with marks near the border that look like text: expected of side and position markers, to be "

@@ -22,8 +22,8 @@ from pydicom.uid import UID, JPEG2000TransferSyntaxes, JPEGBaseline8Bit, JPEGExt
 from timnet.films import dicom_greyscale, dicom_headers, dicom_layout, dicom_pixel_header, jpeg_damage
 from timnet.films.dicom_greyscale import Window
 from timnet.films.dicom_headers import word
+from timnet.films.film import INVERTED, Admit, FilmError, Greys, guarded, silent
 from timnet.films.pictures import strict_jpeg
-from timnet.films.read import INVERTED, Admit, FilmError, Greys, guarded, silent
 
 _TAGS = [
     *dicom_pixel_header.TAGS, "PresentationIntentType", "BodyPartExamined", *dicom_layout.TAGS,

@@ -17,7 +17,7 @@ from pydicom.multival import MultiValue
 
 from timnet.films import dicom_lookup_tables, dicom_shutters
 from timnet.films.dicom_headers import numbers, word
-from timnet.films.read import INVERTED, ONE_GREY, FilmError
+from timnet.films.film import INVERTED, ONE_GREY, FilmError
 
 PERCENTILES = (0.5, 99.5)
 LEAST_GREYS = 0.01

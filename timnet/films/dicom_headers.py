@@ -29,7 +29,7 @@ from pydicom.uid import (
     ImplicitVRLittleEndian,
 )
 
-from timnet.films.read import FilmError
+from timnet.films.film import FilmError
 
 # pydicom logs its warnings as well, and they quote values of the file, hence of the patient.
 logging.getLogger("pydicom").propagate = False

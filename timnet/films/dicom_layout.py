@@ -15,8 +15,8 @@ from pydicom.sequence import Sequence
 
 from timnet.films import hanging
 from timnet.films.dicom_headers import numbers
+from timnet.films.film import MAX_ASPECT
 from timnet.films.hanging import Orientation, View
-from timnet.films.read import MAX_ASPECT
 
 SPACINGS = ("PixelSpacing", "ImagerPixelSpacing", "NominalScannedPixelSpacing")
 TAGS = ("ViewPosition", "ViewCodeSequence", "PatientOrientation", *SPACINGS, "PixelAspectRatio")

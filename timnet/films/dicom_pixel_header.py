@@ -12,7 +12,7 @@ from pydicom.dataset import Dataset
 from pydicom.multival import MultiValue
 
 from timnet.films.dicom_headers import word
-from timnet.films.read import Admit, FilmError, check_size
+from timnet.films.film import Admit, FilmError, check_size
 
 MODALITIES = ("CR", "DX", "RG", "PX", "SC", "OT")
 TAGS = (

@@ -15,7 +15,7 @@ from pydicom.datadict import dictionary_description, dictionary_has_tag
 from pydicom.dataelem import DataElement
 from pydicom.uid import DeflatedExplicitVRLittleEndian
 
-from timnet.films.read import FilmError, guarded, silent
+from timnet.films.film import FilmError, guarded, silent
 
 HIDDEN = "hidden"
 LONGEST = 64

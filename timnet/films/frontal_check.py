@@ -22,7 +22,7 @@ from safetensors import SafetensorError, safe_open
 from timnet import config
 from timnet.errors import TimnetError
 from timnet.films import hanging, jpeg_damage
-from timnet.films.read import LOOKS_INVERTED, Film
+from timnet.films.film import LOOKS_INVERTED, Film
 
 SIDE = 32
 WEIGHTS = config.REPOSITORY / "assets" / "chest" / "chest.safetensors"

@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from timnet.films.read import Film
+from timnet.films.film import Film
 
 NOTE = "the JPEG may be damaged: a part of it may be brighter, darker or displaced"
 LEAST_STEP = 9.0

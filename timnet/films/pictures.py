@@ -16,7 +16,7 @@ from PIL.JpegImagePlugin import JpegImageFile
 from PIL.PngImagePlugin import PngImageFile
 
 from timnet.films import jpeg_damage
-from timnet.films.read import INVERTED, FilmError, Greys, Kind, check_size, guarded, silent
+from timnet.films.film import INVERTED, FilmError, Greys, Kind, check_size, guarded, silent
 
 HOT, LEAST_HOT = 1e-4, 4
 """Share of a film's pixels, and their number in a small one, that may lie above the bits the others use."""

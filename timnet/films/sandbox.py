@@ -27,8 +27,8 @@ from typing import Any, BinaryIO, get_args
 import numpy as np
 
 from timnet.films import hanging, read
+from timnet.films.film import MAX_ASPECT, MAX_PIXELS, Admit, Film, FilmError, check_size, file_name
 from timnet.films.hanging import View
-from timnet.films.read import Admit, Film, FilmError
 
 MEMORY_BYTES = 2 * 2**30
 CPU_SECONDS = 20
@@ -89,7 +89,7 @@ def read_untrusted(
     Raises:
         FilmError: what `read_film` refuses, and also a decoder that crashed or ran out of memory or time.
     """
-    name = read.file_name(name)
+    name = file_name(name)
     request: dict[str, object] = {"window": window, "admit": list(admit), "invert": invert}
     with _answered(data, name, request, reuse) as (fields, body):
         pixels = np.frombuffer(body, dtype=np.float32).reshape(fields["rows"], fields["columns"])
@@ -124,7 +124,7 @@ def read_row(
     Raises:
         FilmError: as for `read_untrusted`.
     """
-    name = read.file_name(name)
+    name = file_name(name)
     request = {"admit": list(admit), "side": side, "remark": remark}
     with _answered(data, name, request, reuse=True) as (fields, body):
         row_SS = np.frombuffer(body, dtype=np.uint8).reshape(side, side)
@@ -156,7 +156,7 @@ def _answered(
         keep = reuse and not fields.get("is_last")
         if "reason" in fields:
             raise FilmError(name, str(fields["reason"])[:500])
-        read.check_size(name, fields["rows"], fields["columns"])
+        check_size(name, fields["rows"], fields["columns"])
         yield fields | {"kind": kind, "sha256": hashlib.sha256(data).hexdigest()}, body
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         if isinstance(error, FilmError):
@@ -196,7 +196,7 @@ def _ask(
         if line.endswith(b"\n"):
             fields = json.loads(line)
             size = int(fields["body"])
-            if not 0 <= size <= 4 * read.MAX_PIXELS:
+            if not 0 <= size <= 4 * MAX_PIXELS:
                 raise ValueError("an answer of another size")
             body = child.stdout.read(size)
             if len(body) == size:
@@ -270,7 +270,7 @@ def _film(fields: dict[str, Any], pixels: np.ndarray) -> Film:
     orientation, aspect = fields["orientation"], float(fields["aspect"])
     if orientation is not None and (orientation := hanging.orientation_of(orientation)) is None:
         raise ValueError("unknown orientation")
-    if not 1 / read.MAX_ASPECT <= aspect <= read.MAX_ASPECT:
+    if not 1 / MAX_ASPECT <= aspect <= MAX_ASPECT:
         raise ValueError("pixels of an impossible shape")
     spacing = None
     if fields["spacing_mm"] is not None:

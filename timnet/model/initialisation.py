@@ -18,10 +18,11 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor
 
+from timnet import checkpoints
+from timnet.checkpoints import CheckpointError, TimnetSpec
 from timnet.model import weights
 from timnet.model.branches import GREY_MEAN, GREY_STD, LITE, Trunk
 from timnet.model.timnet import TIMNet
-from timnet.model.weights import CheckpointError
 
 _STEM, _STEM_MEAN = "_conv_stem.weight", "_bn0.running_mean"
 """Names of EfficientNet-Lite's releases."""
@@ -51,8 +52,8 @@ def initialise(trunk: Trunk, source: str, backbone: str) -> Matched:
         return Matched((), tuple(wanted), ())
     if source == "imagenet":
         state = _imagenet(backbone)
-    elif (folder := weights.checkpoint_folder(source)) is not None:
-        spec = weights.describe(folder)
+    elif (folder := checkpoints.checkpoint_folder(source)) is not None:
+        spec = checkpoints.describe(folder)
         if spec.backbone != backbone:
             raise CheckpointError(f"{folder.name}: expected a {backbone}, got a {spec.backbone}")
         state = weights.tensors(folder)
@@ -79,13 +80,13 @@ def initialise(trunk: Trunk, source: str, backbone: str) -> Matched:
     )
 
 
-def continue_from(timnet: TIMNet, spec: weights.TimnetSpec, source: str) -> None:
+def continue_from(timnet: TIMNet, spec: TimnetSpec, source: str) -> None:
     """Fill a TIMNet with the weights of a checkpoint of its own shape.
 
     Raises:
         CheckpointError: not to be had, damaged, or of another shape, head or text encoder.
     """
-    folder = weights.checkpoint_folder(source)
+    folder = checkpoints.checkpoint_folder(source)
     if folder is None:
         raise CheckpointError(f"start: expected a TIMNet checkpoint, found none at {source}")
     found, other, _ = weights.load_timnet(folder)

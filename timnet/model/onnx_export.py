@@ -23,7 +23,8 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from timnet import config, files
+from timnet import checkpoints, config, files
+from timnet.checkpoints import ClassifierSpec
 from timnet.errors import TimnetError
 from timnet.model import weights
 from timnet.model.timnet import TIMNet
@@ -87,10 +88,10 @@ def export(folder: Path, out: Path) -> dict[str, float]:
         OSError: the disk is full or read-only.
     """
     _require_packages()
-    spec = weights.describe(folder)
+    spec = checkpoints.describe(folder)
     told = {
         "checkpoint": folder.name,
-        "weights_sha256": weights.weights_sha256(folder),
+        "weights_sha256": checkpoints.weights_sha256(folder),
         "films": _FILMS,
         "research_use": config.RESEARCH_USE,
         **{
@@ -113,12 +114,12 @@ def graphs(folder: Path) -> list[Graph]:
     Raises:
         CheckpointError: no checkpoint there, or a damaged one.
     """
-    spec = weights.describe(folder)
+    spec = checkpoints.describe(folder)
     draw = torch.Generator().manual_seed(0)
     # Two of each: an axis of one would be taken for fixed.
     films = {"film": torch.rand(2, 1, spec.side, spec.side, generator=draw)}
     batch = {"film": {0: "batch"}}
-    if isinstance(spec, weights.ClassifierSpec):
+    if isinstance(spec, ClassifierSpec):
         return [Graph("classifier", weights.load_classifier(folder)[0], films, batch, ["logits"])]
     timnet = weights.load_timnet(folder)[0]
     states = torch.randn(2, 5, spec.text_width, generator=draw)

@@ -10,103 +10,32 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save
 from torch import Tensor, nn
 
 from timnet import config, files
-from timnet.errors import TimnetError
+from timnet.checkpoints import (
+    CALIBRATION,
+    DESCRIPTION,
+    LAYERS,
+    LINEAR,
+    OWN_ENCODER,
+    WEIGHTS,
+    CheckpointError,
+    ClassifierSpec,
+    Spec,
+    TimnetSpec,
+    _description,
+    describe,
+)
 from timnet.model import encoders
 from timnet.model.branches import ImageBranch, TextBranch, Trunk, seeded
 from timnet.model.classifier import Classifier, Probe
-from timnet.model.timnet import DIFFERENCE, TIMNet
-
-WEIGHTS, DESCRIPTION, OWN_ENCODER = "model.safetensors", "model.json", "text-encoder"
-LAYERS, LINEAR = "layers", "linear"
-"""Heads of a classifier: the paper's layers, or the one linear layer of a probe."""
-CALIBRATION = "calibration.json"
-"""What the numbers of these weights mean (`evaluation.calibration.record`), where that was fitted."""
-
-
-class CheckpointError(TimnetError):
-    """Weights that cannot be used; the message says what, where, what was expected and what came."""
-
-
-Size = Annotated[int, Field(ge=1, le=8192)]
-Label = Annotated[str, Field(min_length=1, max_length=200)]
-Side = Annotated[int, Field(ge=16, le=2048)]
-Name = Annotated[str, Field(max_length=200)]
-Scale = Annotated[float, Field(gt=0, le=1e6)]
-
-
-@dataclass(frozen=True, kw_only=True)
-class TimnetSpec:
-    """What a TIMNet checkpoint is."""
-
-    backbone: Name
-    side: Side
-    tokens: Size
-    """Tokens that the text encoder reads at a time; longer texts are read in several windows."""
-    padding: Literal["masked", "literal"]
-    width: Size
-    normalisation: Name
-    text_encoder: Name
-    """Where the text encoder came from: a folder's name or a hub id."""
-    text_encoder_sha256: Name | None
-    """Content of a frozen encoder (`encoders.fingerprint`); None where the checkpoint holds its own."""
-    text_width: Size
-    head: Name = DIFFERENCE
-    """How the two vectors are compared (`timnet.HEADS`)."""
-    longest_text: Annotated[int, Field(ge=1)] | None = None
-    """Tokens of the longest text that it was trained on; None: `tokens`, longer ones were cut."""
-    map_scale: Scale = 1.0
-    """Evidence, in logits, at which a map is painted at full strength."""
-    kind: Literal["timnet"] = "timnet"
-
-
-@dataclass(frozen=True, kw_only=True)
-class ClassifierSpec:
-    """What a classifier checkpoint is."""
-
-    backbone: Name
-    side: Side
-    width: Size
-    normalisation: Name
-    task: str
-    labels: Annotated[tuple[Label, ...], Field(min_length=1, max_length=8192)]
-    head: Name = LAYERS
-    """LAYERS, or LINEAR for a probe, which has no use for `width`."""
-    map_scale: Scale = 1.0
-    """Evidence, in logits, at which a map is painted at full strength."""
-    kind: Literal["classifier"] = "classifier"
-
-    def __post_init__(self) -> None:
-        if len(set(self.labels)) < len(self.labels):
-            twice = next(label for label in self.labels if self.labels.count(label) > 1)
-            raise ValueError(f"labels: expected each once, got {twice!a} twice")
-
-
-Spec = TimnetSpec | ClassifierSpec
-
-
-class _Head(BaseModel):
-    """What every description holds beside the fields of its kind."""
-
-    model_config = ConfigDict(extra="allow", strict=True)
-    format: files.Format
-    weights_sha256: str
-
-
-_HEAD = TypeAdapter(_Head)
-_SPECS: dict[str, TypeAdapter[Any]] = {
-    "timnet": files.strict(TimnetSpec),
-    "classifier": files.strict(ClassifierSpec),
-}
+from timnet.model.timnet import TIMNet
 
 
 def build_timnet(spec: TimnetSpec, seed: int, bert: nn.Module | None = None) -> TIMNet:
@@ -159,29 +88,6 @@ def save_checkpoint(
     )
 
 
-def is_checkpoint(folder: Path) -> bool:
-    """Say whether a folder holds a finished checkpoint."""
-    return (folder / DESCRIPTION).is_file() and (folder / WEIGHTS).is_file()
-
-
-def describe(folder: Path) -> Spec:
-    """Read what a checkpoint is, without its weights.
-
-    Raises:
-        CheckpointError: no checkpoint there, or a description that is not one of ours.
-    """
-    return _spec(_description(folder), folder)
-
-
-def weights_sha256(folder: Path) -> str:
-    """Return the sha256 that a checkpoint's weights must have: what loading them proves.
-
-    Raises:
-        CheckpointError: no checkpoint there, or a description that is not one of ours.
-    """
-    return str(_description(folder).get("weights_sha256"))
-
-
 def load_timnet(folder: Path) -> tuple[TIMNet, TimnetSpec, encoders.TextEncoder]:
     """Load a TIMNet with the text encoder that it was trained with.
 
@@ -209,14 +115,6 @@ def load_classifier(folder: Path) -> tuple[Classifier | Probe, ClassifierSpec]:
     module = build_classifier(spec, seed=0)
     _fill(module, folder)
     return module.eval(), spec
-
-
-def checkpoint_folder(source: str) -> Path | None:
-    """Return the checkpoint folder that a name or path means, or None."""
-    for folder in (Path(source).expanduser(), config.checkpoints() / source):
-        if is_checkpoint(folder):
-            return folder
-    return None
 
 
 def tensors(folder: Path) -> dict[str, Tensor]:
@@ -258,27 +156,6 @@ def finite(state: Mapping[str, Tensor], source: str) -> None:
 def full(value: Tensor) -> Tensor:
     """Return a floating tensor as fp32, any other as it is."""
     return value.float() if value.is_floating_point() else value
-
-
-def _description(folder: Path) -> dict[str, Any]:
-    try:
-        return files.read(folder / DESCRIPTION, _HEAD, CheckpointError).model_dump()
-    except FileNotFoundError:
-        raise CheckpointError(
-            f"{folder.name}: expected a checkpoint folder, found no {DESCRIPTION} in it"
-        ) from None
-
-
-def _spec(description: dict[str, Any], folder: Path) -> Spec:
-    kind = str(description.get("kind"))
-    if kind not in _SPECS:
-        raise CheckpointError(f"{folder.name}: expected a timnet or classifier, got {kind[:60]!r}")
-    values = {key: value for key, value in description.items() if key not in ("format", "weights_sha256")}
-    try:
-        # As JSON, whose lists may stand for tuples.
-        return _SPECS[kind].validate_json(json.dumps(values))
-    except ValidationError as error:
-        raise CheckpointError(f"{folder.name}/{DESCRIPTION}: {files.sentence(error)}") from None
 
 
 def _fill(module: nn.Module, folder: Path) -> None:

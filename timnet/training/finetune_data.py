@@ -17,7 +17,8 @@ import numpy as np
 import pandas as pd
 import torch
 
-from timnet import config, files
+from timnet import checkpoints, config, files
+from timnet.checkpoints import ClassifierSpec
 from timnet.cohorts import splits, store, tasks
 from timnet.cohorts.readers import demo
 from timnet.cohorts.store import Cohort
@@ -75,7 +76,7 @@ def finish(
     settings: config.Finetune,
     folder: Path,
     network: Classifier | Probe,
-    spec: weights.ClassifierSpec,
+    spec: ClassifierSpec,
     said: Said,
     matched: Matched,
     on: torch.device,
@@ -108,7 +109,7 @@ def finish(
     weights.save_checkpoint(folder, network, spec)
     sure = record.UNKNOWN
     if len(val_rows):
-        sure = fit.of_predictions(kept, weights.weights_sha256(folder), material.cohort.name)
+        sure = fit.of_predictions(kept, checkpoints.weights_sha256(folder), material.cohort.name)
         record.keep(folder, sure)
     return {
         "test": metrics.records(tested),

@@ -26,7 +26,7 @@ from filelock import FileLock, Timeout
 
 from timnet import config, files
 from timnet.cohorts import shares, store
-from timnet.training import allocator, pace, runs, worker
+from timnet.training import allocator, pace, run_names, run_results, runs, worker
 from timnet.training.events import Event, Events
 from timnet.training.runs import CONFIG, RunError, State
 
@@ -73,7 +73,7 @@ class Grid:
     @property
     def name(self) -> str:
         """Return a name for the grid's files: readable, safe as a path, one a grid."""
-        stem = runs.readable("curve", Path(self.shared.cohort).name, self.shared.task)
+        stem = run_names.readable("curve", Path(self.shared.cohort).name, self.shared.task)
         told = json.dumps([config.to_json(each) for each in self.settings()])
         return f"{stem}-{hashlib.sha256(told.encode()).hexdigest()[:8]}"
 
@@ -81,7 +81,7 @@ class Grid:
         """Return the words after `python -m timnet` that do this grid in a terminal."""
         return [
             "curve",
-            *runs.words(self.shared, leaving_out=GRIDDED),
+            *run_names.words(self.shared, leaving_out=GRIDDED),
             *("--initialisations", *self.initialisations),
             *("--fractions", *(f"{fraction:g}" for fraction in self.fractions)),
             *("--seeds", str(self.seeds)),
@@ -127,7 +127,7 @@ def complete(
         ahead = [waited[each] for each in waiting]
         done = total - len(waiting) - 1 - len(failed)
         heard = _Listener(settings, done, total, waited[settings], ahead, root, tell)
-        state = worker.work(root / runs.folder_name(settings), heard.watching(train), heard.event)
+        state = worker.work(root / run_names.folder_name(settings), heard.watching(train), heard.event)
         if state.name == "cancelled" or heard.stopped():
             done += state.name == "done"
             raise Stopped(f"stopped with {done} of {total} runs done; the same command goes on from there")
@@ -211,7 +211,7 @@ def finished(asked: Sequence[config.Finetune], root: Path) -> dict[config.Finetu
         for state in runs.all_runs(root)
         if isinstance(state.settings, config.Finetune) and state.settings in wanted and state.name == "done"
     }
-    own = {each: root / runs.folder_name(each) for each in done}
+    own = {each: root / run_names.folder_name(each) for each in done}
     return {each: own[each] if _done(own[each]) else folder for each, folder in done.items()}
 
 
@@ -220,7 +220,7 @@ def claim(waiting: list[config.Finetune], root: Path) -> config.Finetune | None:
     # Whoever starts runs holds this lock: two grids never take the same one.
     with FileLock(root / worker.SUBMITTING):
         for settings in list(waiting):
-            folder = root / runs.folder_name(settings)
+            folder = root / run_names.folder_name(settings)
             # Looked at once: between two looks a run may end.
             state = runs.state(folder) if (folder / CONFIG).exists() else None
             if state and state.name == "done":
@@ -263,7 +263,7 @@ def seconds(asked: Sequence[config.Finetune], root: Path) -> tuple[float, int] |
 def table(asked: Sequence[config.Finetune], root: Path) -> pd.DataFrame:
     """Return what the runs that are done have measured: COLUMNS, one row a run, label and metric."""
     names = {folder.name for folder in finished(asked, root).values()}
-    points = runs.points(root)
+    points = run_results.points(root)
     if points.empty:
         return pd.DataFrame(columns=list(COLUMNS))
     chosen = points[points["run"].isin(names)]

@@ -21,7 +21,7 @@ from typing import Any
 from filelock import FileLock, Timeout
 
 from timnet import config
-from timnet.training import allocator, grids, pace, runs, worker
+from timnet.training import allocator, grids, pace, run_names, runs, worker
 from timnet.training.events import MEMORY, Event, Events
 from timnet.training.grids import Progress, Stopped
 from timnet.training.pace import Pace
@@ -106,7 +106,7 @@ def complete(
                     hand.speed = pace.measured(runs.all_runs(root), next(iter(hand.runs.values())))
                 for reference in ended:
                     settings = hand.runs.pop(reference)
-                    state = _end(ray, reference, root / runs.folder_name(settings))
+                    state = _end(ray, reference, root / run_names.folder_name(settings))
                     hand.cancelled |= state.name == "cancelled"
                     row = 0 if state.name in ("done", "cancelled") else row + 1
                     if row:
@@ -117,7 +117,7 @@ def complete(
                 if hand.cancelled or row >= grids.FAILURES:
                     hand.cancelled = True
                     for settings in hand.runs.values():
-                        worker.cancel(root / runs.folder_name(settings))
+                        worker.cancel(root / run_names.folder_name(settings))
                 done = total - len(waiting) - len(hand.runs) - len(failed)
                 _tell(hand, waiting, root, steps, (done, total), tell)
     finally:
@@ -222,7 +222,7 @@ def _take(hand: _Hand, waiting: list[config.Finetune], root: Path, ray: Any, do:
         settings = grids.claim(waiting, root)
         if settings is None:
             return
-        folder = root / runs.folder_name(settings)
+        folder = root / run_names.folder_name(settings)
         hand.runs[do.options(**options).remote(str(folder))] = settings
 
 
@@ -263,7 +263,7 @@ def _tell(
     """Tell of the runs in hand that have news, and how long all will take."""
     if not tell or not hand.runs:
         return
-    last = {each: runs.state(root / runs.folder_name(each)).last for each in hand.runs.values()}
+    last = {each: runs.state(root / run_names.folder_name(each)).last for each in hand.runs.values()}
     left, known = None, hand.speed
     if known:
         ahead = sum(known.seconds(steps[each]) for each in waiting)

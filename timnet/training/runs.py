@@ -9,21 +9,17 @@ trains, `snapshots/` holds what it needs to go on. The folder's name carries a h
 from __future__ import annotations
 
 import fcntl
-import hashlib
 import logging
 import os
-import re
-import shlex
 import time
-from collections.abc import Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import pandas as pd
 import pydantic_core
 
-from timnet import cards, config, files
+from timnet import config
 from timnet.errors import TimnetError
 from timnet.training.events import CANCEL, EVENTS, Event, parsed
 
@@ -136,18 +132,6 @@ def events(folder: Path) -> pd.DataFrame:
     return pd.DataFrame(_records(folder))
 
 
-def result(folder: Path) -> dict[str, Any]:
-    """Return what a finished run measured.
-
-    Raises:
-        RunError: not finished, or its file cannot be read.
-    """
-    try:
-        return files.read(folder / RESULT, cards.MEASURED, RunError).model_dump(exclude_unset=True)
-    except FileNotFoundError:
-        raise RunError(f"{folder.name}: expected {RESULT}, found none") from None
-
-
 def log_tail(folder: Path, lines: int = 30) -> str:
     """Return the last lines of a run's log."""
     try:
@@ -166,39 +150,6 @@ def note(folder: Path) -> str:
         return ""
 
 
-def command_line(state: State) -> str:
-    """Return the command that does the same run in a terminal: what differs from its preset is spelt out."""
-    asked = state.settings
-    told = words(asked)
-    if state.folder.name != folder_name(asked):
-        told += ["--out", str(state.folder)]
-    return shlex.join(["python", "-m", "timnet", config.command(asked), *told])
-
-
-def words(asked: config.Run, leaving_out: Sequence[str] = ()) -> list[str]:
-    """Return settings as arguments of the command line: the cohorts, and what differs from the preset.
-
-    A value that begins with a dash is joined to its option by `=`, so that it is never read as an option.
-    """
-    usual = {**config.numbers(type(asked), asked.preset), "preset": "small"}
-    told: list[str] = []
-    for each in fields(asked):
-        value, option = getattr(asked, each.name), each.name.replace("_", "-")
-        if each.name in ("cohort", "cohorts"):
-            told += [value] if isinstance(value, str) else value
-        elif each.name in leaving_out or value == usual.get(each.name, each.default):
-            continue
-        elif isinstance(value, bool):
-            told.append(f"--{option}" if value else f"--no-{option}")
-        elif isinstance(value, tuple):
-            told += [f"--{option}", *map(str, value)]
-        elif str(value).startswith("-"):
-            told.append(f"--{option}={value}")
-        else:
-            told += [f"--{option}", str(value)]
-    return told
-
-
 def all_runs(root: Path) -> list[State]:
     """Return every run under a folder, newest first; folders that hold no readable run are passed over."""
     states = []
@@ -208,88 +159,6 @@ def all_runs(root: Path) -> list[State]:
         except (RunError, config.ConfigError) as error:
             _log.warning("%s", error)
     return sorted(states, key=lambda run: run.created, reverse=True)
-
-
-def points(root: Path) -> pd.DataFrame:
-    """Return the results of finished fine-tuning runs as one tidy table.
-
-    Columns: run, cohort, task, initialisation, fraction, films, positives, seed, recipe, label, metric,
-    value, low, high. Films are all whose labels the run used: those drawn, and images of `val` that stopped
-    it early. Positives are those of the label among the films drawn, of an average those of all labels. The
-    recipe, in words, is what must be equal for two runs to lie on one curve.
-    """
-    rows = []
-    for run in all_runs(root):
-        if run.name != "done" or not isinstance(run.settings, config.Finetune):
-            continue
-        try:
-            measured = result(run.folder)
-        except RunError as error:
-            _log.warning("%s", error)
-            continue
-        settings, positives = run.settings, measured.get("positives") or {}
-        films, stopping = measured.get("films"), measured.get("early_stopping")
-        if films is not None and stopping and not stopping["held_back"]:
-            films += stopping["films"]
-        for row in measured.get("test") or ():
-            rows.append(
-                {
-                    "run": run.folder.name,
-                    "cohort": Path(settings.cohort).name,
-                    "task": settings.task,
-                    "initialisation": Path(settings.initialisation).name,
-                    "fraction": settings.fraction,
-                    "films": films,
-                    "positives": positives.get(row["label"], sum(positives.values()) if positives else None),
-                    "seed": settings.seed,
-                    "recipe": _recipe(settings),
-                    **{name: row.get(name) for name in ("label", "metric", "value", "low", "high")},
-                }
-            )
-    return pd.DataFrame(rows)
-
-
-def folder_name(settings: config.Run) -> str:
-    """Return the run's folder name: readable, safe as a path, one a settings."""
-    if isinstance(settings, config.Finetune):
-        told = [
-            Path(settings.cohort).name,
-            settings.task,
-            Path(settings.initialisation).name,
-            f"{settings.fraction * 100:g}pct",
-            f"s{settings.seed}",
-        ]
-    else:
-        told = ["timnet", *(Path(cohort).name for cohort in settings.cohorts), f"s{settings.seed}"]
-    return f"{readable(*told)}-{hashlib.sha256(config.to_json(settings).encode()).hexdigest()[:8]}"
-
-
-def readable(*words: str) -> str:
-    """Return words as the beginning of a folder's or file's name: short, and safe as a path."""
-    return re.sub(r"[^a-z0-9.]+|\.\.+", "-", "-".join(words).lower()).strip("-.")[:80]
-
-
-def _recipe(settings: config.Finetune) -> str:
-    certain = settings.uncertain == "ignore"
-    policy = "" if certain else f", uncertain labels: {settings.uncertain}"
-    shuffled = ", labels shuffled" if settings.shuffled_labels else ""
-    if settings.mode == "probe":
-        # Nothing else has a say in it.
-        return (
-            f"probe, {settings.side} px, {settings.backbone}, normalised by {settings.normalisation}{policy}"
-            f"{shuffled}"
-        )
-    augmented = "augmented" if settings.augment else "not augmented"
-    films = "full batches" if settings.drop_last else "every film each epoch"
-    layers = "last layers, " if settings.mode == "last-layers" else ""
-    weighted = ", classes weigh alike" if settings.class_weights == "balanced" else ""
-    stopped = f", stopped early (patience {settings.patience})" if settings.patience else ""
-    least = f" or {settings.least_steps} steps" if settings.least_steps else ""
-    return (
-        f"{layers}{settings.side} px, {settings.epochs} epochs{least}, batch {settings.batch}, "
-        f"learning rate {settings.learning_rate:g}, {augmented}, {films}, {settings.backbone}, "
-        f"normalised by {settings.normalisation}, width {settings.width}{policy}{shuffled}{weighted}{stopped}"
-    )
 
 
 def _ended(folder: Path) -> tuple[Name, str] | None:

@@ -27,7 +27,7 @@ from pydantic_core import to_json
 
 from timnet import config, files
 from timnet.evaluation import predictions
-from timnet.training import allocator, runs
+from timnet.training import allocator, run_names, runs
 from timnet.training.events import CANCEL, EVENTS, Cancelled, Event, Events
 from timnet.training.runs import (
     BEGUN,
@@ -58,7 +58,7 @@ def submit(settings: config.Run, root: Path, fresh: bool = False) -> Path:
     One that was stopped, failed or was lost goes on from its last snapshot; `fresh` starts it anew.
     """
     root.mkdir(parents=True, exist_ok=True)
-    folder = root / runs.folder_name(settings)
+    folder = root / run_names.folder_name(settings)
     _start(settings, folder, fresh)
     return folder
 

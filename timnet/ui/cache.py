@@ -28,11 +28,11 @@ from timnet.cohorts.search import Filters
 from timnet.cohorts.shares import Share
 from timnet.cohorts.store import Cohort
 from timnet.evaluation.label_efficiency.curve import FRACTIONS
-from timnet.films import frontal_check, read, sandbox
+from timnet.films import frontal_check, letterbox, sandbox
+from timnet.films.film import Film
 from timnet.films.hanging import view_of
-from timnet.films.read import Film
 from timnet.reports.prompts import Prompt
-from timnet.training import runs
+from timnet.training import run_results, runs
 from timnet.ui import gc_freeze
 from timnet.ui.checkpoints import Checkpoint
 
@@ -222,13 +222,13 @@ def shown(film: Film, longest: int = SHOWN) -> Film:
 
 @st.cache_resource(max_entries=8, scope="session", show_spinner=False)
 def _shown(key: str, longest: int, _film: Film) -> Film:
-    return read.smaller(_film, longest)
+    return letterbox.smaller(_film, longest)
 
 
 def png(pixels: np.ndarray) -> bytes:
     """Return greys in [0, 1] (H, W) or colours uint8 (H, W, 3) as a PNG file."""
     file = io.BytesIO()
-    image = Image.fromarray(pixels if pixels.dtype == np.uint8 else read.to_uint8(pixels))
+    image = Image.fromarray(pixels if pixels.dtype == np.uint8 else letterbox.to_uint8(pixels))
     image.save(file, format="PNG", compress_level=1)
     return file.getvalue()
 
@@ -280,4 +280,4 @@ def points() -> pd.DataFrame:
 
 @st.cache_data(max_entries=2, show_spinner="Collecting results …")
 def _points(root: str, ends: tuple[tuple[str, int], ...]) -> pd.DataFrame:
-    return runs.points(Path(root))
+    return run_results.points(Path(root))

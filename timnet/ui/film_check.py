@@ -7,8 +7,7 @@ from __future__ import annotations
 
 import streamlit as st
 
-from timnet.films import read
-from timnet.films.read import Film
+from timnet.films.film import INVERTED, LOOKS_INVERTED, Film
 from timnet.ui import cache, notices
 
 ANYWAY = "Read it anyway"
@@ -17,9 +16,9 @@ ANYWAY = "Read it anyway"
 def ask(film: Film, key: str) -> None:
     """Refuse a film that may be no frontal chest film and end the page, unless it is to be read anyway."""
     reason = cache.doubt(film)
-    looks_inverted = reason == read.LOOKS_INVERTED
+    looks_inverted = reason == LOOKS_INVERTED
     # Shown as long as it is on: a widget that is not drawn forgets its state.
-    if looks_inverted or read.INVERTED in film.notes:
+    if looks_inverted or INVERTED in film.notes:
         if looks_inverted:
             question = "This X-ray looks inverted (bone dark). Show it inverted?"
             st.warning(question, icon=":material/invert_colors:")

@@ -12,7 +12,7 @@ import streamlit as st
 
 from timnet.cohorts.records import Study
 from timnet.cohorts.store import Cohort
-from timnet.films.read import Film
+from timnet.films.film import Film
 from timnet.ui import cache, demo
 from timnet.ui import uploaded as own
 

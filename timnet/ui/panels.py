@@ -14,7 +14,7 @@ import streamlit as st
 
 from timnet import cards, config, files
 from timnet.cohorts.readers.demo import Truth
-from timnet.films.read import Film
+from timnet.films.film import Film
 from timnet.ui import cache, notices, viewer
 from timnet.ui.checkpoints import Checkpoint
 from timnet.ui.fine_tune import run

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from timnet.cohorts.records import Box
 from timnet.films import hanging
-from timnet.films.read import Film
+from timnet.films.film import Film
 from timnet.ui import cache
 
 LARGE = 2048

@@ -19,7 +19,7 @@ from pathlib import Path, PurePosixPath
 from timnet import config, files
 from timnet.cohorts.readers import compressed, csv_table
 from timnet.cohorts.records import CohortError, PathError, check_name, film_path
-from timnet.films.read import MAX_BYTES
+from timnet.films.film import MAX_BYTES
 
 FOLDER = ".uploads"
 MAX_FILES = 2_000

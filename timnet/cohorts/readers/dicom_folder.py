@@ -15,7 +15,7 @@ from timnet.cohorts.readers.dicom_studies import Folder
 from timnet.cohorts.readers.report_table import Reports
 from timnet.cohorts.records import Progress, Rules, Summary
 from timnet.films import burned_in_text
-from timnet.films.read import Admit
+from timnet.films.film import Admit
 
 
 def run(

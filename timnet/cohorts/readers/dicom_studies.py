@@ -34,7 +34,8 @@ from timnet.cohorts.records import (
 from timnet.films import dicom_headers
 from timnet.films.dicom_headers import word
 from timnet.films.dicom_pixel_header import MODALITIES
-from timnet.films.read import MAX_BYTES, Admit, FilmError, guarded, silent, sniff
+from timnet.films.film import MAX_BYTES, Admit, FilmError, guarded, silent
+from timnet.films.read import sniff
 from timnet.reports import deidentify, dicom_sr
 from timnet.reports.deidentify import Known
 

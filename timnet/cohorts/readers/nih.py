@@ -28,8 +28,8 @@ from timnet.cohorts.records import (
     Summary,
 )
 from timnet.cohorts.tasks import NO_FINDING
-from timnet.films import read as films
 from timnet.films import sandbox
+from timnet.films.film import MAX_BYTES, FilmError
 
 SOURCE = "nih"
 LABELS = (
@@ -167,9 +167,9 @@ def _on_film(root: Path, path: str, boxes: Sequence[Box], outside: Sequence[Path
         return ()
     try:
         folders = [each.resolve() for each in outside]
-        data = read_inside(root.resolve(), path, films.MAX_BYTES, folders)
+        data = read_inside(root.resolve(), path, MAX_BYTES, folders)
         film = sandbox.read_untrusted(data, name=path, reuse=True)
-    except (PathError, films.FilmError):
+    except (PathError, FilmError):
         return ()
     across, down = film.columns / BOX_SIDE, film.rows / BOX_SIDE
     return tuple(

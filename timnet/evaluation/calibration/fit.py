@@ -18,6 +18,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from timnet import checkpoints
+from timnet.checkpoints import TimnetSpec
 from timnet.cohorts import store, tasks
 from timnet.cohorts.pairs import Pairs, Progress, collect
 from timnet.counting import counted
@@ -50,12 +52,12 @@ def fitted(
     Raises:
         ValueError: no checkpoint or cohort there, or nothing to fit on; the message says which.
     """
-    if isinstance(weights.describe(folder), weights.TimnetSpec):
+    if isinstance(checkpoints.describe(folder), TimnetSpec):
         return match(folder, cohorts, seed, progress)
     if len(cohorts) != 1:
         raise CalibrationError(f"cohorts: expected one for a classifier, got {len(cohorts)}")
     kept = predicted(folder, cohorts[0], progress)
-    return of_predictions(kept, weights.weights_sha256(folder), Path(cohorts[0]).name)
+    return of_predictions(kept, checkpoints.weights_sha256(folder), Path(cohorts[0]).name)
 
 
 def match(folder: Path, cohorts: Sequence[str], seed: int = 0, progress: Progress | None = None) -> Certainty:
@@ -65,7 +67,7 @@ def match(folder: Path, cohorts: Sequence[str], seed: int = 0, progress: Progres
         CheckpointError: no TIMNet there. CohortError: no such cohort, or too few pairs.
         CalibrationError: its logits are not larger for true pairs.
     """
-    spec = weights.describe(folder)
+    spec = checkpoints.describe(folder)
     pairs = collect(cohorts, (FIT, CHECK), spec.side, views="frontal")
     fit, check = ([int(i) for i in np.flatnonzero(pairs.split == part)] for part in (FIT, CHECK))
     if len(fit) < 2:
@@ -84,7 +86,7 @@ def match(folder: Path, cohorts: Sequence[str], seed: int = 0, progress: Progres
         )
     named = ", ".join(Path(name).name for name in cohorts)
     return Certainty(
-        weights.weights_sha256(folder),
+        checkpoints.weights_sha256(folder),
         f"{counted(len(fit), 'validation pair')} of {named}",
         f"{counted(len(check), 'test pair')} of {named}, one mismatched report per X-ray",
         _HOW_MATCH,

@@ -14,11 +14,11 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from timnet import files
+from timnet import checkpoints, files
+from timnet.checkpoints import CALIBRATION, CheckpointError
 from timnet.evaluation.calibration.probability import PLAIN, Line
-from timnet.model import weights
 
-FILE = weights.CALIBRATION
+FILE = CALIBRATION
 MATCH = "match"
 """What the probability and the map of a text's match are called beside a classifier's labels."""
 LEAST = 10
@@ -57,11 +57,11 @@ def of(folder: Path) -> Certainty:
         CheckpointError: the file is damaged, or of other weights.
     """
     try:
-        read = files.read(folder / FILE, _FILE, weights.CheckpointError)
+        read = files.read(folder / FILE, _FILE, CheckpointError)
     except FileNotFoundError:
         return UNKNOWN
-    if read.weights_sha256 != weights.weights_sha256(folder):
-        raise weights.CheckpointError(
+    if read.weights_sha256 != checkpoints.weights_sha256(folder):
+        raise CheckpointError(
             f"{folder.name}: {FILE} is of other weights; calibrate again, or remove it to see plain sigmoids"
         )
     return read

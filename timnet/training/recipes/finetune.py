@@ -18,7 +18,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from timnet import config
+from timnet import checkpoints, config
+from timnet.checkpoints import ClassifierSpec
 from timnet.model import devices, initialisation, weights
 from timnet.training import augment, batches, best, loop, objectives, pace, snapshots, validation
 from timnet.training.events import MEMORY, Events
@@ -65,10 +66,10 @@ def train(settings: config.Finetune, folder: Path, events: Events) -> dict[str, 
     found = snapshots.newest(folder)
     # Timed anew, a busy device could give another answer than the one the run was trained with.
     precision = found.origin.precision if found else devices.precision(settings.precision, on)
-    source = weights.checkpoint_folder(settings.initialisation)
-    start = weights.describe(source) if source else None
+    source = checkpoints.checkpoint_folder(settings.initialisation)
+    start = checkpoints.describe(source) if source else None
     backbone = start.backbone if start else settings.backbone
-    spec = weights.ClassifierSpec(
+    spec = ClassifierSpec(
         backbone=backbone,
         side=settings.side,
         width=settings.width,

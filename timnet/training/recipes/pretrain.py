@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from timnet import config
+from timnet.checkpoints import TimnetSpec
 from timnet.cohorts import store
 from timnet.cohorts.pairs import Pairs, collect
 from timnet.cohorts.readers import demo
@@ -104,7 +105,7 @@ def train(
     trained = _trained(encoder, settings)
     # A frozen encoder that has no folder here to be found in again is kept like a trained one.
     own_encoder = encoder if trained is not None or encoder.sha256 is None else None
-    spec = weights.TimnetSpec(
+    spec = TimnetSpec(
         backbone=settings.backbone,
         side=settings.side,
         tokens=settings.tokens,

@@ -14,9 +14,10 @@ import numpy as np
 import torch
 
 from timnet import config
+from timnet.checkpoints import LINEAR, ClassifierSpec
 from timnet.cohorts.features import start_of
 from timnet.evaluation import probe
-from timnet.model import devices, weights
+from timnet.model import devices
 from timnet.model.classifier import Probe
 from timnet.training import batches, features
 from timnet.training.events import Events
@@ -47,14 +48,14 @@ def train(settings: config.Finetune, folder: Path, events: Events) -> dict[str, 
         network.out.bias.copy_(torch.from_numpy(line.bias_L))
     batches.channels_last(network, on)
     start = start_of(settings)
-    spec = weights.ClassifierSpec(
+    spec = ClassifierSpec(
         backbone=start.backbone,
         side=settings.side,
         width=settings.width,
         normalisation=start.normalisation,
         task=settings.task,
         labels=targets.labels,
-        head=weights.LINEAR,
+        head=LINEAR,
     )
 
     def said(rows: np.ndarray, phase: str) -> np.ndarray:

@@ -20,8 +20,7 @@ from timnet.cohorts.records import CohortError
 from timnet.cohorts.search import Filters
 from timnet.cohorts.store import Cohort
 from timnet.counting import counted
-from timnet.films import read
-from timnet.films.read import Film, FilmError
+from timnet.films.film import INVERTED, LOOKS_INVERTED, Film, FilmError
 from timnet.ui import cache, demo, notices, spreadsheet, uploaded
 from timnet.ui.checkpoints import Checkpoint
 from timnet.ui.explore import filters
@@ -86,7 +85,7 @@ def choose(network: Checkpoint, key: str) -> Chosen:
             with place:
                 _read(network, doubted, answers, anyway=True)
     doubted = [each for each in doubted if not answers[each.key].probabilities]
-    inverted = [each for each in doubted if answers[each.key].doubt == read.LOOKS_INVERTED]
+    inverted = [each for each in doubted if answers[each.key].doubt == LOOKS_INVERTED]
     if inverted:
         words = f"Read {counted(len(inverted), 'X-ray')} that may be inverted (bone dark) with bone bright"
         place = st.empty()
@@ -216,7 +215,7 @@ def _read(
         except (FilmError, CohortError) as error:
             answers[each.key] = Told(refused=str(error))
         else:
-            doubt = doubt or read.INVERTED * (read.INVERTED in film.notes)
+            doubt = doubt or INVERTED * (INVERTED in film.notes)
             answers[each.key] = Told(
                 reading.film.sha256, reading.weights_sha256, reading.probabilities, doubt=doubt
             )

@@ -13,7 +13,7 @@ import streamlit as st
 from timnet import config
 from timnet.counting import counted
 from timnet.plots import losses
-from timnet.training import runs, worker
+from timnet.training import run_names, run_results, runs, worker
 from timnet.ui import notices
 from timnet.ui.fine_tune import initialisation, pretrain_results
 
@@ -109,7 +109,7 @@ def _validated(log: pd.DataFrame) -> dict[str, str]:
 def end(state: runs.State) -> None:
     """Show what came of a run that has ended."""
     if state.name == "done":
-        told = runs.result(state.folder)
+        told = run_results.result(state.folder)
         if "test" in told:
             st.success(
                 f"Done: trained on {counted(told['films'], 'X-ray')} of "
@@ -184,7 +184,7 @@ def keeping(state: runs.State, into_form: Callable[[config.Finetune], None]) -> 
                 args=(state.settings,),
             )
         st.caption("The same run from a terminal, in the folder of this app:")
-        st.code(runs.command_line(state), language="bash", wrap_lines=True)
+        st.code(run_names.command_line(state), language="bash", wrap_lines=True)
         sure = st.checkbox(
             "Delete this run with its checkpoint, for good",
             key=f"ft_sure_{folder.name}",

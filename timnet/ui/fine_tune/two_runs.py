@@ -14,7 +14,7 @@ import streamlit as st
 
 from timnet import config
 from timnet.evaluation import predictions
-from timnet.training import runs
+from timnet.training import run_results
 from timnet.training.runs import State
 from timnet.ui import notices
 from timnet.ui.fine_tune import results
@@ -64,7 +64,7 @@ def _asked(first: State, second: State) -> pd.DataFrame:
 
 def _reached(first: State, second: State) -> pd.DataFrame:
     """Return the metrics of two runs, of the labels that both have."""
-    tables = [pd.DataFrame(runs.result(state.folder)["test"]) for state in (first, second)]
+    tables = [pd.DataFrame(run_results.result(state.folder)["test"]) for state in (first, second)]
     one, other = (table.assign(value=table["value"].astype(float)) for table in tables)
     both = one.merge(other, on=["label", "metric"], suffixes=("_one", "_other"))
 

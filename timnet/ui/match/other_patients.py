@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from plotly.graph_objects import Figure
     from torch import Tensor
 
-    from timnet.films.read import Film
+    from timnet.films.film import Film
     from timnet.reader import Reader
     from timnet.reading import Reading
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import pandas as pd
 import streamlit as st
 
-from timnet.films.read import Film
+from timnet.films.film import Film
 from timnet.reports import prompts
 from timnet.ui import cache, notices
 from timnet.ui.checkpoints import Checkpoint

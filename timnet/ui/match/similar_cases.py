@@ -24,7 +24,7 @@ from timnet.ui.checkpoints import Checkpoint
 from timnet.ui.explore import results
 
 if TYPE_CHECKING:
-    from timnet.films.read import Film
+    from timnet.films.film import Film
 
 Nearest = tuple[NDArray[np.int64], NDArray[np.float64]]
 SHOWN = 5

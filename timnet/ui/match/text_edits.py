@@ -20,7 +20,7 @@ from timnet.ui.checkpoints import Checkpoint
 
 if TYPE_CHECKING:
     from timnet.evaluation.explanation import Explanation
-    from timnet.films.read import Film
+    from timnet.films.film import Film
     from timnet.reading import Reading
 
 KINDS = {"remove": "Left out", "negate": "Says the opposite", "swap": "Left and right swapped"}

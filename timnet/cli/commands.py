@@ -1,0 +1,401 @@
+"""The commands of `python -m timnet`: each takes its words and prints what it made."""
+
+from __future__ import annotations
+
+import dataclasses
+import io
+import os
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from timnet import cards, config, files
+from timnet.cli import arguments
+from timnet.cli.output import Refused, _line, _number, _show, _summed_up
+from timnet.cli.progress import ProgressLine
+from timnet.counting import counted
+from timnet.training import grids, run_names, run_results, runs, worker
+from timnet.training.events import Events
+
+if TYPE_CHECKING:
+    pass
+
+
+Command = Callable[[list[str]], None]
+
+
+TRAINING = ("pretrain", "finetune", "curve", "run")
+"""Commands whose process trains."""
+
+
+def match(words: list[str]) -> None:
+    """Print the match probability of a film and its findings."""
+    asked = arguments.parse(arguments.Match, "match", words)
+    _read(asked, asked.findings)
+
+
+def diagnose(words: list[str]) -> None:
+    """Print a classifier's probabilities for a film."""
+    asked = arguments.parse(arguments.Diagnose, "diagnose", words)
+    _read(asked, None)
+
+
+def import_cohort(words: list[str]) -> None:
+    """Import an export into a cohort under TIMNET_HOME."""
+    from timnet.cohorts.importing import jobs
+    from timnet.cohorts.readers import csv_table, demo, dicom_folder, mendeley, mimic_cxr, nih, open_i
+
+    sources: dict[str, tuple[type, Any]] = {
+        "mimic": (arguments.ImportMimic, mimic_cxr),
+        "open_i": (arguments.ImportOpenI, open_i),
+        "nih": (arguments.ImportNih, nih),
+        "mendeley": (arguments.ImportMendeley, mendeley),
+        "csv": (arguments.ImportCsv, csv_table),
+        "dicom": (arguments.ImportDicomFolder, dicom_folder),
+        "demo": (arguments.ImportDemo, demo),
+    }
+    kind = words[0].replace("-", "_") if words else ""
+    line = ProgressLine("reading films")
+    if kind == "page" and len(words) == 2:
+        # What a page has started: its form's values are a file, and are checked here again.
+        settings = jobs.settings(Path(words[1]))
+        root, given = jobs.checked(settings)
+        summary = sources[settings.kind][1].run(root, settings.name, progress=line.done, **given)
+        line.end()
+        print("\n".join(_summed_up(summary)))
+        return
+    if kind not in sources:
+        raise Refused(f"import: expected {' or '.join(sources)}, got {kind or 'nothing'}")
+    shape, reader = sources[kind]
+    asked: Any = arguments.parse(shape, f"import {kind}", words[1:])
+    given = {
+        key: value for key, value in vars(asked).items() if key not in ("root", "name", "json") and value
+    }
+    summary = reader.run(asked.root, asked.name, progress=line.done, **given)
+    line.end()
+    _show(summary.as_dict(), asked.json, _summed_up(summary))
+
+
+def embed(words: list[str]) -> None:
+    """Prepare a cohort for searches by a matching network."""
+    asked = arguments.parse(arguments.Embed, "embed", words)
+    from timnet import checkpoints
+    from timnet.cohorts import store
+    from timnet.model import embed as embedding
+
+    folder = checkpoints.checkpoint_folder(asked.checkpoint)
+    if folder is None:
+        raise Refused(f"{Path(asked.checkpoint).name}: no checkpoint of that name or path")
+    # Pages stay quick meanwhile.
+    os.nice(5)
+    line = ProgressLine("films and reports")
+    with store.Cohort.open(store.find(asked.cohort)) as cohort:
+        embedding.build(cohort, folder, line.done)
+        line.end()
+        print(f"{cohort.name}: ready for searches by {folder.name}")
+
+
+def features(words: list[str]) -> None:
+    """Read a cohort's films with a start, for probes and for labelling."""
+    asked = arguments.parse(arguments.Features, "features", words)
+    from timnet.cohorts import store
+    from timnet.training import features as reading
+
+    os.nice(5)
+    line = ProgressLine("reading films")
+    # Of a fine-tuning only what its trunk depends on; the task names nothing here.
+    settings = config.Finetune(task="none", **dataclasses.asdict(asked))
+    with store.Cohort.open(store.find(asked.cohort)) as cohort:
+        films, channels = reading.build(cohort, settings, line.done).shape
+        line.end()
+        print(
+            f"{cohort.name}: {counted(channels, 'feature')} of {counted(films, 'film')} by "
+            f"{settings.initialisation}"
+        )
+
+
+def pretrain(words: list[str]) -> None:
+    """Pre-train TIMNet on cohorts, in this process."""
+    _train(config.Pretrain, words)
+
+
+def evaluate(words: list[str]) -> None:
+    """Measure a checkpoint's matching on the held-out pairs of cohorts."""
+    asked = arguments.parse(arguments.Evaluate, "evaluate", words)
+    from timnet import checkpoints
+    from timnet.evaluation import held_out, metrics
+
+    folder = checkpoints.checkpoint_folder(asked.checkpoint)
+    if folder is None:
+        raise Refused(f"{Path(asked.checkpoint).name}: no checkpoint of that name or path")
+    progress = ProgressLine("matching pairs").done
+    table = metrics.records(
+        held_out.measure(folder, asked.cohorts, asked.held_out, asked.seed, progress, asked.views)
+    )
+    lines = [f"{row['label']}  {row['metric']:<7}{_number(row)}" for row in table]
+    _show({"checkpoint": folder.name, "cohorts": asked.cohorts, "held_out": table}, asked.json, lines)
+
+
+def calibrate(words: list[str]) -> None:
+    """Fit a checkpoint's probabilities on held-out films."""
+    asked = arguments.parse(arguments.Calibrate, "calibrate", words)
+    from timnet import checkpoints
+    from timnet.evaluation.calibration import fit, record
+
+    folder = checkpoints.checkpoint_folder(asked.checkpoint)
+    if folder is None:
+        raise Refused(f"{Path(asked.checkpoint).name}: no checkpoint of that name or path")
+    progress = ProgressLine("reading films").done
+    found = fit.fitted(folder, asked.cohorts, asked.seed, progress)
+    record.keep(folder, found)
+    told = {"checkpoint": folder.name, **dataclasses.asdict(found)}
+    lines = [f"{folder.name}: fitted on {found.fitted_on}, checked on {found.checked_on}"]
+    _show(told, asked.json, lines + [f"  {name}: {_line(line)}" for name, line in found.lines.items()])
+
+
+def finetune(words: list[str]) -> None:
+    """Fine-tune a classifier on a cohort, in this process."""
+    _train(config.Finetune, words)
+
+
+def card(words: list[str]) -> None:
+    """Write a checkpoint's card.md from its card.json and the files of its run."""
+    asked = arguments.parse(arguments.Card, "card", words)
+    from timnet import checkpoints
+    from timnet.evaluation import model_card
+
+    folder = checkpoints.checkpoint_folder(asked.checkpoint)
+    if folder is None:
+        raise Refused(f"{Path(asked.checkpoint).name}: no checkpoint of that name or path")
+    text, path = model_card.markdown(folder).encode(), folder / cards.WRITTEN
+    if asked.check and not (path.is_file() and path.read_bytes() == text):
+        raise Refused(f"{folder.name}: {path.name} differs from its card.json and run; write it again")
+    if not asked.check:
+        files.write_whole(path, text)
+    print(f"{folder.name}: {path.name} {'is up to date' if asked.check else 'written'}")
+
+
+def export(words: list[str]) -> None:
+    """Write a checkpoint as ONNX files for other software."""
+    asked = arguments.parse(arguments.Export, "export", words)
+    from timnet import checkpoints
+    from timnet.model import onnx_export
+
+    folder = checkpoints.checkpoint_folder(asked.checkpoint)
+    if folder is None:
+        raise Refused(f"{Path(asked.checkpoint).name}: no checkpoint of that name or path")
+    differences = onnx_export.export(folder, asked.onnx)
+    lines = [f"{name}  differs from the network by {worst:.1g}" for name, worst in differences.items()]
+    _show({"checkpoint": folder.name, "differences": differences}, asked.json, [*lines, config.RESEARCH_USE])
+
+
+def curve(words: list[str]) -> None:
+    """Fine-tune from several starts on several shares of the labels: what is missing of a curve."""
+    from timnet.evaluation import metrics
+    from timnet.evaluation.label_efficiency import curve as efficiency
+
+    grid, out, as_json, address = arguments.grid(words)
+    root, asked, line = config.checkpoints(), grid.settings(), ProgressLine("")
+    for settings in {each.initialisation: each for each in asked}.values():
+        _check(settings)
+    path = out or root / f"{grid.name}.parquet"
+    root.mkdir(parents=True, exist_ok=True)
+    with grids.alone(grid, root):
+        try:
+            if address is None:
+                failed = grids.complete(asked, root, _trainer(), line.grid)
+            else:
+                from timnet.training import grids_ray
+
+                failed = grids_ray.complete(asked, root, address, line.grid)
+        finally:
+            line.end()
+            measured = grids.table(asked, root)
+            if len(measured):
+                grids.write(measured, path)
+    if failed:
+        raise Refused(f"{len(failed)} of {len(asked)} runs failed, the first because {failed[0].reason}")
+    # Of several labels, the first alone: the table has them all.
+    means = efficiency.curve(measured[measured["label"] == measured["label"].iloc[0]])
+    rows = metrics.records(means.rename(columns={"mean": "value"}))
+    lines = [
+        f"{row['initialisation']}  {row['fraction']:.1%}  {counted(row['films'], 'film')}  "
+        f"{counted(row['draws'], 'draw')}  "
+        f"{row['metric']:<7}{_number(row)}"
+        for row in rows
+    ]
+    done = sorted(measured["run"].unique())
+    told = {"table": str(path), "runs": done, "label": str(measured["label"].iloc[0]), "curve": rows}
+    _show(told, as_json, [*lines, f"{counted(len(done), 'run')} in {path.name}"])
+
+
+def simulate(words: list[str]) -> None:
+    """Make simulated radiographs with findings and reports from one CT."""
+    asked = arguments.parse(arguments.Simulate, "simulate", words)
+    from timnet.simulation import cohort
+
+    plan = cohort.Plan(asked.studies, asked.side, asked.seed, asked.lateral, asked.train, asked.quality)
+    line = ProgressLine("simulating films")
+    cohort.write(asked.ct, asked.out, plan, asked.workers, line.done)
+    print(f"{counted(asked.studies, 'study')} in {asked.out}")
+
+
+def show_runs(words: list[str]) -> None:
+    """List the runs under checkpoints/."""
+
+    asked = arguments.parse(arguments.Runs, "runs", words)
+    rows = [
+        {
+            "run": run.folder.name,
+            "command": config.command(run.settings),
+            "state": run.name,
+            "reason": run.reason,
+            "created": time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(run.created)),
+        }
+        for run in runs.all_runs(config.checkpoints())
+    ]
+    _show(
+        {"runs": rows}, asked.json, ["  ".join(filter(None, row.values())) for row in rows] or ["no runs yet"]
+    )
+
+
+def run(words: list[str]) -> None:
+    """Do the work of a submitted run's folder: what a page starts."""
+    if len(words) != 1:
+        raise Refused("run: expected one run folder")
+    # Pages stay quick while a run works.
+    os.nice(5)
+    worker.work(Path(words[0]), _trainer())
+
+
+COMMANDS: dict[str, Command] = {
+    "match": match,
+    "diagnose": diagnose,
+    "import": import_cohort,
+    "embed": embed,
+    "features": features,
+    "pretrain": pretrain,
+    "evaluate": evaluate,
+    "finetune": finetune,
+    "calibrate": calibrate,
+    "export": export,
+    "card": card,
+    "curve": curve,
+    "simulate": simulate,
+    "runs": show_runs,
+    "run": run,
+}
+
+
+def _read(asked: arguments.Match | arguments.Diagnose, findings: str | None) -> None:
+    from timnet import legend
+    from timnet.films import read as films
+    from timnet.films import sandbox
+    from timnet.films.film import LOOKS_INVERTED
+
+    sandbox.prepare()
+    from timnet.evaluation.calibration.record import MATCH
+    from timnet.reader import Reader
+
+    def worth(label: str) -> str:
+        measured = cards.headline(reading.card, label)
+        return f"(on real X-rays: auROC {cards.label_worth(reading.card, label)})" if measured else ""
+
+    cam = asked.cam
+    if cam is not None and not (cam.parent.is_dir() and cam.suffix.lower() == ".png"):
+        raise Refused(f"cam: expected a file ending in .png in a folder that exists, got {str(cam)[-200:]!r}")
+    start = time.perf_counter()
+    film = sandbox.read_untrusted(films.content(asked.film), name=asked.film.name, invert=asked.invert)
+    reader = Reader.load(asked.checkpoint)
+    seen = reader.see(film)
+    if seen.doubt and not asked.anyway:
+        turned = "--invert reads it inverted, " if seen.doubt == LOOKS_INVERTED else ""
+        raise Refused(f"{asked.film.name}: {seen.doubt}; {turned}--anyway reads it all the same")
+    reading = reader.read(seen, findings)
+    if findings is not None:
+        reading = reading.explained(reader.edited(seen, findings).edits)
+    told = {**reading.as_dict(), "seconds": round(time.perf_counter() - start, 3)}
+    if reading.match is not None:
+        over = "normal texts"
+        name, lines = MATCH, [f"match probability {reading.match:.3f}", f"section read: {reading.section}"]
+        lines += [f"  {probability:.3f}  {sentence}" for sentence, probability in reading.sentences]
+        lines += [reading.long_text] if reading.long_text else []
+        lines[1:1] = [reading.trust, *([reading.explanation.sentence] if reading.explanation else [])]
+    else:
+        over = None
+        name = max(reading.probabilities, key=lambda label: reading.probabilities[label])
+        lines = [reading.trust] + [
+            "  ".join(filter(None, (f"{probability:.3f}", label, reading.verdict(label), worth(label))))
+            for label, probability in reading.probabilities.items()
+        ]
+        lines += [reading.too_weak] if reading.too_weak else []
+    if cam is not None:
+        picture = io.BytesIO()
+        legend.picture(reading, name).save(picture, format="PNG")
+        files.write_whole(cam, picture.getvalue())
+        told["cam"] = {"map": name, "over": over, "file": cam.name, "scale_logits": reading.map_scale}
+    lines += [f"note: {note}" for note in film.notes]
+    if reading.doubt:
+        lines.append(f"read all the same: {reading.doubt}")
+    _show(told, asked.json, [*lines, config.RESEARCH_USE])
+
+
+def _check(settings: config.Run) -> None:
+    """Refuse a training whose cohort, task or weights are not there, before anything is written."""
+    from timnet import checkpoints
+    from timnet.cohorts import features, store, tasks
+    from timnet.model import branches, encoders
+
+    branches.Trunk(settings.backbone, settings.normalisation)
+    if isinstance(settings, config.Finetune):
+        with store.Cohort.open(store.find(settings.cohort)) as cohort:
+            tasks.targets(cohort, settings.task, settings.uncertain, settings.views)
+        features.start_of(settings)
+        return
+    for name in settings.cohorts:
+        store.Cohort.open(store.find(name)).close()
+    features.start_of(config.Finetune(cohort="none", task="none", initialisation=settings.image_weights))
+    if settings.start and checkpoints.checkpoint_folder(settings.start) is None:
+        raise Refused(f"start: expected a TIMNet checkpoint, found none at {settings.start}")
+    if encoders.local_folder(settings.text_encoder):
+        encoders.load(settings.text_encoder)
+
+
+def _train(shape: type[config.Run], words: list[str]) -> None:
+    settings, out, as_json, fresh = arguments.training(shape, words)
+    folder = out or config.checkpoints() / run_names.folder_name(settings)
+    # As torchrun tells each of the processes it starts.
+    processes, process = (int(os.environ.get(name, 0)) for name in ("WORLD_SIZE", "RANK"))
+    if processes > 1 and "LOCAL_RANK" in os.environ:
+        if shape is config.Finetune:
+            raise Refused("finetune: expected one process, torchrun started several; it is for pretrain")
+        if process:
+            return worker.follow(settings, folder, _trainer())
+    _check(settings)
+    worker.prepare(settings, folder, fresh)
+    line = ProgressLine("")
+    ended = worker.work(folder, _trainer(), line.event)
+    line.end()
+    if ended.name != "done":
+        goes_on = "; the same command goes on where it stopped" if ended.resumable else ""
+        raise Refused(ended.reason + goes_on)
+    result = run_results.result(folder)
+    table = result.get("test") or result["held_out"]
+    lines = [f"{row['label']}  {row['metric']:<7}{_number(row)}" for row in table]
+    _show({"run": folder.name, "settings": dataclasses.asdict(settings), **result}, as_json, lines)
+
+
+def _trainer() -> worker.Train:
+    """Return what trains either kind of settings; torch is imported when it starts."""
+
+    def train(settings: config.Run, folder: Path, events: Events) -> dict[str, Any]:
+        if isinstance(settings, config.Pretrain):
+            from timnet.training.recipes import pretrain as recipe
+
+            return recipe.train(settings, folder, events)
+        from timnet.training.recipes import finetune
+
+        return finetune.train(settings, folder, events)
+
+    return train

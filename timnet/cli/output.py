@@ -1,0 +1,61 @@
+"""What commands print: a summary in lines, or one JSON object."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from timnet import files
+from timnet.cohorts.records import Summary
+from timnet.counting import counted
+from timnet.errors import TimnetError
+
+if TYPE_CHECKING:
+    from timnet.evaluation.calibration.record import Line
+
+
+class Refused(TimnetError):
+    """Something that cannot be done; the message is the sentence for standard error."""
+
+
+def _summed_up(summary: Summary) -> list[str]:
+    """Return an import's summary as lines for a person."""
+
+    def listed(counts: dict[str, int]) -> str:
+        return ", ".join(f"{name} {count}" for name, count in counts.items()) or "none"
+
+    lines = [
+        f"{summary.name}: {counted(summary.studies, 'study')} of "
+        f"{counted(summary.patients, 'patient')}, {counted(summary.films, 'film')}",
+        f"studies with findings: {summary.with_findings}",
+        f"films by split: {listed(summary.splits)}",
+        f"patients in two splits: {summary.crossing}",
+        f"films positive by label: {listed(summary.labels)}",
+        f"left out: {sum(summary.skipped.values())}",
+        *(f"  {count:>7}  {reason}" for reason, count in summary.skipped.items()),
+        *(f"  such as {example}" for example in summary.first_skipped),
+        *(f"note: {note}" for note in summary.notes),
+    ]
+    return [*lines, f"seconds: {summary.seconds}"]
+
+
+def _line(line: Line) -> str:
+    if line.why:
+        return f"not calibrated: {line.why}"
+    told = f"{line.slope:.3f} x logit {line.offset:+.3f}, {line.positives} positive of {line.films}"
+    if line.error_before is not None and line.error_after is not None:
+        told += f"; calibration error {line.error_before:.3f} before, {line.error_after:.3f} after"
+    if line.low is not None:
+        told += f"; not sure from {line.low:.3f} to {line.high:.3f}"
+    return told
+
+
+def _number(row: dict[str, Any]) -> str:
+    if row["value"] is None:
+        return "undefined"
+    interval = "" if row["low"] is None else f"  ({row['low']:.3f} to {row['high']:.3f})"
+    return f"{row['value']:.3f}{interval}"
+
+
+def _show(told: dict[str, Any], as_json: bool, lines: Sequence[str]) -> None:
+    print(files.to_json(told, "result", Refused) if as_json else "\n".join(lines))

@@ -1,0 +1,66 @@
+"""Names of runs: a folder's name from its settings, and the command that repeats a run."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import shlex
+from collections.abc import Sequence
+from dataclasses import fields
+from pathlib import Path
+
+from timnet import config
+from timnet.training.runs import State
+
+
+def command_line(state: State) -> str:
+    """Return the command that does the same run in a terminal: what differs from its preset is spelt out."""
+    asked = state.settings
+    told = words(asked)
+    if state.folder.name != folder_name(asked):
+        told += ["--out", str(state.folder)]
+    return shlex.join(["python", "-m", "timnet", config.command(asked), *told])
+
+
+def words(asked: config.Run, leaving_out: Sequence[str] = ()) -> list[str]:
+    """Return settings as arguments of the command line: the cohorts, and what differs from the preset.
+
+    A value that begins with a dash is joined to its option by `=`, so that it is never read as an option.
+    """
+    usual = {**config.numbers(type(asked), asked.preset), "preset": "small"}
+    told: list[str] = []
+    for each in fields(asked):
+        value, option = getattr(asked, each.name), each.name.replace("_", "-")
+        if each.name in ("cohort", "cohorts"):
+            told += [value] if isinstance(value, str) else value
+        elif each.name in leaving_out or value == usual.get(each.name, each.default):
+            continue
+        elif isinstance(value, bool):
+            told.append(f"--{option}" if value else f"--no-{option}")
+        elif isinstance(value, tuple):
+            told += [f"--{option}", *map(str, value)]
+        elif str(value).startswith("-"):
+            told.append(f"--{option}={value}")
+        else:
+            told += [f"--{option}", str(value)]
+    return told
+
+
+def folder_name(settings: config.Run) -> str:
+    """Return the run's folder name: readable, safe as a path, one a settings."""
+    if isinstance(settings, config.Finetune):
+        told = [
+            Path(settings.cohort).name,
+            settings.task,
+            Path(settings.initialisation).name,
+            f"{settings.fraction * 100:g}pct",
+            f"s{settings.seed}",
+        ]
+    else:
+        told = ["timnet", *(Path(cohort).name for cohort in settings.cohorts), f"s{settings.seed}"]
+    return f"{readable(*told)}-{hashlib.sha256(config.to_json(settings).encode()).hexdigest()[:8]}"
+
+
+def readable(*words: str) -> str:
+    """Return words as the beginning of a folder's or file's name: short, and safe as a path."""
+    return re.sub(r"[^a-z0-9.]+|\.\.+", "-", "-".join(words).lower()).strip("-.")[:80]
