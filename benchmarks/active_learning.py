@@ -1,9 +1,9 @@
 """Do films chosen by a probe teach it more than films drawn at random?
 
 A cohort whose labels are all known plays one that is labelled bit by bit: from a few films of both kinds on,
-each order (`evaluation.active_learning`, and a random one) asks for the next batch of training films, the probe
-is fitted anew and judged on the test films, which no order ever sees. The three share their first films, draw
-by draw; a difference is taken draw by draw and its interval is Student's over the draws.
+each order (`evaluation.active_learning`, and a random one) asks for the next batch of training films, the
+probe is fitted anew and judged on the test films, which no order ever sees. The three share their first
+films, draw by draw; a difference is taken draw by draw and its interval is Student's over the draws.
 
     .venv/bin/python benchmarks/active_learning.py mendeley pneumonia --start open-cxr --side 112 --draws 10
 """

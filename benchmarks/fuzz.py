@@ -336,8 +336,8 @@ def settings(rng: np.random.Generator, i: int) -> str:
             film = str(here / "cohort" / "films" / "s00003.jpg")
             command([*words, film, "--checkpoint", name, "--anyway", "--json"], i)
             command(["runs", "--json"], 1)
-        for asked in (checkpoints.describe, record.of, cards.of, cards.at_chance, runs.state, run_results.result,
-                      model_card.sections):  # fmt: skip
+        for asked in (checkpoints.describe, record.of, cards.of, cards.at_chance, runs.state,
+                      run_results.result, model_card.sections):  # fmt: skip
             with contextlib.suppress(TimnetError):
                 asked(folder)
         run_results.points(here / "checkpoints")

@@ -14,7 +14,7 @@ import pytest
 from browsing import Watched
 from pydicom.data import get_testdata_file
 from test_flows import DICOM, PAGES
-from test_sheet import opened
+from test_pdf import opened
 
 from timnet.cohorts.store import Cohort
 from timnet.reader import Reader

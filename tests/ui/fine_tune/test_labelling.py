@@ -108,7 +108,7 @@ def test_films_are_labelled_in_place_and_an_answer_is_taken_back(app: AppTest, h
 
 
 def test_no_key_that_labels_a_film_is_one_that_the_viewer_knows() -> None:
-    code = (Path(labelling.__file__).parent / "browser" / "viewer.js").read_text()
+    code = (Path(labelling.__file__).parents[1] / "browser" / "viewer.js").read_text()
     tools, acts = (re.search(rf"const {name} = {{(.*?)}}", code, re.S) for name in ("TOOLS", "ACTS"))
     assert tools and acts
     taken = {key.strip('" \n') for key in re.findall(r"([^,{]+?):", f"{tools[1]},{acts[1]}")}

@@ -91,8 +91,8 @@ def contents(folder: Path) -> dict[str, object]:
 IMPORT = """
 import os, signal, sys
 from pathlib import Path
-sys.path.insert(0, "tests")
-import test_importing as here
+sys.path[:0] = ["tests", "tests/cohorts/importing"]
+import test_pipeline as here
 from timnet import files
 from timnet.cohorts import pixels
 from timnet.cohorts.importing import finish as completion
@@ -151,7 +151,7 @@ here.write(folder, root, progress=told)
 
 def killed(folder: Path, root: Path, point: str, nth: int = 1) -> None:
     script = [sys.executable, "-c", IMPORT, str(folder), str(root), point, str(nth)]
-    ended = subprocess.run(script, cwd=Path(__file__).parents[1], capture_output=True, text=True, timeout=60)
+    ended = subprocess.run(script, cwd=Path(__file__).parents[3], capture_output=True, text=True, timeout=60)
     assert ended.returncode == -signal.SIGKILL, ended.stderr
 
 
@@ -300,8 +300,8 @@ def test_several_workers_give_what_one_gives(
 
 HOSTILE = """
 import os, signal, sys, time
-from timnet.films import sandbox as decoding; from timnet.films import read as films
-read_film = films.read_film
+from timnet.films import film, read, sandbox
+read_film = read.read_film
 
 class Panic(BaseException):
     pass
@@ -316,15 +316,15 @@ def hostile(data, **how):
     if data.endswith(b"hang"):
         time.sleep(60)
     if data.endswith(b"panic"):
-        with films.guarded("x", "the file"):
+        with film.guarded("x", "the file"):
             raise Panic
     if data.endswith(b"gigabytes"):
-        with films.guarded("x", "the file"):
+        with film.guarded("x", "the file"):
             bytearray(4 * 2**30)
     return read_film(data, **how)
 
-films.read_film = hostile
-decoding.main()
+read.read_film = hostile
+sandbox.main()
 """
 
 
@@ -368,8 +368,8 @@ def test_a_child_that_is_killed_from_outside_costs_no_film(
 ORPHANS = """
 import os, signal, sys
 from pathlib import Path
-sys.path.insert(0, "tests")
-import test_importing as here
+sys.path[:0] = ["tests", "tests/cohorts/importing"]
+import test_pipeline as here
 from timnet.films import sandbox as decoding; from timnet.cohorts import decode_pool as intake
 
 intake.WORKERS = 2
@@ -388,7 +388,7 @@ here.write(Path(sys.argv[1]), Path(sys.argv[2]), progress=told)
 def test_workers_end_with_the_import_that_is_killed(tmp_path: Path, root: Path) -> None:
     script = [sys.executable, "-c", ORPHANS, str(tmp_path / "c"), str(root)]
     ended = subprocess.run(
-        script, cwd=Path(__file__).parents[1], stdout=subprocess.PIPE, text=True, timeout=60
+        script, cwd=Path(__file__).parents[3], stdout=subprocess.PIPE, text=True, timeout=60
     )
     workers = [int(pid) for pid in ended.stdout.split()]
     assert ended.returncode == -signal.SIGKILL and len(workers) == 2
@@ -424,7 +424,7 @@ def test_a_cache_whose_building_was_killed_is_gone_on_with(
 ) -> None:
     write(tmp_path / "c", root)
     script = [sys.executable, "-c", BUILD, str(tmp_path / "c")]
-    assert subprocess.run(script, cwd=Path(__file__).parents[1], timeout=60).returncode == -signal.SIGKILL
+    assert subprocess.run(script, cwd=Path(__file__).parents[3], timeout=60).returncode == -signal.SIGKILL
     expected = [read.letterboxed(read.read_film(root / f"{film}.png"), 24) for film in range(20)]
     calls: list[int] = []
     cohort = store.Cohort.open(tmp_path / "c")
@@ -673,7 +673,7 @@ def test_a_killed_migration_leaves_version_1_to_be_migrated(tmp_path: Path, root
     store.write(tmp_path / "c", source="test", root=root, records=simple(root), side=SIDE)
     to_version_1(tmp_path / "c")
     script = [sys.executable, "-c", MIGRATE, str(tmp_path / "c")]
-    assert subprocess.run(script, cwd=Path(__file__).parents[1], timeout=60).returncode == -signal.SIGKILL
+    assert subprocess.run(script, cwd=Path(__file__).parents[3], timeout=60).returncode == -signal.SIGKILL
     assert schema.version(tmp_path / "c") == 1
     assert store.Cohort.open(tmp_path / "c").count() == 6
 

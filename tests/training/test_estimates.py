@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from dataclasses import replace
 
 import pytest
@@ -11,6 +12,14 @@ from timnet import config
 from timnet.cohorts import store
 from timnet.cohorts.pairs import collect
 from timnet.training import estimates, runs
+
+
+@pytest.fixture
+def cohort_folder(cohort_folder, tmp_path):
+    """The cohort without what other tests have kept beside it: that needs no disk any more."""
+    bare = tmp_path / "synthetic"
+    shutil.copytree(cohort_folder, bare, ignore=shutil.ignore_patterns("pixels-*", "features"))
+    return bare
 
 
 @pytest.fixture

@@ -334,7 +334,7 @@ def test_a_killed_import_leaves_one_whole_cohort(
     with store.Cohort.open(folder) as cohort:
         before = cohort.pixels(16).copy()
     script = [sys.executable, "-c", KILLED, str(folder), str(export), point]
-    killed = subprocess.run(script, cwd=Path(__file__).parents[1], capture_output=True, text=True, timeout=60)
+    killed = subprocess.run(script, cwd=Path(__file__).parents[2], capture_output=True, text=True, timeout=60)
     assert killed.returncode == -signal.SIGKILL, killed.stderr
     with store.Cohort.open(folder) as cohort:
         if survivor == "old":

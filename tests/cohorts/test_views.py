@@ -16,7 +16,7 @@ from timnet.cohorts.pairs import collect
 from timnet.cohorts.readers import csv_table
 from timnet.evaluation import held_out
 from timnet.model import weights
-from timnet.training import estimates, finetune_data, pairing, worker
+from timnet.training import estimates, finetune_data, pairing, run_results, worker
 from timnet.training.recipes import pretrain
 
 VIEWS = ["PA", "LATERAL", "AP", ""]
@@ -99,7 +99,7 @@ def test_pre_training_evaluation_and_calibration_leave_lateral_films_out(cohort,
     state = worker.work(tmp_path / "run", pretrain.train)
     assert state.name == "done", state.reason
     frontal = int((~lateral(cohort)).sum())
-    counts = worker.runs.result(tmp_path / "run")
+    counts = run_results.result(tmp_path / "run")
     assert counts["pairs_train"] + counts["pairs_held_out"] == frontal
     held = {}
     for views in ("frontal", "all"):

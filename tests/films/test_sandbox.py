@@ -26,7 +26,7 @@ from timnet.films.film import MAX_BYTES, Film, FilmError
 from timnet.films.read import read_film
 from timnet.films.sandbox import read_untrusted
 
-REAL = Path(__file__).resolve().parents[1].parent / "shared" / "data" / "dicom_chest"
+REAL = Path(__file__).resolve().parents[2].parent / "shared" / "data" / "dicom_chest"
 ROOT = Path(sandbox.__file__).resolve().parents[2]
 
 GREYS = np.arange(0, 65536, 16, dtype=np.uint16).reshape(64, 64)
@@ -118,7 +118,7 @@ def test_a_decoder_that_computes_for_ever_is_ended(monkeypatch: pytest.MonkeyPat
     code = (
         "import sys; from timnet.films import sandbox as d\n"
         "def endless(data, **how):\n    while True: pass\n"
-        "d.CPU_SECONDS = 1; d.films.read_film = endless; d.main()"
+        "d.CPU_SECONDS = 1; d.read.read_film = endless; d.main()"
     )
     child_runs(monkeypatch, code)
     assert reason(png()) == "expected a film that decodes within 20 seconds of computing"
@@ -333,10 +333,10 @@ def test_a_decoder_that_panics_is_one_sentence_and_its_child_is_not_used_again(
 ) -> None:
     # PyO3's PanicException, which decoders in Rust raise, is no Exception.
     code = (
-        "from timnet.films import sandbox as d; from timnet.films import read as films\n"
+        "from timnet.films import film, read, sandbox as d\n"
         "class Panic(BaseException): pass\n"
-        "def panicking(data, **how):\n    with films.guarded('x', 'the file'): raise Panic('DOE^JANE')\n"
-        "films.read_film = panicking; d.main()"
+        "def panicking(data, **how):\n    with film.guarded('x', 'the file'): raise Panic('DOE^JANE')\n"
+        "read.read_film = panicking; d.main()"
     )
     child_runs(monkeypatch, code)
     with pytest.raises(FilmError) as caught:

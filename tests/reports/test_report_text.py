@@ -509,7 +509,7 @@ def test_findings_on_one_line_keep_their_statements_apart(text: str, expected: l
 
 @pytest.mark.parametrize("case", ["22-mimic-section-header-typos", "24-one-line-title-case-report"])
 def test_reports_with_misspelt_or_one_line_headers_are_read(case: str) -> None:
-    folder = Path(__file__).resolve().parents[1].parent / "shared" / "cases" / case
+    folder = Path(__file__).resolve().parents[2].parent / "shared" / "cases" / case
     if not folder.is_dir():
         pytest.skip(f"the reports of {case} are not beside the repository (shared/cases)")
     for line in (folder / "expected.txt").read_text(encoding="utf-8").splitlines():

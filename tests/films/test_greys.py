@@ -13,7 +13,7 @@ from radiographs import bare, dataset, full_window, lookup, quantised, written
 from timnet.films.film import Film, FilmError
 from timnet.films.read import read_film
 
-CASES = Path(__file__).resolve().parents[1].parent / "shared" / "cases"
+CASES = Path(__file__).resolve().parents[2].parent / "shared" / "cases"
 needs_cases = pytest.mark.skipif(not CASES.is_dir(), reason="the cases of public bug reports are not here")
 TWELVE = quantised(12)
 PLAIN = read_film(written(dataset(TWELVE, 12, **full_window(12))))

@@ -35,7 +35,7 @@ from timnet.films import dicom, dicom_headers
 from timnet.films.film import Film, FilmError
 from timnet.films.read import read_film, sniff
 
-REAL = Path(__file__).resolve().parents[1].parent / "shared" / "data" / "dicom_chest"
+REAL = Path(__file__).resolve().parents[2].parent / "shared" / "data" / "dicom_chest"
 needs_real = pytest.mark.skipif(not REAL.is_dir(), reason="the three real DICOM chest films are not here")
 
 

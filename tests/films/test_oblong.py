@@ -124,7 +124,7 @@ def test_a_letterbox_of_oblong_pixels_is_that_of_their_square_twin() -> None:
     assert Letterbox.of(replace(TWIN, aspect=2.0), SIDE).box == Letterbox(640, 256, SIDE).box
 
 
-CASES = Path(__file__).resolve().parents[1].parent / "shared" / "cases" / "08-anisotropic-pixels"
+CASES = Path(__file__).resolve().parents[2].parent / "shared" / "cases" / "08-anisotropic-pixels"
 
 
 @pytest.mark.skipif(

@@ -389,7 +389,7 @@ def test_a_path_that_holds_a_name_is_counted_and_said(root: Path) -> None:
 
 
 def test_films_with_text_near_the_border_are_counted(root: Path) -> None:
-    from test_borders import body, written
+    from test_burned_in_text import body, written
 
     for number, px in enumerate([body(), written("DOE JANE 1956-03-04", 24, (20, 20))]):
         stored = np.rint(px * 4095).astype(np.uint16)

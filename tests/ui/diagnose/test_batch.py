@@ -99,7 +99,7 @@ def test_films_that_look_inverted_are_offered_inverted(
     def doubt(film: Film) -> str:
         return LOOKS_INVERTED if film.sha256 in turned and INVERTED not in film.notes else ""
 
-    monkeypatch.setattr(batch.loaders, "doubt", doubt)
+    monkeypatch.setattr(batch.cache, "doubt", doubt)
     app = _upload(page, [("dark.png", _png(21)), ("good.png", _png(22))])
     assert math.isnan(app.dataframe[0].value["Effusion"][0])
     app.button(key="diagnose_read_inverted").click().run()
