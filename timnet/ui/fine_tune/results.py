@@ -61,8 +61,8 @@ def show(folder: Path, told: dict[str, Any]) -> None:
     if found is None:
         run.results(told["test"], key="ft_result")
         st.caption(
-            "This run was made by an earlier version, or its file is gone, and kept no predictions: no "
-            "operating point, curves or calibration. Start it anew to have them."
+            "The predictions for single X-rays are not stored with this run: shipped networks come without "
+            "them. Operating point, curves and calibration need them; a run that you start stores its own."
         )
         return
     label = found.labels[0]
