@@ -173,7 +173,7 @@ def done(settings: config.Pretrain, limits: Limits, root: Path, train: bool) -> 
         progress = ProgressLine("")
         worker.prepare(settings, folder)
         recipe = functools.partial(pretrain.train, gather=limits.gather)
-        ended = worker.work(folder, recipe, progress.event)  # type: ignore[arg-type]
+        ended = worker.work(folder, recipe, progress.event)
         progress.end()
         if ended.name != "done":
             raise SystemExit(f"{folder.name}: {ended.reason}")

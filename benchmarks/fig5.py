@@ -81,17 +81,17 @@ def rows(table: pd.DataFrame, cohort: store.Cohort) -> list[dict[str, Any]]:
     parts = {run: each.part(predictions.TEST) for run, each in kept.items() if each is not None}
     patients = next(iter(parts.values())).patients(cohort)
     told = []
-    for (fraction, metric), measured in table[table["metric"].isin(METRICS)].groupby(["fraction", "metric"]):
-        label, films = measured["label"].iloc[0], int(measured["films"].iloc[0])
-        by_start = {start: part.set_index("seed") for start, part in measured.groupby("initialisation")}
+    for _, measured in table[table["metric"].isin(METRICS)].groupby(["fraction", "metric"]):
+        fraction, metric, label, films = measured[["fraction", "metric", "label", "films"]].iloc[0]
+        by_start = {str(start): part.set_index("seed") for start, part in measured.groupby("initialisation")}
         for start, part in by_start.items():
             found = bootstrap.of_runs([parts[run] for run in part["run"]], patients, label, metric)
             told.append(row(fraction, films, start, metric, part["value"], found))
             told[-1]["best"] = round(float(part["value"].max()), 4)
         one, other = (by_start[start] for start in STARTS)
         seeds = sorted(set(one.index) & set(other.index))
-        both = [[parts[run] for run in each.loc[seeds, "run"]] for each in (one, other)]
-        found = bootstrap.difference_of_runs(*both, patients, label, metric)
+        first, second = ([parts[run] for run in each.loc[seeds, "run"]] for each in (one, other))
+        found = bootstrap.difference_of_runs(first, second, patients, label, metric)
         gained = other.loc[seeds, "value"] - one.loc[seeds, "value"]
         told.append(row(fraction, films, f"{STARTS[1]} minus {STARTS[0]}", metric, gained, found))
     return told
@@ -103,7 +103,7 @@ def row(
     """Return a mean over draws with its interval."""
     mean, half = float(values.mean()), curve.half_width(float(values.std(ddof=1)), len(values))
     low, high = bootstrap.wider(mean - half, mean + half, found)
-    told = {"fraction": float(fraction), "films": films, "start": start, "metric": metric}
+    told = {"fraction": float(fraction), "films": int(films), "start": start, "metric": metric}
     return told | {
         "mean": round(mean, 4), "low": round(low, 4), "high": round(high, 4), "draws": len(values)
     }  # fmt: skip

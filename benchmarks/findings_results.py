@@ -72,14 +72,14 @@ def main() -> None:
             table = table[table["label"] == "macro"]
         rows += [
             {
-                "dataset": asked.dataset, "real": True, "label": row.label,
+                "dataset": asked.dataset, "real": True, "label": row["label"],
                 **({"group": group} if group else {}), "metric": "auROC",
-                **{name: round(float(getattr(row, name)), 4) for name in ("value", "low", "high")},
+                **{name: round(float(row[name]), 4) for name in ("value", "low", "high")},
                 "images": int(chosen.sum()),
-                **({"positives": int(row.positives)} if row.label != "macro" else {}),
+                **({"positives": int(row["positives"])} if row["label"] != "macro" else {}),
                 "command": command,
             }
-            for row in table.itertuples()
+            for row in table.to_dict("records")
         ]  # fmt: skip
     rows.sort(key=lambda row: (bool(row.get("group")), row["label"] != "macro"))
     print(json.dumps(rows, indent=1))

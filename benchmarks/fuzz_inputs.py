@@ -11,6 +11,7 @@ import struct
 import sys
 import zipfile
 import zlib
+from collections.abc import Callable
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -91,7 +92,7 @@ def dicom(rng: Rng) -> bytes:
         alone.add(element)
         elements[element.tag] = radiographs.bare(alone, implicit, order == "<")
     for keyword in rng.choice(KEYWORDS.split(), int(rng.integers(0, 5))):
-        tag = Tag(tag_for_keyword(str(keyword)))  # type: ignore[arg-type]
+        tag = Tag(tag_for_keyword(str(keyword)))
         elements[tag] = element_of(tag, odd_value(tag, order, implicit, rng), order, implicit)
         if rng.random() < 0.1:
             del elements[tag]
@@ -121,8 +122,8 @@ def odd_value(tag: BaseTag, order: str, implicit: bool, rng: Rng) -> bytes:
         ]
         inside = {"LUTDescriptor": struct.pack(f"{order}3H", *three), "LUTExplanation": b"NORMAL"}
         inside["LUTData"] = rng.bytes(int(pick(rng, (0, 1, 256, 512, 4096, 8192))))
-        tags = sorted(Tag(tag_for_keyword(name)) for name in inside if rng.random() < 0.9)  # type: ignore[arg-type]
-        found = {Tag(tag_for_keyword(name)): value for name, value in inside.items()}  # type: ignore[arg-type]
+        tags = sorted(Tag(tag_for_keyword(name)) for name in inside if rng.random() < 0.9)
+        found = {Tag(tag_for_keyword(name)): value for name, value in inside.items()}
         item = b"".join(element_of(each, found[each], order, implicit) for each in tags)
         return (struct.pack(f"{order}HHI", 0xFFFE, 0xE000, len(item)) + item) * int(rng.integers(3))
     if vr in ("US", "SS", "OW", "UL") and kind < 0.8:
@@ -141,7 +142,7 @@ def structured(rng: Rng) -> bytes:
 
 @cache
 def _samples() -> list[bytes]:
-    folder = Path(pydicom.data.__file__).parent  # type: ignore[arg-type]
+    folder = Path(pydicom.data.__file__).parent
     return [path.read_bytes() for path in sorted(folder.rglob("*.dcm"))]
 
 
@@ -210,7 +211,7 @@ def jpeg(rng: Rng) -> tuple[bytes, bytes]:
     return sound, cut + (b"\xff\xd9" if rng.random() < 0.5 else b"")
 
 
-def table(rng: Rng) -> tuple[str, bytes, dict[str, str]]:
+def table(rng: Rng) -> tuple[str, bytes, dict[str, Any]]:
     """Return a table's file name and content, and columns to name."""
     columns = ["path", "text", "patient", "study", "split", "view", "sex", "age", "Effusion", "Ödem"]
     columns = [name for name in columns if rng.random() < 0.9] + ["path"] * int(rng.random() < 0.05)
@@ -239,7 +240,9 @@ def table(rng: Rng) -> tuple[str, bytes, dict[str, str]]:
         text = text[:place] + pick(rng, ('"', "'", "\0", mark * 500, end, "\x1a")) + text[place:]
     encodings = "utf-8 utf-8 utf-8-sig utf-16 utf-16-le utf-16-be latin-1 cp1252 utf-32 cp037"
     data = damaged(text.encode(pick(rng, encodings.split()), "replace"), rng, 0.8)
-    packed = {"": bytes, ".gz": gzip.compress, ".bz2": bz2.compress, ".xz": lzma.compress, ".zip": _zipped}
+    packed: dict[str, Callable[[bytes], bytes]] = {
+        "": bytes, ".gz": gzip.compress, ".bz2": bz2.compress, ".xz": lzma.compress, ".zip": _zipped
+    }  # fmt: skip
     ending = pick(rng, ("", "", "", ".zst", *packed))
     packing = packed.get(ending, bytes) if rng.random() < 0.9 else pick(rng, list(packed.values()))
     name = pick(rng, ("pairs", "labels", "TABLE")) + pick(rng, (".csv", ".tsv", ".CSV")) + ending

@@ -73,7 +73,11 @@ def main() -> None:
         return len(held.train_rows)
 
     rows.append(timed("all training films, judged on the test films", whole))
-    machine = {"system": platform.platform(), "cores": os.cpu_count(), "threads": torch.get_num_threads()}
+    machine: dict[str, Any] = {
+        "system": platform.platform(),
+        "cores": os.cpu_count(),
+        "threads": torch.get_num_threads(),
+    }
     machine |= {"processor": processor(), "load": round(os.getloadavg()[0], 1)}
     told = {
         "what": __doc__.splitlines()[0],

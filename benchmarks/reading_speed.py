@@ -99,7 +99,11 @@ def main() -> None:
     )
     for name, value in rows.items():
         print(f"{name}: {value}" + (f" (bar: {BARS[name]})" if name in BARS else ""))
-    machine = {"system": platform.platform(), "cores": os.cpu_count(), "threads": torch.get_num_threads()}
+    machine: dict[str, Any] = {
+        "system": platform.platform(),
+        "cores": os.cpu_count(),
+        "threads": torch.get_num_threads(),
+    }
     machine |= {"processor": processor(), "load": round(os.getloadavg()[0], 1)}
     told = {
         "what": __doc__.splitlines()[0],
@@ -118,6 +122,7 @@ def all_maps(film: Film, rounds: int) -> dict[str, Any]:
         labels=tuple(f"class {number}" for number in range(CLASSES)), map_scale=1.0,
     )  # fmt: skip
     classifier = weights.build_classifier(shape, seed=0).eval()
+    assert isinstance(classifier, Classifier)
     tapped, x = Tapped(classifier).eval(), square(film)
 
     def ours() -> Tensor:

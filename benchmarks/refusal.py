@@ -121,9 +121,8 @@ def others(words: argparse.Namespace) -> Iterator[tuple[str, Iterator[Picture]]]
         yield "CT slices, axial", slices(words.ct, 0)
         yield "CT slices, coronal", slices(words.ct, 1)
     yield "pydicom's test files", dicoms()
-    folders = [
-        Path(find_spec(name).origin).parent for name in ("sklearn", "matplotlib", "streamlit", "networkx")
-    ]  # type: ignore[union-attr, arg-type]
+    specs = [find_spec(name) for name in ("sklearn", "matplotlib", "streamlit", "networkx")]
+    folders = [Path(spec.origin).parent for spec in specs if spec is not None and spec.origin]
     found = [path for folder in (*folders, *words.pictures) for path in sorted(folder.rglob("*"))]
     yield "sample pictures of packages", files(path for path in found if path.suffix.lower() in _PICTURES)
     yield "digits (sklearn)", digits()

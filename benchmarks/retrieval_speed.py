@@ -56,7 +56,11 @@ def main() -> None:
     for kind, vectors in cases(known, words.films):
         rows.append(measured(reader, kind, vectors, queries))
         print(json.dumps(rows[-1]))
-    machine = {"system": platform.platform(), "cores": os.cpu_count(), "threads": torch.get_num_threads()}
+    machine: dict[str, Any] = {
+        "system": platform.platform(),
+        "cores": os.cpu_count(),
+        "threads": torch.get_num_threads(),
+    }
     machine |= {"processor": processor(), "load": round(os.getloadavg()[0], 1)}
     told = {"what": __doc__.splitlines()[0], "films": words.films, "top": TOP, "kept": retrieval.KEPT}
     told |= {"checkpoint": words.checkpoint, "machine": machine, "rows": rows}

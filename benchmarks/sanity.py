@@ -104,6 +104,8 @@ def maps(checkpoint: str, findings: int, steps: int, seed: int) -> twins.Table:
     if folder is None:
         raise SystemExit(f"{checkpoint}: no checkpoint of that name or path")
     network, spec = weights.load_classifier(folder)
+    if not isinstance(network, Classifier):
+        raise SystemExit(f"{checkpoint}: expected a classifier with layers of its own, got a linear probe")
     forgotten = sanity.randomised(network, seed)
     assert isinstance(forgotten, Classifier)
     rng = np.random.default_rng(seed)

@@ -34,6 +34,7 @@ from streamlit.proto.BackMsg_pb2 import BackMsg
 from streamlit.proto.ForwardMsg_pb2 import ForwardMsg
 from streamlit.proto.WidgetStates_pb2 import WidgetState
 from websockets.asyncio.client import connect
+from websockets.typing import Subprotocol
 
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
@@ -143,7 +144,9 @@ async def load(
 
     async def visit(number: int) -> None:
         rng = random.Random(number)
-        async with connect(address, subprotocols=["streamlit"], max_size=None, compression=None) as opened:
+        async with connect(
+            address, subprotocols=[Subprotocol("streamlit")], max_size=None, compression=None
+        ) as opened:
             visitor = Visitor(opened, f"match_cohort=demo&match_film={films[number % len(films)]}")
             await asyncio.sleep(rng.uniform(0, 2 * pause))
             first.append(await visitor.look())
@@ -158,7 +161,9 @@ async def load(
             wrong.extend(visitor.wrong)
 
     # The network is loaded, and other patients' reports are read, once for a server: not a visitor's wait.
-    async with connect(address, subprotocols=["streamlit"], max_size=None, compression=None) as opened:
+    async with connect(
+        address, subprotocols=[Subprotocol("streamlit")], max_size=None, compression=None
+    ) as opened:
         warm = Visitor(opened, f"match_cohort=demo&match_film={films[0]}")
         await warm.look()
         while warm.growing:

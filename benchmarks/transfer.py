@@ -51,14 +51,14 @@ def main() -> None:
     )  # fmt: skip
     for fraction in words.fractions:
         # Draw by draw, so that a run that is cut short has compared all starts.
-        asked = grids.Grid(shared, tuple(words.starts), (fraction,), words.draws).settings()
-        failed = grids.complete(asked, config.checkpoints(), trained, line.grid)
+        wanted = grids.Grid(shared, tuple(words.starts), (fraction,), words.draws).settings()
+        failed = grids.complete(wanted, config.checkpoints(), trained, line.grid)
         line.end()
         if failed:
             raise SystemExit(f"{failed[0].folder.name}: {failed[0].reason}")
         found: dict[str, list[dict[str, float]]] = {start: [] for start in words.starts}
-        folders = grids.finished(asked, config.checkpoints())
-        for settings in asked:
+        folders = grids.finished(wanted, config.checkpoints())
+        for settings in wanted:
             found[settings.initialisation].append(measured(folders[settings]))
         rows += compared(words.starts, found, fraction)
         devices = sorted({run_results.result(folder)["device"] for folder in folders.values()})

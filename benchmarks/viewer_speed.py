@@ -83,7 +83,11 @@ def main() -> None:
                     row = rows[-1]
                     case = f"{side} px, {'map' if mapped else 'no map'}, {name}"
                     print(f"{case}: {row['redraws_a_second']} a second, {row['median_ms']} ms each")
-        machine = {"system": platform.platform(), "cores": os.cpu_count(), "processor": processor()}
+        machine: dict[str, Any] = {
+            "system": platform.platform(),
+            "cores": os.cpu_count(),
+            "processor": processor(),
+        }
         machine |= {"browser": f"Chromium {browser.version}", "load": round(os.getloadavg()[0], 1)}
         browser.close()
     RESULT.parent.mkdir(exist_ok=True)

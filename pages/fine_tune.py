@@ -75,7 +75,7 @@ with notices.sentences():
             policy = st.selectbox(
                 f"Labels marked uncertain ({counted(doubtful, 'training X-ray')})",
                 list(POLICIES),
-                format_func=POLICIES.get,
+                format_func=lambda each: POLICIES[each],
                 key="ft_uncertain",
                 persist_state="session",
                 help="In training only: the test uses known labels alone.",
@@ -111,18 +111,16 @@ with notices.sentences():
             preset = "paper" if paper else "small"
             numbers = config.numbers(config.Finetune, preset)
             side = st.number_input(
-                "Image size in pixels", 32, 1024, int(numbers.get("side", 224)), key=f"ft_side_{preset}"
+                "Image size in pixels", 32, 1024, numbers.get("side", 224), key=f"ft_side_{preset}"
             )
             epochs = st.number_input(
                 "Epochs",
                 1,
                 10_000,
-                int(numbers.get("epochs", 100)),
+                numbers.get("epochs", 100),
                 key=f"ft_epochs_{preset}",
             )
-            batch = st.number_input(
-                "Batch size", 2, 512, int(numbers.get("batch", 16)), key=f"ft_batch_{preset}"
-            )
+            batch = st.number_input("Batch size", 2, 512, numbers.get("batch", 16), key=f"ft_batch_{preset}")
             numbers |= {"side": side, "epochs": epochs, "batch": batch}
             if not paper:
                 numbers |= run.cautions()

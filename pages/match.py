@@ -90,7 +90,7 @@ with notices.sentences():
 with notices.sentences():
     reading = reading.explained(text_edits.show(network, film, findings).edits)
     with headline:
-        text_edits.headline(reading.explanation)
+        text_edits.headline(reading)
     prompts.show(network, film)
     if demo.cohorts():
         st.subheader("Among other patients")

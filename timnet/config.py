@@ -12,7 +12,7 @@ import os
 from dataclasses import asdict, dataclass
 from functools import cache
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import pydantic_core
 from pydantic import ConfigDict, TypeAdapter, ValidationError
@@ -312,7 +312,7 @@ so that a run keeps its name and its snapshots."""
 _ADDED_TO: dict[type, dict[str, object]] = {Finetune: {"schedule": "constant"}}
 """The same for one kind of settings alone."""
 
-_PAPER: dict[type, dict[str, object]] = {
+_PAPER: dict[type, dict[str, Any]] = {
     Pretrain: {
         "preset": "paper",
         "views": "all",
@@ -342,7 +342,7 @@ _PAPER: dict[type, dict[str, object]] = {
 }
 
 
-def numbers(settings: type[Run], preset: str) -> dict[str, object]:
+def numbers(settings: type[Run], preset: str) -> dict[str, Any]:
     """Return the fields in which a preset differs from the defaults; none for `small`."""
     return dict(_PAPER[settings]) if preset == "paper" else {}
 

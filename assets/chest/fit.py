@@ -117,7 +117,8 @@ def main() -> None:
 
 def frontals(mendeley: Path, nih: Path) -> tuple[np.ndarray, np.ndarray]:
     """Return frontal films to fit on and those kept aside, uint8 (N, LARGE, LARGE); by patient."""
-    fit, aside = [], []
+    fit: list[np.ndarray] = []
+    aside: list[np.ndarray] = []
     demo = pd.read_csv(ROOT / "assets" / "demo" / "studies.csv")
     demo = demo[(demo["split"] == "train") & (demo["view"] != "LATERAL")]
     named = [

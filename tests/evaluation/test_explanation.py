@@ -78,6 +78,13 @@ def test_a_text_of_one_sentence_rests_on_it() -> None:
     assert explain(0.3, [("An effusion.", 0.3)], []).sentence == "No sentence fits."
 
 
+@pytest.mark.parametrize("match", [0.0, FITS, 1.0, float("nan")])
+def test_a_text_without_sentences_or_edits_is_explained_too(match: float) -> None:
+    told = explain(match, [], [])
+    assert told.sentence.endswith(".")
+    assert told.edit is None
+
+
 @pytest.mark.parametrize("match", [0.0, 0.2, FITS - 1e-9, FITS, 0.8, 1.0])
 def test_no_mismatch_is_said_to_rest_on_a_sentence_and_no_match_is_to_be_checked(match: float) -> None:
     for edit in MADE:

@@ -58,11 +58,9 @@ def form(names: list[str], root: Path) -> None:
     )
     left, middle, right = st.columns(3)
     side = left.number_input(
-        "Image size, pixels", 32, 1024, int(_number(numbers, "side", 224)), key=f"pt_side_{preset}"
+        "Image size, pixels", 32, 1024, numbers.get("side", 224), key=f"pt_side_{preset}"
     )
-    epochs = middle.number_input(
-        "Epochs", 1, 10_000, int(_number(numbers, "epochs", 40)), key=f"pt_epochs_{preset}"
-    )
+    epochs = middle.number_input("Epochs", 1, 10_000, numbers.get("epochs", 40), key=f"pt_epochs_{preset}")
     seed = right.number_input("Random seed", 0, 2**31 - 1, 0, key="pt_seed")
     asked: dict[str, Any] = {**numbers, "text_mode": mode, "side": side, "epochs": epochs, "seed": seed}
     asked |= pretrain_settings.ask(cohorts, mode, numbers, int(side))
@@ -129,8 +127,3 @@ def _pairs(
     _settings: config.Pretrain,
 ) -> estimates.Pairs:
     return estimates.pairs(_settings)
-
-
-def _number(numbers: dict[str, object], name: str, usual: int) -> int:
-    found = numbers.get(name, usual)
-    return found if isinstance(found, int) else usual

@@ -19,7 +19,6 @@ from timnet.ui import cache, panels, viewer
 from timnet.ui.checkpoints import Checkpoint
 
 if TYPE_CHECKING:
-    from timnet.evaluation.explanation import Explanation
     from timnet.films.film import Film
     from timnet.reading import Reading
 
@@ -50,8 +49,10 @@ def show(network: Checkpoint, film: Film, findings: str) -> Reading:
     return reading
 
 
-def headline(found: Explanation) -> None:
-    """Show what a match rests on, or what to check, with the sentence in question."""
+def headline(reading: Reading) -> None:
+    """Show what an explained match rests on, or what to check, with the sentence in question."""
+    found = reading.explanation
+    assert found is not None
     st.markdown(f"**{found.sentence}**")
     if found.edit:
         st.text(found.edit.before)
