@@ -62,6 +62,19 @@ def test_every_link_within_the_repository_leads_somewhere(document: Path) -> Non
     assert [link for link in links if not (document.parent / link).exists()] == []
 
 
+@pytest.mark.parametrize(
+    "term",
+    [
+        "match probability", "calibrated", "grey zone", "operating point", "evidence map", "label efficiency",
+        "initial weights", "share of the labels", "seed", "linear probe", "frontal", "cohort", "study",
+        "findings", "auroc", "interval", "model card",
+    ],
+)  # fmt: skip
+def test_the_glossary_explains_a_term_in_its_own_line(term: str) -> None:
+    glossary = (ROOT / "docs" / "glossary.md").read_text(encoding="utf-8").lower()
+    assert len(re.findall(rf"^- \*\*[^*]*\b{term}\b[^*]*\*\*: ", glossary, re.MULTILINE)) == 1
+
+
 def test_the_software_is_cited_with_its_version() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     assert f"\nversion: {project['version']}\n" in (ROOT / "CITATION.cff").read_text(encoding="utf-8")
