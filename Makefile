@@ -15,7 +15,7 @@ BIN := .venv/bin
 UV := $(shell command -v uv 2>/dev/null)
 INSTALL = $(if $(UV),$(UV) pip install --quiet --compile-bytecode --python $(BIN)/python,$(BIN)/python -m pip install --quiet)
 
-.PHONY: app test proof check ct demo-cohort ablations pictures clean
+.PHONY: app test proof check sizes ct demo-cohort ablations pictures clean
 
 app: .venv/app
 	$(BIN)/streamlit run app.py
@@ -26,11 +26,15 @@ test: .venv/dev
 proof: .venv/dev
 	$(BIN)/python -m pytest -m whole
 
-check: .venv/dev
+check: .venv/dev sizes
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+# A clone fetches every version of every file for good.
+sizes:
+	@! git ls-files -z | xargs -0 sh -c 'find "$$@" -size +45M' . | sed 's/$$/: over 45 MB, too large to be tracked/' | grep .
 
 ct: build/ct/mask.nii.gz
 

@@ -64,6 +64,26 @@ def test_a_newcomers_questions_are_answered() -> None:
         assert word in asked
 
 
+@pytest.mark.parametrize(("size", "fits"), [(45 << 20, True), ((45 << 20) + 1, False)])
+def test_a_file_over_45_mb_is_not_tracked(tmp_path: Path, size: int, fits: bool) -> None:
+    shutil.copy(ROOT / "Makefile", tmp_path)
+    (tmp_path / "a film.bin").write_bytes(b"")
+    os.truncate(tmp_path / "a film.bin", size)
+    for words in (["git", "init", "--quiet"], ["git", "add", "."]):
+        subprocess.run(words, cwd=tmp_path, check=True)
+    done = subprocess.run(["make", "sizes"], cwd=tmp_path, capture_output=True, text=True)
+    assert (done.returncode == 0) is fits
+    assert ("a film.bin: over 45 MB" in done.stdout) is not fits
+
+
+def test_a_commit_is_checked_by_commands_of_make_check() -> None:
+    makefile = (ROOT / "Makefile").read_text(encoding="utf-8").replace("$(BIN)", ".venv/bin")
+    hooks = (ROOT / ".pre-commit-config.yaml").read_text(encoding="utf-8")
+    asked = re.findall(r"entry: (?:make )?(.+)", hooks)
+    assert len(asked) == 4
+    assert [command for command in asked if command not in makefile] == []
+
+
 def test_a_reader_made_by_the_recipe_imports_a_cohort(tmp_path: Path) -> None:
     copy, export = tmp_path / "repository", tmp_path / "export"
     shutil.copytree(ROOT / "timnet", copy / "timnet", ignore=shutil.ignore_patterns("__pycache__"))
