@@ -62,6 +62,15 @@ def test_every_link_within_the_repository_leads_somewhere(document: Path) -> Non
     assert [link for link in links if not (document.parent / link).exists()] == []
 
 
+PAGES = [path for path in sorted(ROOT.glob("docs/*.md")) if path.name != "README.md"]
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda path: path.name)
+def test_a_page_of_docs_says_for_whom_it_is_and_is_listed(page: Path) -> None:
+    assert re.match(r"# .+\n\nFor \w+", page.read_text(encoding="utf-8"))
+    assert f"]({page.name})" in (ROOT / "docs" / "README.md").read_text(encoding="utf-8")
+
+
 @pytest.mark.parametrize(
     "term",
     [
