@@ -2,6 +2,7 @@
 # make test   install what the tests need and run them
 # make proof  the tests that kill whole processes and train to the end (CI runs them too)
 # make check  formatting, lint, types, import contracts
+# make install-check  install the wheel into an environment of its own and use it there
 # make ct     fetch the CT that simulated films are made from (34 MB, into build/)
 # make demo-cohort  make assets/demo anew from it
 # make ablations  which of the open choices pays: 30 short pre-trainings, less than an hour on one idle core
@@ -15,7 +16,7 @@ BIN := .venv/bin
 UV := $(shell command -v uv 2>/dev/null)
 INSTALL = $(if $(UV),$(UV) pip install --quiet --compile-bytecode --python $(BIN)/python,$(BIN)/python -m pip install --quiet)
 
-.PHONY: app test proof check sizes ct demo-cohort ablations pictures clean
+.PHONY: app test proof check sizes install-check ct demo-cohort ablations pictures clean
 
 app: .venv/app
 	$(BIN)/streamlit run app.py
@@ -35,6 +36,15 @@ check: .venv/dev sizes
 # A clone fetches every version of every file for good.
 sizes:
 	@! git ls-files -z | xargs -0 sh -c 'find "$$@" -size +45M' . | sed 's/$$/: over 45 MB, too large to be tracked/' | grep .
+
+# The large dependencies are taken from .venv, by a .pth file: torch is not installed twice.
+install-check: .venv/dev
+	rm -rf build/lib build/bdist.* build/installed
+	$(BIN)/python -m venv --without-pip build/installed
+	$(BIN)/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))' \
+	    > "$$(build/installed/bin/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')/venv.pth"
+	$(BIN)/python -m pip --python build/installed/bin/python install --quiet --no-deps --no-build-isolation .
+	.ci/installed build/installed/bin
 
 ct: build/ct/mask.nii.gz
 

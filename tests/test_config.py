@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
+import shutil
 
 import pytest
 from hypothesis import given
@@ -12,6 +13,7 @@ from hypothesis import strategies as st
 from wrong_values import wrong_values
 
 from timnet import config
+from timnet.checkpoints import checkpoint_folder
 from timnet.config import ConfigError, Finetune, Pretrain
 
 names = st.text(min_size=1).filter(lambda text: text.strip())
@@ -157,6 +159,30 @@ def test_cohorts_and_checkpoints_live_where_the_environment_says(monkeypatch, tm
     monkeypatch.delenv("TIMNET_CHECKPOINTS")
     assert config.home() == config.REPOSITORY / "data"
     assert config.checkpoints() == config.REPOSITORY / "checkpoints"
+
+
+def test_an_installed_timnet_keeps_cohorts_and_runs_among_the_users_data(monkeypatch, tmp_path):
+    monkeypatch.delenv("TIMNET_HOME", raising=False)
+    monkeypatch.delenv("TIMNET_CHECKPOINTS", raising=False)
+    monkeypatch.setattr(config, "_INSTALLED", True)
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path))
+    assert (config.home(), config.checkpoints()) == (
+        tmp_path / "timnet" / "data",
+        tmp_path / "timnet" / "checkpoints",
+    )
+    monkeypatch.delenv("XDG_DATA_HOME")
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert config.home() == tmp_path / ".local" / "share" / "timnet" / "data"
+
+
+def test_a_shipped_checkpoint_is_found_wherever_runs_are_but_a_run_of_its_name_comes_first(
+    monkeypatch, tmp_path
+):
+    monkeypatch.setenv("TIMNET_CHECKPOINTS", str(tmp_path))
+    shipped = config.BUNDLE / "checkpoints" / config.SHIPPED
+    assert checkpoint_folder(config.SHIPPED) == shipped
+    shutil.copytree(shipped, tmp_path / config.SHIPPED)
+    assert checkpoint_folder(config.SHIPPED) == tmp_path / config.SHIPPED
 
 
 @pytest.mark.parametrize("repeats", [(1,), (1, 2, 3), (1, 0), (1, 1001)])

@@ -5,4 +5,4 @@ training (how it learns), reader (the facade the command line and the pages call
 Research use only, never a diagnosis.
 """
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"

@@ -18,15 +18,11 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
-from typing import TYPE_CHECKING
 
 from timnet import config, files
 from timnet.cli.commands import COMMANDS, TRAINING
 from timnet.errors import one_line
 from timnet.training import allocator
-
-if TYPE_CHECKING:
-    pass
 
 
 def main(words: Sequence[str] | None = None) -> int:
@@ -98,7 +94,12 @@ def _sentence(error: Exception) -> str:
     return one_line(error)
 
 
-if __name__ == "__main__":
+def command() -> None:
+    """Do what the words of the terminal ask and end: what `timnet` on the PATH calls."""
     if sys.argv[1:2] and sys.argv[1] in TRAINING:
         allocator.adopt()
     sys.exit(main())
+
+
+if __name__ == "__main__":
+    command()

@@ -120,7 +120,7 @@ def weights_sha256(folder: Path) -> str:
 
 def checkpoint_folder(source: str) -> Path | None:
     """Return the checkpoint folder that a name or path means, or None."""
-    for folder in (Path(source).expanduser(), config.checkpoints() / source):
+    for folder in config.checkpoint_places(source):
         if is_checkpoint(folder):
             return folder
     return None

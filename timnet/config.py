@@ -11,6 +11,7 @@ import json
 import os
 from dataclasses import asdict, dataclass
 from functools import cache
+from importlib import resources
 from pathlib import Path
 from typing import Any, Literal
 
@@ -20,8 +21,15 @@ from pydantic import ConfigDict, TypeAdapter, ValidationError
 from timnet import files
 from timnet.errors import TimnetError
 
-REPOSITORY = Path(__file__).resolve().parent.parent
-TEXT_ENCODER = REPOSITORY / "assets" / "text-encoder"
+_PACKAGE = Path(str(resources.files("timnet"))).resolve()
+REPOSITORY = _PACKAGE.parent
+"""The clone; of an installed timnet the folder that holds its package."""
+_INSTALLED = (_PACKAGE / "shipped").is_dir()
+BUNDLE = _PACKAGE / "shipped" if _INSTALLED else REPOSITORY
+"""What holds assets/ and the shipped checkpoints/: the clone, or the package as setup.py installs it."""
+ASSETS = BUNDLE / "assets"
+DEMO = ASSETS / "demo"
+TEXT_ENCODER = ASSETS / "text-encoder"
 SHIPPED = "open-cxr"
 """The initial weights that come with timnet, by their name under checkpoints/."""
 MATCHING, FINDINGS = "open-i", "chest-findings"
@@ -45,21 +53,30 @@ COSINES = ("sigmoid", "infonce")
 _STRICT = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False, str_max_length=4096)
 
 
-DEMO = REPOSITORY / "assets" / "demo"
-
-
 class ConfigError(TimnetError):
     """A setting that cannot be used; the message names it, what was expected and what came."""
 
 
 def home() -> Path:
-    """Return the folder of the cohorts: ``TIMNET_HOME``, by default ``data/`` in the repository."""
-    return Path(os.environ.get("TIMNET_HOME") or REPOSITORY / "data").expanduser().resolve()
+    """Return the folder of the cohorts: ``TIMNET_HOME``, by default ``data/`` in the clone."""
+    return _folder("TIMNET_HOME", "data")
 
 
 def checkpoints() -> Path:
     """Return the folder of runs and checkpoints: ``TIMNET_CHECKPOINTS``, by default ``checkpoints/``."""
-    return Path(os.environ.get("TIMNET_CHECKPOINTS") or REPOSITORY / "checkpoints").expanduser().resolve()
+    return _folder("TIMNET_CHECKPOINTS", "checkpoints")
+
+
+def _folder(variable: str, name: str) -> Path:
+    """Return the folder that a variable names; where none is set and timnet is installed, one of the user."""
+    data = Path(os.environ.get("XDG_DATA_HOME") or "~/.local/share") / "timnet"
+    default = (data if _INSTALLED else REPOSITORY) / name
+    return Path(os.environ.get(variable) or default).expanduser().resolve()
+
+
+def checkpoint_places(source: str) -> tuple[Path, ...]:
+    """Return where a checkpoint may lie by its path or name: the user's runs come before shipped ones."""
+    return Path(source).expanduser(), checkpoints() / source, BUNDLE / "checkpoints" / source
 
 
 def demo() -> Path | None:

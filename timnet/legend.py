@@ -19,7 +19,7 @@ from timnet.films.hanging import EDGES
 if TYPE_CHECKING:
     from timnet.reading import Reading
 
-_FONTS = config.REPOSITORY / "assets" / "font"
+_FONTS = config.ASSETS / "font"
 _SMALLEST, _A_LINE = 14, 60
 """Smallest letters in pixels, and how many of them the image's width holds at least."""
 _WHITE, _GREY, _ORANGE = (235, 235, 235), (165, 165, 165), (255, 170, 80)

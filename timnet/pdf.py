@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 PICTURE = 900
 """Longest side of a film on the page, in its pixels: about 250 a inch."""
-_FONTS = config.REPOSITORY / "assets" / "font"
+_FONTS = config.ASSETS / "font"
 _FONT = "DejaVu"
 _NO_DATE = datetime(1970, 1, 1, tzinfo=UTC)
 _UNKNOWN = "�"

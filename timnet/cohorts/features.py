@@ -59,7 +59,7 @@ def start_of(settings: config.Finetune) -> Start:
     if source == "imagenet":
         return Start(source, source, backbone, normalisation, 0)
     path = Path(source).expanduser()
-    for folder in (path, config.checkpoints() / source):
+    for folder in config.checkpoint_places(source):
         if (folder / "model.json").is_file():
             try:
                 told = pydantic_core.from_json((folder / "model.json").read_bytes())

@@ -25,7 +25,7 @@ from timnet.films import hanging, jpeg_damage
 from timnet.films.film import LOOKS_INVERTED, Film
 
 SIDE = 32
-WEIGHTS = config.REPOSITORY / "assets" / "chest" / "chest.safetensors"
+WEIGHTS = config.ASSETS / "chest" / "chest.safetensors"
 FRONTAL, LATERAL, OTHER = range(3)
 """Classes of the detector, in the order of its logits."""
 

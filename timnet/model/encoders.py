@@ -263,7 +263,7 @@ def recompute(layers: nn.Module) -> None:
 
 def local_folder(source: str) -> Path | None:
     """Return the folder that a source names, also relative to the repository; None for a hub id."""
-    for folder in (Path(source).expanduser(), config.REPOSITORY / source):
+    for folder in (Path(source).expanduser(), config.BUNDLE / source):
         if folder.is_dir():
             return folder
     return None

@@ -15,7 +15,7 @@ from typing import Any
 from timnet import config
 from timnet.errors import TimnetError
 
-FILE = config.REPOSITORY / "assets" / "prompts.toml"
+FILE = config.ASSETS / "prompts.toml"
 MOST, LONGEST = 40, 400
 
 

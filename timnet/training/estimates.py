@@ -160,7 +160,7 @@ def _seconds_a_report(log: pd.DataFrame) -> float:
 
 
 def _folder(source: str) -> Path | None:
-    folders = (Path(source).expanduser(), config.REPOSITORY / source)
+    folders = (Path(source).expanduser(), config.BUNDLE / source)
     return next((folder for folder in folders if folder.is_dir()), None)
 
 

@@ -22,15 +22,14 @@ PAGES = (
     ("pages/efficiency.py", "Label efficiency", ":material/show_chart:"),
     ("pages/card.py", "Model card", ":material/fact_check:"),
 )
-_ASSETS = config.REPOSITORY / "assets"
 _DRAWN = "frame_drawn"
 
 
 def draw() -> Any:
     """Draw the frame and return the page to run."""
     # A file of ours: for a material icon the browser would ask a font server on the internet.
-    st.set_page_config(page_title="timnet", page_icon=str(_ASSETS / "icon.png"), layout="wide")
-    st.logo(str(_ASSETS / "logo.svg"), size="large")
+    st.set_page_config(page_title="timnet", page_icon=str(config.ASSETS / "icon.png"), layout="wide")
+    st.logo(str(config.ASSETS / "logo.svg"), size="large")
     (path, title, icon), *others = PAGES
     first = st.Page(path, title=title, icon=icon, url_path="", default=True)
 
