@@ -175,7 +175,7 @@ def test_the_page_says_the_sides_and_the_notes_of_a_film(
     noted = replace(diagnosed.film, notes=("window 900/700", "text is burned into the image"), **fields)
     found = opened(sheet.page(replace(diagnosed, film=noted), "Edema")).words.replace("\n", " ")
     assert words in found and ("assumed" in found) is ("assumed" in words)
-    assert "Notes on the film window 900/700; text is burned into the image" in found
+    assert "Notes on the X-ray window 900/700; text is burned into the image" in found
 
 
 def test_film_and_map_on_the_page_are_the_readings_own_pixels(diagnosed: Reading) -> None:

@@ -77,8 +77,8 @@ def page(reading: Reading, name: str, *, simulated: bool = False) -> bytes:
         ("Its probabilities", _calibration(reading)),
         ("Fingerprint of its weights", reading.weights_sha256),
         ("Film", _film(reading)),
-        *([("Notes on the film", "; ".join(reading.film.notes))] if reading.film.notes else []),
-        ("Fingerprint of the film's file", reading.film.sha256),
+        *([("Notes on the X-ray", "; ".join(reading.film.notes))] if reading.film.notes else []),
+        ("Fingerprint of the X-ray's file", reading.film.sha256),
     ]
     below = sheet.height_of(tail)
     if reading.match is not None:
@@ -139,7 +139,7 @@ def _pictures(sheet: _Sheet, reading: Reading, name: str, simulated: bool) -> No
     painted = Image.fromarray(small.overlay(name))
     plain = Image.fromarray(letterbox.to_uint8(small.film.pixels))
     whole = "the whole text" if name == "match" else marked(name)
-    shown = "Simulated X-ray, not a patient's" if simulated else "The film"
+    shown = "Simulated X-ray, not a patient's" if simulated else "The X-ray"
     pictures = [(plain, shown), (painted, f"With the map of: {whole}")]
     sheet.pictures(pictures, reading.film.sides.marks())
     sheet.scale(f"full strength: {reading.map_scale:.3g} logits")
@@ -157,7 +157,7 @@ class _Sheet:
     def __init__(self) -> None:
         self._pdf = FPDF(format="A4")
         self._pdf.set_creation_date(_NO_DATE)
-        self._pdf.set_title("timnet: reading of a chest film. " + config.RESEARCH_USE)
+        self._pdf.set_title("timnet: reading of a chest X-ray. " + config.RESEARCH_USE)
         self._pdf.set_lang("en")
         self._pdf.set_image_filter("FlateDecode")
         self._pdf.set_auto_page_break(False)

@@ -202,7 +202,7 @@ def test_a_lateral_film_that_states_its_orientation_has_front_and_back(page: Any
 def test_a_lateral_film_has_no_sides(page: Any) -> None:
     _show(page, View(_film(view="LATERAL")))
     assert not page.locator(".side.right").first.is_visible()
-    assert "Lateral film" in page.locator(".status").inner_text()
+    assert "Lateral X-ray" in page.locator(".status").inner_text()
 
 
 def test_the_scale_bar_is_as_long_as_it_says(page: Any) -> None:

@@ -165,10 +165,10 @@ def test_a_photograph_is_refused_in_one_sentence_and_read_at_the_readers_wish(
         page.locator(".st-key-match_go button").click()
         _asks(page, "upload an X-ray")
     page.locator(f".st-key-{address}_upload input[type=file]").set_input_files(PHOTOGRAPH)
-    said = page.locator("[data-testid=stAlert]", has_text="Not read")
+    said = page.locator("[data-testid=stAlert]", has_text="timnet reads no others")
     said.wait_for()
-    reason = "expected a frontal chest film, but this does not look like one"
-    assert said.inner_text().strip().removeprefix("block").strip() == f"Not read: {reason}."
+    reason = "This does not look like a frontal chest X-ray; timnet reads no others."
+    assert said.inner_text().strip().removeprefix("block").strip() == reason
     numbers = page.locator("[data-testid=stMetricValue], [data-testid=stDataFrame]")
     assert numbers.count() == 0 and page.locator(".pane canvas").count() == 0
     page.get_by_text(film_check.ANYWAY).click()

@@ -89,7 +89,7 @@ def test_noise_gradients_and_checks_are_doubted() -> None:
     rng = np.random.default_rng(0)
     rows, columns = np.mgrid[:120, :100] / 120
     for pixels in (rng.random((120, 100)), rows, columns, (rows * 9 // 1 + columns * 9 // 1) % 2):
-        assert "does not look like one" in frontal_check.doubt(film(pixels))
+        assert "does not look like a frontal chest X-ray" in frontal_check.doubt(film(pixels))
 
 
 @pytest.mark.parametrize(("part", "doubted"), [("HAND", True), ("CHEST", False), ("PORTABLE", False)])
@@ -120,9 +120,9 @@ def test_the_command_line_refuses_in_one_sentence_and_reads_all_the_same(
     told = capsys.readouterr()
     assert told.out == ""
     assert told.err.count("\n") == 1
-    assert "expected a frontal chest film" in told.err
+    assert "this does not look like a frontal chest X-ray; timnet reads no others" in told.err
     assert main([*words, "--anyway", "--json"]) == 0
-    assert "does not look like one" in json.loads(capsys.readouterr().out)["doubt"]
+    assert "does not look like a frontal chest X-ray" in json.loads(capsys.readouterr().out)["doubt"]
 
 
 def test_a_site_can_end_refusing(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -140,8 +140,8 @@ def test_a_page_refuses_with_the_reason_and_reads_at_the_readers_wish(
     Image.fromarray(np.random.default_rng(0).integers(0, 256, (90, 80), dtype=np.uint8)).save(file, "PNG")
     app.file_uploader[0].set_value(("cat.png", file.getvalue(), "image/png")).run()
     assert not app.exception
-    reason = "expected a frontal chest film, but this does not look like one"
-    assert [each.value for each in app.warning] == [f"Not read: {notices.plain(reason)}."]
+    reason = "This does not look like a frontal chest X-ray; timnet reads no others."
+    assert [each.value for each in app.warning] == [notices.plain(reason)]
     assert not app.dataframe
     next(each for each in app.toggle if each.label == film_check.ANYWAY).set_value(True).run()
     assert not app.exception and app.dataframe[0].value["in words"].notna().all()

@@ -118,7 +118,7 @@ def test_a_file_of_weights_is_compared_tensor_by_tensor_before_a_run_starts_from
     assert "none of its 1 keys fits a resnet18" in app.error[0].value
     app.text_input(key="ft_weights").set_value(str(tmp_path / "w.safetensors")).run()
     assert not app.exception and not app.error
-    assert any("119 of the 120 tensors of the image network come from" in each.value for each in app.caption)
+    assert any("119 of 120 tensors of the image network were taken" in each.value for each in app.caption)
     assert any("; 2 of theirs are not used" in each.value for each in app.caption)
     app.button(key="ft_start").click().run()
     (folder,) = (path.parent for path in (tmp_path / "runs").glob("*/config.json"))

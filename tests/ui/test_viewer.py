@@ -81,8 +81,8 @@ def test_boxes_follow_the_film_that_is_sent_smaller() -> None:
         ({"view": None}, "RHLF", False, "assumed"),
         ({"view": "PA", "orientation": ("R", "F")}, "LHRF", True, "mirrored or turned"),
         ({"view": None, "orientation": ("F", "R")}, "HLFR", True, "mirrored or turned"),
-        ({"view": "LATERAL"}, "", True, "Lateral film"),
-        ({"view": "LATERAL", "orientation": ("A", "F")}, "PHAF", True, "Lateral film"),
+        ({"view": "LATERAL"}, "", True, "Lateral X-ray"),
+        ({"view": "LATERAL", "orientation": ("A", "F")}, "PHAF", True, "Lateral X-ray"),
     ],
 )
 def test_the_browser_gets_the_sides_as_the_film_has_them(

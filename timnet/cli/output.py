@@ -46,7 +46,7 @@ def _line(line: Line) -> str:
     if line.error_before is not None and line.error_after is not None:
         told += f"; calibration error {line.error_before:.3f} before, {line.error_after:.3f} after"
     if line.low is not None:
-        told += f"; not sure from {line.low:.3f} to {line.high:.3f}"
+        told += f"; grey zone {line.low:.3f} to {line.high:.3f}"
     return told
 
 

@@ -64,14 +64,12 @@ def doubt(film: Film) -> str:
         return ""
     part = film.body_part
     if part and part in _ELSEWHERE:
-        return f"expected a frontal chest film, but the file's header names another body part: {part}"
+        return f"the file's header names another body part, {part}; timnet reads frontal chest X-rays only"
     if film.view == "LATERAL":
-        return "expected a frontal chest film, but the file or its cohort calls this a lateral view"
+        return "the file or its cohort calls this a lateral view; timnet reads frontal chest X-rays only"
     if film.orientation and not hanging.is_frontal(film.orientation):
         stated = "\\".join(film.orientation)
-        return (
-            f"expected a frontal chest film, but the file's orientation, {stated}, is that of no frontal one"
-        )
+        return f"the file's orientation, {stated}, is not frontal; timnet reads frontal chest X-rays only"
     p_3 = probabilities(film.hung)
     if p_3[FRONTAL] >= least():
         return ""
@@ -79,8 +77,8 @@ def doubt(film: Film) -> str:
     if probabilities(1 - film.pixels)[FRONTAL] >= least():
         return LOOKS_INVERTED
     if p_3[LATERAL] > p_3[OTHER]:
-        return "expected a frontal chest film, but this looks like a lateral one"
-    return "expected a frontal chest film, but this does not look like one"
+        return "this looks like a lateral chest X-ray; timnet reads frontal ones only"
+    return "this does not look like a frontal chest X-ray; timnet reads no others"
 
 
 def remark(film: Film) -> str | None:

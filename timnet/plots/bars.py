@@ -80,7 +80,7 @@ def prevalence(labels: Mapping[str, LabelCount]) -> go.Figure:
             [f"{count.present:,} of {known[label]:,}" for label, count in labels.items()],
             customdata=[[count.absent, count.uncertain, count.unknown] for count in labels.values()],
             hovertemplate="%{y}: %{x:.1%} present<br>absent %{customdata[0]:,}, "
-            "uncertain %{customdata[1]:,}, not known %{customdata[2]:,}<extra></extra>",
+            "uncertain %{customdata[1]:,}, unknown %{customdata[2]:,}<extra></extra>",
         )
     )
     figure.update_layout(height=70 + 28 * len(labels), margin={**MARGIN, "r": 110}, bargap=0.35)

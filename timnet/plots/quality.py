@@ -21,9 +21,15 @@ def receiver(appraisal: Appraisal) -> go.Figure:
         x=[0, 1], y=[0, 1], mode="lines", line={"color": KNOWN["base"], "dash": "dot"}, hoverinfo="skip"
     )
     curve = appraisal.roc
-    _curve(figure, curve["false"], curve["true"], curve["threshold"], "%{x:.1%} false alarms, %{y:.1%} found")
+    _curve(
+        figure,
+        curve["false"],
+        curve["true"],
+        curve["threshold"],
+        "1 - specificity %{x:.1%}, sensitivity %{y:.1%}",
+    )
     _decisions(figure, appraisal, lambda made: (1 - made.specificity.value, made.sensitivity.value))
-    return _square(figure, "1 - specificity (false alarms)", "Sensitivity")
+    return _square(figure, "1 - specificity", "Sensitivity")
 
 
 def precision_recall(appraisal: Appraisal) -> go.Figure:
@@ -32,7 +38,9 @@ def precision_recall(appraisal: Appraisal) -> go.Figure:
     if appraisal.films:
         figure.add_hline(y=appraisal.positives / appraisal.films, line_dash="dot", line_color=KNOWN["base"])
     curve = appraisal.precision_recall
-    _curve(figure, curve["recall"], curve["precision"], curve["threshold"], "%{x:.1%} found, %{y:.1%} right")
+    _curve(
+        figure, curve["recall"], curve["precision"], curve["threshold"], "recall %{x:.1%}, precision %{y:.1%}"
+    )
     _decisions(figure, appraisal, lambda made: (made.sensitivity.value, made.positive_value.value))
     return _square(figure, "Recall (sensitivity)", "Precision (PPV)")
 
@@ -74,16 +82,16 @@ def _curve(figure: go.Figure, x: pd.Series, y: pd.Series, thresholds: pd.Series,
         mode="lines",
         line={"color": ACCENT, "width": 2.5},
         customdata=thresholds.tolist(),
-        hovertemplate=f"{told}<br>yes from %{{customdata:.3f}} on<extra></extra>",
+        hovertemplate=f"{told}<br>positive at %{{customdata:.3f}} or above<extra></extra>",
     )
 
 
 def _decisions(
     figure: go.Figure, appraisal: Appraisal, place: Callable[[Decision], tuple[float, float]]
 ) -> None:
-    made = {"yes from 0.5 on": (appraisal.half, "circle-open")}
+    made = {"positive at 0.5 or above": (appraisal.half, "circle-open")}
     if appraisal.chosen:
-        made[f"yes from {appraisal.chosen.threshold:.3g} on"] = (appraisal.chosen, "circle")
+        made[f"positive at {appraisal.chosen.threshold:.3g} or above"] = (appraisal.chosen, "circle")
     for name, (decision, symbol) in made.items():
         x, y = place(decision)
         figure.add_scatter(

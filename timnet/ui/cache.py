@@ -105,7 +105,7 @@ def invert_key(sha256: str) -> str:
     return f"invert_{sha256[:16]}"
 
 
-@st.cache_resource(max_entries=2, scope="session", show_spinner="Reading the film …")
+@st.cache_resource(max_entries=2, scope="session", show_spinner="Reading the X-ray …")
 def _uploaded(sha256: str, invert: bool, _data: bytes, _name: str) -> Film:
     return sandbox.read_untrusted(_data, name=_name, invert=invert)
 
@@ -118,7 +118,7 @@ def cohort_film(of: Cohort, film: int, view: str | None = None) -> Film:
     return replace(original, view=view_of(view)) if original.view is None and view else original
 
 
-@st.cache_resource(max_entries=8, show_spinner="Reading the film …")
+@st.cache_resource(max_entries=8, show_spinner="Reading the X-ray …")
 def _cohort_film(folder: str, identity: str, film: int, invert: bool, _of: Cohort) -> Film:
     return _of.read_film(film, invert)
 
@@ -128,7 +128,7 @@ def reading(checkpoint: Checkpoint, film: Film, findings: str | None = None) -> 
     return _reading(str(checkpoint.folder), checkpoint.stamp, _key(film), findings, film)
 
 
-@st.cache_resource(max_entries=3, scope="session", show_spinner="Reading the film with the network …")
+@st.cache_resource(max_entries=3, scope="session", show_spinner="Reading the X-ray with the network …")
 def _reading(folder: str, stamp: int, sha256: str, findings: str | None, _film: Film) -> Reading:
     return reader(folder, stamp).read(seen(folder, stamp, sha256, _film), findings)
 

@@ -26,7 +26,7 @@ def ask(film: Film, key: str) -> None:
     if not reason:
         return
     if not looks_inverted:
-        st.warning(f"Not read: {notices.plain(reason)}.", icon=":material/block:")
+        st.warning(f"{notices.plain(reason[0].upper() + reason[1:])}.", icon=":material/block:")
     # A key of the film's own: the next one is asked about anew.
     if not st.toggle(ANYWAY, key=f"{key}_anyway_{film.sha256[:16]}", persist_state="session"):
         st.stop()

@@ -29,9 +29,9 @@ _METHOD = (
     "pytorch-grad-cam's, for comparison; EigenCAM shows the same for every label."
 )
 _METHOD_OF_TEXT = (
-    "Against a normal report: what speaks for this text rather than for a report that finds nothing. One "
-    "pass: what speaks for this text, compared with no other (Grad-CAM, as in the paper). The others are "
-    "pytorch-grad-cam's, for comparison; EigenCAM shows the same for every text."
+    "Against a normal report: areas that support this report compared with a normal one. One pass: areas "
+    "that support it, compared with no other (Grad-CAM, as in the paper). The others are pytorch-grad-cam's, "
+    "for comparison; EigenCAM shows the same for every text."
 )
 MAP_SIDE = 256
 """Longest side of a map on a page: the network's grid is far coarser."""

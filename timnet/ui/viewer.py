@@ -29,9 +29,9 @@ HEIGHT = 640
 """Of the canvas on a tall screen, in pixels of the page; it never takes more than three quarters of one."""
 
 _BROWSER = Path(__file__).parent / "browser"
-_LATERAL = "Lateral film: no patient's side at its edges"
+_LATERAL = "Lateral X-ray: no patient's side at its edges"
 _ASSUMED = "This is assumed: the file states neither orientation nor a frontal view"
-_UNUSUAL = "The file states that this film is mirrored or turned; networks read it in the usual hanging"
+_UNUSUAL = "The file states that this X-ray is mirrored or turned; networks read it in the usual hanging"
 
 
 @dataclass(frozen=True, eq=False)
@@ -39,7 +39,7 @@ class View:
     """A film, and what is drawn over it."""
 
     film: Film
-    alt: str = "The chest film"
+    alt: str = "The chest X-ray"
     title: str = ""
     strength_hw: NDArray[np.float32] | None = None
     """A map over the whole film, of any size: 0 no evidence, 1 full strength."""

@@ -82,8 +82,8 @@ def show(first: Reading, second: Reading, key: str) -> None:
         },
     )
     numbers.caption(
-        "No number: that classifier was not asked for this label. Two networks may be sure to different "
-        "degrees without disagreeing: neither is calibrated for your patients."
+        "No number: that classifier was not asked for this label. Different probabilities need not mean "
+        "disagreement: each network has its own calibration, and neither is calibrated for your patients."
     )
     options = list(first.maps)
     label = st.selectbox("Map of", options, key=f"{key}_map")

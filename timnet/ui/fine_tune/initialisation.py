@@ -66,9 +66,11 @@ def ask(backbone: str) -> str | None:
 def show(keys: dict[str, Sequence[str]], key: str) -> None:
     """Show which tensors of the network a start fills: their number, and their names once asked for."""
     filled, of = len(keys["matched"]), len(keys["matched"]) + len(keys["missing"])
+    share = f"All {of}" if filled == of else f"{filled} of {of}"
+    unused = len(keys["unexpected"])
     st.caption(
-        f"{filled} of the {of} tensors of the image network come from the initial weights; "
-        f"{len(keys['unexpected'])} of theirs are not used."
+        f"{share} tensors of the image network were taken from the initial weights"
+        + (f"; {unused} of theirs are not used." if unused else ".")
     )
     box = st.expander("Details", icon=":material/table_rows:", key=key, on_change="rerun")
     if not box.open:

@@ -109,7 +109,7 @@ def _probed(rows: Any) -> str:
     area = next((row for row in areas if row["label"] == "macro"), areas[0])
     what = "the labels, on average" if area["label"] == "macro" else notices.plain(str(area["label"]))
     return (
-        f" With few labels, a straight line on what the image branch sees tells {what} with an {AREA} of "
+        f" With few labels, a linear probe of the image branch tells {what} with an {AREA} of "
         f"{_number(area['value'])} ({_number(area['low'])} to {_number(area['high'])})."
     )
 

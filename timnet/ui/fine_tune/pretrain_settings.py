@@ -17,10 +17,10 @@ from timnet.plots import look
 from timnet.ui import cache, checkpoints
 
 OBJECTIVES = {
-    "all-pairs": "Every X-ray with every report of a step",
+    "all-pairs": "Every X-ray with every report of a batch",
     "pairs": "Each X-ray with its own report and one other, as in the paper",
-    "sigmoid": "Every pair of a step, by the angle of their vectors",
-    "infonce": "Pick an X-ray's report out of the step's, by the angle",
+    "sigmoid": "Every pair of a batch, by the angle of their vectors",
+    "infonce": "Pick an X-ray's report out of the batch's, by the angle",
 }
 NEGATIVES = {"drawn": "As they come", "mined": "Half of them the hardest found"}
 NORMALS = {"contrast": "Count as mismatched", "ignore": "Leave out"}
@@ -63,7 +63,7 @@ def _compared(usual: Mapping[str, Any]) -> dict[str, Any]:
         "objective",
         OBJECTIVES,
         usual,
-        "All but the paper's way compare each X-ray with every report of the step, so larger steps teach "
+        "All but the paper's way compare each X-ray with every report of the batch, so larger batches teach "
         "more. By the angle: two vectors match if they point the same way, and no layers compare them. "
         "Picking the report out was best in short trainings on simulated X-rays.",
     )
@@ -81,8 +81,8 @@ def _compared(usual: Mapping[str, Any]) -> dict[str, Any]:
         "negatives",
         NEGATIVES,
         usual,
-        "Hardest: reports of other patients that the network of the pass before took for the X-ray's own. "
-        "A pass takes longer, as all X-rays and reports are looked at before it.",
+        "Hardest: reports of other patients that the network of the epoch before took for the X-ray's own. "
+        "An epoch takes longer, as all X-rays and reports are looked at before it.",
     )
     swapped = st.toggle(
         "Its own report with left and right swapped is a mismatch, too",
@@ -110,7 +110,7 @@ def _compared(usual: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _steps(usual: Mapping[str, Any], side: int) -> dict[str, Any]:
-    st.markdown("**How it steps**")
+    st.markdown("**Steps**")
     left, right = st.columns(2)
     batch = left.number_input(
         "Batch size",
@@ -118,24 +118,24 @@ def _steps(usual: Mapping[str, Any], side: int) -> dict[str, Any]:
         4096,
         int(usual["batch"]),
         key=_key("batch", usual),
-        help="Batch size. More X-rays mean more mismatched reports to tell apart, fewer steps, more memory.",
+        help="More X-rays mean more mismatched reports to tell apart, fewer steps, more memory.",
     )
     rate = right.number_input(
-        "Step size",
+        "Learning rate",
         1e-6,
         1e-1,
         float(usual["learning_rate"]),
         step=1e-5,
         format="%g",
         key=_key("learning_rate", usual),
-        help="Learning rate: how far a step moves weights. Too large: the loss jumps. Too small: no gain.",
+        help="How far a step moves the weights. Too large: the loss jumps. Too small: no gain.",
     )
     schedule = _choice(
-        "Over the run, the step size",
+        "Learning rate over the run",
         "schedule",
         SCHEDULES,
         usual,
-        "With a fall to 0 a larger step size can be taken; such a run is at its best at its end.",
+        "With a fall to 0 a larger learning rate can be taken; such a run is at its best at its end.",
     )
     networks = [network.name for network in checkpoints.listed("timnet")]
     whole = st.selectbox(
@@ -158,23 +158,23 @@ def _steps(usual: Mapping[str, Any], side: int) -> dict[str, Any]:
     )
     left, right = st.columns(2)
     share = left.number_input(
-        "Step size of the image network, as a share",
+        "Learning rate of the image network, as a share",
         0.001,
         1.0,
         float(usual["trunk_rate"]),
         step=0.1,
         format="%g",
         key=_key("trunk_rate", usual),
-        help="Of the step size above: layers that have learned before want smaller steps.",
+        help="Of the learning rate above. Layers that have learned before need smaller steps.",
     )
     grow = right.number_input(
-        "Image size of the first pass, pixels (0: the same)",
+        "Image size of the first epoch, pixels (0: the same)",
         0,
         1024,
         int(usual["grow_from"]),
         step=32,
         key=_key("grow_from", usual),
-        help="It grows to the full size over the first two thirds of the passes; early ones are then faster.",
+        help="It grows to the full size over the first two thirds of the epochs; early ones are then faster.",
     )
     if grow and not 32 <= grow <= side:
         grow = min(max(grow, 32), side)
@@ -238,7 +238,7 @@ def _text(usual: Mapping[str, Any], mode: str) -> dict[str, Any]:
         bool(usual["crop_text"]),
         key=_key("crop_text", usual),
         disabled=mode != "frozen",
-        help="From 30 % of their words on, a new part in each pass; where the text network is not trained.",
+        help="From 30 % of their words on, a new part in each epoch; where the text network is not trained.",
     )
     return {
         "crop_text": crop if mode == "frozen" else False,
@@ -254,10 +254,10 @@ def _memory(usual: Mapping[str, Any]) -> dict[str, Any]:
         "X-rays computed at a time",
         CHUNKS,
         index=CHUNKS.index(usual["chunk"]),
-        format_func=lambda films: f"{films}" if films else "all of a step",
+        format_func=lambda films: f"{films}" if films else "the whole batch",
         key=_key("chunk", usual),
-        help="For steps that do not fit into memory. Every X-ray still meets every report of its step, but "
-        "each is computed twice: about a third slower.",
+        help="For batches that do not fit into memory. Every X-ray still meets every report of its batch, "
+        "but each is computed twice: about a third slower.",
     )
     recompute = st.toggle(
         "Compute layers again rather than keep them",
@@ -280,7 +280,7 @@ def _memory(usual: Mapping[str, Any]) -> dict[str, Any]:
 def _looks(cohorts: list[str]) -> dict[str, Any]:
     st.markdown("**Looks at held-out X-rays on the way**")
     every = st.number_input(
-        "Every so many passes (0: only at the end)",
+        "Every so many epochs (0: only at the end)",
         0,
         10_000,
         int(_defaults()["evaluate_every"]),
@@ -294,7 +294,7 @@ def _looks(cohorts: list[str]) -> dict[str, Any]:
         ["", *labels],
         format_func=lambda each: each or "not looked at",
         key=f"pt_probe_{first.name}",
-        help="At every look a straight line learns this label from what the image network sees of up to 256 "
+        help="At every look a linear probe learns this label from the image network's features of up to 256 "
         f"labelled X-rays of {first.name}. It changes no weight either.",
     )
     return {"evaluate_every": every, "probe": probe}

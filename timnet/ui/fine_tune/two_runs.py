@@ -111,7 +111,7 @@ def _differences(first: State, second: State) -> list[str]:
         if found.value != found.value:
             told.append(f"{notices.plain(label)}: no auROC, the test X-rays are all of one class.")
             continue
-        shown = "" if found.low <= 0 <= found.high else ", which chance alone would rarely give"
+        shown = "" if found.low <= 0 <= found.high else ": statistically significant (p < 0.05)"
         nothing = " An interval that holds 0 shows no difference." if not shown else ""
         told.append(
             f"{notices.plain(label)}: auROC of the second minus that of the first "

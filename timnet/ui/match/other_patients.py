@@ -141,6 +141,6 @@ def _told(reading: Reading, others: np.ndarray) -> None:
     chart.plotly_chart(
         _figure(tuple(others.tolist()), reading.match),
         key="match_standing",
-        alt="Match probabilities of other patients' reports with this film, and that of the text above",
+        alt="Match probabilities of other patients' reports with this X-ray, and that of the text above",
         config={"displayModeBar": False},
     )
