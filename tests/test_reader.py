@@ -14,6 +14,7 @@ from PIL import Image
 from timnet import config
 from timnet.checkpoints import CheckpointError
 from timnet.evaluation.calibration.record import MATCH
+from timnet.films.film import Film, FilmError
 from timnet.films.letterbox import Letterbox
 from timnet.films.read import read_film
 from timnet.model import weights
@@ -255,3 +256,53 @@ def test_a_classifier_has_no_vectors_of_texts(networks, film):
         reader.text_vectors(["Clear."])
     with pytest.raises(ReadingError, match="without text"):
         reader.matches(reader.see(film), torch.zeros(1, 512))
+
+
+@pytest.fixture(scope="module")
+def several(tmp_path_factory):
+    """The same greys as a path, as bytes, in memory and as a Film."""
+    rng = np.random.default_rng(1)
+    greys = rng.integers(0, 256, (80, 70), dtype=np.uint8)
+    path = tmp_path_factory.mktemp("films") / "film.png"
+    Image.fromarray(greys).save(path)
+    return [path, str(path), path.read_bytes(), greys, (greys / 255).astype(np.float32), read_film(path)]
+
+
+def test_a_film_may_be_a_path_bytes_greys_or_a_film(networks, several):
+    reader = Reader.load(networks / "classifier", device="cpu")
+    read = [reader.read(each) for each in several]
+    for reading in read[1:]:
+        assert reading.probabilities == pytest.approx(dict(read[0].probabilities), abs=1e-6)
+
+
+def test_many_films_are_read_as_each_alone(networks, several):
+    for name, findings in (("classifier", None), ("timnet", ["Clear lungs.", *[REPORT] * 5])):
+        reader = Reader.load(networks / name, device="cpu")
+        alone = [reader.read(film, text) for film, text in zip(several, findings or [None] * 6, strict=True)]
+        together = reader.read_many(several, findings, batch=4)
+        for one, other in zip(alone, together, strict=True):
+            assert other.probabilities == pytest.approx(dict(one.probabilities), abs=1e-5)
+            assert other.match == (one.match if one.match is None else pytest.approx(one.match, abs=1e-5))
+
+
+def test_a_films_vector_is_the_one_that_it_is_searched_by(networks, several):
+    reader = Reader.load(networks / "timnet", device="cpu")
+    vectors_ND = reader.embed(several, batch=4)
+    assert vectors_ND.shape == (6, 512)
+    np.testing.assert_allclose(vectors_ND[:1], reader.film_vector(reader.see(several[0])), atol=1e-5)
+    assert len(Reader.load(networks / "classifier").embed(several)) == 6
+
+
+@pytest.mark.parametrize(
+    ("greys", "told"),
+    [
+        (np.zeros((4, 4), np.uint8), "one grey value"),
+        (np.zeros((4, 4, 3), np.uint8), "the shape"),
+        (np.array([[0.0, 2.0]]), r"in \[0, 1\]"),
+        (np.array([[0, 2]], np.int64), "got int64"),
+        (np.array([[0, np.nan]]), r"in \[0, 1\]"),
+    ],
+)
+def test_greys_that_are_no_film_are_refused(greys, told):
+    with pytest.raises(FilmError, match=told):
+        Film.from_array(greys)

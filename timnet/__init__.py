@@ -5,4 +5,57 @@ training (how it learns), reader (the facade the command line and the pages call
 Research use only, never a diagnosis.
 """
 
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from timnet.cohorts.store import Cohort
+    from timnet.config import Finetune, Pretrain
+    from timnet.errors import TimnetError
+    from timnet.films.film import Film
+    from timnet.films.read import read_film
+    from timnet.model.classifier import Classifier
+    from timnet.model.timnet import TIMNet
+    from timnet.reader import Reader
+    from timnet.training.grids import Grid
+    from timnet.training.in_process import curve, finetune, pretrain
+
 __version__ = "0.2.0"
+__all__ = [
+    "Classifier",
+    "Cohort",
+    "Film",
+    "Finetune",
+    "Grid",
+    "Pretrain",
+    "Reader",
+    "TIMNet",
+    "TimnetError",
+    "__version__",
+    "curve",
+    "finetune",
+    "pretrain",
+    "read_film",
+]
+_MODULES = {
+    "Classifier": "model.classifier",
+    "Cohort": "cohorts.store",
+    "Film": "films.film",
+    "Finetune": "config",
+    "Grid": "training.grids",
+    "Pretrain": "config",
+    "Reader": "reader",
+    "TIMNet": "model.timnet",
+    "TimnetError": "errors",
+    "curve": "training.in_process",
+    "finetune": "training.in_process",
+    "pretrain": "training.in_process",
+    "read_film": "films.read",
+}
+
+
+def __getattr__(name: str) -> Any:
+    """Import what the package offers when it is first asked for: torch alone takes seconds."""
+    if name not in _MODULES:
+        raise AttributeError(f"module 'timnet' has no attribute {name!r}")
+    return getattr(import_module(f"timnet.{_MODULES[name]}"), name)

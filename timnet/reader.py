@@ -11,11 +11,14 @@ Shapes: h w the last grid, H W the film's own pixels.
 
 from __future__ import annotations
 
+import itertools
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -33,7 +36,8 @@ from timnet.evaluation.maps.grad_cam_library import Method
 from timnet.films import frontal_check
 from timnet.films.film import Film
 from timnet.films.letterbox import Letterbox
-from timnet.model import weights
+from timnet.films.read import read_film
+from timnet.model import devices, weights
 from timnet.model.classifier import Classifier, Probe
 from timnet.model.encoders import TextEncoder
 from timnet.model.timnet import TIMNet
@@ -43,6 +47,9 @@ from timnet.reports.prompts import Prompt
 
 _BATCH = 4
 """Texts encoded at once: a whole report beside its sentences would pad each of them to its own length."""
+
+Source = str | Path | bytes | NDArray[Any] | Film
+"""What a film may be given as: a path, the bytes of a file, rows of greys, or a Film."""
 
 
 @dataclass(frozen=True)
@@ -69,8 +76,12 @@ class Reader:
     _encoder: TextEncoder | None
 
     @classmethod
-    def load(cls, checkpoint: str | Path) -> Reader:
+    def load(cls, checkpoint: str | Path, device: str | None = None) -> Reader:
         """Load a checkpoint by folder or by its name under checkpoints/.
+
+        Args:
+            checkpoint: folder, or name of a run or of a checkpoint that comes with timnet.
+            device: of torch, such as `cuda`; by default a GPU where there is one.
 
         Raises:
             CheckpointError: no such checkpoint, damaged, or its text encoder is not on this machine.
@@ -85,26 +96,80 @@ class Reader:
             certainty.of(folder),
         )
         card, trust = cards.of(folder), cards.trust_of(folder)
+        chosen = torch.device(device) if device else devices.device()
         if isinstance(spec, ClassifierSpec):
-            network = weights.load_classifier(folder)[0]
+            network = weights.load_classifier(folder)[0].to(chosen)
             return cls(folder.name, sha256, spec, sure, card, trust, network, None)
         timnet, spec, encoder = weights.load_timnet(folder)
-        return cls(folder.name, sha256, spec, sure, card, trust, timnet, encoder)
+        encoder.bert.to(chosen)
+        return cls(folder.name, sha256, spec, sure, card, trust, timnet.to(chosen), encoder)
 
-    def see(self, film: Film) -> Seen:
+    def see(self, film: Source) -> Seen:
         """Take a film through the trunk, once for all that is asked about it."""
+        read = _film(film)
+        return Seen(read, self._grids([self._square(read)]), frontal_check.doubt(read))
+
+    def _square(self, film: Film) -> NDArray[np.float32]:
         square = Letterbox.of(film, self.spec.side).apply(film.pixels)
         # Training saw films through uint8 rows of the pixel cache.
-        films = torch.from_numpy(np.rint(square * 255).astype(np.float32) / 255)[None, None]
+        return np.rint(square * 255).astype(np.float32) / 255
+
+    def _grids(self, squares: Sequence[NDArray[np.float32]]) -> Tensor:
         network = self._network.image if isinstance(self._network, TIMNet) else self._network
         with torch.no_grad():
-            return Seen(film, network.grid(films), frontal_check.doubt(film))
+            return network.grid(torch.from_numpy(np.stack(squares)[:, None]).to(self._device))
 
-    def read(self, film: Film | Seen, findings: str | None = None) -> Reading:
+    @property
+    def _device(self) -> torch.device:
+        return next(self._network.parameters()).device
+
+    def _seen(self, films: Iterable[Source], batch: int) -> Iterator[Seen]:
+        """Take films through the trunk, `batch` at a time; files are decoded by threads meanwhile."""
+        with ThreadPoolExecutor() as pool:
+            waiting = iter(films)
+            while part := list(itertools.islice(waiting, batch)):
+                read = list(pool.map(_film, part))
+                grids = self._grids(list(pool.map(self._square, read)))
+                for film, grid_1Chw, doubt in zip(
+                    read, grids.split(1), pool.map(frontal_check.doubt, read), strict=True
+                ):
+                    yield Seen(film, grid_1Chw, doubt)
+
+    def read_many(
+        self, films: Iterable[Source], findings: Iterable[str] | None = None, *, batch: int = 32
+    ) -> list[Reading]:
+        """Read films as `read` does, `batch` at a time through the trunk; errors as for `read`.
+
+        Args:
+            films: as of `read`.
+            findings: for a TIMNet the findings of each film, in their order.
+            batch: films at a time.
+        """
+        seen = self._seen(films, batch)
+        if findings is None:
+            return [self.read(each) for each in seen]
+        return [self.read(each, text) for each, text in zip(seen, findings, strict=True)]
+
+    def embed(self, films: Iterable[Source], *, batch: int = 32) -> NDArray[np.float32]:
+        """Return a vector a film (N, D): v_i of a TIMNet, the features under the head of a classifier."""
+        vectors = [
+            self.film_vector(each)
+            if isinstance(self._network, TIMNet)
+            else each.grid_1Chw.mean((2, 3)).cpu().numpy()
+            for each in self._seen(films, batch)
+        ]
+        return np.concatenate(vectors) if vectors else np.empty((0, 0), np.float32)
+
+    def read(self, film: Source | Seen, findings: str | None = None) -> Reading:
         """Read one film; a TIMNet needs the findings, a classifier does without.
+
+        Args:
+            film: a path, the bytes of a file, rows of greys (`Film.from_array`), a Film, or one seen before.
+            findings: the text that describes it, or a whole report.
 
         Raises:
             ReadingError: findings are missing, empty, or given to a classifier.
+            FilmError: it is no film.
         """
         start = time.perf_counter()
         if isinstance(self._network, TIMNet):
@@ -133,7 +198,7 @@ class Reader:
         reading, values = self._reading(start, film, self._network.head, names)
         return replace(reading, probabilities=dict(zip(names, values, strict=True)))
 
-    def edited(self, film: Film | Seen, findings: str) -> Reading:
+    def edited(self, film: Source | Seen, findings: str) -> Reading:
         """Read a film with its findings and with every edit of them (`reports.edits`), from one forward.
 
         Raises:
@@ -177,7 +242,7 @@ class Reader:
     def film_vector(self, seen: Seen) -> NDArray[np.float32]:
         """Return the film's vector v_i (1, D); ReadingError where this is a classifier."""
         with torch.no_grad():
-            return self.timnet.image.fc(seen.grid_1Chw.mean((2, 3))).numpy()
+            return self.timnet.image.fc(seen.grid_1Chw.mean((2, 3))).cpu().numpy()
 
     def text_vectors(self, texts: Sequence[str]) -> Tensor:
         """Return the vectors v_t (M, D) of findings; ReadingError where this is a classifier."""
@@ -190,8 +255,8 @@ class Reader:
             ReadingError: this is a classifier.
         """
         with torch.no_grad():
-            v_image_1D = torch.from_numpy(self.film_vector(seen))
-            return self.matched(self.timnet.match_all(v_image_1D, v_text_MD)[0].double().numpy())
+            v_image_1D = torch.from_numpy(self.film_vector(seen)).to(self._device)
+            return self.matched(self.timnet.match_all(v_image_1D, v_text_MD)[0].double().cpu().numpy())
 
     def prompted(self, seen: Seen, asked: Sequence[Prompt]) -> list[float]:
         """Return for each prompt the share of its sentence for, of the two: zero-shot, not calibrated.
@@ -203,7 +268,7 @@ class Reader:
         """
         texts = [text for each in asked for text in (each.positive, each.negative)]
         with torch.no_grad():
-            v_image_1D = torch.from_numpy(self.film_vector(seen))
+            v_image_1D = torch.from_numpy(self.film_vector(seen)).to(self._device)
             logits_L = self.timnet.match_all(v_image_1D, self.text_vectors(texts))[0].double()
         return (logits_L[0::2] - logits_L[1::2]).sigmoid().tolist()
 
@@ -213,7 +278,7 @@ class Reader:
         return probabilities([line] * len(logits), logits)
 
     def _reading(
-        self, start: float, film: Film | Seen, head: Callable[[Tensor], Tensor], names: list[str]
+        self, start: float, film: Source | Seen, head: Callable[[Tensor], Tensor], names: list[str]
     ) -> tuple[Reading, list[float]]:
         """Return a Reading with its maps, and the probabilities in the order of the names.
 
@@ -222,7 +287,7 @@ class Reader:
         """
         seen = film if isinstance(film, Seen) else self.see(film)
         logits_1L, maps_1Lhw = cam.evidence(seen.grid_1Chw, head)
-        maps, number = maps_1Lhw[0].float().numpy(), len(names)
+        maps, number = maps_1Lhw[0].float().cpu().numpy(), len(names)
         alone, normal = maps[:number], maps[number:]
         over = alone - normal.mean(0) if len(normal) else alone
         reading = Reading(
@@ -244,7 +309,7 @@ class Reader:
         )
         # Whatever is asked of the match head, a sentence or an edit, goes by the line of the match.
         asked = [MATCH if isinstance(self._network, TIMNet) else name for name in names]
-        logits = logits_1L[0, :number].double().numpy()
+        logits = logits_1L[0, :number].double().cpu().numpy()
         lines = [self.certainty.line(name) for name in asked]
         return reading, probabilities(lines, logits).tolist()
 
@@ -287,7 +352,16 @@ class Reader:
         literal = self.spec.padding == "literal"
         states = self._encoder.states(texts, self.spec.tokens, literal, batch=_BATCH)
         with torch.no_grad():
-            return timnet.text.project(*states.batch(range(len(texts))))
+            return timnet.text.project(*(each.to(self._device) for each in states.batch(range(len(texts)))))
+
+
+def _film(source: Source) -> Film:
+    """Return the film of whatever a caller has of it."""
+    if isinstance(source, np.ndarray):
+        return Film.from_array(source)
+    if isinstance(source, Film):
+        return source
+    return read_film(Path(source) if isinstance(source, str) else source)
 
 
 def _asked(findings: str | None) -> report_text.Extract:

@@ -8,19 +8,14 @@ import os
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from timnet import cards, config, files
 from timnet.cli import arguments
 from timnet.cli.output import Refused, _line, _number, _show, _summed_up
 from timnet.cli.progress import ProgressLine
 from timnet.counting import counted
-from timnet.training import grids, run_names, run_results, runs, worker
-from timnet.training.events import Events
-
-if TYPE_CHECKING:
-    pass
-
+from timnet.training import in_process, run_names, runs, worker
 
 Command = Callable[[list[str]], None]
 
@@ -196,26 +191,11 @@ def curve(words: list[str]) -> None:
     from timnet.evaluation.label_efficiency import curve as efficiency
 
     grid, out, as_json, address = arguments.grid(words)
-    root, asked, line = config.checkpoints(), grid.settings(), ProgressLine("")
-    for settings in {each.initialisation: each for each in asked}.values():
-        _check(settings)
-    path = out or root / f"{grid.name}.parquet"
-    root.mkdir(parents=True, exist_ok=True)
-    with grids.alone(grid, root):
-        try:
-            if address is None:
-                failed = grids.complete(asked, root, _trainer(), line.grid)
-            else:
-                from timnet.training import grids_ray
-
-                failed = grids_ray.complete(asked, root, address, line.grid)
-        finally:
-            line.end()
-            measured = grids.table(asked, root)
-            if len(measured):
-                grids.write(measured, path)
-    if failed:
-        raise Refused(f"{len(failed)} of {len(asked)} runs failed, the first because {failed[0].reason}")
+    line, path = ProgressLine(""), out or config.checkpoints() / f"{grid.name}.parquet"
+    try:
+        measured = in_process.measure(grid, path, address, line.grid)
+    finally:
+        line.end()
     # Of several labels, the first alone: the table has them all.
     means = efficiency.curve(measured[measured["label"] == measured["label"].iloc[0]])
     rows = metrics.records(means.rename(columns={"mean": "value"}))
@@ -266,7 +246,7 @@ def run(words: list[str]) -> None:
         raise Refused("run: expected one run folder")
     # Pages stay quick while a run works.
     os.nice(5)
-    worker.work(Path(words[0]), _trainer())
+    worker.work(Path(words[0]), in_process.trainer())
 
 
 COMMANDS: dict[str, Command] = {
@@ -341,27 +321,6 @@ def _read(asked: arguments.Match | arguments.Diagnose, findings: str | None) -> 
     _show(told, asked.json, [*lines, config.RESEARCH_USE])
 
 
-def _check(settings: config.Run) -> None:
-    """Refuse a training whose cohort, task or weights are not there, before anything is written."""
-    from timnet import checkpoints
-    from timnet.cohorts import features, store, tasks
-    from timnet.model import branches, encoders
-
-    branches.Trunk(settings.backbone, settings.normalisation)
-    if isinstance(settings, config.Finetune):
-        with store.Cohort.open(store.find(settings.cohort)) as cohort:
-            tasks.targets(cohort, settings.task, settings.uncertain, settings.views)
-        features.start_of(settings)
-        return
-    for name in settings.cohorts:
-        store.Cohort.open(store.find(name)).close()
-    features.start_of(config.Finetune(cohort="none", task="none", initialisation=settings.image_weights))
-    if settings.start and checkpoints.checkpoint_folder(settings.start) is None:
-        raise Refused(f"start: expected a TIMNet checkpoint, found none at {settings.start}")
-    if encoders.local_folder(settings.text_encoder):
-        encoders.load(settings.text_encoder)
-
-
 def _train(shape: type[config.Run], words: list[str]) -> None:
     settings, out, as_json, fresh = arguments.training(shape, words)
     folder = out or config.checkpoints() / run_names.folder_name(settings)
@@ -371,31 +330,12 @@ def _train(shape: type[config.Run], words: list[str]) -> None:
         if shape is config.Finetune:
             raise Refused("finetune: expected one process, torchrun started several; it is for pretrain")
         if process:
-            return worker.follow(settings, folder, _trainer())
-    _check(settings)
-    worker.prepare(settings, folder, fresh)
+            return worker.follow(settings, folder, in_process.trainer())
     line = ProgressLine("")
-    ended = worker.work(folder, _trainer(), line.event)
-    line.end()
-    if ended.name != "done":
-        goes_on = "; the same command goes on where it stopped" if ended.resumable else ""
-        raise Refused(ended.reason + goes_on)
-    result = run_results.result(folder)
+    try:
+        result = in_process.run(settings, folder, fresh, line.event).measured
+    finally:
+        line.end()
     table = result.get("test") or result["held_out"]
     lines = [f"{row['label']}  {row['metric']:<7}{_number(row)}" for row in table]
     _show({"run": folder.name, "settings": dataclasses.asdict(settings), **result}, as_json, lines)
-
-
-def _trainer() -> worker.Train:
-    """Return what trains either kind of settings; torch is imported when it starts."""
-
-    def train(settings: config.Run, folder: Path, events: Events) -> dict[str, Any]:
-        if isinstance(settings, config.Pretrain):
-            from timnet.training.recipes import pretrain as recipe
-
-            return recipe.train(settings, folder, events)
-        from timnet.training.recipes import finetune
-
-        return finetune.train(settings, folder, events)
-
-    return train

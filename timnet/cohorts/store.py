@@ -105,9 +105,10 @@ class Cohort:
         self._pixels: dict[int, np.memmap] = {}
 
     @classmethod
-    def open(cls, folder: Path) -> Cohort:
-        """Open the cohort of a folder; CohortError if there is none or it has another schema."""
-        folder = Path(folder).expanduser().resolve()
+    def open(cls, folder: str | Path) -> Cohort:
+        """Open a cohort by its name or folder; CohortError if there is none or it has another schema."""
+        folder = find(folder) if isinstance(folder, str) else folder
+        folder = folder.expanduser().resolve()
         if not (folder / schema.DATABASE).is_file():
             raise CohortError(f"{folder.name}: expected a cohort ({schema.DATABASE}), found none in {folder}")
         schema_migration.upgrade(folder)

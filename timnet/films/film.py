@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 import threading
 import warnings
@@ -28,7 +29,7 @@ LOOKS_INVERTED = "this X-ray looks inverted (bone dark)"
 ONE_GREY = "expected a radiograph, got an image that holds one grey value only"
 
 
-Kind = Literal["dicom", "png", "jpeg"]
+Kind = Literal["dicom", "png", "jpeg", "array"]
 Admit = Literal["first-frame", "any-modality"]
 """What a caller lets in besides a radiograph of one frame; it bears on DICOM alone."""
 
@@ -70,6 +71,29 @@ class Film:
     """Main directions of rows and columns; None where the file states none that can be used."""
     aspect: float = 1.0
     """Height of a pixel over its width."""
+
+    @classmethod
+    def from_array(cls, pixels: np.ndarray, spacing_mm: tuple[float, float] | None = None) -> Film:
+        """Return the film of rows of greys: uint8, uint16 or floats in [0, 1], bone bright, upright.
+
+        Raises:
+            FilmError: another shape, type or range, or one grey value only.
+        """
+        greys = np.asarray(pixels)
+        if greys.ndim != 2 or not greys.size:
+            raise FilmError("array", f"expected rows and columns of greys, got the shape {greys.shape}")
+        check_size("array", *greys.shape)
+        full = {np.dtype(np.uint8): 255, np.dtype(np.uint16): 65535}.get(greys.dtype, 1)
+        if full == 1 and greys.dtype.kind != "f":
+            raise FilmError("array", f"expected uint8, uint16 or floats in [0, 1], got {greys.dtype}")
+        made = np.array(greys / full, dtype=np.float32)
+        if not (np.isfinite(made).all() and made.min() >= 0 and made.max() <= 1):
+            raise FilmError("array", "expected greys in [0, 1], got others")
+        if made.min() == made.max():
+            raise FilmError("array", ONE_GREY)
+        made.setflags(write=False)
+        digest = hashlib.sha256(made.tobytes()).hexdigest()
+        return cls(made, "array", digest, greys.dtype.itemsize * 8, spacing_mm, None, ())
 
     @property
     def key(self) -> str:

@@ -208,7 +208,7 @@ def reader(folder: str, stamp: int) -> Reader:
     """Return a checkpoint's reader; CheckpointError says why it cannot be loaded."""
     from timnet.reader import Reader
 
-    loaded = Reader.load(folder)
+    loaded = Reader.load(folder, "cpu")
     gc_freeze.set_aside()
     return loaded
 
