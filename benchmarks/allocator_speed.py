@@ -1,7 +1,7 @@
 """How much faster is a training step where the process holds the memory that it frees, and what does it take?
 
 Steps of a fine-tuning, ResNet-18, 16 films, in processes of their own: as glibc does it by itself, and with
-`timnet.training.allocator`'s tunables, in turn. Seconds are the median of a process's steps.
+`timnet.processes`'s tunables, in turn. Seconds are the median of a process's steps.
 
     .venv/bin/python benchmarks/allocator_speed.py --keep
 """
@@ -23,8 +23,8 @@ from finetune_speed import machine, stepper
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
+from timnet import processes  # noqa: E402
 from timnet.model import devices  # noqa: E402
-from timnet.training import allocator  # noqa: E402
 
 RESULT = ROOT / "benchmarks" / "results" / "allocator_speed.json"
 SIDES = (224, 112)
@@ -41,8 +41,8 @@ def main() -> None:
     if words.steps_of:
         print(json.dumps(steps(words.steps_of)))
         return
-    bare = {name: value for name, value in os.environ.items() if name != allocator.VARIABLE}
-    ways = {"given back": bare, "held": allocator.environment(bare)}
+    bare = {name: value for name, value in os.environ.items() if name != processes.VARIABLE}
+    ways = {"given back": bare, "held": processes.environment(bare)}
     told: dict[str, Any] = {"what": __doc__.splitlines()[0], "batch": 16, "machine": machine(), "sides": {}}
     for side in SIDES:
         rounds = [{name: process(side, way) for name, way in ways.items()} for _ in range(words.rounds)]

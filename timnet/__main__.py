@@ -19,10 +19,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
 
-from timnet import config, files
+from timnet import config, files, processes
 from timnet.cli.commands import COMMANDS, TRAINING
 from timnet.errors import one_line
-from timnet.training import allocator
 
 
 def main(words: Sequence[str] | None = None) -> int:
@@ -97,7 +96,7 @@ def _sentence(error: Exception) -> str:
 def command() -> None:
     """Do what the words of the terminal ask and end: what `timnet` on the PATH calls."""
     if sys.argv[1:2] and sys.argv[1] in TRAINING:
-        allocator.adopt()
+        processes.keep_memory()
     sys.exit(main())
 
 

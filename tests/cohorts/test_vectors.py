@@ -141,7 +141,7 @@ def test_a_build_counts_as_running_from_its_start_to_the_end_of_its_process(coho
         started.append(process)
         return process
 
-    monkeypatch.setattr(vectors.subprocess, "Popen", quick)
+    monkeypatch.setattr(subprocess, "Popen", quick)
     vectors.start(cohort, networks / "timnet")
     vectors.start(cohort, networks / "timnet")
     assert len(started) == 1 and vectors.state(folder).name == "building"

@@ -8,8 +8,6 @@ from typing import Any
 import pytest
 from driving import Open, open_at
 
-from timnet.training import worker
-
 
 @pytest.fixture
 def open_page(monkeypatch: pytest.MonkeyPatch, cohort_folder: Path, networks: Path) -> Open:
@@ -36,5 +34,5 @@ def workers(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[list[li
         def wait(self) -> int:
             return 0
 
-    monkeypatch.setattr(worker.subprocess, "Popen", start)
+    monkeypatch.setattr(subprocess, "Popen", start)
     yield started

@@ -11,7 +11,7 @@ import pytest
 from driving import PAGES, framed, open_at
 from streamlit.testing.v1 import AppTest
 
-from timnet import cards, config
+from timnet import cards, config, processes
 from timnet.cohorts import store, vectors
 from timnet.cohorts.importing import jobs
 from timnet.training import run_names, runs, worker
@@ -156,7 +156,7 @@ def test_a_training_is_started_and_ends(films: str, learn: str) -> None:
     shown(app)
     folder = config.checkpoints() / app.selectbox(key="ft_run").value
     ended(lambda: not runs.state(folder).active)
-    assert runs.state(folder).name == "done", runs.log_tail(folder)
+    assert runs.state(folder).name == "done", processes.tail(folder / runs.LOG, 30)
     app.run()
     shown(app)
     assert any(done.value.startswith("Done: ") for done in app.success)

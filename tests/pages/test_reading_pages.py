@@ -3,6 +3,7 @@
 import json
 import re
 import shutil
+import subprocess
 from dataclasses import replace
 from pathlib import Path
 
@@ -200,7 +201,7 @@ def test_a_search_is_prepared_by_a_process_of_its_own(
         def wait(self) -> int:
             return 0
 
-    monkeypatch.setattr(vectors.subprocess, "Popen", Started)
+    monkeypatch.setattr(subprocess, "Popen", Started)
     app = own_film(open_at("match"), 7)
     app.button(key="match_prepare").click().run()
     assert not app.exception and not app.error

@@ -19,7 +19,7 @@ import pytest
 import torch
 from torchvision.models import get_model
 
-from timnet import config, files
+from timnet import config, files, processes
 from timnet.checkpoints import DESCRIPTION, WEIGHTS
 from timnet.cohorts import tasks
 from timnet.model import branches
@@ -89,7 +89,7 @@ def uninterrupted(settings, folder):
     worker.prepare(settings, folder)
     process = start(folder, "100000")
     process.join(300)
-    assert runs.state(folder).name == "done", runs.log_tail(folder)
+    assert runs.state(folder).name == "done", processes.tail(folder / runs.LOG, 30)
     return folder
 
 
@@ -138,7 +138,7 @@ def killed_on_the_way(settings, folder, waits):
     else:
         worker.prepare(settings, folder)
         start(folder).join()
-    assert runs.state(folder).name == "done", runs.log_tail(folder)
+    assert runs.state(folder).name == "done", processes.tail(folder / runs.LOG, 30)
     return kills
 
 

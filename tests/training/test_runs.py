@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from timnet import config
+from timnet import config, processes
 from timnet.__main__ import main
 from timnet.cli import arguments
 from timnet.training import events, run_names, run_results, runs, worker
@@ -326,5 +326,6 @@ def test_a_failed_training_writes_its_traceback_to_the_log_alone(folder, capfd):
 
     state = worker.work(folder, fail)
     assert (state.name, state.reason) == ("failed", "RuntimeError: out of cheese")
-    assert "Traceback" in runs.log_tail(folder) and "out of cheese" in runs.log_tail(folder)
+    log = processes.tail(folder / runs.LOG, 30)
+    assert "Traceback" in log and "out of cheese" in log
     assert capfd.readouterr() == ("", "")

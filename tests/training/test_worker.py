@@ -10,7 +10,7 @@ import time
 
 import pytest
 
-from timnet import config
+from timnet import config, processes
 from timnet.training import run_names, runs, worker
 from timnet.training.events import EVENTS, Cancelled
 from timnet.training.runs import RunError
@@ -138,12 +138,12 @@ def test_submitting_starts_a_worker_whose_failure_is_told(tmp_path, monkeypatch)
     state = runs.state(folder)
     assert state.name == "failed"
     assert "somewhere" in state.reason
-    assert "Traceback" in runs.log_tail(folder, 1000)
+    assert "Traceback" in processes.tail(folder / runs.LOG, 1000)
 
 
 def test_five_clicks_start_one_run(tmp_path, monkeypatch):
     started = []
-    monkeypatch.setattr(worker.subprocess, "Popen", lambda command, **options: Started(command, started))
+    monkeypatch.setattr(subprocess, "Popen", lambda command, **options: Started(command, started))
     folders = [worker.submit(SETTINGS, tmp_path) for _ in range(5)]
     assert len(set(folders)) == 1
     assert len(started) == 1
@@ -152,7 +152,7 @@ def test_five_clicks_start_one_run(tmp_path, monkeypatch):
 
 def test_a_failed_run_can_be_submitted_again_and_a_done_one_stays(tmp_path, monkeypatch):
     started = []
-    monkeypatch.setattr(worker.subprocess, "Popen", lambda command, **options: Started(command, started))
+    monkeypatch.setattr(subprocess, "Popen", lambda command, **options: Started(command, started))
     folder = worker.submit(SETTINGS, tmp_path)
     (folder / runs.FAILED).write_text('{"reason": "once"}')
     worker.submit(SETTINGS, tmp_path)
@@ -182,7 +182,7 @@ def stopped(folder, snapshot=True):
 
 def test_the_same_settings_over_a_stopped_run_go_on_and_fresh_ones_start_anew(tmp_path, monkeypatch):
     started = []
-    monkeypatch.setattr(worker.subprocess, "Popen", lambda command, **options: Started(command, started))
+    monkeypatch.setattr(subprocess, "Popen", lambda command, **options: Started(command, started))
     folder = stopped(tmp_path / run_names.folder_name(SETTINGS))
     assert runs.state(folder).resumable
     told = (folder / EVENTS).read_text()

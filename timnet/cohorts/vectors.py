@@ -10,15 +10,11 @@ Shapes: N films in the order of the pixel cache, M reports, D joint width.
 
 from __future__ import annotations
 
-import fcntl
 import glob
 import hashlib
 import json
 import os
 import shutil
-import subprocess
-import sys
-import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -30,7 +26,7 @@ import pandas as pd
 import pydantic_core
 from numpy.typing import NDArray
 
-from timnet import config, files
+from timnet import files, processes
 from timnet.cohorts.records import CohortError
 from timnet.cohorts.store import Cohort
 
@@ -99,8 +95,7 @@ def state(folder: Path) -> State:
         return State("complete", done, total)
     if held:
         return State("building", done, total)
-    lines = (folder / _LOG).read_text("utf-8", "replace").splitlines() if (folder / _LOG).is_file() else []
-    return State("stopped", done, total, lines[-1].removeprefix("timnet: ") if lines else "")
+    return State("stopped", done, total, processes.tail(folder / _LOG).removeprefix("timnet: "))
 
 
 def load(folder: Path) -> Vectors:
@@ -142,23 +137,11 @@ def launch(folder: Path, words: Sequence[str]) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     if is_held(folder):
         return
-    command = [sys.executable, "-m", "timnet", *words]
-    with (folder / _STARTED).open("wb") as lock, (folder / _LOG).open("wb") as log:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            return
-        process = subprocess.Popen(
-            command,
-            cwd=config.REPOSITORY,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,
-            stderr=log,
-            # The open lock goes along: it is held until the process has ended, also before it holds its own.
-            pass_fds=[lock.fileno()],
-            start_new_session=True,
-        )
-    threading.Thread(target=process.wait, daemon=True).start()
+    with processes.hold(folder / _STARTED) as lock:
+        if lock is not None:
+            # The lock goes along: it is held also before the process holds its own.
+            with (folder / _LOG).open("wb") as log:
+                processes.start(words, log, lock=lock)
 
 
 @contextmanager
@@ -170,11 +153,9 @@ def building(folder: Path, films: int, reports: int, width: int) -> Iterator[Bui
     """
     with files.private():
         folder.mkdir(parents=True, exist_ok=True)
-        with (folder / _LOCK).open("wb") as lock:
-            try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                raise BusyError(f"{folder.name}: these vectors are being built now") from None
+        with processes.hold(folder / _LOCK) as lock:
+            if lock is None:
+                raise BusyError(f"{folder.name}: these vectors are being built now")
             yield Build(folder, (films, reports), width)
 
 
@@ -245,20 +226,9 @@ def _progress(folder: Path) -> tuple[int, int]:
 
 def is_held(folder: Path) -> bool:
     """Say whether a process is at a folder's vectors, or was started to be."""
-    return is_written(folder) or _locked(folder / _STARTED)
+    return is_written(folder) or processes.is_held(folder / _STARTED)
 
 
 def is_written(folder: Path) -> bool:
     """Return whether a process writes a folder's vectors; one that was started may still be loading."""
-    return _locked(folder / _LOCK)
-
-
-def _locked(path: Path) -> bool:
-    try:
-        with path.open("rb") as lock:
-            fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except FileNotFoundError:
-        return False
-    except BlockingIOError:
-        return True
-    return False
+    return processes.is_held(folder / _LOCK)

@@ -10,10 +10,6 @@ from __future__ import annotations
 import hashlib
 import io
 import json
-import os
-import subprocess
-import sys
-import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -24,9 +20,9 @@ from typing import Any
 import pandas as pd
 from filelock import FileLock, Timeout
 
-from timnet import config, files
+from timnet import config, files, processes
 from timnet.cohorts import shares, store
-from timnet.training import allocator, pace, run_names, run_results, runs, worker
+from timnet.training import pace, run_names, run_results, runs, worker
 from timnet.training.events import Event, Events
 from timnet.training.runs import CONFIG, RunError, State
 
@@ -163,23 +159,12 @@ def start(grid: Grid, root: Path) -> None:
         if at_work(grid, root):
             return
         with _log(grid, root).open("wb") as log:
-            # Pages stay quick while it works.
-            process = subprocess.Popen(
-                ["nice", "-n", "5", sys.executable, "-m", "timnet", *grid.words()],
-                cwd=config.REPOSITORY,
-                env=allocator.environment(os.environ),
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
-                start_new_session=True,
-            )
-    # Somebody has to take a finished child off the system's list; the grid itself needs no watching.
-    threading.Thread(target=process.wait, daemon=True).start()
+            processes.start(grid.words(), log, trains=True, niceness=5)
 
 
 def at_work(grid: Grid, root: Path) -> bool:
     """Say whether a process is at a grid, or was started a moment ago and has said nothing yet."""
-    if runs.is_held(root / GRIDS / f"{grid.name}.lock"):
+    if processes.is_held(root / GRIDS / f"{grid.name}.lock"):
         return True
     try:
         told = _log(grid, root).stat()
@@ -190,11 +175,7 @@ def at_work(grid: Grid, root: Path) -> bool:
 
 def last_words(grid: Grid, root: Path) -> str:
     """Return the last line that a started grid has printed; empty where there is none."""
-    try:
-        lines = _log(grid, root).read_text(encoding="utf-8", errors="replace").splitlines()
-    except FileNotFoundError:
-        return ""
-    return lines[-1] if lines else ""
+    return processes.tail(_log(grid, root))
 
 
 def missing(asked: Sequence[config.Finetune], root: Path) -> list[config.Finetune]:

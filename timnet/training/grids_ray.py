@@ -20,8 +20,8 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 
-from timnet import config
-from timnet.training import allocator, grids, pace, run_names, runs, worker
+from timnet import config, processes
+from timnet.training import grids, pace, run_names, runs, worker
 from timnet.training.events import MEMORY, Event, Events
 from timnet.training.grids import Progress, Stopped
 from timnet.training.pace import Pace
@@ -186,7 +186,7 @@ def _ray(address: str) -> Any:
             "--ray: Ray is not installed; pip install -r requirements-ray.txt, or leave --ray out"
         ) from None
     told = {
-        allocator.VARIABLE: allocator.environment(os.environ)[allocator.VARIABLE],
+        processes.VARIABLE: processes.environment(os.environ)[processes.VARIABLE],
         "PYTHONPATH": os.pathsep.join(filter(None, [str(config.REPOSITORY), os.environ.get("PYTHONPATH")])),
         "TIMNET_HOME": str(config.home()),
         "TIMNET_CHECKPOINTS": str(config.checkpoints()),

@@ -8,7 +8,6 @@ trains, `snapshots/` holds what it needs to go on. The folder's name carries a h
 
 from __future__ import annotations
 
-import fcntl
 import logging
 import os
 import time
@@ -21,6 +20,7 @@ import pydantic_core
 
 from timnet import config
 from timnet.errors import TimnetError
+from timnet.processes import is_held
 from timnet.training.events import CANCEL, EVENTS, Event, parsed
 
 CONFIG, LOG, LOCK = "config.json", "log.txt", ".lock"
@@ -132,15 +132,6 @@ def events(folder: Path) -> pd.DataFrame:
     return pd.DataFrame(_records(folder))
 
 
-def log_tail(folder: Path, lines: int = 30) -> str:
-    """Return the last lines of a run's log."""
-    try:
-        text = (folder / LOG).read_text(encoding="utf-8", errors="replace")
-    except FileNotFoundError:
-        return ""
-    return "\n".join(text.splitlines()[-lines:])
-
-
 def note(folder: Path) -> str:
     """Return what somebody wrote about a run; empty where nobody did."""
     try:
@@ -200,18 +191,6 @@ def _records(folder: Path) -> tuple[Event, ...]:
     while len(_read) > LOGS_KEPT:
         _read.pop(next(iter(_read)), None)
     return records
-
-
-def is_held(lock: Path) -> bool:
-    """Say whether a worker holds the lock; askers share it among themselves."""
-    try:
-        with lock.open("rb") as file:
-            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except FileNotFoundError:
-        return False
-    except BlockingIOError:
-        return True
-    return False
 
 
 def _reason(path: Path) -> str:

@@ -8,11 +8,8 @@ failed or was lost goes on where its last good snapshot was taken.
 from __future__ import annotations
 
 import json
-import os
 import shutil
 import signal
-import subprocess
-import sys
 import threading
 import time
 import traceback
@@ -25,9 +22,9 @@ from typing import Any, Protocol
 from filelock import FileLock, Timeout
 from pydantic_core import to_json
 
-from timnet import config, files
+from timnet import config, files, processes
 from timnet.evaluation import predictions
-from timnet.training import allocator, run_names, runs
+from timnet.training import run_names, runs
 from timnet.training.events import CANCEL, EVENTS, Cancelled, Event, Events
 from timnet.training.runs import (
     BEGUN,
@@ -235,17 +232,7 @@ def _start(settings: config.Run, folder: Path, fresh: bool) -> None:
             return
         prepare(settings, folder, fresh)
         with (folder / LOG).open("ab") as log:
-            worker = subprocess.Popen(
-                [sys.executable, "-m", "timnet", "run", str(folder)],
-                cwd=config.REPOSITORY,
-                env=allocator.environment(os.environ),
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
-                start_new_session=True,
-            )
-        # Somebody has to take a finished child off the system's list; the run itself needs no watching.
-        threading.Thread(target=worker.wait, daemon=True).start()
+            processes.start(["run", str(folder)], log, trains=True)
 
 
 @contextmanager

@@ -200,7 +200,7 @@ def test_a_killed_import_has_ended(csv_root: Path, tmp_path: Path, monkeypatch: 
             started.append(self)
             self.kill()
 
-    monkeypatch.setattr(jobs.subprocess, "Popen", Kept)
+    monkeypatch.setattr(subprocess, "Popen", Kept)
     shutil.copytree(csv_root, tmp_path / "export")
     jobs.start("csv", tmp_path / "export", "killed")
     assert len(started) == 1

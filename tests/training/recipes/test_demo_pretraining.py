@@ -13,7 +13,7 @@ from streamlit.testing.v1 import AppTest
 
 from timnet import config
 from timnet.checkpoints import DESCRIPTION, WEIGHTS
-from timnet.training import runs, worker
+from timnet.training import runs
 from timnet.training.events import EVENTS
 
 # Each run is a process of its own that trains.
@@ -98,7 +98,7 @@ def test_started_on_the_page_killed_and_resumed_it_ends_the_same_and_is_there_to
         app.number_input(key=f"pt_{name}_small").set_value(NUMBERS[name])
     app.number_input(key="pt_evaluate_every").set_value(NUMBERS["evaluate_every"])
     app.selectbox(key="pt_precision_small").select("fp32").run()
-    monkeypatch.setattr(worker.subprocess, "Popen", recorded)
+    monkeypatch.setattr(subprocess, "Popen", recorded)
     app.button(key="pt_start").click().run()
     assert not app.exception and not app.error
     folder = surroundings / app.selectbox(key="ft_run").value

@@ -8,13 +8,9 @@ that the operator has not opened to pages, the name of a cohort that is there, a
 
 from __future__ import annotations
 
-import fcntl
 import json
 import re
 import shutil
-import subprocess
-import sys
-import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,7 +18,7 @@ from typing import Any, Literal
 
 from pydantic import TypeAdapter, ValidationError
 
-from timnet import config, files
+from timnet import config, files, processes
 from timnet.cohorts import schema, store
 from timnet.cohorts.importing import uploads
 from timnet.cohorts.readers import csv_table
@@ -36,7 +32,6 @@ _OPTIONS: Mapping[str, tuple[str, ...]] = {
 }
 """What a page may say of an import beyond folder and name, by its kind."""
 _SHARE = re.compile(r"(\d+) of (\d+)")
-_TAIL = 4096
 
 
 @dataclass(frozen=True)
@@ -174,28 +169,12 @@ def start(kind: str, root: Path, name: str, options: Mapping[str, str | Sequence
         raise CohortError(f"{running[0]}: is being imported now; start the next one after it")
     folder = config.home() / FOLDER / name
     folder.mkdir(parents=True, exist_ok=True)
-    command = [sys.executable, "-m", "timnet", "import", "page", str(folder)]
-    with (
-        (folder / _LOCK).open("wb") as lock,
-        (folder / _TOLD).open("wb") as told,
-        (folder / _LOG).open("wb") as log,
-    ):
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise CohortError(f"{name}: is being imported now") from None
+    with processes.hold(folder / _LOCK) as lock:
+        if lock is None:
+            raise CohortError(f"{name}: is being imported now")
         (folder / _SETTINGS).write_text(text, encoding="utf-8")
-        process = subprocess.Popen(
-            command,
-            cwd=config.REPOSITORY,
-            stdin=subprocess.DEVNULL,
-            stdout=told,
-            stderr=log,
-            # The open lock goes along: it is held until the process has ended, whatever becomes of us.
-            pass_fds=[lock.fileno()],
-            start_new_session=True,
-        )
-    threading.Thread(target=process.wait, daemon=True).start()
+        with (folder / _TOLD).open("wb") as told, (folder / _LOG).open("wb") as log:
+            processes.start(["import", "page", str(folder)], log, told, lock)
 
 
 def jobs() -> list[Job]:
@@ -210,25 +189,12 @@ def forget(name: str) -> None:
 
 
 def _job(folder: Path) -> Job:
-    log = _tail(folder / _LOG)
-    last = log.splitlines()[-1] if log else ""
-    with (folder / _LOCK).open("rb") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
-        except BlockingIOError:
-            share = _SHARE.search(last)
-            done = int(share[1]) / max(int(share[2]), 1) if share else 0.0
-            return Job(folder.name, "running", last or "starting", min(done, 1.0))
-    if summary := _tail(folder / _TOLD):
+    last = processes.tail(folder / _LOG)
+    if processes.is_held(folder / _LOCK):
+        share = _SHARE.search(last)
+        done = int(share[1]) / max(int(share[2]), 1) if share else 0.0
+        return Job(folder.name, "running", last or "starting", min(done, 1.0))
+    if summary := processes.tail(folder / _TOLD, 1000):
         return Job(folder.name, "done", summary, 1.0)
     reason = last.removeprefix("timnet: ") or "the import ended without a word"
     return Job(folder.name, "failed", reason)
-
-
-def _tail(path: Path) -> str:
-    try:
-        with path.open("rb") as file:
-            file.seek(max(path.stat().st_size - _TAIL, 0))
-            return file.read().decode("utf-8", errors="replace").strip()
-    except FileNotFoundError:
-        return ""

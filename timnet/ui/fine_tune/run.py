@@ -10,7 +10,7 @@ from typing import Any
 import pandas as pd
 import streamlit as st
 
-from timnet import config
+from timnet import config, processes
 from timnet.counting import counted
 from timnet.plots import losses
 from timnet.training import run_names, run_results, runs, worker
@@ -130,7 +130,7 @@ def end(state: runs.State) -> None:
         st.error(f"This run {'failed' if state.name == 'failed' else 'was lost'}. The reason:")
         st.text(state.reason or "not known")
         with st.expander("End of its log", icon=":material/article:"):
-            st.text(runs.log_tail(state.folder) or "empty")
+            st.text(processes.tail(state.folder / runs.LOG, 30) or "empty")
     if state.name != "done":
         go_on(state)
 
