@@ -32,7 +32,7 @@ sys.path.insert(0, str(ROOT))
 from timnet import config  # noqa: E402
 from timnet.cli.progress import ProgressLine  # noqa: E402
 from timnet.cohorts.pairs import Pairs, collect  # noqa: E402
-from timnet.evaluation import matching, recall  # noqa: E402
+from timnet.evaluation import matching  # noqa: E402
 from timnet.training import (  # noqa: E402
     run_names,
     run_results,
@@ -42,7 +42,7 @@ from timnet.training import (  # noqa: E402
 from timnet.training.recipes import pretrain  # noqa: E402
 
 RESULT = ROOT / "benchmarks" / "results" / "ablations.json"
-FIGURES = {"auROC": matching.MANY, "auROC, other labels": matching.OTHER, "R@10": recall.REPORT}
+FIGURES = {"auROC": matching.MANY, "auROC, other labels": matching.OTHER, "R@10": matching.REPORT}
 """What is compared, and the row of a run's result that holds it."""
 
 ARMS: dict[str, dict[str, Any]] = {

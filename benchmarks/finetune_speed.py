@@ -31,7 +31,12 @@ from timnet.checkpoints import ClassifierSpec  # noqa: E402
 from timnet.cohorts import store  # noqa: E402
 from timnet.cohorts.readers import mendeley  # noqa: E402
 from timnet.model import devices, weights  # noqa: E402
-from timnet.training import batches, objectives, pace, runs  # noqa: E402
+from timnet.training import (  # noqa: E402
+    batches,
+    estimates,
+    objectives,
+    runs,
+)
 
 RESULT = ROOT / "benchmarks" / "results" / "finetune_speed.json"
 BAR = 4.0
@@ -84,7 +89,7 @@ def ours_step(folder: str, fraction: float, side: int, seed: int) -> float:
     command += ["--side", str(side), "--epochs", "1", "--seed", str(seed), "--out", f"{folder}/runs/{seed}"]
     subprocess.run([sys.executable, "-m", "timnet", *command], cwd=ROOT, check=True, capture_output=True)
     states = [runs.state(Path(folder) / "runs" / str(seed))]
-    found = pace.measured(states, states[0].settings)  # type: ignore[arg-type]
+    found = estimates.measured_pace(states, states[0].settings)  # type: ignore[arg-type]
     assert found is not None, "the run was too short to tell its pace: ask for more steps"
     return found.step
 

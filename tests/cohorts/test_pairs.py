@@ -8,7 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from timnet.cohorts import pairs, store
+from timnet.cohorts.pairs import Report
 from timnet.cohorts.records import CohortError
+from timnet.cohorts.store import Cohort
 
 
 def made(source, study, patient, text, labels=None) -> pairs.Pairs:
@@ -134,3 +136,26 @@ def test_what_only_measures_may_hold_everything_out(cohort_folder):
     assert found.held_out.all() and len(found.row) == len(store.Cohort.open(cohort_folder).films())
     with pytest.raises(CohortError, match=r"expected at least 2 held out in nowhere, got 0$"):
         pairs.collect([str(cohort_folder)], ("nowhere",), 32, measuring=True)
+
+
+def test_every_report_is_of_another_patient_and_of_other_words(cohort_folder):
+    with Cohort.open(cohort_folder) as cohort:
+        drawn = pairs.draw_reports(cohort, 1000)
+        known = set(cohort.films()[["study", "patient", "findings"]].itertuples(index=False, name=None))
+    assert len(drawn) > 5
+    assert (
+        len({report.patient for report in drawn}) == len({report.findings for report in drawn}) == len(drawn)
+    )
+    assert {(report.study, report.patient, report.findings) for report in drawn} <= known
+
+
+def test_the_same_seed_draws_the_same_reports_and_fewer_are_the_first_of_more(cohort_folder):
+    with Cohort.open(cohort_folder) as cohort:
+        assert pairs.draw_reports(cohort, 4) == pairs.draw_reports(cohort, 9)[:4]
+        assert pairs.draw_reports(cohort, 9) != pairs.draw_reports(cohort, 9, seed=1)
+
+
+def test_own_patient_and_own_words_are_left_out_and_the_number_is_kept():
+    drawn = [Report(f"s{i}", f"p{i}", f"Text {i}.") for i in range(6)]
+    assert pairs.other_reports(drawn, "p1", "TEXT 3.", 3) == [0, 2, 4]
+    assert pairs.other_reports(drawn, None, "", 99) == [0, 1, 2, 3, 4, 5]

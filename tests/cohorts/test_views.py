@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from timnet import config
-from timnet.cohorts import shares, store, tasks
+from timnet.cohorts import store, tasks
 from timnet.cohorts.pairs import collect
 from timnet.cohorts.readers import csv_table
 from timnet.evaluation import held_out
@@ -64,9 +64,9 @@ def test_every_way_to_films_takes_the_views_that_are_asked_for(cohort, views, fi
     found = finetune_data.gather(tuning)
     rows = np.concatenate([found.train_rows, found.val_rows, found.test_rows])
     assert sorted(rows) == np.flatnonzero(expected).tolist()
-    share = shares.of(held, "Opacity", 1.0, 0, views=views)
+    share = tasks.share(held, "Opacity", 1.0, 0, views=views)
     assert (share.films, share.films_test) == (len(found.train_rows), len(found.test_rows))
-    assert shares.sizes(held, "Opacity", [1.0], views=views)[1.0] == share.films
+    assert tasks.share_sizes(held, "Opacity", [1.0], views=views)[1.0] == share.films
 
 
 def test_the_default_is_frontal_for_all_commands_but_the_papers_preset():

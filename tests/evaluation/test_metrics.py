@@ -8,8 +8,10 @@ import math
 import numpy as np
 import pytest
 from sklearn import metrics as reference
+from sklearn.metrics import roc_auc_score
 
 from timnet.evaluation import metrics
+from timnet.evaluation.metrics import percentile_rank
 
 
 def value(table, label, metric, column="value"):
@@ -145,3 +147,23 @@ def test_no_metric_of_eight_films_claims_certainty(labels):
     # Four patients of each kind, eight in all, each right: the exact lower ends.
     expected = np.where(table["metric"] == "ACC", 0.025 ** (1 / 8), 0.025 ** (1 / 4))
     np.testing.assert_allclose(table["low"].astype(float), expected)
+
+
+def test_the_share_beaten_is_the_area_under_the_curve_of_one_against_the_others():
+    rng = np.random.default_rng(0)
+    for _ in range(30):
+        others = rng.integers(0, 8, 25) / 8
+        value = rng.integers(0, 8) / 8
+        expected = roc_auc_score([1] + [0] * 25, [value, *others])
+        assert math.isclose(percentile_rank(value, others), expected)
+
+
+def test_among_none_no_value_has_a_place():
+    assert math.isnan(percentile_rank(0.5, np.array([])))
+
+
+def test_a_network_that_says_the_same_of_every_report_beats_half_of_them():
+    """Rounding makes 0.505 of every report differ in its last digits: that is no win."""
+    others = 0.505 + np.random.default_rng(0).normal(0, 1e-5, 200)
+    assert percentile_rank(0.505 + 4e-5, others) == 0.5
+    assert percentile_rank(0.507, others) == 1

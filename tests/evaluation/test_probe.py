@@ -15,7 +15,8 @@ import torch
 from timnet import __main__ as command
 from timnet import checkpoints, config
 from timnet.checkpoints import LINEAR
-from timnet.cohorts import features, shares, store, tasks, vectors
+from timnet.cohorts import features, store, tasks, vectors
+from timnet.cohorts.pairs import collect
 from timnet.cohorts.records import CohortError
 from timnet.evaluation import predictions, probe
 from timnet.model import weights
@@ -151,7 +152,7 @@ def test_a_preview_looks_at_no_test_film_and_learns_the_films_of_the_run(cohort,
 
     seen = probe.preview(cohort, read, "Opacity", 0.3, seed=2)
     assert set(split[seen.rows]) == {"val"} and seen.on == "validation films"
-    assert seen.films == shares.of(cohort, "Opacity", 0.3, 2).films
+    assert seen.films == tasks.share(cohort, "Opacity", 0.3, 2).films
     monkeypatch.setattr(tasks, "targets", blind)
     other = probe.preview(cohort, np.where((split == "test")[:, None], 0, read), "Opacity", 0.3, seed=2)
     assert seen.table.equals(other.table)
@@ -221,3 +222,49 @@ def test_the_features_command_reads_a_cohorts_films(cohort, capsys):
     assert "synthetic: 512 features of 120 films by base" in capsys.readouterr().out
     told = json.loads((next((cohort.folder / "features").glob("32-*")) / "done.json").read_text())
     assert told == {"done": 120, "total": 120}
+
+
+@pytest.fixture(scope="module")
+def pairs(cohort_folder):
+    return collect([str(cohort_folder)], ("val", "test"), side=32)
+
+
+def area(table, label):
+    return float(table.loc[(table["label"] == label) & (table["metric"] == "auROC"), "value"].iloc[0])
+
+
+def test_a_planted_direction_is_found_and_noise_is_not(cohort_folder, pairs):
+    made = probe.for_task([str(cohort_folder)], "Opacity", pairs, seed=0)
+    assert made.labels == ("Opacity",)
+    assert not pairs.held_out[made.fitted].any()
+    tested = made.known(np.flatnonzero(pairs.held_out).tolist())
+    x = np.random.default_rng(0).normal(size=(len(pairs.row), 16))
+    noise = probe.evaluate(made, x[made.fitted], x[tested], tested, pairs, 0)
+    x[:, 3] += 6 * made.y_PL[:, 0]
+    planted = probe.evaluate(made, x[made.fitted], x[tested], tested, pairs, 0)
+    assert area(planted, "Opacity") > 0.95
+    assert 0.1 < area(noise, "Opacity") < 0.9
+
+
+def test_few_films_are_fitted_the_same_for_a_seed(cohort_folder, pairs, monkeypatch):
+    monkeypatch.setattr(probe, "FILMS", 10)
+    drawn = [probe.for_task([str(cohort_folder)], "Opacity", pairs, seed).fitted for seed in (0, 0, 1)]
+    assert drawn[0] == drawn[1] != drawn[2]
+    assert len(set(drawn[0])) == 10
+
+
+def test_a_label_of_one_class_is_undefined_and_other_cohorts_are_left_out(cohort_folder):
+    both = collect([str(cohort_folder)] * 2, ("val", "test"), side=32)
+    made = probe.for_task([str(cohort_folder)] * 2, "Opacity,No Finding", both, seed=0)
+    assert (both.source[made.fitted] == 0).all()
+    tested = made.known(np.flatnonzero(both.held_out).tolist())
+    assert (both.source[tested] == 0).all()
+    made.y_PL[made.fitted, 0] = 1.0
+    x = np.random.default_rng(0).normal(size=(len(both.row), 4))
+    table = probe.evaluate(made, x[made.fitted], x[tested], tested, both, 0)
+    assert np.isnan(area(table, "Opacity")) and not np.isnan(area(table, "No Finding"))
+
+
+def test_a_task_that_the_cohort_does_not_have_is_refused(cohort_folder, pairs):
+    with pytest.raises(store.CohortError, match="Scoliosis"):
+        probe.for_task([str(cohort_folder)], "Scoliosis", pairs, seed=0)

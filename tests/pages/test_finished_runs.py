@@ -9,7 +9,7 @@ from sklearn.metrics import roc_auc_score
 
 from timnet import checkpoints
 from timnet.cohorts.store import Cohort
-from timnet.evaluation import appraisal, mistakes, predictions
+from timnet.evaluation import appraisal, predictions
 from timnet.model import weights
 
 
@@ -40,7 +40,7 @@ def test_a_finished_run_is_judged_from_what_it_kept(
     app.session_state["ft_tabs"] = "Where is it wrong?"
     app.run()
     assert not app.exception and not app.error
-    missed, alarms = mistakes.surest(kept, "Opacity", judged.chosen.threshold, 4)
+    missed, alarms = appraisal.surest_mistakes(kept, "Opacity", judged.chosen.threshold, 4)
     said = " ".join(element.value for element in app.markdown)
     for each, word in [*((film, "present") for film in missed), *((film, "absent") for film in alarms)]:
         assert f"Predicted **{each.probability:.1%}**; label: {word}." in said

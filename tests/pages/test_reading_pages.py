@@ -16,7 +16,7 @@ from streamlit.testing.v1 import AppTest
 
 from timnet import config
 from timnet.__main__ import main
-from timnet.cohorts import strangers, vectors
+from timnet.cohorts import pairs, vectors
 from timnet.cohorts.store import Cohort
 from timnet.evaluation.calibration.record import MATCH
 from timnet.evaluation.maps import grad_cam_library
@@ -167,7 +167,7 @@ def test_a_match_stands_among_other_patients_reports_once_they_are_read(
     seen, own = reader.see(cohort.read_film(7)), reader.read(cohort.read_film(7), study.findings).match
     others = [
         reader.read(seen, report.findings).match
-        for report in strangers.draw(cohort, other_patients.NUMBER + 2)
+        for report in pairs.draw_reports(cohort, other_patients.NUMBER + 2)
         if report.patient != study.patient and report.findings != study.findings
     ]
     # What shows as the same number is a tie, and a tie counts half.

@@ -11,14 +11,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from timnet.model import devices
-from timnet.training import augment, batches
+from timnet.training import augment, batches, estimates
 
 
 @given(films=st.integers(2, 60), batch=st.integers(2, 20), seed=st.integers(0, 99), epoch=st.integers(0, 5))
 def test_an_epoch_takes_every_film_once_in_as_many_steps_as_announced(films, batch, seed, epoch):
     made = list(batches.orders(range(100, 100 + films), batch, seed, epoch))
     assert sorted(row for rows in made for row in rows) == list(range(100, 100 + films))
-    assert len(made) == batches.steps(films, batch)
+    assert len(made) == estimates.steps_an_epoch(films, batch)
     assert all(2 <= len(rows) <= batch + 1 for rows in made)
 
 
@@ -26,7 +26,7 @@ def test_an_epoch_takes_every_film_once_in_as_many_steps_as_announced(films, bat
 def test_only_full_batches_are_kept_where_the_last_is_dropped(films, batch, epoch):
     made = list(batches.orders(range(films), batch, 0, epoch, drop_last=True))
     assert [len(rows) for rows in made] == [batch] * (films // batch) or films < batch
-    assert len(made) == batches.steps(films, batch, drop_last=True) >= 1
+    assert len(made) == estimates.steps_an_epoch(films, batch, drop_last=True) >= 1
     assert len({row for rows in made for row in rows}) == sum(len(rows) for rows in made)
 
 

@@ -15,7 +15,7 @@ from timnet.cohorts import store
 from timnet.cohorts.pairs import collect
 from timnet.cohorts.readers import csv_table
 from timnet.cohorts.store import Cohort
-from timnet.evaluation import held_out, matching, metrics, recall
+from timnet.evaluation import held_out, matching, metrics
 from timnet.evaluation.calibration.record import MATCH
 from timnet.films.read import read_film
 from timnet.reader import Reader
@@ -84,12 +84,12 @@ def test_every_so_many_epochs_and_at_the_last_the_pairs_are_looked_at(watched):
     for each in told:
         assert {row["label"] for row in each["held_out"]} >= {matching.ONE, matching.MANY}
         found = {(row["label"], row["metric"]) for row in each["retrieval"]}
-        assert found == {(label, f"R@{k}") for label in (recall.REPORT, recall.FILM) for k in (1, 5, 10)}
+        assert found == {(label, f"R@{k}") for label in (matching.REPORT, matching.FILM) for k in (1, 5, 10)}
         assert all(0 < row["chance"] <= 1 for row in each["retrieval"])
         assert 0 < each["masked"] < 1
     (begun,) = [each for each in runs._records(folder) if each.get("phase") == "training"]
     assert 0 < result["masked"] < 1 and 0 < result["several_windows"] == begun["several_windows"] < 1
-    assert {row["label"] for row in result["retrieval"]} == {recall.REPORT, recall.FILM}
+    assert {row["label"] for row in result["retrieval"]} == {matching.REPORT, matching.FILM}
 
 
 def test_the_run_keeps_its_last_network_and_beside_it_the_best_on_val_alone(watched, three_splits):

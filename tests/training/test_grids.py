@@ -15,7 +15,7 @@ import pytest
 from timnet import config
 from timnet.cli import arguments
 from timnet.cohorts import splits, store, tasks
-from timnet.training import grids, pace, run_names, runs, worker
+from timnet.training import estimates, grids, run_names, runs, worker
 from timnet.training.events import Cancelled
 from timnet.training.grids import Grid, Stopped
 
@@ -181,7 +181,7 @@ def test_the_time_of_a_grid_is_that_of_its_steps_at_the_pace_of_earlier_runs(gri
     assert grids.seconds(asked, tmp_path) is None
     timed(tmp_path / "a", replace(asked[0], seed=7), 0.5, 3.0, 20)
     timed(tmp_path / "b", replace(asked[0], seed=8, side=64), 9.0, 3.0, 20)
-    found = pace.measured(runs.all_runs(tmp_path), asked[0])
+    found = estimates.measured_pace(runs.all_runs(tmp_path), asked[0])
     assert found.runs == 1 and (found.step, found.around) == pytest.approx((0.5, 3.0), abs=2e-3)
     cohort = store.Cohort.open(store.find(grid.shared.cohort))
     train = (cohort.films()["split"] == "train").to_numpy()

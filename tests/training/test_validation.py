@@ -14,7 +14,7 @@ from timnet import config
 from timnet.checkpoints import WEIGHTS
 from timnet.cohorts.store import CohortError
 from timnet.evaluation import predictions
-from timnet.training import best, finetune_data, objectives, run_results, runs, validation, worker
+from timnet.training import evaluation_hooks, finetune_data, objectives, run_results, runs, worker
 from timnet.training.events import VALIDATION, Events
 from timnet.training.recipes import finetune
 
@@ -57,7 +57,7 @@ def looks(folder):
 def test_films_held_back_are_of_other_patients_and_drawn_from_the_share_alone(without_val, seed):
     asked = replace(without_val, fraction=0.5, seed=seed, patience=2)
     found = finetune_data.gather(asked)
-    parts = validation.parts(found, asked)
+    parts = evaluation_hooks.parts(found, asked)
     patients = found.table["patient"].to_numpy()
     both = np.concatenate([parts.train_rows, parts.look_rows])
     assert sorted(both) == sorted(found.drawn)
@@ -71,14 +71,14 @@ def test_films_held_back_are_of_other_patients_and_drawn_from_the_share_alone(wi
 
 def test_a_run_to_the_last_epoch_gives_no_label_away(without_val):
     found = finetune_data.gather(without_val)
-    parts = validation.parts(found, without_val)
+    parts = evaluation_hooks.parts(found, without_val)
     assert parts.train_rows.tolist() == found.drawn.tolist() and not len(parts.look_rows)
 
 
 def test_a_split_val_is_looked_at_and_nothing_is_held_back(settings):
     asked = replace(settings, patience=1)
     found = finetune_data.gather(asked)
-    parts = validation.parts(found, asked)
+    parts = evaluation_hooks.parts(found, asked)
     assert parts.train_rows.tolist() == found.drawn.tolist()
     assert sorted(parts.look_rows) == sorted(found.val_rows) and len(parts.look_rows)
 
@@ -111,7 +111,7 @@ def scripted(settings, folder, losses, save=lambda folder: None):
         margin = next(margins)
         return np.array([[-margin], [margin]])
 
-    watch = validation.Validation(settings, len(losses), folder, Events(folder), y, said, save)
+    watch = evaluation_hooks.Validation(settings, len(losses), folder, Events(folder), y, said, save)
     answers = []
     for epoch in range(1, len(losses) + 1):
         answers.append(watch(epoch, epoch))
@@ -130,14 +130,14 @@ def test_it_stops_after_so_many_looks_without_a_gain_and_keeps_the_best(settings
         lambda into: (into.mkdir(exist_ok=True), saved.append(into)),
     )
     assert answers == [False, False, False, False, False, True]
-    kept = best.chosen(tmp_path / "r")
+    kept = evaluation_hooks.chosen_best(tmp_path / "r")
     assert kept["epoch"] == 4 and kept["validation_loss"] == pytest.approx(0.4)
     assert len(saved) == 3
 
 
 def test_without_patience_it_never_stops_and_keeps_nothing(settings, tmp_path):
     assert not any(scripted(replace(settings, looks=10), tmp_path / "r", [0.3, 0.4, 0.5, 0.6]))
-    assert not best.chosen(tmp_path / "r")
+    assert not evaluation_hooks.chosen_best(tmp_path / "r")
 
 
 def test_a_run_that_stops_early_has_the_weights_of_its_best_look(settings, tmp_path):
@@ -159,14 +159,14 @@ def test_too_few_films_to_hold_some_back_is_told_in_a_sentence(without_val):
     found = finetune_data.gather(asked)
     one = replace(found, table=found.table.assign(patient="one"))
     with pytest.raises(CohortError, match=r"^patience: expected films enough to hold a fifth back, got"):
-        validation.parts(one, asked)
+        evaluation_hooks.parts(one, asked)
 
 
 def test_the_area_is_the_mean_over_labels_known_both_ways(settings, tmp_path):
     worker.prepare(settings, tmp_path / "r")
     y = np.array([[0, 1, 1], [1, 1, 0], [np.nan, 1, 0], [1, 1, 1], [0, 1, np.nan]], float)
     logits = np.random.default_rng(0).normal(size=y.shape)
-    watch = validation.Validation(
+    watch = evaluation_hooks.Validation(
         settings, 1, tmp_path / "r", Events(tmp_path / "r"), y, lambda: logits, lambda into: None
     )
     watch(1, 1)

@@ -1,8 +1,8 @@
 """What a choice of studies holds: how many, of which splits, views, sexes and ages, and how often each label.
 
-Owns the counts beside a list of studies. The database hands over what is counted of the studies that the
-filters leave, in one pass over one narrow row a study. Refuses nothing: a filter that cannot be read is
-`queries`' to refuse.
+Owns what there is to filter by, names alone, had at once in the largest cohort too; and the counts beside a
+list of studies. The database hands over what is counted of the studies that the filters leave, in one pass
+over one narrow row a study. A filter that cannot be read is `search`'s to refuse.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import sqlite3
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 
@@ -84,3 +85,27 @@ def _labels(studies: int, signs: str, label_names: Sequence[str]) -> dict[str, L
         for sign in (schema.SIGN_PRESENT, schema.SIGN_ABSENT, schema.SIGN_UNCERTAIN, schema.SIGN_UNKNOWN)
     ]
     return {name: LabelCount(*counts) for name, *counts in zip(label_names, *counts_KL, strict=True)}
+
+
+@dataclass(frozen=True)
+class Choices:
+    """Values that occur, sorted; "" stands for not known and comes last."""
+
+    views: tuple[str, ...]
+    sexes: tuple[str, ...]
+    ages: tuple[float, float] | None
+    """Youngest and oldest in years; None where no age is known."""
+
+
+def choices(folder: Path) -> Choices:
+    """Return what the cohort of a folder can be filtered by; CohortError where it cannot be read."""
+    with schema.connect(folder) as connection:
+        views = [view for (view,) in connection.execute("SELECT DISTINCT ifnull(view, '') FROM films")]
+        sexes = [sex for (sex,) in connection.execute("SELECT DISTINCT ifnull(sex, '') FROM studies")]
+        youngest, oldest = connection.execute("SELECT min(age), max(age) FROM studies").fetchone()
+
+    def last_unknown(values: list[str]) -> tuple[str, ...]:
+        return tuple(sorted(values, key=lambda value: (not value, value)))
+
+    ages = None if youngest is None else (youngest, oldest)
+    return Choices(last_unknown(views), last_unknown(sexes), ages)

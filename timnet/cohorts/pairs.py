@@ -5,6 +5,9 @@ sources, so studies and patients are told apart by source. A mismatched report i
 patient or wording, and comes from the film's own source: between sources the style of the text alone would
 give a pair away.
 
+Reports of other patients (`draw_reports`) are for a film to be held against: one a patient, no two of the
+same wording. What such a report says may fit the film all the same; no one has looked.
+
 Shapes: N pairs, S side.
 """
 
@@ -19,6 +22,7 @@ from numpy.typing import NDArray
 from timnet import config
 from timnet.cohorts import store, tasks
 from timnet.cohorts.records import match_name
+from timnet.cohorts.store import Cohort
 
 Progress = Callable[[int, int | None], None]
 Codes = NDArray[np.int64]
@@ -177,3 +181,39 @@ def collect(
 def _codes(values: Sequence[str]) -> tuple[tuple[str, ...], Codes]:
     index = {value: i for i, value in enumerate(dict.fromkeys(values))}
     return tuple(index), np.array([index[value] for value in values], np.int64)
+
+
+@dataclass(frozen=True)
+class Report:
+    """The findings of one study."""
+
+    study: str
+    patient: str
+    findings: str
+
+
+def draw_reports(cohort: Cohort, number: int, seed: int = 0) -> tuple[Report, ...]:
+    """Return up to `number` reports of a cohort, one a patient, no two alike; the same ones for a seed."""
+    table = cohort.films()[["study", "patient", "findings"]]
+    table = table[table["findings"].str.strip() != ""].drop_duplicates("study")
+    shuffled = table.iloc[np.random.default_rng(seed).permutation(len(table))]
+    chosen = shuffled.drop_duplicates("patient").drop_duplicates("findings").head(number)
+    return tuple(Report(*map(str, row)) for row in chosen.itertuples(index=False))
+
+
+def other_reports(reports: Sequence[Report], patient: str | None, findings: str, number: int) -> list[int]:
+    """Return the places of the first `number` reports of other patients and of other words than `findings`.
+
+    Args:
+        reports: as of `draw_reports`.
+        patient: whose film it is; None where it is no patient of the cohort.
+        findings: what is asked about, as of `reports.findings`.
+        number: most places returned.
+    """
+    asked = findings.casefold()
+    fitting = (
+        place
+        for place, report in enumerate(reports)
+        if report.patient != patient and report.findings.casefold() != asked
+    )
+    return [place for place, _ in zip(fitting, range(number), strict=False)]

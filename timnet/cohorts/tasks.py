@@ -3,6 +3,8 @@
 Owns the label vocabulary, the abnormal/normal rule and what an uncertain label counts as; nan means unknown
 everywhere. Refuses names that the cohort does not have. Source: Irvin et al., AAAI 2019 (14 labels, uncertain
 ones); Liang et al. 2022, Sec. IV-A (the rule).
+
+Also what a share of a task's labels means in films: those that fine-tuning draws and those that it tests on.
 """
 
 from __future__ import annotations
@@ -15,6 +17,7 @@ import numpy as np
 import pandas as pd
 
 from timnet import config
+from timnet.cohorts import splits
 from timnet.cohorts.records import UNCERTAIN, CohortError, match_name
 from timnet.cohorts.store import Cohort
 
@@ -165,3 +168,72 @@ def _choices(table: pd.DataFrame) -> str:
 
 def _has_both(y_N: np.ndarray) -> bool:
     return bool((y_N > 0.5).any() and (y_N <= 0.5).any())
+
+
+@dataclass(frozen=True)
+class Share:
+    """What a fraction of a cohort's labels means in films."""
+
+    films: int
+    films_train: int
+    films_test: int
+    patients: int
+    positives: dict[str, int]
+    rows: tuple[int, ...]
+    """The films themselves."""
+
+
+def share(
+    cohort: Cohort,
+    task: str,
+    fraction: float,
+    seed: int,
+    uncertain: Policy = "ignore",
+    views: config.Views = "frontal",
+) -> Share:
+    """Return what a fraction of a task's labels means.
+
+    Raises:
+        CohortError: no such task, or no labelled film to train on.
+    """
+    asked = targets(cohort, task, uncertain, views)
+    train_rows = _labelled_rows(cohort, asked, "train")
+    rows = drawn_rows(cohort, asked, fraction, seed)
+    # A policy is for training: the test is on the labels that are known.
+    known = asked if uncertain == "ignore" else targets(cohort, task, views=views)
+    tested = len(_labelled_rows(cohort, known, "test")) or len(_labelled_rows(cohort, known, "val"))
+    positives = {label: int((asked.y_NL[rows, i] == 1).sum()) for i, label in enumerate(asked.labels)}
+    patients = int(cohort.films()["patient"].iloc[rows].nunique())
+    return Share(len(rows), len(train_rows), tested, patients, positives, tuple(rows.tolist()))
+
+
+def drawn_rows(cohort: Cohort, targets: Targets, fraction: float, seed: int) -> np.ndarray:
+    """Return the rows of the films that a fraction of a task's labels draws; errors as for `share`."""
+    train_rows = _labelled_rows(cohort, targets, "train")
+    return train_rows[splits.draw(targets.y_NL[train_rows], fraction, seed)]
+
+
+def share_sizes(
+    cohort: Cohort,
+    task: str,
+    fractions: Sequence[float],
+    uncertain: Policy = "ignore",
+    views: config.Views = "frontal",
+) -> dict[float, int]:
+    """Return how many films fractions are; errors as for `share`."""
+    asked = targets(cohort, task, uncertain, views)
+    y_NL = asked.y_NL[_labelled_rows(cohort, asked, "train")]
+    return {fraction: len(splits.draw(y_NL, fraction, seed=0)) for fraction in fractions}
+
+
+def uncertain_films(cohort: Cohort, task: str) -> int:
+    """Return for how many training films a policy for uncertain labels makes a difference."""
+    ignored, taken = (targets(cohort, task, policy).y_NL for policy in ("ignore", "ones"))
+    differs_N = ~((ignored == taken) | (np.isnan(ignored) & np.isnan(taken))).all(1)
+    return int((differs_N & (cohort.films()["split"].to_numpy() == "train")).sum())
+
+
+def _labelled_rows(cohort: Cohort, targets: Targets, split: str) -> np.ndarray:
+    """Return the rows of a split's films with at least one known label."""
+    known_N = ~np.isnan(targets.y_NL).all(1)
+    return np.flatnonzero(known_N & (cohort.films()["split"].to_numpy() == split))

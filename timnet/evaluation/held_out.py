@@ -19,7 +19,7 @@ from torch import Tensor
 from timnet import checkpoints, config
 from timnet.checkpoints import TimnetSpec
 from timnet.cohorts.pairs import Pairs, Progress, collect
-from timnet.evaluation import matching, sides
+from timnet.evaluation import matching
 from timnet.evaluation.calibration import record
 from timnet.model import devices, token_cache, weights
 from timnet.model.encoders import TextEncoder, TokenStates
@@ -41,7 +41,7 @@ def measure(
     """Return the matching metrics (`matching.evaluate`) of a TIMNet checkpoint, and whether it tells sides.
 
     Mismatched reports come from the film's own cohort. Probabilities are calibrated where the checkpoint
-    is. The last rows are those of `sides.evaluate`, where a report puts something on one side alone.
+    is. The last rows are those of `matching.laterality`, where a report puts something on one side alone.
 
     Raises:
         CheckpointError: no TIMNet there. CohortError: no such cohort, or too few pairs.
@@ -58,7 +58,7 @@ def measure(
         return matched
     v_twin = _texts(loaded, [str(twins[place]) for place in sided], progress)
     patients = [str(pairs.patient[chosen[place]]) for place in sided]
-    told = sides.evaluate(timnet, v_image_PD[sided], v_text_PD[sided], v_twin, patients, seed)
+    told = matching.laterality(timnet, v_image_PD[sided], v_text_PD[sided], v_twin, patients, seed)
     return pd.concat([matched, told], ignore_index=True)
 
 

@@ -185,3 +185,25 @@ def resamples(patients_N: Sequence[str], seed: int, draws: int) -> Iterator[NDAr
         number = min(part, draws - start)
         counts = rng.multinomial(num_patients, np.full(num_patients, 1 / num_patients), size=number)
         yield counts[:, patient].astype(float)
+
+
+TIE = 5e-4
+"""Difference of probabilities below which two are equal: numbers are shown with three digits."""
+
+
+def percentile_rank(value: float, others: NDArray[np.float64]) -> float:
+    """Return the share of the others that lie below a value, a tie counting half; nan among none.
+
+    Values closer than TIE are equal: a network that says 0.505 of every report beats none. Over films this
+    share is the area under the ROC curve of each film's own report against the others.
+    """
+    if not len(others):
+        return float("nan")
+    below, equal = compared(value, others)
+    return float((below + 0.5 * equal).mean())
+
+
+def compared(value: float, others: NDArray[np.float64]) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+    """Return which of the others lie below a value, and which are equal to it."""
+    equal = np.abs(others - value) < TIE
+    return (others < value) & ~equal, equal

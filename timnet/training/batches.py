@@ -15,7 +15,6 @@ from torch import Tensor, nn
 
 from timnet.cohorts.records import Progress
 from timnet.model import devices
-from timnet.training.pace import steps as steps
 
 ROOM = 0.5
 """Share of the GPU's free memory that films may take: the training wants the rest."""

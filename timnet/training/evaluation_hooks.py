@@ -1,26 +1,40 @@
-"""Looks at held-out pairs while a pre-training runs, and keeps the best network beside the last.
+"""Looks at what is held out while a run trains, and keeps the best network beside the last, in its `best/`.
 
-Owns the `evaluation` events and a run's `best/`. Looked at on the way are the pairs of the split `val` alone
-where there are pairs of `test` too, and the best is chosen on them: no test pair takes part in a choice. The
-run's own checkpoint stays the last epoch's, as in the paper. Where only one split is held out, nothing is
-chosen.
+Pre-training (`Watch`) owns the `evaluation` events. Looked at on the way are the pairs of the split `val`
+alone where there are pairs of `test` too, and the best is chosen on them: no test pair takes part in a
+choice. The run's own checkpoint stays the last epoch's, as in the paper. Where only one split is held out,
+nothing is chosen.
+
+Fine-tuning owns the `validation` events, and which films are looked at (never one of the test split). A
+cohort's split `val` is looked at where there is one; where it stops a run, `runs.points` counts its films as
+labelled. Without one nothing is held back from a run that trains to its last epoch; one that may stop early
+gives a fifth of its drawn films, whole patients, to validation.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import json
+import math
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
+import pydantic_core
+import torch
+from numpy.typing import NDArray
 
 from timnet import config, files
+from timnet.cohorts import splits
 from timnet.cohorts.pairs import Pairs
-from timnet.evaluation import matching, metrics
-from timnet.training import best
-from timnet.training.events import EVALUATION, Events
+from timnet.cohorts.store import CohortError
+from timnet.evaluation import auroc, matching, metrics
+from timnet.training import objectives
+from timnet.training.events import EVALUATION, VALIDATION, Events
+from timnet.training.finetune_data import Material
+from timnet.training.runs import BEST
 
 CARD = "card.md"
 VAL, TEST = "val", "test"
@@ -68,7 +82,7 @@ class Watch:
             **({"probe": probed} if probed else {}),
         )
         score = _score(table)
-        if chooses(self.pairs) and score > best.chosen(self.folder).get(BY, -1.0):
+        if chooses(self.pairs) and score > chosen_best(self.folder).get(BY, -1.0):
             self._keep(epoch, score)
         return False
 
@@ -85,7 +99,7 @@ class Watch:
             self.save(folder)
             files.write_whole(folder / CARD, card.encode())
 
-        best.keep(self.folder, save, kept)
+        keep_best(self.folder, save, kept)
 
 
 def chooses(pairs: Pairs) -> bool:
@@ -104,3 +118,112 @@ def watched(pairs: Pairs) -> list[int]:
 def _score(table: pd.DataFrame) -> float:
     chosen = table[(table["label"] == matching.MANY) & (table["metric"] == BY)]
     return float(chosen["value"].iloc[0])
+
+
+CHOSEN = "chosen.json"
+
+
+def keep_best(run: Path, save: Callable[[Path], None], told: Mapping[str, Any]) -> None:
+    """Put a network in the place of a run's best.
+
+    Args:
+        save: writes the network as a checkpoint into the folder it is given.
+        told: which look chose it, and by what.
+    """
+    folder = run / BEST
+    save(folder)
+    files.write_whole(folder / CHOSEN, (json.dumps(dict(told)) + "\n").encode())
+
+
+def chosen_best(run: Path) -> dict[str, Any]:
+    """Return which network a run holds as its best, and by what; empty where it holds none."""
+    try:
+        told = pydantic_core.from_json((run / BEST / CHOSEN).read_bytes())
+    except (FileNotFoundError, ValueError):
+        return {}
+    return told if isinstance(told, dict) else {}
+
+
+SHARE = 0.2
+"""Share of the drawn films that is held back where there is no split `val`."""
+MOST = 256
+"""Validation films that are looked at, drawn once a run: a look is not to cost more than the training."""
+
+
+@dataclass(frozen=True)
+class Parts:
+    """The films of a fine-tuning that are trained on, and those that are looked at while it runs."""
+
+    train_rows: NDArray[np.int64]
+    look_rows: NDArray[np.int64]
+
+
+def parts(material: Material, settings: config.Finetune) -> Parts:
+    """Return what is trained on and what is looked at, as rows of the cohort.
+
+    Raises:
+        CohortError: the run may stop early, and the films drawn are too few to hold some back.
+    """
+    drawn, y_NL = material.drawn, material.targets.y_NL
+    val_rows = material.val_rows
+    if len(val_rows):
+        share = min(MOST / len(val_rows), 1.0)
+        return Parts(drawn, val_rows[splits.draw(y_NL[val_rows], share, settings.seed)])
+    if not settings.patience:
+        return Parts(drawn, np.empty(0, dtype=np.int64))
+    patient_N = material.table["patient"].to_numpy()
+    held = drawn[splits.draw(y_NL[drawn], SHARE, settings.seed)]
+    held_D = np.isin(patient_N[drawn], patient_N[held])
+    train, look = drawn[~held_D], drawn[held_D]
+    if len(train) < 2 or len(look) < 2:
+        raise CohortError(
+            f"patience: expected films enough to hold a fifth back, got {len(drawn)} of "
+            f"{len(set(patient_N[drawn]))} patients; train to the last epoch, or on a larger share"
+        )
+    return Parts(train, look)
+
+
+@dataclass(frozen=True)
+class Validation:
+    """What is looked at at the end of an epoch, and what is kept then."""
+
+    settings: config.Finetune
+    epochs: int
+    folder: Path
+    events: Events
+    y_NL: NDArray[np.float64]
+    """Labels of the films that are looked at."""
+    said: Callable[[], NDArray[np.float64]]
+    """Return what the network as it is says of them: logits (N, L)."""
+    save: Callable[[Path], None]
+    """Write the network as it is as a checkpoint."""
+
+    def __call__(self, epoch: int, step: int) -> bool:
+        """Look if it is time; return True where training is to end here."""
+        every = math.ceil(self.epochs / self.settings.looks)
+        if epoch % every and epoch != self.epochs:
+            return False
+        logits_NL = self.said()
+        loss = float(objectives.masked_bce(torch.from_numpy(logits_NL), torch.from_numpy(self.y_NL)))
+        self.events.append(VALIDATION, epoch=epoch, step=step, validation_loss=loss, **self._area(logits_NL))
+        if not self.settings.patience:
+            return False
+        kept = chosen_best(self.folder)
+        # A run that goes on from a snapshot looks again at what it has kept since.
+        if not kept or loss < kept["validation_loss"]:
+            kept = self._keep(epoch, loss)
+        return math.ceil(epoch / every) - math.ceil(kept["epoch"] / every) >= self.settings.patience
+
+    def _area(self, logits_NL: NDArray[np.float64]) -> dict[str, float]:
+        """Return the mean area under the curve over labels that are known both ways; nothing without one."""
+        areas = [
+            auroc.area(self.y_NL[known, i], logits_NL[known, i]).value
+            for i in range(self.y_NL.shape[1])
+            if len(np.unique(self.y_NL[known := ~np.isnan(self.y_NL[:, i]), i])) == 2
+        ]
+        return {"validation_auroc": float(np.mean(areas))} if areas else {}
+
+    def _keep(self, epoch: int, loss: float) -> dict[str, Any]:
+        kept = {"epoch": epoch, "epochs": self.epochs, "validation_loss": loss, "films": len(self.y_NL)}
+        keep_best(self.folder, self.save, kept)
+        return kept

@@ -21,8 +21,8 @@ import pandas as pd
 from filelock import FileLock, Timeout
 
 from timnet import config, files, processes
-from timnet.cohorts import shares, store
-from timnet.training import pace, run_names, run_results, runs, worker
+from timnet.cohorts import store, tasks
+from timnet.training import estimates, run_names, run_results, runs, worker
 from timnet.training.events import Event, Events
 from timnet.training.runs import CONFIG, RunError, State
 
@@ -221,10 +221,10 @@ def steps(asked: Sequence[config.Finetune]) -> dict[config.Finetune, int]:
         key = (each.cohort, each.task, each.uncertain, each.fraction)
         if key not in films:
             cohort = store.Cohort.open(store.find(each.cohort))
-            films[key] = shares.sizes(cohort, each.task, [each.fraction], each.uncertain, each.views)[
+            films[key] = tasks.share_sizes(cohort, each.task, [each.fraction], each.uncertain, each.views)[
                 each.fraction
             ]
-        found[each] = pace.steps_of(each, films[key])
+        found[each] = estimates.steps_of(each, films[key])
     return found
 
 
@@ -234,7 +234,7 @@ def seconds(asked: Sequence[config.Finetune], root: Path) -> tuple[float, int] |
     Raises:
         CohortError: no such cohort, task or share.
     """
-    found = pace.measured(runs.all_runs(root), asked[0]) if asked else None
+    found = estimates.measured_pace(runs.all_runs(root), asked[0]) if asked else None
     if found is None:
         return None
     each_takes = steps(asked)
@@ -279,7 +279,7 @@ class _Listener:
     ) -> None:
         self._settings, self._done, self._total = settings, done, total
         self._steps, self._ahead, self._tell = steps, ahead, tell
-        self._pace = pace.measured(runs.all_runs(root), settings)
+        self._pace = estimates.measured_pace(runs.all_runs(root), settings)
         self._events: Events | None = None
 
     def watching(self, train: worker.Train) -> worker.Train:
@@ -306,7 +306,7 @@ class _Listener:
         known = self._pace
         at_step = event["event"] == "step"
         if known is None and at_step and event["step"] < event["steps"]:
-            known = pace.Pace(event["eta_seconds"] / (event["steps"] - event["step"]), 0.0, 0)
+            known = estimates.Pace(event["eta_seconds"] / (event["steps"] - event["step"]), 0.0, 0)
         if known is None:
             return None
         mine = 0.0 if event["event"] == "done" else known.seconds(self._steps)

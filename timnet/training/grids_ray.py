@@ -21,10 +21,10 @@ from typing import Any
 from filelock import FileLock, Timeout
 
 from timnet import config, processes
-from timnet.training import grids, pace, run_names, runs, worker
+from timnet.training import estimates, grids, run_names, runs, worker
+from timnet.training.estimates import Pace
 from timnet.training.events import MEMORY, Event, Events
 from timnet.training.grids import Progress, Stopped
-from timnet.training.pace import Pace
 from timnet.training.runs import RunError, State
 
 LOCAL = "local"
@@ -103,7 +103,7 @@ def complete(
                     continue
                 ended, _ = ray.wait(list(hand.runs), timeout=LOOK_SECONDS)
                 if ended or hand.speed is None:
-                    hand.speed = pace.measured(runs.all_runs(root), next(iter(hand.runs.values())))
+                    hand.speed = estimates.measured_pace(runs.all_runs(root), next(iter(hand.runs.values())))
                 for reference in ended:
                     settings = hand.runs.pop(reference)
                     state = _end(ray, reference, root / run_names.folder_name(settings))

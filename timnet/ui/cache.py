@@ -20,13 +20,12 @@ import streamlit as st
 from PIL import Image
 
 from timnet import config
-from timnet.cohorts import schema, shares, store, tasks
-from timnet.cohorts.choices import Choices
-from timnet.cohorts.choices import of as choices_of
-from timnet.cohorts.facets import Facets
+from timnet.cohorts import schema, store, tasks
+from timnet.cohorts.facets import Choices, Facets
+from timnet.cohorts.facets import choices as choices_of
 from timnet.cohorts.search import Filters
-from timnet.cohorts.shares import Share
 from timnet.cohorts.store import Cohort
+from timnet.cohorts.tasks import Share
 from timnet.evaluation.label_efficiency.curve import FRACTIONS
 from timnet.films import frontal_check, letterbox, sandbox
 from timnet.films.film import Film
@@ -65,7 +64,7 @@ def choices(of: Cohort) -> Choices:
 
 @st.cache_data(max_entries=32, show_spinner=False)
 def _choices(folder: str, identity: str, _of: Cohort) -> Choices:
-    return choices_of(_of)
+    return choices_of(_of.folder)
 
 
 def count(of: Cohort, wanted: Filters) -> int:
@@ -252,22 +251,22 @@ def available_tasks(folder: str, identity: str, _of: Cohort) -> list[str]:
 
 @st.cache_data(max_entries=32, show_spinner=False)
 def sizes(folder: str, identity: str, task: str, uncertain: tasks.Policy, _of: Cohort) -> dict[float, int]:
-    """Return how many films each of the paper's fractions of a task's labels is (`shares.sizes`)."""
-    return shares.sizes(_of, task, FRACTIONS, uncertain)
+    """Return how many films each of the paper's fractions of a task's labels is (`tasks.share_sizes`)."""
+    return tasks.share_sizes(_of, task, FRACTIONS, uncertain)
 
 
 @st.cache_data(max_entries=64, show_spinner=False)
 def share(
     folder: str, identity: str, task: str, fraction: float, seed: int, uncertain: tasks.Policy, _of: Cohort
 ) -> Share:
-    """Return what a fraction of the labels means in films (`shares.of`)."""
-    return shares.of(_of, task, fraction, seed, uncertain)
+    """Return what a fraction of the labels means in films (`tasks.share`)."""
+    return tasks.share(_of, task, fraction, seed, uncertain)
 
 
 @st.cache_data(max_entries=64, show_spinner=False)
 def uncertain(folder: str, identity: str, task: str, _of: Cohort) -> int:
-    """Return how many training films of a task have an uncertain label (`shares.uncertain`)."""
-    return shares.uncertain(_of, task)
+    """Return how many training films of a task have an uncertain label (`tasks.uncertain_films`)."""
+    return tasks.uncertain_films(_of, task)
 
 
 def points() -> pd.DataFrame:

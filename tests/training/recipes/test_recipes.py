@@ -17,11 +17,11 @@ from timnet.cohorts import splits, store, tasks
 from timnet.cohorts.pairs import collect
 from timnet.cohorts.readers import csv_table
 from timnet.cohorts.store import Cohort
-from timnet.evaluation import held_out, matching, metrics, predictions, sides
+from timnet.evaluation import held_out, matching, metrics, predictions
 from timnet.evaluation.label_efficiency import bootstrap, curve
 from timnet.model import devices, encoders
 from timnet.reader import Reader
-from timnet.training import batches, loop, pace, pairing, run_results, runs, worker
+from timnet.training import batches, estimates, loop, pairing, run_results, runs, worker
 from timnet.training.recipes import finetune, pretrain
 
 
@@ -145,7 +145,7 @@ def test_few_films_are_passed_over_until_the_least_steps_are_done(
     )
     films = done(settings, finetune.train, tmp_path / "r")["films"]
     ((epochs, steps),) = made
-    assert pace.steps_of(settings, films) == steps >= 20
+    assert estimates.steps_of(settings, films) == steps >= 20
     # One pass less would be too few steps, unless the epochs asked for are more.
     assert epochs == 2 or steps - steps // epochs < 20
 
@@ -299,9 +299,9 @@ def test_a_checkpoint_measured_again_has_the_metrics_of_its_training(cohort_fold
     assert command.main(words) == 0
     told = json.loads(capsys.readouterr().out)["held_out"]
     assert {row["label"] for row in told} == {
-        sides.LABEL,
-        sides.OTHERS,
-        sides.GAIN,
+        matching.LATERALITY,
+        matching.BY_OTHERS,
+        matching.GAIN,
         *(row["label"] for row in result["held_out"]),
     }
     assert command.main(["evaluate", "nowhere", str(cohort_folder)]) == 2

@@ -19,7 +19,7 @@ from PIL import Image
 from streamlit.testing.v1 import AppTest
 
 from timnet import config
-from timnet.cohorts import choices
+from timnet.cohorts import facets
 from timnet.cohorts.importing import jobs
 from timnet.cohorts.readers import csv_table
 from timnet.cohorts.store import Cohort
@@ -268,8 +268,8 @@ def test_a_cohort_offers_the_views_sexes_and_ages_that_it_holds(tmp_path: Path) 
         {"path": "a.png", "report": "Clear.", "view": "PA", "sex": "F", "age": "70"},
         {"path": "b.png", "report": "Clear.", "view": "", "sex": "", "age": "31"},
     ]
-    told = choices.of(Cohort.open(_home(tmp_path, rows) / "made"))
-    assert told == choices.Choices(views=("PA", ""), sexes=("F", ""), ages=(31, 70))
+    told = facets.choices(_home(tmp_path, rows) / "made")
+    assert told == facets.Choices(views=("PA", ""), sexes=("F", ""), ages=(31, 70))
 
 
 def labelled(widgets: Any, label: str) -> Any:

@@ -12,7 +12,7 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from timnet import config
-from timnet.cohorts import features, shares, store
+from timnet.cohorts import features, store, tasks
 from timnet.evaluation import active_learning, probe
 from timnet.training import events, run_names, runs
 from timnet.training import features as reading
@@ -123,7 +123,7 @@ def test_before_the_click_the_page_tells_films_patients_and_time(
     app.session_state["ft_some"] = True
     app.run()
     cohort = store.Cohort.open(home / "synthetic")
-    share = shares.of(cohort, TASK, 0.1, 0)
+    share = tasks.share(cohort, TASK, 0.1, 0)
     table = cohort.films()
     assert share.patients == table["patient"].iloc[list(share.rows)].nunique()
     assert f"of {share.patients} patients" in app.text[0].value

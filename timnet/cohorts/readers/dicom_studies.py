@@ -20,8 +20,7 @@ from pydicom.dataset import FileDataset
 
 from timnet.cohorts.importing import pseudonyms
 from timnet.cohorts.paths import read_inside
-from timnet.cohorts.readers.report_table import Reports
-from timnet.cohorts.readers.tables import LFS
+from timnet.cohorts.readers.tables import LFS, Reports
 from timnet.cohorts.records import (
     LEAVES,
     CohortError,

@@ -21,7 +21,7 @@ from torch import Tensor, nn
 from timnet import checkpoints, config
 from timnet.checkpoints import ClassifierSpec
 from timnet.model import devices, initialisation, weights
-from timnet.training import augment, batches, best, loop, objectives, pace, snapshots, validation
+from timnet.training import augment, batches, estimates, evaluation_hooks, loop, objectives, snapshots
 from timnet.training.events import MEMORY, Events
 from timnet.training.finetune_data import finish, gather
 from timnet.training.recipes import probe
@@ -59,7 +59,7 @@ def train(settings: config.Finetune, folder: Path, events: Events) -> dict[str, 
         return probe.train(settings, folder, events)
     material = gather(settings)
     cohort, targets = material.cohort, material.targets
-    parts = validation.parts(material, settings)
+    parts = evaluation_hooks.parts(material, settings)
     train_rows = parts.train_rows
 
     on = devices.device()
@@ -118,10 +118,10 @@ def train(settings: config.Finetune, folder: Path, events: Events) -> dict[str, 
     frozen = classifier.trunk.early() if settings.mode == "last-layers" else []
     objective = LabelObjective(classifier, frozen, weights_2L)
     trained = [parameter for parameter in classifier.parameters() if parameter.requires_grad]
-    epochs = pace.epochs_of(settings, len(train_rows))
-    steps = batches.steps(len(train_rows), settings.batch, settings.drop_last)
+    epochs = estimates.epochs_of(settings, len(train_rows))
+    steps = estimates.steps_an_epoch(len(train_rows), settings.batch, settings.drop_last)
     optimizer = torch.optim.Adam(trained, lr=settings.learning_rate, fused=True)
-    watch = validation.Validation(
+    watch = evaluation_hooks.Validation(
         settings, epochs, folder, events, targets.y_NL[parts.look_rows].astype(float), looked,
         lambda into: weights.save_checkpoint(into, classifier, spec),
     )  # fmt: skip
@@ -142,7 +142,10 @@ def train(settings: config.Finetune, folder: Path, events: Events) -> dict[str, 
     if settings.patience:
         classifier.load_state_dict(weights.tensors(folder / BEST))
         stopped = {
-            "early_stopping": {**best.chosen(folder), "held_back": len(material.drawn) - len(train_rows)}
+            "early_stopping": {
+                **evaluation_hooks.chosen_best(folder),
+                "held_back": len(material.drawn) - len(train_rows),
+            }
         }
     classifier.eval()
     result = finish(material, settings, folder, classifier, spec, said, matched, on, precision)

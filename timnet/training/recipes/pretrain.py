@@ -26,15 +26,15 @@ from timnet.checkpoints import TimnetSpec
 from timnet.cohorts import store
 from timnet.cohorts.pairs import Pairs, collect
 from timnet.cohorts.readers import demo
-from timnet.evaluation import held_out, matching, metrics, probing, recall
+from timnet.evaluation import held_out, matching, metrics, probe
 from timnet.evaluation.maps import cam
 from timnet.model import devices, encoders, initialisation, weights
 from timnet.model.timnet import TIMNet
 from timnet.reports import prompts
 from timnet.training import (
     batches,
-    best,
     distributed,
+    estimates,
     evaluation_hooks,
     hard_negatives,
     laterality_negatives,
@@ -87,7 +87,7 @@ def train(
     if settings.shuffled:
         pairs = shuffled(pairs, settings.seed)
     probed = (
-        probing.of_task(settings.cohorts, settings.probe, pairs, settings.seed) if settings.probe else None
+        probe.for_task(settings.cohorts, settings.probe, pairs, settings.seed) if settings.probe else None
     )
     seen = np.array(settings.repeats or [1] * len(settings.cohorts))[pairs.source]
     train_pairs = np.repeat(np.arange(len(seen)), seen * ~pairs.held_out).tolist()
@@ -137,7 +137,7 @@ def train(
     several_windows = float((lengths > settings.tokens).mean())
     longest = int(lengths[pairs.text[train_pairs]].max())
     events.append("phase", phase="training", films=len(train_pairs), several_windows=several_windows)
-    steps = batches.steps(num_pairs, settings.batch)
+    steps = estimates.steps_an_epoch(num_pairs, settings.batch)
     objective = objectives.MatchObjective(timnet, settings.objective, settings.chunk).to(on)
     optimizer = torch.optim.Adam(_groups(objective, settings), lr=settings.learning_rate, fused=True)
     codes = (pairs.row, pairs.source, pairs.study, pairs.patient, pairs.text, pairs.normal, pairs.held_out)
@@ -152,7 +152,8 @@ def train(
         timnet.eval()
         vectors = _vectors(timnet, pairs, chosen, reports, on, precision == "bf16", events)
         tables = [
-            kind.evaluate(timnet, *vectors, pairs, chosen, settings.seed) for kind in (matching, recall)
+            measured(timnet, *vectors, pairs, chosen, settings.seed)
+            for measured in (matching.evaluate, matching.recall)
         ]
         return tables[0], tables[1]
 
@@ -162,7 +163,7 @@ def train(
         timnet.eval()
         tested = probed.known(chosen)
         x = [_pooled(timnet, pairs, rows, on, events) for rows in (probed.fitted, tested)]
-        return metrics.records(probing.evaluate(probed, x[0], x[1], tested, pairs, settings.seed))
+        return metrics.records(probe.evaluate(probed, x[0], x[1], tested, pairs, settings.seed))
 
     def masked(epoch: int) -> float | None:
         return pairing.masked_share(settings, pairs, train_pairs, epoch)
@@ -265,7 +266,7 @@ def _trained(encoder: encoders.TextEncoder, settings: config.Pretrain) -> nn.Mod
 
 def _best(settings: config.Pretrain, folder: Path, events: Events) -> dict[str, Any] | None:
     """Return which network was chosen on `val` and how it does on `test`; None where none was."""
-    kept = best.chosen(folder)
+    kept = evaluation_hooks.chosen_best(folder)
     if not kept:
         return None
     progress = events.phase("testing the best")

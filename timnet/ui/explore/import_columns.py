@@ -19,7 +19,7 @@ import streamlit as st
 
 from timnet.cohorts import tasks
 from timnet.cohorts.importing import uploads
-from timnet.cohorts.readers import csv_table, nih, report_table, tables
+from timnet.cohorts.readers import csv_table, nih, tables
 from timnet.cohorts.records import Skipped, fold
 
 Options = dict[str, str | list[str]]
@@ -183,6 +183,6 @@ def _read(path: Path) -> Head:
     read = (row for _, row in tables.rows(table) if not isinstance(row, Skipped))
     first = itertools.islice(read, _ROWS)
     rows = pd.DataFrame(list(first), columns=list(table.columns)).map(lambda cell: cell[:_CHARACTERS])
-    names = {**csv_table.USUAL, "report_key": report_table.KEYS, "report_text": report_table.TEXTS}
+    names = {**csv_table.USUAL, "report_key": tables.REPORT_KEYS, "report_text": tables.REPORT_TEXTS}
     usual = {role: next(iter(tables.usual(table, those)), None) for role, those in names.items()}
     return Head(tuple(filter(None, table.columns)), usual, rows)

@@ -31,7 +31,7 @@ LONGEST = 320
 def show(folder: Path, found: Predictions, label: str, threshold: float) -> None:
     """Show the films of one label that a run was surest of and got wrong at a threshold."""
     # With it comes SciPy, which takes longer to import than the page to draw.
-    from timnet.evaluation import mistakes
+    from timnet.evaluation import appraisal
     from timnet.evaluation.calibration import record
 
     asked = _cohort(folder, found)
@@ -43,7 +43,7 @@ def show(folder: Path, found: Predictions, label: str, threshold: float) -> None
         "something: a device, a view, a doubtful label?"
     )
     line = record.of(folder).line(label)
-    missed, alarms = mistakes.surest(found, label, threshold, MOST, line)
+    missed, alarms = appraisal.surest_mistakes(found, label, threshold, MOST, line)
     name = plain(label)
     for title, films, none in (
         (f"**{name} present, predicted absent**", missed, f"No X-ray with {name} was missed."),

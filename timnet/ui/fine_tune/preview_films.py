@@ -8,10 +8,10 @@ import streamlit as st
 
 from timnet import config
 from timnet.cohorts import tasks
-from timnet.cohorts.shares import Share
 from timnet.cohorts.store import Cohort
+from timnet.cohorts.tasks import Share
 from timnet.counting import counted
-from timnet.training import pace, runs
+from timnet.training import estimates, runs
 from timnet.ui import cache, demo, notices
 from timnet.ui.fine_tune import run
 
@@ -47,13 +47,13 @@ def some(cohort: Cohort, share: Share, task: str) -> None:
 
 def time(settings: config.Finetune, share: Share, root: Path) -> None:
     """Say how long a run may take on this computer, or that nothing here says so yet."""
-    found = pace.measured(runs.all_runs(root), settings)
+    found = estimates.measured_pace(runs.all_runs(root), settings)
     if found is None:
         st.caption(
             "Time: not known yet, as no such run has finished on this computer. You will see an estimate "
             "after the first minute. You can stop and resume at any time."
         )
         return
-    seconds = found.seconds(pace.steps_of(settings, share.films))
+    seconds = found.seconds(estimates.steps_of(settings, share.films))
     by = "the last run" if found.runs == 1 else f"the last {counted(found.runs, 'run')}"
     st.caption(f"Time: about {run.duration(seconds)}, by {by} of this kind on this computer.")

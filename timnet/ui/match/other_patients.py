@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import streamlit as st
 
-from timnet.cohorts import strangers
+from timnet.cohorts import pairs
 from timnet.cohorts.store import Cohort
 from timnet.counting import counted
 from timnet.plots import bars
@@ -43,7 +43,7 @@ _AT_ONCE = 8
 class Sample:
     """Reports of a cohort and, as far as they are worked out, their vectors; shared by all visitors."""
 
-    reports: tuple[strangers.Report, ...]
+    reports: tuple[pairs.Report, ...]
     _parts: list[Tensor] = field(default_factory=list)
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
@@ -97,7 +97,7 @@ def show(
         return
     is_own = chosen.cohort is not None and chosen.cohort.folder == cohort.folder
     patient = chosen.study.patient if is_own and chosen.study else None
-    places = strangers.others(sample.reports, patient, reports.findings(findings), NUMBER)
+    places = pairs.other_reports(sample.reports, patient, reports.findings(findings), NUMBER)
     others = cache.matches(network, film, f"{cohort.folder} {cohort.identity}", sample.vectors())[places]
     _told(reading, others)
 
@@ -105,7 +105,7 @@ def show(
 @st.cache_resource(max_entries=8, show_spinner=False)
 def _sample(folder: str, identity: str, checkpoint: str, stamp: int, _of: Cohort) -> Sample:
     # A few more than are shown: the film's own patient and its own words drop out.
-    return Sample(strangers.draw(_of, NUMBER + 2))
+    return Sample(pairs.draw_reports(_of, NUMBER + 2))
 
 
 @st.fragment(run_every=0.5)
@@ -125,13 +125,13 @@ def _figure(others: tuple[float, ...], own: float) -> Figure:
 
 
 def _told(reading: Reading, others: np.ndarray) -> None:
-    from timnet.evaluation import standing
+    from timnet.evaluation import metrics
 
     assert reading.match is not None
-    share = standing.beaten(reading.match, others)
+    share = metrics.percentile_rank(reading.match, others)
     number, chart = st.columns([1, 2], gap="large", vertical_alignment="center")
     number.metric("Better than", f"{share:.0%} of {len(others)}", border=True, help="A tie counts half.")
-    below, equal = (int(each.sum()) for each in standing.compared(reading.match, others))
+    below, equal = (int(each.sum()) for each in metrics.compared(reading.match, others))
     number.caption(
         f"Less well than the text given: {below} of {counted(len(others), 'report')} of other patients"
         f"{f'; equally well: {equal}' if equal else ''}. "
