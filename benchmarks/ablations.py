@@ -33,12 +33,7 @@ from timnet import config  # noqa: E402
 from timnet.cli.progress import ProgressLine  # noqa: E402
 from timnet.cohorts.pairs import Pairs, collect  # noqa: E402
 from timnet.evaluation import matching  # noqa: E402
-from timnet.training import (  # noqa: E402
-    run_names,
-    run_results,
-    runs,
-    worker,
-)
+from timnet.training import run_names, run_results, runs, worker  # noqa: E402
 from timnet.training.recipes import pretrain  # noqa: E402
 
 RESULT = ROOT / "benchmarks" / "results" / "ablations.json"

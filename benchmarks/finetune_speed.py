@@ -31,12 +31,7 @@ from timnet.checkpoints import ClassifierSpec  # noqa: E402
 from timnet.cohorts import store  # noqa: E402
 from timnet.cohorts.readers import mendeley  # noqa: E402
 from timnet.model import devices, weights  # noqa: E402
-from timnet.training import (  # noqa: E402
-    batches,
-    estimates,
-    objectives,
-    runs,
-)
+from timnet.training import batches, estimates, objectives, runs  # noqa: E402
 
 RESULT = ROOT / "benchmarks" / "results" / "finetune_speed.json"
 BAR = 4.0

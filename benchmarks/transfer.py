@@ -20,7 +20,7 @@ from scipy import stats
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
-from timnet import config  # noqa: E402
+from timnet import config, settings_file  # noqa: E402
 from timnet.cli.progress import ProgressLine  # noqa: E402
 from timnet.training import grids, run_results  # noqa: E402
 from timnet.training.events import Events  # noqa: E402
@@ -65,7 +65,7 @@ def main() -> None:
         for told in rows[-len(METRICS) * len(words.starts) :]:
             print(json.dumps(told), flush=True)
     if words.keep:
-        settings = json.loads(config.to_json(shared)) | {"draws": words.draws, "devices": devices}
+        settings = json.loads(settings_file.to_json(shared)) | {"draws": words.draws, "devices": devices}
         told = {"what": __doc__.splitlines()[0], "settings": settings, "rows": rows}
         RESULT.write_text(json.dumps(told, indent=1) + "\n", encoding="utf-8")
 

@@ -2,7 +2,7 @@
 
 import streamlit as st
 
-from timnet import config
+from timnet import config, settings_file
 from timnet.cohorts import tasks
 from timnet.counting import counted, verb
 from timnet.evaluation.label_efficiency.curve import FRACTIONS
@@ -109,7 +109,7 @@ with notices.sentences():
         with st.expander("Training settings", icon=":material/tune:"):
             paper = st.toggle("Settings of the paper (slow without a GPU)", key="ft_paper")
             preset = "paper" if paper else "small"
-            numbers = config.numbers(config.Finetune, preset)
+            numbers = settings_file.numbers(config.Finetune, preset)
             side = st.number_input(
                 "Image size in pixels", 32, 1024, numbers.get("side", 224), key=f"ft_side_{preset}"
             )

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from wrong_values import wrong_values
 
-from timnet import cards, config
+from timnet import cards, config, settings_file
 from timnet.cards import Card, Result
 from timnet.evaluation.calibration import record
 
@@ -85,7 +85,7 @@ def test_without_a_measurement_on_real_x_rays_that_is_what_it_says(tmp_path: Pat
 
 def run(folder: Path, **measured: Any) -> None:
     settings = config.Pretrain(cohorts=("mine",))
-    (folder / "config.json").write_text(config.to_json(settings))
+    (folder / "config.json").write_text(settings_file.to_json(settings))
     row = {"label": "1 mismatched report a film", "metric": "auROC", "n": 40, "positives": 20}
     told = {"held_out": [row | {"value": 0.7, "low": 0.6, "high": 0.8}], "pairs_held_out": 20}
     (folder / cards.METRICS).write_text(json.dumps(told | measured))
@@ -101,7 +101,7 @@ def test_a_run_without_a_card_tells_its_own_held_out_result_where_its_x_rays_are
 
 
 def test_a_run_tells_what_each_of_its_labels_was_worth(tmp_path: Path) -> None:
-    (tmp_path / "config.json").write_text(config.to_json(config.Finetune(cohort="mine", task="all")))
+    (tmp_path / "config.json").write_text(settings_file.to_json(config.Finetune(cohort="mine", task="all")))
     values = {"Effusion": 0.8, "Mass": 0.64, cards.MACRO: 0.72}
     rows = [{"label": label, "metric": "auROC", "value": value} for label, value in values.items()]
     (tmp_path / cards.METRICS).write_text(json.dumps({"test": rows, "films_test": 90, "real": [True]}))

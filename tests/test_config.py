@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from wrong_values import wrong_values
 
-from timnet import config
+from timnet import config, settings_file
 from timnet.checkpoints import checkpoint_folder
 from timnet.config import ConfigError, Finetune, Pretrain
 
@@ -29,22 +29,22 @@ names = st.text(min_size=1).filter(lambda text: text.strip())
 )
 def test_settings_come_back_equal_from_their_file(cohort, task, fraction, seed, side, augment):
     settings = Finetune(cohort=cohort, task=task, fraction=fraction, seed=seed, side=side, augment=augment)
-    assert config.from_json(config.to_json(settings)) == settings
+    assert settings_file.from_json(settings_file.to_json(settings)) == settings
 
 
 def test_pretraining_settings_come_back_equal_from_their_file():
     settings = Pretrain(cohorts=("a", "b"), repeats=(1, 8), held_out=("test",), text_mode="full")
-    assert config.from_json(config.to_json(settings)) == settings
+    assert settings_file.from_json(settings_file.to_json(settings)) == settings
 
 
 def test_the_paper_preset_holds_the_numbers_of_sections_3c_and_4b():
-    paper = Pretrain(cohorts=("mimic",), **config.numbers(Pretrain, "paper"))
+    paper = Pretrain(cohorts=("mimic",), **settings_file.numbers(Pretrain, "paper"))
     assert (paper.backbone, paper.image_weights) == ("resnet18", "imagenet")
     assert (paper.text_encoder, paper.text_mode) == ("bert-base-uncased", "full")
     assert (paper.epochs, paper.tokens, paper.padding) == (50, 256, "literal")
     assert (paper.side, paper.width, paper.learning_rate, paper.objective) == (500, 512, 1e-4, "pairs")
     assert paper.held_out == ("val", "test")
-    downstream = Finetune(cohort="mimic", task="abnormal", **config.numbers(Finetune, "paper"))
+    downstream = Finetune(cohort="mimic", task="abnormal", **settings_file.numbers(Finetune, "paper"))
     assert (downstream.epochs, downstream.batch, downstream.learning_rate) == (100, 16, 1e-4)
     assert (downstream.side, downstream.width, downstream.augment, downstream.drop_last) == (
         500,
@@ -55,7 +55,7 @@ def test_the_paper_preset_holds_the_numbers_of_sections_3c_and_4b():
 
 
 def test_the_small_preset_is_the_defaults():
-    assert config.numbers(Pretrain, "small") == {} == config.numbers(Finetune, "small")
+    assert settings_file.numbers(Pretrain, "small") == {} == settings_file.numbers(Finetune, "small")
 
 
 @pytest.mark.parametrize(
@@ -96,7 +96,7 @@ def test_a_value_out_of_range_is_refused_by_name(field, value):
 )
 def test_a_file_that_holds_no_settings_is_refused_in_one_sentence(text):
     with pytest.raises(ConfigError) as refused:
-        config.from_json(text, "run/config.json")
+        settings_file.from_json(text, "run/config.json")
     assert str(refused.value).startswith("run/config.json: ")
     assert "\n" not in str(refused.value)
 
@@ -105,11 +105,11 @@ def test_a_file_that_holds_no_settings_is_refused_in_one_sentence(text):
     "settings", [Pretrain(cohorts=("a", "b"), repeats=(1, 2)), Finetune(cohort="a", task="t")]
 )
 def test_every_wrong_value_in_the_settings_of_a_run_is_refused_in_one_sentence_or_is_of_its_type(settings):
-    told = json.loads(config.to_json(settings))
+    told = json.loads(settings_file.to_json(settings))
     told |= {name: value for name, value in dataclasses.asdict(settings).items() if value is not None}
     for text in wrong_values(told):
         try:
-            read = dataclasses.asdict(config.from_json(text, "run/config.json"))
+            read = dataclasses.asdict(settings_file.from_json(text, "run/config.json"))
         except ConfigError as error:
             assert str(error).startswith("run/config.json: ") and "\n" not in str(error)
             assert len(str(error)) < 300
@@ -127,7 +127,7 @@ def test_every_field_survives_json():
         recompute=True, erase=True, probe="Opacity", mirrored=True,
         grow_from=64, trunk_rate=0.5, crop_text=True, start="c",
     )  # fmt: skip
-    stored = json.loads(config.to_json(settings))
+    stored = json.loads(settings_file.to_json(settings))
     assert set(stored) == {field.name for field in dataclasses.fields(settings)} | {"command"}
 
 
@@ -135,19 +135,21 @@ def test_a_field_that_came_later_leaves_older_runs_their_names():
     """Folders and snapshots carry the hash of this text: runs under way would be lost."""
     shapes = (Pretrain, Finetune)
     given = {field.name: field.default for shape in shapes for field in dataclasses.fields(shape)}
-    differs = {name for name, value in config._ADDED.items() if given[name] != value}
+    differs = {name for name, value in settings_file._ADDED.items() if given[name] != value}
     # Runs that are older than the choice of views took all of them.
     assert differs == {"views"}
-    text = config.to_json(Pretrain(cohorts=("a",), views="all", tokens=128))
+    text = settings_file.to_json(Pretrain(cohorts=("a",), views="all", tokens=128))
     # Of the text before any field came later.
     assert hashlib.sha256(text.encode()).hexdigest().startswith("3a9f2c51981deb96")
-    assert config.from_json(text) == Pretrain(cohorts=("a",), views="all", tokens=128)
-    assert config.from_json(config.to_json(Pretrain(cohorts=("a",)))) == Pretrain(cohorts=("a",))
+    assert settings_file.from_json(text) == Pretrain(cohorts=("a",), views="all", tokens=128)
+    assert settings_file.from_json(settings_file.to_json(Pretrain(cohorts=("a",)))) == Pretrain(
+        cohorts=("a",)
+    )
     # Of a fine-tuning before it could train anything but every layer.
-    text = config.to_json(Finetune(cohort="a", task="t", views="all"))
+    text = settings_file.to_json(Finetune(cohort="a", task="t", views="all"))
     assert hashlib.sha256(text.encode()).hexdigest().startswith("392b07c8e3c1e092")
     probe = Finetune(cohort="a", task="t", mode="probe")
-    assert config.from_json(config.to_json(probe)) == probe
+    assert settings_file.from_json(settings_file.to_json(probe)) == probe
 
 
 def test_cohorts_and_checkpoints_live_where_the_environment_says(monkeypatch, tmp_path):

@@ -17,10 +17,11 @@ import pytest
 from PIL import Image
 from radiographs import dataset, full_window, quantised, written
 
-from timnet import config, files, legend
+from timnet import config, files, legend, settings_file
 from timnet.__main__ import main
-from timnet.cli import arguments
+from timnet.cli import parsing
 from timnet.cli.commands import COMMANDS
+from timnet.cli.parsing import Unusable
 from timnet.films.read import read_film
 from timnet.reader import Reader
 from timnet.training import run_names, run_results, runs
@@ -255,38 +256,38 @@ def test_bad_input_ends_with_status_2_and_one_sentence(capsys, timnet, film, pla
 
 
 def test_the_paper_preset_sets_the_numbers_and_other_words_override_them():
-    settings, out, as_json, fresh = arguments.training(
+    settings, out, as_json, fresh = parsing.training(
         config.Pretrain, ["a", "b", "--preset", "paper", "--side", "224"]
     )
     assert settings == config.Pretrain(
-        cohorts=("a", "b"), **{**config.numbers(config.Pretrain, "paper"), "side": 224}
+        cohorts=("a", "b"), **{**settings_file.numbers(config.Pretrain, "paper"), "side": 224}
     )
     assert (out, as_json, fresh) == (None, False, False)
-    same, *_ = arguments.training(config.Pretrain, ["a", "b", "--preset=paper", "--side", "224"])
+    same, *_ = parsing.training(config.Pretrain, ["a", "b", "--preset=paper", "--side", "224"])
     assert same == settings
 
 
 def test_what_uncertain_labels_count_as_is_a_word_of_finetune():
-    settings, *_ = arguments.training(config.Finetune, ["c", "--task", "t", "--uncertain", "per-label"])
+    settings, *_ = parsing.training(config.Finetune, ["c", "--task", "t", "--uncertain", "per-label"])
     assert (settings.uncertain, config.Finetune(cohort="c", task="t").uncertain) == ("per-label", "ignore")
-    with pytest.raises(arguments.Unusable, match="twos"):
-        arguments.training(config.Finetune, ["c", "--task", "t", "--uncertain", "twos"])
+    with pytest.raises(Unusable, match="twos"):
+        parsing.training(config.Finetune, ["c", "--task", "t", "--uncertain", "twos"])
 
 
 def test_the_surface_of_the_training_commands_is_the_settings():
-    with pytest.raises(arguments.Unusable, match="--shell"):
-        arguments.training(config.Finetune, ["cohort", "--task", "t", "--shell", "rm"])
+    with pytest.raises(Unusable, match="--shell"):
+        parsing.training(config.Finetune, ["cohort", "--task", "t", "--shell", "rm"])
 
 
 def test_a_run_from_the_command_line_and_one_submitted_have_the_same_settings_file(places, capsys):
     from timnet.training import run_names, worker
 
     words = ["synthetic", "--task", "Opacity", "--fraction", "0.1", *TINY]
-    settings, *_ = arguments.training(config.Finetune, words)
+    settings, *_ = parsing.training(config.Finetune, words)
     assert main(["finetune", *words]) == 0
     capsys.readouterr()
     folder = config.checkpoints() / run_names.folder_name(settings)
-    assert (folder / runs.CONFIG).read_text() == config.to_json(settings)
+    assert (folder / runs.CONFIG).read_text() == settings_file.to_json(settings)
     # The same settings submitted from a page are the same run: nothing starts anew.
     assert worker.submit(settings, config.checkpoints()) == folder
     assert runs.state(folder).name == "done"
@@ -299,7 +300,7 @@ def test_a_curve_is_done_once_and_leaves_one_table(places, capsys):
     table = pd.read_parquet(made["table"])
     assert table["fraction"].unique().tolist() == [0.1, 0.2]
     assert sorted(table["run"].unique()) == made["runs"] and len(made["runs"]) == 2
-    settings, *_ = arguments.training(
+    settings, *_ = parsing.training(
         config.Finetune, ["synthetic", "--task", "Opacity", "--fraction", "0.1", *TINY]
     )
     folder = config.checkpoints() / run_names.folder_name(settings)
@@ -324,7 +325,7 @@ def test_the_same_command_resumes_a_stopped_run_and_fresh_starts_it_anew(places,
     monkeypatch.setenv("TIMNET_SNAPSHOT_SECONDS", "0")
     monkeypatch.setattr(loop, "TELL_SECONDS", 0)
     words = ["synthetic", "--task", "Opacity", "--fraction", "0.1", "--batch", "2", *TINY]
-    settings, *_ = arguments.training(config.Finetune, words)
+    settings, *_ = parsing.training(config.Finetune, words)
     folder = config.checkpoints() / run_names.folder_name(settings)
     write = loop._keep
 

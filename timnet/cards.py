@@ -34,7 +34,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, model_validator
 
-from timnet import config, files
+from timnet import config, files, settings_file
 from timnet.errors import TimnetError
 
 FILE, WRITTEN, METRICS = "card.json", "card.md", "metrics.json"
@@ -213,7 +213,7 @@ def of(folder: Path) -> Card | None:
         text = (folder / "config.json").read_text(encoding="utf-8", errors="replace")
     except OSError:
         return None
-    settings, found = config.from_json(text, f"{folder.name}/config.json"), measured(folder)
+    settings, found = settings_file.from_json(text, f"{folder.name}/config.json"), measured(folder)
     pretrained = isinstance(settings, config.Pretrain)
     cohorts = settings.cohorts if isinstance(settings, config.Pretrain) else (settings.cohort,)
     names = [Path(cohort).name for cohort in cohorts]

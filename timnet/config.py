@@ -6,19 +6,14 @@ Numbers of the ``paper`` preset: Liang et al. 2022, Sec. III-C and IV-B.
 
 from __future__ import annotations
 
-import dataclasses
-import json
 import os
-from dataclasses import asdict, dataclass
-from functools import cache
+from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
-import pydantic_core
-from pydantic import ConfigDict, TypeAdapter, ValidationError
+from pydantic import ConfigDict
 
-from timnet import files
 from timnet.errors import TimnetError
 
 _PACKAGE = Path(str(resources.files("timnet"))).resolve()
@@ -50,7 +45,7 @@ Schedule = Literal["constant", "cosine"]
 Views = Literal["frontal", "lateral", "all"]
 COSINES = ("sigmoid", "infonce")
 """Matching objectives that compare by a cosine; the others train h_cls."""
-_STRICT = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False, str_max_length=4096)
+STRICT = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False, str_max_length=4096)
 
 
 class ConfigError(TimnetError):
@@ -300,116 +295,6 @@ class Finetune:
 
 
 Run = Pretrain | Finetune
-_COMMANDS: dict[str, type[Pretrain] | type[Finetune]] = {"pretrain": Pretrain, "finetune": Finetune}
-
-_ADDED = {
-    "views": "all",
-    "grow_from": 0,
-    "start": "",
-    "trunk_rate": 1.0,
-    "crop_text": False,
-    "evaluate_every": 5,
-    "text_layers": 3,
-    "h_cls": "mlp",
-    "negatives": "drawn",
-    "mirrored": False,
-    "chunk": 0,
-    "recompute": False,
-    "erase": False,
-    "probe": "",
-    "mode": "full",
-    "shuffled_labels": False,
-    "least_steps": 0,
-    "class_weights": "none",
-    "looks": 20,
-    "patience": 0,
-}
-"""Fields younger than runs that can still go on, with the values that those runs had: these are not written,
-so that a run keeps its name and its snapshots."""
-_ADDED_TO: dict[type, dict[str, object]] = {Finetune: {"schedule": "constant"}}
-"""The same for one kind of settings alone."""
-
-_PAPER: dict[type, dict[str, Any]] = {
-    Pretrain: {
-        "preset": "paper",
-        "views": "all",
-        "image_weights": "imagenet",
-        "text_encoder": "bert-base-uncased",
-        "text_mode": "full",
-        "objective": "pairs",
-        "padding": "literal",
-        "side": 500,
-        "tokens": 256,
-        "epochs": 50,
-        "batch": 16,
-        "augment": False,
-        "normalisation": "imagenet",
-    },
-    Finetune: {
-        "preset": "paper",
-        "views": "all",
-        "side": 500,
-        "epochs": 100,
-        "batch": 16,
-        "augment": False,
-        "normalisation": "imagenet",
-        "drop_last": False,
-        "looks": 0,
-    },
-}
-
-
-def numbers(settings: type[Run], preset: str) -> dict[str, Any]:
-    """Return the fields in which a preset differs from the defaults; none for `small`."""
-    return dict(_PAPER[settings]) if preset == "paper" else {}
-
-
-def command(settings: Run) -> str:
-    """Return the command-line word of the settings."""
-    return "pretrain" if isinstance(settings, Pretrain) else "finetune"
-
-
-def to_json(settings: Run) -> str:
-    """Write the settings as the text of a run's config.json: sorted keys, one trailing newline."""
-    older = _older(type(settings))
-    told = {name: value for name, value in asdict(settings).items() if older.get(name) != value}
-    return json.dumps({"command": command(settings), **told}, indent=2, sort_keys=True) + "\n"
-
-
-def from_json(text: str, source: str = "config.json") -> Run:
-    """Read settings back.
-
-    Raises:
-        ConfigError: not JSON, an unknown command or field, or a value outside its range.
-    """
-    try:
-        fields = pydantic_core.from_json(text, allow_inf_nan=False)
-        command = fields.pop("command")
-        # As JSON, whose lists may stand for tuples.
-        return _adapter(command).validate_json(json.dumps({**_older(_COMMANDS[command]), **fields}))
-    except ValidationError as error:
-        raise ConfigError(f"{source}: {files.sentence(error)}") from None
-    except (ValueError, KeyError, AttributeError, TypeError) as error:
-        raise ConfigError(
-            f"{source}: expected the settings of {' or '.join(_COMMANDS)}, got {ascii(error)[:60]}"
-        ) from None
-
-
-def _older(shape: type[Run]) -> dict[str, object]:
-    """Return the younger fields of settings, with what they were before they came."""
-    known = {field.name for field in dataclasses.fields(shape)}
-    return {name: value for name, value in _ADDED.items() if name in known} | _ADDED_TO.get(shape, {})
-
-
-@cache
-def _adapter(command: str) -> TypeAdapter[Run]:
-    # Made once: pages read the settings of every checkpoint at every look.
-    return TypeAdapter(_strict(_COMMANDS[command]))
-
-
-def _strict(settings: type) -> type:
-    settings.__pydantic_config__ = _STRICT  # type: ignore[attr-defined]
-    return settings
 
 
 def _require(holds: bool, field: str, expected: str, came: object) -> None:

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 
-from timnet import config
+from timnet import config, settings_file
 from timnet.cohorts import store, tasks
 from timnet.cohorts.pairs import collect
 from timnet.cohorts.readers import csv_table
@@ -72,7 +72,7 @@ def test_every_way_to_films_takes_the_views_that_are_asked_for(cohort, views, fi
 def test_the_default_is_frontal_for_all_commands_but_the_papers_preset():
     for shape in (config.Pretrain, config.Finetune):
         assert shape.views == "frontal"
-        assert config.numbers(shape, "paper")["views"] == "all"
+        assert settings_file.numbers(shape, "paper")["views"] == "all"
 
 
 @pytest.mark.parametrize("objective", ["all-pairs", "pairs", "infonce"])

@@ -9,7 +9,7 @@ import numpy as np
 from PIL import Image
 from streamlit.testing.v1 import AppTest
 
-from timnet import config
+from timnet import config, settings_file
 from timnet.cohorts import tasks
 from timnet.cohorts.store import Cohort
 from timnet.evaluation import predictions
@@ -59,7 +59,7 @@ def finished(root: Path, seed: int, value: float | None, fraction: float = 0.1, 
         "films_train": 80,
         "films_test": 20,
     }
-    (folder / runs.CONFIG).write_text(config.to_json(settings))
+    (folder / runs.CONFIG).write_text(settings_file.to_json(settings))
     (folder / runs.RESULT).write_text(json.dumps(told))
     (folder / runs.DONE).write_text("{}")
 
@@ -90,6 +90,6 @@ def stopped(root: Path, seed: int = 0) -> Path:
     folder = root / run_names.folder_name(settings)
     (folder / runs.SNAPSHOTS).mkdir(parents=True)
     (folder / runs.SNAPSHOTS / "epoch00000-step000000000001.json").touch()
-    (folder / runs.CONFIG).write_text(config.to_json(settings))
+    (folder / runs.CONFIG).write_text(settings_file.to_json(settings))
     (folder / runs.CANCELLED).write_text("{}")
     return folder

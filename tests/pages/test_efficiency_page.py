@@ -8,7 +8,7 @@ import pytest
 from driving import Open, finished, keep
 
 from timnet import config
-from timnet.cli import arguments
+from timnet.cli import parsing
 from timnet.cohorts.store import Cohort
 from timnet.evaluation.label_efficiency import bootstrap
 from timnet.training import events, grids
@@ -114,7 +114,7 @@ def test_missing_points_can_begin_from_any_weights_at_hand(
     app.button(key="eff_start").click().run()
     assert not app.exception and not app.error
     (command,) = workers
-    grid, *_ = arguments.grid(command[command.index("curve") + 1 :])
+    grid, *_ = parsing.grid(command[command.index("curve") + 1 :])
     assert grid.initialisations == ("base", "imagenet", "timnet")
 
 
@@ -145,7 +145,7 @@ def test_the_missing_points_of_a_curve_are_counted_timed_and_started_once(
     assert app.run().number_input(key="eff_draws").value == 3
     (command,) = workers
     words = command[command.index("curve") + 1 :]
-    grid, *_ = arguments.grid(words)
+    grid, *_ = parsing.grid(words)
     assert (grid.fractions, grid.seeds, grid.initialisations) == ((0.1, 0.2), 3, ("base",))
     assert grid.shared == config.Finetune(cohort="synthetic", task="Opacity")
     # Another tab finds it at work, and whoever asks once more starts nothing.

@@ -13,7 +13,7 @@ from safetensors.torch import save_file
 from streamlit.testing.v1 import AppTest
 from torchvision.models import resnet18
 
-from timnet import config
+from timnet import config, settings_file
 from timnet.training import events, run_names, runs, worker
 from timnet.ui import notices
 
@@ -33,7 +33,7 @@ def test_starting_a_run_writes_the_settings_byte_for_byte(
     settings = config.Finetune(cohort="synthetic", task="Opacity", fraction=0.2, epochs=3, side=32)
     (folder,) = [path.parent for path in tmp_path.glob("*/config.json")]
     assert folder.name == run_names.folder_name(settings)
-    assert (folder / "config.json").read_bytes() == config.to_json(settings).encode()
+    assert (folder / "config.json").read_bytes() == settings_file.to_json(settings).encode()
     assert len(workers) == 1
     assert app.selectbox(key="ft_run").value == folder.name == app.query_params["run"]
     assert app.button(key="ft_stop")
@@ -173,7 +173,7 @@ def test_the_reason_of_a_failed_run_is_text(
     monkeypatch.setenv("TIMNET_CHECKPOINTS", str(tmp_path))
     folder = tmp_path / "run"
     folder.mkdir()
-    (folder / runs.CONFIG).write_text(config.to_json(config.Finetune(cohort="synthetic", task="x")))
+    (folder / runs.CONFIG).write_text(settings_file.to_json(config.Finetune(cohort="synthetic", task="x")))
     (folder / runs.FAILED).write_text(json.dumps({"reason": HOSTILE}))
     app = open_page("fine_tune")
     assert not app.exception
@@ -239,7 +239,7 @@ def test_a_runs_settings_go_back_into_the_form_and_what_it_cannot_hold_is_named(
     )  # fmt: skip
     folder = tmp_path / run_names.folder_name(asked)
     folder.mkdir()
-    (folder / runs.CONFIG).write_text(config.to_json(asked))
+    (folder / runs.CONFIG).write_text(settings_file.to_json(asked))
     (folder / runs.CANCELLED).write_text("{}")
     app = open_page("fine_tune")
     app.button(key="ft_clone").click().run()

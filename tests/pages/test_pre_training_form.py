@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from driving import Open, open_at
 
-from timnet import config
+from timnet import config, settings_file
 from timnet.cohorts.readers import csv_table
 from timnet.training import events, run_names, runs
 from timnet.ui.fine_tune import pretrain_results
@@ -31,7 +31,7 @@ def test_a_pre_training_is_the_one_of_the_command_line_and_says_what_it_takes(
     settings = config.Pretrain(cohorts=("synthetic",), epochs=3, side=32)
     (folder,) = [path.parent for path in tmp_path.glob("*/config.json")]
     assert folder.name == run_names.folder_name(settings)
-    assert (folder / "config.json").read_bytes() == config.to_json(settings).encode()
+    assert (folder / "config.json").read_bytes() == settings_file.to_json(settings).encode()
     assert len(workers) == 1 and app.selectbox(key="ft_run").value == folder.name
 
 
@@ -93,7 +93,7 @@ def test_every_finer_setting_of_a_pre_training_is_the_one_of_the_command_line(
         probe="Opacity", **chosen, **numbers,
     )  # fmt: skip
     (folder,) = [path.parent for path in tmp_path.glob("*/config.json")]
-    assert (folder / "config.json").read_bytes() == config.to_json(settings).encode()
+    assert (folder / "config.json").read_bytes() == settings_file.to_json(settings).encode()
     # Every field is asked for, but for these, which are the command line's alone.
     left = {"preset", "backbone", "text_encoder", "width", "held_out", "shuffled", "normalisation"}
     keys = {widget.key for widget in [*app.selectbox, *app.number_input, *app.toggle, *app.multiselect]}
@@ -114,7 +114,7 @@ def test_reports_are_read_in_part_only_where_the_text_network_is_not_trained(
     app.number_input(key="pt_grow_from_small").set_value(5).run()
     app.button(key="pt_start").click().run()
     (path,) = tmp_path.glob("*/config.json")
-    settings = config.from_json(path.read_text())
+    settings = settings_file.from_json(path.read_text())
     assert (settings.crop_text, settings.grow_from) == (True, 32)
     app.number_input(key="pt_grow_from_small").set_value(200)
     app.number_input(key="pt_side_small").set_value(64).run()
@@ -157,7 +157,7 @@ def test_a_setting_that_another_leaves_without_meaning_is_greyed_out_and_keeps_i
     app.button(key="pt_start").click().run()
     settings = config.Pretrain(cohorts=("synthetic",), objective="sigmoid", augment=False)
     (folder,) = [path.parent for path in tmp_path.glob("*/config.json")]
-    assert (folder / "config.json").read_bytes() == config.to_json(settings).encode()
+    assert (folder / "config.json").read_bytes() == settings_file.to_json(settings).encode()
 
 
 def test_a_start_from_the_paper_s_numbers_has_every_one_of_them(
@@ -169,9 +169,9 @@ def test_a_start_from_the_paper_s_numbers_has_every_one_of_them(
     app.toggle(key="pt_paper").set_value(True).run()
     app.button(key="pt_start").click().run()
     assert not app.exception and not app.error
-    settings = config.Pretrain(cohorts=("synthetic",), **config.numbers(config.Pretrain, "paper"))
+    settings = config.Pretrain(cohorts=("synthetic",), **settings_file.numbers(config.Pretrain, "paper"))
     (folder,) = [path.parent for path in tmp_path.glob("*/config.json")]
-    assert (folder / "config.json").read_bytes() == config.to_json(settings).encode()
+    assert (folder / "config.json").read_bytes() == settings_file.to_json(settings).encode()
 
 
 def test_a_finished_pre_training_shows_matching_retrieval_and_how_its_best_was_chosen(
@@ -195,7 +195,7 @@ def test_a_finished_pre_training_shows_matching_retrieval_and_how_its_best_was_c
         "patients_train": 80, "patients_held_out": 40, "several_windows": 0.125, "masked": 0.25,
         "best": {"epoch": 5, "auROC": 0.75, "split": "val", "pairs": 20, "test": [area]},
     }  # fmt: skip
-    (folder / runs.CONFIG).write_text(config.to_json(config.Pretrain(cohorts=("synthetic",))))
+    (folder / runs.CONFIG).write_text(settings_file.to_json(config.Pretrain(cohorts=("synthetic",))))
     (folder / runs.RESULT).write_text(json.dumps(told))
     (folder / runs.DONE).write_text("{}")
     app = open_page("fine_tune")

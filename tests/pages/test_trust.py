@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from driving import TEXT, open_at, png
 
-from timnet import cards, config
+from timnet import cards, config, settings_file
 from timnet.__main__ import main
 from timnet.checkpoints import weights_sha256
 from timnet.evaluation.calibration import record
@@ -43,7 +43,7 @@ def root(tmp_path: Path, networks: Path, cohort_folder: Path, monkeypatch: pytes
             "high": 0.55,
         }
         (new / cards.METRICS).write_text(json.dumps({"held_out": [row], "pairs_held_out": 40}))
-        (new / "config.json").write_text(config.to_json(config.Pretrain(cohorts=("mine",))))
+        (new / "config.json").write_text(settings_file.to_json(config.Pretrain(cohorts=("mine",))))
         for path in old.iterdir():
             os.utime(path, (1e9, 1e9))
     monkeypatch.setenv("TIMNET_HOME", str(cohort_folder.parent))

@@ -13,8 +13,9 @@ from tokenizers import Tokenizer
 
 from timnet.reports import edits
 from timnet.reports import report_text as cohort_reports
-from timnet.simulation import facts, phrases, reports
+from timnet.simulation import facts, frames, phrases, reports
 from timnet.simulation.facts import Case, Finding
+from timnet.simulation.frames import PHRASINGS
 
 WORDS = {
     "pleural_effusion": r"effusions?\b|pleural fluid|(?<=space contains ).*fluid|spaces contain.*fluid"
@@ -191,7 +192,7 @@ def one_of_each() -> list[Finding]:
     return list(found.values())
 
 
-DRAWN = {phrasing: drawn(7, 1500, phrasing) for phrasing in reports.PHRASINGS}
+DRAWN = {phrasing: drawn(7, 1500, phrasing) for phrasing in PHRASINGS}
 EVERY = one_of_each()
 
 
@@ -206,7 +207,7 @@ def test_reader_reads_hand_written_reports() -> None:
     }
 
 
-@pytest.mark.parametrize("phrasing", reports.PHRASINGS)
+@pytest.mark.parametrize("phrasing", PHRASINGS)
 def test_findings_hold_every_fact_and_no_other(phrasing: str) -> None:
     for case, text in DRAWN[phrasing]:
         found = cohort_reports.findings(text)
@@ -217,7 +218,7 @@ def test_findings_hold_every_fact_and_no_other(phrasing: str) -> None:
             raise AssertionError(f"{error}\n{case}\n{text}") from error
 
 
-@pytest.mark.parametrize("phrasing", reports.PHRASINGS)
+@pytest.mark.parametrize("phrasing", PHRASINGS)
 def test_impression_contradicts_no_fact(phrasing: str) -> None:
     for case, text in DRAWN[phrasing]:
         bodies = cohort_reports.sections(text)
@@ -228,7 +229,7 @@ def test_impression_contradicts_no_fact(phrasing: str) -> None:
             raise AssertionError(f"{error}\n{case}\n{text}") from error
 
 
-@pytest.mark.parametrize("phrasing", reports.PHRASINGS)
+@pytest.mark.parametrize("phrasing", PHRASINGS)
 def test_one_sentence_says_its_finding(phrasing: str) -> None:
     rng = np.random.default_rng(3)
     for finding in EVERY:
@@ -301,7 +302,7 @@ def test_view_and_comparison_match_the_case() -> None:
 
 def test_normal_text_denies_everything() -> None:
     rng = np.random.default_rng(0)
-    for phrasing in reports.PHRASINGS:
+    for phrasing in PHRASINGS:
         for _ in range(200):
             text = reports.normal(rng, phrasing)
             readings = said(text)
@@ -311,7 +312,7 @@ def test_normal_text_denies_everything() -> None:
 
 def test_phrasings_share_no_sentence() -> None:
     spoken = {}
-    for phrasing in reports.PHRASINGS:
+    for phrasing in PHRASINGS:
         rng = np.random.default_rng(11)
         lists = [[reports.sentence(finding, rng, phrasing) for _ in range(40)] for finding in EVERY]
         normals = [reports.normal(rng, phrasing) for _ in range(300)]
@@ -331,10 +332,10 @@ def test_every_bank_keeps_frames_for_either_phrasing() -> None:
     banks |= {"steady": phrases.STEADY, "changed": phrases.CHANGED, "views": phrases.VIEWS}
     for name, bank in banks.items():
         assert len(set(bank)) == len(bank), name
-        train, test = (reports.frames(bank, phrasing) for phrasing in reports.PHRASINGS)
+        train, test = (frames.frames(bank, phrasing) for phrasing in PHRASINGS)
         assert len(test) >= 2 and len(train) > len(test) and sorted([*train, *test]) == sorted(bank), name
     with pytest.raises(ValueError, match="phrasing"):
-        reports.frames(phrases.STEADY, "valid")
+        frames.frames(phrases.STEADY, "valid")
 
 
 def test_one_finding_is_said_in_many_ways() -> None:

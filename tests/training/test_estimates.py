@@ -8,7 +8,7 @@ from dataclasses import replace
 
 import pytest
 
-from timnet import config
+from timnet import config, settings_file
 from timnet.cohorts import store
 from timnet.cohorts.pairs import collect
 from timnet.training import estimates, runs
@@ -31,7 +31,7 @@ def earlier(root, settings, events, seed=0):
     """Leave the folder of an earlier run with these events."""
     folder = root / f"run{seed}"
     folder.mkdir()
-    (folder / runs.CONFIG).write_text(config.to_json(settings))
+    (folder / runs.CONFIG).write_text(settings_file.to_json(settings))
     (folder / "metrics.jsonl").write_text("".join(json.dumps(each) + "\n" for each in events))
     (folder / runs.DONE).write_text("{}")
 

@@ -12,10 +12,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from timnet import config
-from timnet.cli import arguments
+from timnet import config, settings_file
+from timnet.cli import parsing
+from timnet.cli.parsing import Unusable
 from timnet.cohorts import splits, store, tasks
-from timnet.training import estimates, grids, run_names, runs, worker
+from timnet.training import estimates, grid_table, grids, run_names, runs, worker
 from timnet.training.events import Cancelled
 from timnet.training.grids import Grid, Stopped
 
@@ -73,7 +74,7 @@ def test_a_run_with_a_name_of_its_own_counts_as_done(grid, tmp_path):
     worker.work(tmp_path / "mine", trainer(done))
     grids.complete(grid.settings(), tmp_path, trainer(done))
     assert done == grid.settings()
-    assert "mine" in set(grids.table(grid.settings(), tmp_path)["run"])
+    assert "mine" in set(grid_table.table(grid.settings(), tmp_path)["run"])
 
 
 def test_a_stopped_run_stops_the_grid_which_goes_on_later(grid, tmp_path):
@@ -145,14 +146,14 @@ def test_the_table_is_tidy_and_comes_back_from_its_file(grid, tmp_path):
     other = replace(grid.settings()[0], epochs=9)
     worker.prepare(other, tmp_path / "other")
     worker.work(tmp_path / "other", trainer([]))
-    table = grids.table(grid.settings(), tmp_path)
+    table = grid_table.table(grid.settings(), tmp_path)
     assert tuple(table.columns) == (
         "run", "task", "initialisation", "fraction", "films", "positives", "seed", "label", "metric", "value"
     )  # fmt: skip
     assert len(table) == 8 and set(table["run"]) == {run_names.folder_name(each) for each in grid.settings()}
     assert table["films"].tolist() == [8] * 4 + [40] * 4
     assert table["value"].tolist() == pytest.approx([0.5, 0.6] * 4) and set(table["positives"]) == {3}
-    grids.write(table, tmp_path / "table.parquet")
+    grid_table.write(table, tmp_path / "table.parquet")
     pd.testing.assert_frame_equal(pd.read_parquet(tmp_path / "table.parquet"), table)
     assert not list(tmp_path.glob(".table*"))
 
@@ -213,7 +214,7 @@ def test_the_words_of_a_grid_mean_the_same_grid(grid):
         replace(grid, shared=replace(grid.shared, cohort="c d", initialisation="base", fraction=1.0, seed=0)),
         Grid(
             config.Finetune(
-                cohort="c", task="t", uncertain="ones", **config.numbers(config.Finetune, "paper")
+                cohort="c", task="t", uncertain="ones", **settings_file.numbers(config.Finetune, "paper")
             ),
             ("base",),
             (0.005, 1.0),
@@ -222,7 +223,7 @@ def test_the_words_of_a_grid_mean_the_same_grid(grid):
     ):
         command, *words = each.words()
         assert command == "curve"
-        again, out, as_json, ray = arguments.grid(words)
+        again, out, as_json, ray = parsing.grid(words)
         assert again == each and again.name == each.name and not out and not as_json and not ray
 
 
@@ -233,5 +234,5 @@ def test_a_grid_of_nothing_or_out_of_range_is_refused():
             Grid(**{"shared": shared, "initialisations": ("base",), "fractions": (1.0,), "seeds": 1, **wrong})
     with pytest.raises(config.ConfigError, match="fraction"):
         Grid(shared, ("base",), (1.5,), 1).settings()
-    with pytest.raises(arguments.Unusable, match="--fraction"):
-        arguments.grid(["c", "--task", "t", "--fraction", "0.1"])
+    with pytest.raises(Unusable, match="--fraction"):
+        parsing.grid(["c", "--task", "t", "--fraction", "0.1"])

@@ -13,9 +13,9 @@ from pathlib import Path
 
 import pytest
 
-from timnet import config, processes
+from timnet import config, processes, settings_file
 from timnet.__main__ import main
-from timnet.cli import arguments
+from timnet.cli import parsing
 from timnet.training import events, run_names, run_results, runs, worker
 from timnet.training.runs import RunError
 
@@ -235,14 +235,16 @@ def test_points_hold_every_metric_of_every_finished_run(tmp_path):
         config.Finetune(
             cohort="a b; rm", task="Left opacity,$(x)", augment=False, learning_rate=3e-5, side=96
         ),
-        config.Finetune(cohort="c", task="t", **config.numbers(config.Finetune, "paper")),
+        config.Finetune(cohort="c", task="t", **settings_file.numbers(config.Finetune, "paper")),
         config.Finetune(
-            cohort="c", task="t", **{**config.numbers(config.Finetune, "paper"), "side": 224, "augment": True}
+            cohort="c",
+            task="t",
+            **{**settings_file.numbers(config.Finetune, "paper"), "side": 224, "augment": True},
         ),
         config.Finetune(cohort="c", task="--out=elsewhere", initialisation="--fresh"),
         config.Pretrain(cohorts=("a", "b"), shuffled=True, held_out=("test",), text_mode="full"),
         config.Pretrain(cohorts=("a", "b"), repeats=(1, 16), probe="-x"),
-        config.Pretrain(cohorts=("a",), **config.numbers(config.Pretrain, "paper")),
+        config.Pretrain(cohorts=("a",), **settings_file.numbers(config.Pretrain, "paper")),
     ],
 )
 def test_the_command_of_a_run_means_the_same_settings_in_the_same_folder(tmp_path, settings):
@@ -250,8 +252,8 @@ def test_the_command_of_a_run_means_the_same_settings_in_the_same_folder(tmp_pat
         worker.prepare(settings, folder)
         line = run_names.command_line(runs.state(folder))
         python, m, module, command, *words = shlex.split(line)
-        assert (python, m, module, command) == ("python", "-m", "timnet", config.command(settings))
-        asked, out, _, fresh = arguments.training(type(settings), words)
+        assert (python, m, module, command) == ("python", "-m", "timnet", settings_file.command(settings))
+        asked, out, _, fresh = parsing.training(type(settings), words)
         assert (asked, fresh) == (settings, False)
         assert (out or tmp_path / run_names.folder_name(asked)) == folder
 

@@ -10,7 +10,7 @@ import time
 
 import pytest
 
-from timnet import config, processes
+from timnet import config, processes, settings_file
 from timnet.training import run_names, runs, worker
 from timnet.training.events import EVENTS, Cancelled
 from timnet.training.runs import RunError
@@ -133,7 +133,7 @@ def test_a_second_run_waits_for_the_device(tmp_path, folder, at_work):
 def test_submitting_starts_a_worker_whose_failure_is_told(tmp_path, monkeypatch):
     monkeypatch.setenv("TIMNET_HOME", str(tmp_path / "none"))
     folder = worker.submit(SETTINGS, tmp_path / "runs")
-    assert (folder / runs.CONFIG).read_text() == config.to_json(SETTINGS)
+    assert (folder / runs.CONFIG).read_text() == settings_file.to_json(SETTINGS)
     wait_for(lambda: not runs.state(folder).active)
     state = runs.state(folder)
     assert state.name == "failed"

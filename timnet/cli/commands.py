@@ -10,8 +10,17 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from timnet import cards, config, files
-from timnet.cli import arguments
+from timnet import cards, config, files, settings_file
+from timnet.cli import arguments, parsing
+from timnet.cli.import_arguments import (
+    ImportCsv,
+    ImportDemo,
+    ImportDicomFolder,
+    ImportMendeley,
+    ImportMimic,
+    ImportNih,
+    ImportOpenI,
+)
 from timnet.cli.output import Refused, _line, _number, _show, _summed_up
 from timnet.cli.progress import ProgressLine
 from timnet.counting import counted
@@ -26,13 +35,13 @@ TRAINING = ("pretrain", "finetune", "curve", "run")
 
 def match(words: list[str]) -> None:
     """Print the match probability of a film and its findings."""
-    asked = arguments.parse(arguments.Match, "match", words)
+    asked = parsing.parse(arguments.Match, "match", words)
     _read(asked, asked.findings)
 
 
 def diagnose(words: list[str]) -> None:
     """Print a classifier's probabilities for a film."""
-    asked = arguments.parse(arguments.Diagnose, "diagnose", words)
+    asked = parsing.parse(arguments.Diagnose, "diagnose", words)
     _read(asked, None)
 
 
@@ -42,13 +51,13 @@ def import_cohort(words: list[str]) -> None:
     from timnet.cohorts.readers import csv_table, demo, dicom_folder, mendeley, mimic_cxr, nih, open_i
 
     sources: dict[str, tuple[type, Any]] = {
-        "mimic": (arguments.ImportMimic, mimic_cxr),
-        "open_i": (arguments.ImportOpenI, open_i),
-        "nih": (arguments.ImportNih, nih),
-        "mendeley": (arguments.ImportMendeley, mendeley),
-        "csv": (arguments.ImportCsv, csv_table),
-        "dicom": (arguments.ImportDicomFolder, dicom_folder),
-        "demo": (arguments.ImportDemo, demo),
+        "mimic": (ImportMimic, mimic_cxr),
+        "open_i": (ImportOpenI, open_i),
+        "nih": (ImportNih, nih),
+        "mendeley": (ImportMendeley, mendeley),
+        "csv": (ImportCsv, csv_table),
+        "dicom": (ImportDicomFolder, dicom_folder),
+        "demo": (ImportDemo, demo),
     }
     kind = words[0].replace("-", "_") if words else ""
     line = ProgressLine("reading films")
@@ -63,7 +72,7 @@ def import_cohort(words: list[str]) -> None:
     if kind not in sources:
         raise Refused(f"import: expected {' or '.join(sources)}, got {kind or 'nothing'}")
     shape, reader = sources[kind]
-    asked: Any = arguments.parse(shape, f"import {kind}", words[1:])
+    asked: Any = parsing.parse(shape, f"import {kind}", words[1:])
     given = {
         key: value for key, value in vars(asked).items() if key not in ("root", "name", "json") and value
     }
@@ -74,7 +83,7 @@ def import_cohort(words: list[str]) -> None:
 
 def embed(words: list[str]) -> None:
     """Prepare a cohort for searches by a matching network."""
-    asked = arguments.parse(arguments.Embed, "embed", words)
+    asked = parsing.parse(arguments.Embed, "embed", words)
     from timnet import checkpoints
     from timnet.cohorts import store
     from timnet.model import embed as embedding
@@ -93,7 +102,7 @@ def embed(words: list[str]) -> None:
 
 def features(words: list[str]) -> None:
     """Read a cohort's films with a start, for probes and for labelling."""
-    asked = arguments.parse(arguments.Features, "features", words)
+    asked = parsing.parse(arguments.Features, "features", words)
     from timnet.cohorts import store
     from timnet.training import features as reading
 
@@ -117,7 +126,7 @@ def pretrain(words: list[str]) -> None:
 
 def evaluate(words: list[str]) -> None:
     """Measure a checkpoint's matching on the held-out pairs of cohorts."""
-    asked = arguments.parse(arguments.Evaluate, "evaluate", words)
+    asked = parsing.parse(arguments.Evaluate, "evaluate", words)
     from timnet import checkpoints
     from timnet.evaluation import held_out, metrics
 
@@ -134,7 +143,7 @@ def evaluate(words: list[str]) -> None:
 
 def calibrate(words: list[str]) -> None:
     """Fit a checkpoint's probabilities on held-out films."""
-    asked = arguments.parse(arguments.Calibrate, "calibrate", words)
+    asked = parsing.parse(arguments.Calibrate, "calibrate", words)
     from timnet import checkpoints
     from timnet.evaluation.calibration import fit, record
 
@@ -156,7 +165,7 @@ def finetune(words: list[str]) -> None:
 
 def card(words: list[str]) -> None:
     """Write a checkpoint's card.md from its card.json and the files of its run."""
-    asked = arguments.parse(arguments.Card, "card", words)
+    asked = parsing.parse(arguments.Card, "card", words)
     from timnet import checkpoints
     from timnet.evaluation import model_card
 
@@ -173,7 +182,7 @@ def card(words: list[str]) -> None:
 
 def export(words: list[str]) -> None:
     """Write a checkpoint as ONNX files for other software."""
-    asked = arguments.parse(arguments.Export, "export", words)
+    asked = parsing.parse(arguments.Export, "export", words)
     from timnet import checkpoints
     from timnet.model import onnx_export
 
@@ -190,7 +199,7 @@ def curve(words: list[str]) -> None:
     from timnet.evaluation import metrics
     from timnet.evaluation.label_efficiency import curve as efficiency
 
-    grid, out, as_json, address = arguments.grid(words)
+    grid, out, as_json, address = parsing.grid(words)
     line, path = ProgressLine(""), out or config.checkpoints() / f"{grid.name}.parquet"
     try:
         measured = in_process.measure(grid, path, address, line.grid)
@@ -212,7 +221,7 @@ def curve(words: list[str]) -> None:
 
 def simulate(words: list[str]) -> None:
     """Make simulated radiographs with findings and reports from one CT."""
-    asked = arguments.parse(arguments.Simulate, "simulate", words)
+    asked = parsing.parse(arguments.Simulate, "simulate", words)
     from timnet.simulation import cohort
 
     plan = cohort.Plan(asked.studies, asked.side, asked.seed, asked.lateral, asked.train, asked.quality)
@@ -224,11 +233,11 @@ def simulate(words: list[str]) -> None:
 def show_runs(words: list[str]) -> None:
     """List the runs under checkpoints/."""
 
-    asked = arguments.parse(arguments.Runs, "runs", words)
+    asked = parsing.parse(arguments.Runs, "runs", words)
     rows = [
         {
             "run": run.folder.name,
-            "command": config.command(run.settings),
+            "command": settings_file.command(run.settings),
             "state": run.name,
             "reason": run.reason,
             "created": time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(run.created)),
@@ -322,7 +331,7 @@ def _read(asked: arguments.Match | arguments.Diagnose, findings: str | None) -> 
 
 
 def _train(shape: type[config.Run], words: list[str]) -> None:
-    settings, out, as_json, fresh = arguments.training(shape, words)
+    settings, out, as_json, fresh = parsing.training(shape, words)
     folder = out or config.checkpoints() / run_names.folder_name(settings)
     # As torchrun tells each of the processes it starts.
     processes, process = (int(os.environ.get(name, 0)) for name in ("WORLD_SIZE", "RANK"))

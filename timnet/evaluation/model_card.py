@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from timnet import cards, checkpoints, config
+from timnet import cards, checkpoints, config, settings_file
 from timnet.cards import Card, Source
 from timnet.checkpoints import ClassifierSpec, Spec, TimnetSpec
 from timnet.evaluation.calibration import record
@@ -192,7 +192,7 @@ def _source(source: Source) -> tuple[str, str]:
 def _training(settings: config.Run | None, measured: Mapping[str, Any], card: Card | None) -> Section:
     if settings is None:
         return Section("Training", (("Settings", UNKNOWN),))
-    told = json.loads(config.to_json(settings))
+    told = json.loads(settings_file.to_json(settings))
     words = ", ".join(f"{name} {value}" for name, value in told.items() if name not in ("command", "cohorts"))
     start = settings.image_weights if isinstance(settings, config.Pretrain) else settings.initialisation
     return Section(
@@ -292,4 +292,4 @@ def _settings(folder: Path) -> config.Run | None:
         text = (folder / "config.json").read_text(encoding="utf-8", errors="replace")
     except OSError:
         return None
-    return config.from_json(text, f"{folder.name}/config.json")
+    return settings_file.from_json(text, f"{folder.name}/config.json")

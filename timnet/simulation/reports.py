@@ -14,8 +14,8 @@ import numpy as np
 
 from timnet.simulation import phrases
 from timnet.simulation.facts import Case, Finding
+from timnet.simulation.frames import as_sentence, draw, listed, pick, spin
 
-PHRASINGS = ("train", "test")
 LOW_MM, HIGH_MM = 25, 60
 """An endotracheal tube's tip nearer to the carina is low, farther away it is high."""
 
@@ -34,21 +34,14 @@ _WORDINESS = {0.15: 0.18, 0.45: 0.42, 0.75: 0.31, 1.0: 0.09}
 """Chance that a thing which may be said is said, and how often a report is so wordy."""
 
 
-def frames(bank: Sequence[str], phrasing: str) -> list[str]:
-    """Return the frames of a bank that a phrasing may use: the 4th, 9th, 14th ... are kept for "test"."""
-    if phrasing not in PHRASINGS:
-        raise ValueError(f"phrasing must be one of {PHRASINGS}, not {phrasing!r}")
-    return [frame for place, frame in enumerate(bank) if (place % 5 == 3) == (phrasing == "test")]
-
-
 def sentence(finding: Finding, rng: np.random.Generator, phrasing: str = "train") -> str:
     """Say one finding in one sentence."""
-    return _sentence(_said([finding], rng, phrasing))
+    return as_sentence(_said([finding], rng, phrasing))
 
 
 def normal(rng: np.random.Generator, phrasing: str = "train") -> str:
     """Say in one sentence that nothing is there."""
-    return _sentence(_drawn(phrases.NORMALS["normal" if rng.random() < 0.35 else "nothing"], rng, phrasing))
+    return as_sentence(draw(phrases.NORMALS["normal" if rng.random() < 0.35 else "nothing"], rng, phrasing))
 
 
 def write(case: Case, rng: np.random.Generator, phrasing: str = "train") -> str:
@@ -68,20 +61,20 @@ def write(case: Case, rng: np.random.Generator, phrasing: str = "train") -> str:
         return " ".join([body, *extra])
     parts = []
     if rng.random() < 0.3 + 0.6 * wordiness:
-        parts.append(("technique", f"{_pick(phrases.TECHNIQUES[case.view], rng)}."))
+        parts.append(("technique", f"{pick(phrases.TECHNIQUES[case.view], rng)}."))
     if rng.random() < 0.75:
         parts.insert(
             int(rng.integers(len(parts) + 1)), ("history", _history(case, rng, 4 if wordiness == 1 else 1))
         )
     if rng.random() < 0.75:
-        parts.append(("comparison", _pick(phrases.COMPARISONS[case.prior], rng)))
+        parts.append(("comparison", pick(phrases.COMPARISONS[case.prior], rng)))
     parts.append((layout if layout in ("impression", "both") else "findings", body))
     if layout in ("full", "labelled"):
         conclusions = _impression(case, rng, phrasing, wordiness)
         numbered = len(conclusions) > 1 and rng.random() < 0.4
         conclusion = "\n".join(f"{number}. {said}" for number, said in enumerate(conclusions, 1))
         conclusion = conclusion if numbered else " ".join(conclusions)
-        signed = [_sentence(_drawn(phrases.SIGNATURES, rng, phrasing))] if wordiness == 1 else []
+        signed = [as_sentence(draw(phrases.SIGNATURES, rng, phrasing))] if wordiness == 1 else []
         parts.append(("impression", "\n".join([conclusion, *signed])))
     return _laid_out(parts, rng)
 
@@ -90,7 +83,7 @@ def _laid_out(parts: Iterable[tuple[str, str]], rng: np.random.Generator) -> str
     upper, below, wrap, one_line = rng.random(4) < (0.8, 0.25, 0.25, 0.1)
     texts = []
     for name, body in parts:
-        header = _pick(phrases.HEADERS[name], rng)
+        header = pick(phrases.HEADERS[name], rng)
         header = header if upper else header.capitalize()
         text = f"{header}:{chr(10) if below and name in ('findings', 'impression', 'both') else ' '}{body}"
         lines = (
@@ -105,12 +98,12 @@ def _laid_out(parts: Iterable[tuple[str, str]], rng: np.random.Generator) -> str
 def _history(case: Case, rng: np.random.Generator, length: int) -> str:
     age = str(case.age) if case.age < 90 and rng.random() < 0.6 else "___"
     first, second = (str(complaint) for complaint in rng.choice(phrases.COMPLAINTS, 2, replace=False))
-    reason = _pick(phrases.REASONS, rng).format(complaint=second)
+    reason = pick(phrases.REASONS, rng).format(complaint=second)
     days = str(rng.integers(2, 15))
-    opening = _pick(phrases.HISTORIES, rng).format(complaint=first, age=age, days=days, reason=reason)
+    opening = pick(phrases.HISTORIES, rng).format(complaint=first, age=age, days=days, reason=reason)
     courses = rng.choice(phrases.COURSES, length - 1, replace=False)
     return " ".join(
-        _sentence(said) for said in (opening, *(c.format(complaint=second, days=days) for c in courses))
+        as_sentence(said) for said in (opening, *(c.format(complaint=second, days=days) for c in courses))
     )
 
 
@@ -125,27 +118,27 @@ def _body(case: Case, rng: np.random.Generator, phrasing: str, wordiness: float,
         moved = kind not in _LASTING and rng.random() < 0.4
         if case.prior and rng.random() < 0.45:
             if not led and _VERB.search(words) and rng.random() < 0.6:
-                words, led = _pick(phrases.LEADS, rng) + words, True
+                words, led = pick(phrases.LEADS, rng) + words, True
             elif not is_device and not re.search("[,;]", words) and rng.random() < 0.5:
-                words += _spun(_pick(phrases.CHANGED_TAILS if moved else phrases.TAILS, rng), rng)
+                words += spin(pick(phrases.CHANGED_TAILS if moved else phrases.TAILS, rng), rng)
             elif not is_device:
-                change = [_sentence(_drawn(phrases.CHANGED if moved else phrases.STEADY, rng, phrasing))]
+                change = [as_sentence(draw(phrases.CHANGED if moved else phrases.STEADY, rng, phrasing))]
         again = []
         if wordiness == 1 and not is_device:
             # Twice, in other words: the longest draw that opens differently, if there is one.
             draws = [_said(group, rng, phrasing) for _ in range(4)]
             others = [draw for draw in draws if draw[:12] != words[:12]]
-            again = [_sentence(max(others or draws, key=len))]
-        said[_TOPIC_OF.get(kind, "lungs")] += [_sentence(words), *again, *change]
+            again = [as_sentence(max(others or draws, key=len))]
+        said[_TOPIC_OF.get(kind, "lungs")] += [as_sentence(words), *again, *change]
     _add_normals(said, case, rng, phrasing, wordiness, labelled)
 
     first, last = ("heart" if rng.random() < 0.3 else ""), ("devices" if rng.random() < 0.4 else "")
     order = sorted(filter(said.get, said), key=lambda topic: (topic == last, topic != first))
     if labelled:
-        return "\n".join(f"{_pick(phrases.TOPICS[topic], rng)}: {' '.join(said[topic])}" for topic in order)
+        return "\n".join(f"{pick(phrases.TOPICS[topic], rng)}: {' '.join(said[topic])}" for topic in order)
     opening = []
     if rng.random() < 0.05 + 0.15 * wordiness:
-        opening = [_sentence(_drawn(phrases.VIEWS, rng, phrasing, view=case.view))]
+        opening = [as_sentence(draw(phrases.VIEWS, rng, phrasing, view=case.view))]
     return " ".join([*opening, *(text for topic in order for text in said[topic])])
 
 
@@ -156,17 +149,17 @@ def _impression(case: Case, rng: np.random.Generator, phrasing: str, wordiness: 
     told = []
     if not found:
         nothing = "nothing" if case.findings or rng.random() < 0.65 else "normal"
-        words = _drawn(phrases.NORMALS[nothing], rng, phrasing)
+        words = draw(phrases.NORMALS[nothing], rng, phrasing)
         told.append(
-            _sentence(_pick(phrases.LEADS, rng) + words if case.prior and rng.random() < 0.2 else words)
+            as_sentence(pick(phrases.LEADS, rng) + words if case.prior and rng.random() < 0.2 else words)
         )
     for group in _grouped([*found, *misplaced], rng):
         briefest = sorted((_said(group, rng, phrasing) for _ in range(3)), key=len)
-        told.append(_sentence(briefest[2 if wordiness == 1 else 0]))
+        told.append(as_sentence(briefest[2 if wordiness == 1 else 0]))
         if group[0].kind in _ADVISED and rng.random() < 0.15 + 0.4 * wordiness:
-            told.append(_sentence(_drawn(phrases.ADVICE[_ADVISED[group[0].kind]], rng, phrasing)))
+            told.append(as_sentence(draw(phrases.ADVICE[_ADVISED[group[0].kind]], rng, phrasing)))
     if found and rng.random() < 0.1 + 0.3 * wordiness:
-        told.append(_sentence(_drawn(phrases.NORMALS["nothing else"], rng, phrasing)))
+        told.append(as_sentence(draw(phrases.NORMALS["nothing else"], rng, phrasing)))
     return list(dict.fromkeys(told))
 
 
@@ -190,7 +183,7 @@ def _add_normals(
 
     def say(topic: str, bank: str, chance: float, **slots: str) -> None:
         if rng.random() < chance or wordiness == 1:
-            said[topic].append(_sentence(_drawn(phrases.NORMALS[bank], rng, phrasing, **slots)))
+            said[topic].append(as_sentence(draw(phrases.NORMALS[bank], rng, phrasing, **slots)))
 
     often = 0.25 + 0.75 * wordiness
     if not focal | pleural | diffuse:
@@ -234,10 +227,10 @@ def _add_normals(
     for topic, denied in split.items():
         at_once = 1 if wordiness == 1 else 3
         for start in range(0, len(denied), at_once):
-            names = [_spun(phrases.ABSENT[kind], rng) for kind in denied[start : start + at_once]]
-            say(topic, "none of", 1.0, list=_listed(names))
+            names = [spin(phrases.ABSENT[kind], rng) for kind in denied[start : start + at_once]]
+            say(topic, "none of", 1.0, list=listed(names))
     if not any(said.values()):
-        said["lungs"].append(_sentence(_drawn(phrases.NORMALS["nothing"], rng, phrasing)))
+        said["lungs"].append(as_sentence(draw(phrases.NORMALS["nothing"], rng, phrasing)))
 
 
 def _grouped(findings: Iterable[Finding], rng: np.random.Generator) -> list[list[Finding]]:
@@ -284,13 +277,13 @@ def _bank(finding: Finding) -> str:
 def _said(group: Sequence[Finding], rng: np.random.Generator, phrasing: str) -> str:
     first, *others = group
     if not others:
-        return _drawn(phrases.FINDINGS[_bank(first)], rng, phrasing, **_slots(first))
+        return draw(phrases.FINDINGS[_bank(first)], rng, phrasing, **_slots(first))
     slots = _slots(first)
     for name, words in _slots(others[0]).items():
         slots[f"{name}2"] = words
     if first.kind == "pleural_effusion":
         slots |= {"area": slots["area2"], "mild": slots["mild2"]}
-    return _drawn(phrases.FINDINGS[_pair(first, others[0])], rng, phrasing, **slots)
+    return draw(phrases.FINDINGS[_pair(first, others[0])], rng, phrasing, **slots)
 
 
 def _slots(finding: Finding) -> dict[str, str]:
@@ -350,35 +343,3 @@ _DENIED = {
     "atelectasis": 0.06, "fracture": 0.12,
 }  # fmt: skip
 _VERB = re.compile(r"\b(is|are|shows?|measures|terminates|ends|appears|contains?)\b")
-
-
-def _pick(choices: Sequence[str], rng: np.random.Generator) -> str:
-    return choices[int(rng.integers(len(choices)))]
-
-
-def _drawn(bank: Sequence[str], rng: np.random.Generator, phrasing: str, **slots: str) -> str:
-    """Draw one of the frames that the phrasing may use, fill it and settle its choices."""
-    shared = {"seen": phrases.SEEN, "fits": phrases.FITS}
-    return _spun(_pick(frames(bank, phrasing), rng).format(**shared, **slots), rng)
-
-
-def _spun(text: str, rng: np.random.Generator) -> str:
-    """Settle the choices `(a|b)` and `[a]` of a text, the inmost first."""
-    while group := re.search(r"\(([^()\[\]]*)\)|\[([^()\[\]]*)\]", text):
-        if group[1] is None and rng.random() < 0.5:
-            choice = ""
-        else:
-            choice = _pick((group[2] if group[1] is None else group[1]).split("|"), rng)
-        text = text[: group.start()] + choice + text[group.end() :]
-    return text
-
-
-def _listed(names: Sequence[str]) -> str:
-    *most, last = names
-    return f"{', '.join(most)}{',' if len(most) > 1 else ''} or {last}" if most else last
-
-
-def _sentence(words: str) -> str:
-    """Set the article, a capital and a full stop."""
-    words = re.sub(r"\b([Aa]) (?=[aeiouE]|(?:8|11|18)\b(?!\.))", r"\1n ", " ".join(words.split()))
-    return f"{words[0].upper()}{words[1:]}."

@@ -8,7 +8,6 @@ goes on, one at work elsewhere is waited for. Source: Liang et al. 2022, Figs. 3
 from __future__ import annotations
 
 import hashlib
-import io
 import json
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -17,18 +16,14 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import pandas as pd
 from filelock import FileLock, Timeout
 
-from timnet import config, files, processes
+from timnet import config, processes, settings_file
 from timnet.cohorts import store, tasks
-from timnet.training import estimates, run_names, run_results, runs, worker
+from timnet.training import estimates, run_names, runs, worker
 from timnet.training.events import Event, Events
 from timnet.training.runs import CONFIG, RunError, State
 
-COLUMNS = (
-    "run", "task", "initialisation", "fraction", "films", "positives", "seed", "label", "metric", "value"
-)  # fmt: skip
 GRIDS = ".grids"
 """Folder of the locks and logs of grids, beside the runs."""
 GRIDDED = ("initialisation", "fraction", "seed")
@@ -70,7 +65,7 @@ class Grid:
     def name(self) -> str:
         """Return a name for the grid's files: readable, safe as a path, one a grid."""
         stem = run_names.readable("curve", Path(self.shared.cohort).name, self.shared.task)
-        told = json.dumps([config.to_json(each) for each in self.settings()])
+        told = json.dumps([settings_file.to_json(each) for each in self.settings()])
         return f"{stem}-{hashlib.sha256(told.encode()).hexdigest()[:8]}"
 
     def words(self) -> list[str]:
@@ -239,29 +234,6 @@ def seconds(asked: Sequence[config.Finetune], root: Path) -> tuple[float, int] |
         return None
     each_takes = steps(asked)
     return sum(found.seconds(each_takes[each]) for each in asked), found.runs
-
-
-def table(asked: Sequence[config.Finetune], root: Path) -> pd.DataFrame:
-    """Return what the runs that are done have measured: COLUMNS, one row a run, label and metric."""
-    names = {folder.name for folder in finished(asked, root).values()}
-    points = run_results.points(root)
-    if points.empty:
-        return pd.DataFrame(columns=list(COLUMNS))
-    chosen = points[points["run"].isin(names)]
-    ordered = chosen.sort_values(["fraction", "initialisation", "seed"], kind="stable")
-    return ordered[list(COLUMNS)].reset_index(drop=True)
-
-
-def parquet(of: pd.DataFrame) -> bytes:
-    """Return a table as a Parquet file."""
-    data = io.BytesIO()
-    of.to_parquet(data, index=False)
-    return data.getvalue()
-
-
-def write(of: pd.DataFrame, path: Path) -> None:
-    """Write a table as Parquet so that a reader sees the old file or the new one."""
-    files.write_whole(path, parquet(of))
 
 
 class _Listener:

@@ -13,7 +13,7 @@ from typing import Any
 import pandas as pd
 
 from timnet import checkpoints, config
-from timnet.training import grids, run_names, run_results, worker
+from timnet.training import grid_table, grids, run_names, run_results, worker
 from timnet.training.events import Event, Events
 from timnet.training.runs import RunError
 
@@ -112,9 +112,9 @@ def measure(
 
                 failed = grids_ray.complete(asked, root, ray, tell)
         finally:
-            measured = grids.table(asked, root)
+            measured = grid_table.table(asked, root)
             if len(measured):
-                grids.write(measured, out or root / f"{grid.name}.parquet")
+                grid_table.write(measured, out or root / f"{grid.name}.parquet")
     if failed:
         raise RunError(f"{len(failed)} of {len(asked)} runs failed, the first because {failed[0].reason}")
     return measured

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import fields
 from pathlib import Path
 
-from timnet import config
+from timnet import config, settings_file
 from timnet.training.runs import State
 
 
@@ -19,7 +19,7 @@ def command_line(state: State) -> str:
     told = words(asked)
     if state.folder.name != folder_name(asked):
         told += ["--out", str(state.folder)]
-    return shlex.join(["python", "-m", "timnet", config.command(asked), *told])
+    return shlex.join(["python", "-m", "timnet", settings_file.command(asked), *told])
 
 
 def words(asked: config.Run, leaving_out: Sequence[str] = ()) -> list[str]:
@@ -27,7 +27,7 @@ def words(asked: config.Run, leaving_out: Sequence[str] = ()) -> list[str]:
 
     A value that begins with a dash is joined to its option by `=`, so that it is never read as an option.
     """
-    usual = {**config.numbers(type(asked), asked.preset), "preset": "small"}
+    usual = {**settings_file.numbers(type(asked), asked.preset), "preset": "small"}
     told: list[str] = []
     for each in fields(asked):
         value, option = getattr(asked, each.name), each.name.replace("_", "-")
@@ -58,7 +58,7 @@ def folder_name(settings: config.Run) -> str:
         ]
     else:
         told = ["timnet", *(Path(cohort).name for cohort in settings.cohorts), f"s{settings.seed}"]
-    return f"{readable(*told)}-{hashlib.sha256(config.to_json(settings).encode()).hexdigest()[:8]}"
+    return f"{readable(*told)}-{hashlib.sha256(settings_file.to_json(settings).encode()).hexdigest()[:8]}"
 
 
 def readable(*words: str) -> str:

@@ -18,7 +18,7 @@ from typing import Literal
 import pandas as pd
 import pydantic_core
 
-from timnet import config
+from timnet import config, settings_file
 from timnet.errors import TimnetError
 from timnet.processes import is_held
 from timnet.training.events import CANCEL, EVENTS, Event, parsed
@@ -91,7 +91,7 @@ def settings(folder: Path) -> config.Run:
         text = (folder / CONFIG).read_text(encoding="utf-8", errors="replace")
     except OSError:
         raise RunError(f"{folder.name}: expected a run's folder, found no {CONFIG} in it") from None
-    return config.from_json(text, f"{folder.name}/{CONFIG}")
+    return settings_file.from_json(text, f"{folder.name}/{CONFIG}")
 
 
 def state(folder: Path) -> State:

@@ -24,7 +24,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor
 
-from timnet import config, files
+from timnet import config, files, settings_file
 from timnet.errors import TimnetError
 from timnet.training.runs import SNAPSHOTS
 from timnet.training.state import Parts, Place
@@ -170,7 +170,7 @@ def newest(run: Path) -> Snapshot | None:
 def origin(settings: config.Run, films: str, precision: str) -> Origin:
     """Return what the snapshots of a run belong to."""
     return Origin(
-        settings=hashlib.sha256(config.to_json(settings).encode()).hexdigest(),
+        settings=hashlib.sha256(settings_file.to_json(settings).encode()).hexdigest(),
         films=films,
         seed=settings.seed,
         precision=precision,

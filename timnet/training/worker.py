@@ -22,7 +22,7 @@ from typing import Any, Protocol
 from filelock import FileLock, Timeout
 from pydantic_core import to_json
 
-from timnet import config, files, processes
+from timnet import config, files, processes, settings_file
 from timnet.evaluation import predictions
 from timnet.training import run_names, runs
 from timnet.training.events import CANCEL, EVENTS, Cancelled, Event, Events
@@ -76,12 +76,12 @@ def prepare(settings: config.Run, folder: Path, fresh: bool = False) -> None:
     Raises:
         RunError: the folder holds something else, or a run that is still at work.
     """
-    text, goes_on = config.to_json(settings), False
+    text, goes_on = settings_file.to_json(settings), False
     if (folder / CONFIG).exists():
         state = runs.state(folder)
         if state.active:
             raise RunError(f"{folder.name}: this run is still at work")
-        goes_on = state.resumable and not fresh and config.to_json(state.settings) == text
+        goes_on = state.resumable and not fresh and settings_file.to_json(state.settings) == text
     elif folder.exists() and any(not _leftover(each) for each in folder.iterdir()):
         raise RunError(f"{folder.name}: expected a new, empty or run folder, found other files in it")
     folder.mkdir(parents=True, exist_ok=True)

@@ -12,7 +12,7 @@ from typing import Literal
 
 from pydantic import BaseModel, TypeAdapter
 
-from timnet import cards, config, files
+from timnet import cards, config, files, settings_file
 from timnet.cards import Card
 from timnet.counting import counted
 from timnet.errors import TimnetError
@@ -85,7 +85,7 @@ def listed(kind: Kind) -> list[Checkpoint]:
 def settings(folder: Path) -> config.Run | None:
     """Return what a folder's checkpoint was trained with; None where it does not say."""
     try:
-        return config.from_json((folder / "config.json").read_text(encoding="utf-8", errors="replace"))
+        return settings_file.from_json((folder / "config.json").read_text(encoding="utf-8", errors="replace"))
     except (OSError, TimnetError):
         return None
 

@@ -11,7 +11,7 @@ import streamlit as st
 
 from timnet import __version__, config
 from timnet.cohorts.store import Cohort
-from timnet.training import grids
+from timnet.training.grid_table import COLUMNS
 from timnet.ui import spreadsheet
 from timnet.ui.diagnose import batch
 from timnet.ui.diagnose.batch import Asked, Told
@@ -53,7 +53,7 @@ def test_the_studies_found_carry_cohort_filters_and_version(
 
 
 def test_the_curves_tables_carry_cohort_task_and_training_settings(downloads: Downloads) -> None:
-    columns = dict.fromkeys((*grids.COLUMNS, "cohort", "recipe"), "x")
+    columns = dict.fromkeys((*COLUMNS, "cohort", "recipe"), "x")
     every = pd.DataFrame([columns | {"cohort": "=nih", "task": "all", "recipe": "20 epochs, 64 px"}])
     keeping.tables(pd.DataFrame({"mean": [0.5], "label": ["Edema"]}), every)
     for key in ("eff_csv", "eff_runs_csv"):

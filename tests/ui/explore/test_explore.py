@@ -18,7 +18,7 @@ from filelock import FileLock
 from PIL import Image
 from streamlit.testing.v1 import AppTest
 
-from timnet import config
+from timnet import config, settings_file
 from timnet.cohorts import facets
 from timnet.cohorts.importing import jobs
 from timnet.cohorts.readers import csv_table
@@ -477,7 +477,7 @@ def test_a_cohort_that_a_run_uses_is_not_offered_to_be_deleted(
     folder = tmp_path / "checkpoints" / "run"
     folder.mkdir(parents=True)
     (folder / "config.json").write_text(
-        config.to_json(config.Pretrain(cohorts=("other", str(home / "made"))))
+        settings_file.to_json(config.Pretrain(cohorts=("other", str(home / "made"))))
     )
     with FileLock(folder / ".lock"):
         app = open_page(home)

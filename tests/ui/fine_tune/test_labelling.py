@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from timnet import config
+from timnet import config, settings_file
 from timnet.cohorts import features, store, tasks
 from timnet.evaluation import active_learning, probe
 from timnet.training import events, run_names, runs
@@ -136,7 +136,7 @@ def test_before_the_click_the_page_tells_films_patients_and_time(
     told: list[dict[str, object]] = [{"event": "started", "seconds": 0}]
     told += [{"event": "step", "step": step, "seconds": 5 + 2 * step} for step in range(1, 22)]
     told += [{"event": "done", "seconds": 50}]
-    (folder / runs.CONFIG).write_text(config.to_json(done))
+    (folder / runs.CONFIG).write_text(settings_file.to_json(done))
     (folder / events.EVENTS).write_text("".join(json.dumps(event) + "\n" for event in told))
     row = {"label": TASK, "metric": "auROC", "value": 0.7, "low": None, "high": None, "n": 20, "positives": 9}
     measured = {"test": [row], "films": 8, "patients": 4, "films_train": 80, "films_test": 20}

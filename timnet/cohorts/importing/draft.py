@@ -7,7 +7,6 @@ study or film, labels other than 0 to 1 and -1, and what follows the first recor
 
 from __future__ import annotations
 
-import hashlib
 import json
 import math
 import re
@@ -21,10 +20,10 @@ from pathlib import Path
 
 from timnet.cohorts import decode_pool, label_store, pixels, schema
 from timnet.cohorts.decode_pool import Reading, Taken
+from timnet.cohorts.importing.digest import check_source, digest_of_all, new_digest
 from timnet.cohorts.importing.reuse import Previous
 from timnet.cohorts.records import (
     SPLITS,
-    CohortError,
     FilmRecord,
     PathError,
     Progress,
@@ -135,7 +134,7 @@ class Draft:
             queue: deque[_Waiting] = deque()
             for number, record in enumerate(records):
                 is_let_in, skipped, paths = self._let_in(record)
-                digest = _digest(record)
+                digest = new_digest(record)
                 if number < held:
                     if self._go_over(number, record, digest):
                         continue
@@ -166,7 +165,7 @@ class Draft:
     def digest(self) -> str:
         """Return the digest of all records taken in, in order."""
         rows = self._connection.execute("SELECT digest FROM consumed ORDER BY record")
-        return _joined(digest for (digest,) in rows)
+        return digest_of_all(digest for (digest,) in rows)
 
     def _begin(self) -> None:
         self._connection.execute("BEGIN")
@@ -334,29 +333,6 @@ class Draft:
         if self.skipped[reason] == 0 or len(self.examples) < NUM_EXAMPLES:
             self.examples.append(f"{skipped.row}: {skipped.reason}")
         self.skipped[reason] += 1
-
-
-def check_source(name: str) -> str:
-    """Return a label source's name; CohortError if it is blank or that of labels added in the app."""
-    if not name.strip() or name == schema.APP:
-        raise CohortError(f"label source: expected a reader's own name, got {name[:80]!r}")
-    return name
-
-
-def _digest(record: StudyRecord | Skipped) -> bytes:
-    return hashlib.sha256(repr(record).encode(errors="surrogatepass")).digest()
-
-
-def digest_of(records: Iterable[StudyRecord | Skipped]) -> str:
-    """Return what `Draft.digest` returns of a draft of these records."""
-    return _joined(map(_digest, records))
-
-
-def _joined(digests: Iterable[bytes]) -> str:
-    joined = hashlib.sha256()
-    for digest in digests:
-        joined.update(digest)
-    return joined.hexdigest()
 
 
 def _num_films(records: Iterable[StudyRecord | Skipped]) -> int | None:

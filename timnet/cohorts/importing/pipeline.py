@@ -23,6 +23,7 @@ from timnet import files
 from timnet.cohorts import label_store, pixels, schema, splits
 from timnet.cohorts.decode_pool import AS_USUAL, Reading
 from timnet.cohorts.importing import draft, finish, reuse
+from timnet.cohorts.importing.digest import check_source, digest_of
 from timnet.cohorts.records import CohortError, Progress, Skipped, StudyRecord, Summary
 
 DRAFT = "draft"  # in place of a fingerprint, until all films are known
@@ -80,7 +81,7 @@ def write(
         raise CohortError(f"root: expected the folder of an export, got {str(root)!r}")
     reading = replace(reading, outside=tuple(_folder(each) for each in outside))
     facts = finish.Facts(folder.name, source, root, side, shares, seed, started, reading, strict)
-    label_source = draft.check_source(label_source or source)
+    label_source = check_source(label_source or source)
     asked = [
         schema.VERSION,
         pixels.RULE,
@@ -162,7 +163,7 @@ def _fill(
     """Bring a draft to its end; one that is complete, and still of the same records, is left as it is."""
     if connection.execute("PRAGMA user_version").fetchone()[0] == schema.VERSION:
         (digest,) = connection.execute("SELECT value FROM meta WHERE key = 'records'").fetchone()
-        if draft.digest_of(records) != digest:
+        if digest_of(records) != digest:
             raise CohortError(f"{facts.name}: the export has changed since the last import: import it again")
         return
     for pragma in ("synchronous=NORMAL", "foreign_keys=ON", f"cache_size=-{CACHE_KIB}"):

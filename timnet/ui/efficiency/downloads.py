@@ -13,7 +13,8 @@ import plotly.graph_objects as go
 import streamlit as st
 
 from timnet.plots import look
-from timnet.training import grids
+from timnet.training import grid_table
+from timnet.training.grid_table import COLUMNS
 from timnet.ui import spreadsheet
 
 STEM = "timnet-label-efficiency"
@@ -29,7 +30,7 @@ def tables(shown: pd.DataFrame, every: pd.DataFrame) -> None:
         shown: means with their intervals, of one label.
         every: as of `runs.points`, of runs that were trained in the same way.
     """
-    tidy = every[list(grids.COLUMNS)].sort_values(["fraction", "initialisation", "seed"], kind="stable")
+    tidy = every[list(COLUMNS)].sort_values(["fraction", "initialisation", "seed"], kind="stable")
     settings = {name: ", ".join(map(str, every[name].unique())) for name in ("task", "recipe")}
 
     def written(table: pd.DataFrame) -> bytes:
@@ -37,9 +38,9 @@ def tables(shown: pd.DataFrame, every: pd.DataFrame) -> None:
 
     parts = (
         ("Table (CSV)", "eff_csv", f"{STEM}.csv", "text/csv", written, shown),
-        ("Table (Parquet)", "eff_parquet", f"{STEM}.parquet", _PARQUET, grids.parquet, shown),
+        ("Table (Parquet)", "eff_parquet", f"{STEM}.parquet", _PARQUET, grid_table.parquet, shown),
         ("Every run (CSV)", "eff_runs_csv", f"{STEM}-runs.csv", "text/csv", written, tidy),
-        ("Every run (Parquet)", "eff_runs", f"{STEM}-runs.parquet", _PARQUET, grids.parquet, tidy),
+        ("Every run (Parquet)", "eff_runs", f"{STEM}-runs.parquet", _PARQUET, grid_table.parquet, tidy),
     )
     with st.container(horizontal=True):
         for label, key, name, kind, form, table in parts:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import streamlit as st
 
-from timnet import config
+from timnet import config, settings_file
 from timnet.cohorts import store
 from timnet.evaluation.label_efficiency.curve import FRACTIONS
 from timnet.plots import look
@@ -63,7 +63,7 @@ def into_form(asked: config.Finetune) -> None:
             left.append(name)
     for name in _NUMBERS:
         state[f"ft_{name}_{asked.preset}"] = getattr(asked, name)
-    usual = config.numbers(config.Finetune, asked.preset)
+    usual = settings_file.numbers(config.Finetune, asked.preset)
     for each in fields(asked):
         held = each.name in _HELD or each.name in _NUMBERS
         if not held and getattr(asked, each.name) != usual.get(each.name, each.default):

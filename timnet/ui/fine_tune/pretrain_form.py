@@ -7,7 +7,7 @@ from typing import Any
 
 import streamlit as st
 
-from timnet import config
+from timnet import config, settings_file
 from timnet.cohorts.pairs import LEAST_HELD_OUT, LEAST_TRAIN
 from timnet.counting import counted
 from timnet.training import estimates, worker
@@ -45,7 +45,7 @@ def form(names: list[str], root: Path) -> None:
             for i, name in enumerate(cohorts)
         )
     paper = st.toggle("Settings of the paper (slow without a GPU)", key="pt_paper")
-    numbers = config.numbers(config.Pretrain, "paper" if paper else "small")
+    numbers = settings_file.numbers(config.Pretrain, "paper" if paper else "small")
     preset = numbers.get("preset", "small")
     modes = list(MODES)
     mode = st.selectbox(
