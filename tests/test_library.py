@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 
@@ -49,3 +50,13 @@ def test_a_cohort_opens_by_its_name_too(cohort_folder, monkeypatch) -> None:
     monkeypatch.setenv("TIMNET_HOME", str(cohort_folder.parent))
     with timnet.Cohort.open(cohort_folder.name) as cohort:
         assert cohort.folder == cohort_folder
+
+
+def test_the_examples_of_the_page_run(demo_root, tmp_path, monkeypatch) -> None:
+    monkeypatch.setenv("TIMNET_HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("TIMNET_CHECKPOINTS", str(tmp_path / "runs"))
+    page = (config.REPOSITORY / "docs" / "python.md").read_text(encoding="utf-8")
+    told = {"path": next((demo_root / "films").glob("*0.jpg")), "folder": demo_root}
+    for example in re.findall(r"(?ms)^```python\n(.*?)^```", page):
+        exec(example, told)
+    assert len(told["readings"]) == 2 and told["table"]["fraction"].nunique() == 2
