@@ -140,8 +140,8 @@ def test_a_page_refuses_with_the_reason_and_reads_at_the_readers_wish(
     Image.fromarray(np.random.default_rng(0).integers(0, 256, (90, 80), dtype=np.uint8)).save(file, "PNG")
     app.file_uploader[0].set_value(("cat.png", file.getvalue(), "image/png")).run()
     assert not app.exception
-    reason = "This does not look like a frontal chest X-ray; timnet reads no others."
-    assert [each.value for each in app.warning] == [notices.plain(reason)]
+    reason = "This does not look like a frontal chest X-ray; timnet reads no others"
+    assert [each.value for each in app.warning] == [f"{notices.plain(reason)}."]
     assert not app.dataframe
     next(each for each in app.toggle if each.label == film_check.ANYWAY).set_value(True).run()
     assert not app.exception and app.dataframe[0].value["in words"].notna().all()
