@@ -88,6 +88,21 @@ def test_a_run_that_fails_says_why_in_one_sentence(folder, error, reason):
     assert not (folder / runs.RESULT).exists()
 
 
+def test_the_log_holds_the_cause_before_the_end_is_told(folder, monkeypatch):
+    def failing(settings, folder, events):
+        raise ValueError("films.csv: expected a column path")
+
+    end, logs = worker._end, []
+
+    def told(place, *words):
+        logs.append((place / runs.LOG).read_text())
+        end(place, *words)
+
+    monkeypatch.setattr(worker, "_end", told)
+    assert worker.work(folder, failing).name == "failed"
+    assert "Traceback" in logs[0] and "expected a column path" in logs[0]
+
+
 def test_a_worker_at_work_is_running_and_a_killed_one_is_lost(folder, at_work):
     assert runs.state(folder).name == "running"
     at_work.kill()

@@ -137,10 +137,11 @@ def work(
         except (Cancelled, KeyboardInterrupt):
             _end(folder, CANCELLED, "stopped on request")
         except Exception as error:
-            _end(folder, FAILED, _sentence(error))
-            # To the run's log, which is not always where this process writes its errors.
-            with (folder / LOG).open("a", encoding="utf-8") as log:
+            # To the run's log, which is not always where this process writes its errors, and before the end
+            # is told: who reads of it finds its cause. On a full disk the end matters more.
+            with suppress(OSError), (folder / LOG).open("a", encoding="utf-8") as log:
                 traceback.print_exception(error, file=log)
+            _end(folder, FAILED, _sentence(error))
         else:
             # The checkpoint stays; a snapshot that cannot be removed does no harm.
             shutil.rmtree(folder / SNAPSHOTS, ignore_errors=True)
