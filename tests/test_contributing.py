@@ -90,9 +90,9 @@ def test_a_reader_made_by_the_recipe_imports_a_cohort(tmp_path: Path) -> None:
     (copy / "assets").symlink_to(ROOT / "assets")
     (copy / "timnet/cohorts/readers/folder.py").write_text(READER, encoding="utf-8")
     added = {
-        "timnet/cli/arguments.py": ("@dataclass(frozen=True)\nclass ImportMendeley", OPTIONS),
+        "timnet/cli/import_arguments.py": ("@dataclass(frozen=True)\nclass ImportMendeley", OPTIONS),
         "timnet/cli/commands.py": (
-            '"mendeley": (arguments.ImportMendeley,', '"folder": (arguments.ImportFolder, folder), '
+            '"mendeley": (ImportMendeley,', '"folder": (ImportFolder, folder), '
         ),
         "timnet/cohorts/importing/jobs.py": ('"mendeley"', '"folder", '),
         "timnet/ui/explore/import_form.py": ('"mendeley": (', '"folder": ("A folder", "Images"),\n    '),
@@ -104,6 +104,7 @@ def test_a_reader_made_by_the_recipe_imports_a_cohort(tmp_path: Path) -> None:
         code = code.replace(before, line + before)
         if name.endswith("commands.py"):
             code = code.replace("csv_table, demo, dicom_folder,", "csv_table, demo, dicom_folder, folder,")
+            code = code.replace("    ImportMendeley,\n", "    ImportFolder,\n    ImportMendeley,\n")
         (copy / name).write_text(code, encoding="utf-8")
 
     export.mkdir()

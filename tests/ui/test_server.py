@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import inspect
 from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
 from types import SimpleNamespace
 
 import pytest
@@ -51,7 +52,9 @@ def ask(path="/", method="GET", headers=(), parts=(b"",), kind="http", guard=Non
     given = {"host": "127.0.0.1:8501", **dict(headers)}
     encoded = [(name.encode(), value.encode()) for name, value in given.items()]
     scope = {"type": kind, "path": path, "method": method, "headers": encoded}
-    asyncio.run((guard or server.Guard(takes_all))(scope, receive, send))
+    # In a thread of its own: a browser that other tests drive keeps a loop running in this one.
+    with ThreadPoolExecutor(1) as pool:
+        pool.submit(asyncio.run, (guard or server.Guard(takes_all))(scope, receive, send)).result()
     return sent, len(parts) - len(waiting)
 
 
