@@ -25,7 +25,7 @@ test: .venv/dev
 	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder
 
 proof: .venv/dev
-	$(BIN)/python -m pytest -m whole
+	$(BIN)/python -m pytest -m whole --numprocesses 2 --dist loadfile --no-loadscope-reorder
 
 check: .venv/dev sizes
 	$(BIN)/ruff format --check .

@@ -170,8 +170,8 @@ def test_a_run_that_one_process_began_goes_on_in_two_as_it_would_have_in_one(
     assert logs[1]["processes"].max() == 2
     losses = [log.loc[log["event"] == "epoch", ["epoch", "step", "loss"]] for log in logs]
     assert losses[0]["step"].tolist() == losses[1]["step"].tolist()
-    # Sums in another order, which Adam's first steps make the most of.
-    assert losses[1]["loss"].tolist() == pytest.approx(losses[0]["loss"].tolist(), rel=1e-4)
+    # Sums in another order, also by the number of threads, which Adam's first steps make the most of.
+    assert losses[1]["loss"].tolist() == pytest.approx(losses[0]["loss"].tolist(), rel=5e-4)
     assert (part / "model.json").is_file() and not (part / runs.SNAPSHOTS).exists()
 
 

@@ -40,6 +40,15 @@ def settings_finetune(cohort_folder, **changes) -> config.Finetune:
     return config.Finetune(**{**values, **changes})
 
 
+@pytest.fixture
+def two_threads():
+    """The sums of two threads, however many processes share the cores: a short training is sensitive."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    yield
+    torch.set_num_threads(before)
+
+
 def settings_pretrain(cohort_folder, **changes) -> config.Pretrain:
     values = {
         "cohorts": (str(cohort_folder),),
@@ -229,6 +238,7 @@ def test_a_task_without_labelled_films_fails_with_a_sentence(cohort_folder, tmp_
     ("objective", "changes"), [("all-pairs", {}), ("pairs", {"batch": 56}), ("sigmoid", {})]
 )
 @pytest.mark.whole
+@pytest.mark.usefixtures("two_threads")
 def test_pre_training_learns_which_report_belongs_to_which_film(cohort_folder, tmp_path, objective, changes):
     settings = settings_pretrain(cohort_folder, objective=objective, **changes)
     result = done(settings, pretrain.train, tmp_path / "run")
