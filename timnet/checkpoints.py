@@ -126,6 +126,18 @@ def checkpoint_folder(source: str) -> Path | None:
     return None
 
 
+def named(source: str) -> Path:
+    """Return the checkpoint folder that a name or path means.
+
+    Raises:
+        CheckpointError: there is none.
+    """
+    folder = checkpoint_folder(source)
+    if folder is None:
+        raise CheckpointError(f"{Path(source).name}: no checkpoint of that name or path")
+    return folder
+
+
 def _description(folder: Path) -> dict[str, Any]:
     try:
         return files.read(folder / DESCRIPTION, _HEAD, CheckpointError).model_dump()

@@ -27,7 +27,7 @@ from torch import Tensor
 
 from timnet import cards, checkpoints
 from timnet.cards import Card
-from timnet.checkpoints import CheckpointError, ClassifierSpec, Spec, TimnetSpec
+from timnet.checkpoints import ClassifierSpec, Spec, TimnetSpec
 from timnet.evaluation.calibration import record as certainty
 from timnet.evaluation.calibration.probability import probabilities
 from timnet.evaluation.calibration.record import MATCH, Certainty
@@ -87,9 +87,7 @@ class Reader:
             CheckpointError: no such checkpoint, damaged, or its text encoder is not on this machine.
             CardError, ConfigError: what says of its worth is damaged.
         """
-        folder = checkpoints.checkpoint_folder(str(checkpoint))
-        if folder is None:
-            raise CheckpointError(f"{Path(checkpoint).name}: no checkpoint of that name or path")
+        folder = checkpoints.named(str(checkpoint))
         spec, sha256, sure = (
             checkpoints.describe(folder),
             checkpoints.weights_sha256(folder),

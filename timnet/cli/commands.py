@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from timnet import cards, config, files, settings_file
-from timnet.cli import arguments, parsing
+from timnet.cli import arguments, output, parsing
 from timnet.cli.import_arguments import (
     ImportCsv,
     ImportDemo,
@@ -21,7 +21,7 @@ from timnet.cli.import_arguments import (
     ImportNih,
     ImportOpenI,
 )
-from timnet.cli.output import Refused, _line, _number, _show, _summed_up
+from timnet.cli.output import Refused
 from timnet.cli.progress import ProgressLine
 from timnet.counting import counted
 from timnet.training import in_process, run_names, runs, worker
@@ -67,7 +67,7 @@ def import_cohort(words: list[str]) -> None:
         root, given = jobs.checked(settings)
         summary = sources[settings.kind][1].run(root, settings.name, progress=line.done, **given)
         line.end()
-        print("\n".join(_summed_up(summary)))
+        print("\n".join(output.summed_up(summary)))
         return
     if kind not in sources:
         raise Refused(f"import: expected {' or '.join(sources)}, got {kind or 'nothing'}")
@@ -78,7 +78,7 @@ def import_cohort(words: list[str]) -> None:
     }
     summary = reader.run(asked.root, asked.name, progress=line.done, **given)
     line.end()
-    _show(summary.as_dict(), asked.json, _summed_up(summary))
+    output.show(summary.as_dict(), asked.json, output.summed_up(summary))
 
 
 def embed(words: list[str]) -> None:
@@ -88,9 +88,7 @@ def embed(words: list[str]) -> None:
     from timnet.cohorts import store
     from timnet.model import embed as embedding
 
-    folder = checkpoints.checkpoint_folder(asked.checkpoint)
-    if folder is None:
-        raise Refused(f"{Path(asked.checkpoint).name}: no checkpoint of that name or path")
+    folder = checkpoints.named(asked.checkpoint)
     # Pages stay quick meanwhile.
     os.nice(5)
     line = ProgressLine("films and reports")
@@ -130,15 +128,13 @@ def evaluate(words: list[str]) -> None:
     from timnet import checkpoints
     from timnet.evaluation import held_out, metrics
 
-    folder = checkpoints.checkpoint_folder(asked.checkpoint)
-    if folder is None:
-        raise Refused(f"{Path(asked.checkpoint).name}: no checkpoint of that name or path")
+    folder = checkpoints.named(asked.checkpoint)
     progress = ProgressLine("matching pairs").done
     table = metrics.records(
         held_out.measure(folder, asked.cohorts, asked.held_out, asked.seed, progress, asked.views)
     )
-    lines = [f"{row['label']}  {row['metric']:<7}{_number(row)}" for row in table]
-    _show({"checkpoint": folder.name, "cohorts": asked.cohorts, "held_out": table}, asked.json, lines)
+    lines = [f"{row['label']}  {row['metric']:<7}{output.number(row)}" for row in table]
+    output.show({"checkpoint": folder.name, "cohorts": asked.cohorts, "held_out": table}, asked.json, lines)
 
 
 def calibrate(words: list[str]) -> None:
@@ -147,15 +143,17 @@ def calibrate(words: list[str]) -> None:
     from timnet import checkpoints
     from timnet.evaluation.calibration import fit, record
 
-    folder = checkpoints.checkpoint_folder(asked.checkpoint)
-    if folder is None:
-        raise Refused(f"{Path(asked.checkpoint).name}: no checkpoint of that name or path")
+    folder = checkpoints.named(asked.checkpoint)
     progress = ProgressLine("reading films").done
     found = fit.fitted(folder, asked.cohorts, asked.seed, progress)
     record.keep(folder, found)
     told = {"checkpoint": folder.name, **dataclasses.asdict(found)}
     lines = [f"{folder.name}: fitted on {found.fitted_on}, checked on {found.checked_on}"]
-    _show(told, asked.json, lines + [f"  {name}: {_line(line)}" for name, line in found.lines.items()])
+    output.show(
+        told,
+        asked.json,
+        lines + [f"  {name}: {output.calibration(line)}" for name, line in found.lines.items()],
+    )
 
 
 def finetune(words: list[str]) -> None:
@@ -169,9 +167,7 @@ def card(words: list[str]) -> None:
     from timnet import checkpoints
     from timnet.evaluation import model_card
 
-    folder = checkpoints.checkpoint_folder(asked.checkpoint)
-    if folder is None:
-        raise Refused(f"{Path(asked.checkpoint).name}: no checkpoint of that name or path")
+    folder = checkpoints.named(asked.checkpoint)
     text, path = model_card.markdown(folder).encode(), folder / cards.WRITTEN
     if asked.check and not (path.is_file() and path.read_bytes() == text):
         raise Refused(f"{folder.name}: {path.name} differs from its card.json and run; write it again")
@@ -186,12 +182,12 @@ def export(words: list[str]) -> None:
     from timnet import checkpoints
     from timnet.model import onnx_export
 
-    folder = checkpoints.checkpoint_folder(asked.checkpoint)
-    if folder is None:
-        raise Refused(f"{Path(asked.checkpoint).name}: no checkpoint of that name or path")
+    folder = checkpoints.named(asked.checkpoint)
     differences = onnx_export.export(folder, asked.onnx)
     lines = [f"{name}  differs from the network by {worst:.1g}" for name, worst in differences.items()]
-    _show({"checkpoint": folder.name, "differences": differences}, asked.json, [*lines, config.RESEARCH_USE])
+    output.show(
+        {"checkpoint": folder.name, "differences": differences}, asked.json, [*lines, config.RESEARCH_USE]
+    )
 
 
 def curve(words: list[str]) -> None:
@@ -211,12 +207,12 @@ def curve(words: list[str]) -> None:
     lines = [
         f"{row['initialisation']}  {row['fraction']:.1%}  {counted(row['films'], 'film')}  "
         f"{counted(row['draws'], 'draw')}  "
-        f"{row['metric']:<7}{_number(row)}"
+        f"{row['metric']:<7}{output.number(row)}"
         for row in rows
     ]
     done = sorted(measured["run"].unique())
     told = {"table": str(path), "runs": done, "label": str(measured["label"].iloc[0]), "curve": rows}
-    _show(told, as_json, [*lines, f"{counted(len(done), 'run')} in {path.name}"])
+    output.show(told, as_json, [*lines, f"{counted(len(done), 'run')} in {path.name}"])
 
 
 def simulate(words: list[str]) -> None:
@@ -244,7 +240,7 @@ def show_runs(words: list[str]) -> None:
         }
         for run in runs.all_runs(config.checkpoints())
     ]
-    _show(
+    output.show(
         {"runs": rows}, asked.json, ["  ".join(filter(None, row.values())) for row in rows] or ["no runs yet"]
     )
 
@@ -327,7 +323,7 @@ def _read(asked: arguments.Match | arguments.Diagnose, findings: str | None) -> 
     lines += [f"note: {note}" for note in film.notes]
     if reading.doubt:
         lines.append(f"read all the same: {reading.doubt}")
-    _show(told, asked.json, [*lines, config.RESEARCH_USE])
+    output.show(told, asked.json, [*lines, config.RESEARCH_USE])
 
 
 def _train(shape: type[config.Run], words: list[str]) -> None:
@@ -346,5 +342,5 @@ def _train(shape: type[config.Run], words: list[str]) -> None:
     finally:
         line.end()
     table = result.get("test") or result["held_out"]
-    lines = [f"{row['label']}  {row['metric']:<7}{_number(row)}" for row in table]
-    _show({"run": folder.name, "settings": dataclasses.asdict(settings), **result}, as_json, lines)
+    lines = [f"{row['label']}  {row['metric']:<7}{output.number(row)}" for row in table]
+    output.show({"run": folder.name, "settings": dataclasses.asdict(settings), **result}, as_json, lines)

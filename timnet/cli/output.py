@@ -18,7 +18,7 @@ class Refused(TimnetError):
     """Something that cannot be done; the message is the sentence for standard error."""
 
 
-def _summed_up(summary: Summary) -> list[str]:
+def summed_up(summary: Summary) -> list[str]:
     """Return an import's summary as lines for a person."""
 
     def listed(counts: dict[str, int]) -> str:
@@ -39,7 +39,8 @@ def _summed_up(summary: Summary) -> list[str]:
     return [*lines, f"seconds: {summary.seconds}"]
 
 
-def _line(line: Line) -> str:
+def calibration(line: Line) -> str:
+    """Return a label's calibration for a person."""
     if line.why:
         return f"not calibrated: {line.why}"
     told = f"{line.slope:.3f} x logit {line.offset:+.3f}, {line.positives} positive of {line.films}"
@@ -50,12 +51,14 @@ def _line(line: Line) -> str:
     return told
 
 
-def _number(row: dict[str, Any]) -> str:
+def number(row: dict[str, Any]) -> str:
+    """Return a metric with its interval."""
     if row["value"] is None:
         return "undefined"
     interval = "" if row["low"] is None else f"  ({row['low']:.3f} to {row['high']:.3f})"
     return f"{row['value']:.3f}{interval}"
 
 
-def _show(told: dict[str, Any], as_json: bool, lines: Sequence[str]) -> None:
+def show(told: dict[str, Any], as_json: bool, lines: Sequence[str]) -> None:
+    """Print what a command found: one JSON object, or lines for a person."""
     print(files.to_json(told, "result", Refused) if as_json else "\n".join(lines))
