@@ -14,6 +14,7 @@ from timnet.checkpoints import weights_sha256
 from timnet.evaluation.calibration import record
 from timnet.evaluation.calibration.probability import Line
 from timnet.evaluation.calibration.record import Certainty
+from timnet.training import run_names
 from timnet.ui import checkpoints
 
 MEASURED = {
@@ -58,6 +59,20 @@ def test_the_recommended_network_comes_first_and_one_at_chance_is_marked(root: P
     assert cards.recommended(root, cards.MATCH) == "old-timnet"
     assert cards.recommended(root, cards.DIAGNOSE) == "old-classifier"
     assert cards.recommended(root, ("initial weights",)) is None
+
+
+def test_a_classifier_with_a_name_of_its_own_is_offered_by_it_and_another_by_its_settings(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shipped = config.REPOSITORY / "checkpoints" / "chest-findings"
+    settings = settings_file.from_json((shipped / "config.json").read_text())
+    for name in ("ours", run_names.folder_name(settings)):
+        shutil.copytree(shipped, tmp_path / name)
+    monkeypatch.setenv("TIMNET_CHECKPOINTS", str(tmp_path))
+    titles = {each.name: each.title for each in checkpoints.listed("classifier")}
+    assert titles.pop("ours") == "ours"
+    (by_settings,) = titles.values()
+    assert by_settings.startswith("all · nih · 100 % of labels · ")
 
 
 @pytest.mark.parametrize("page", ["match", "diagnose"])

@@ -16,6 +16,7 @@ from timnet import cards, config, files, settings_file
 from timnet.cards import Card
 from timnet.counting import counted
 from timnet.errors import TimnetError
+from timnet.training import run_names
 
 Kind = Literal["timnet", "classifier"]
 DESCRIPTION, WEIGHTS = "model.json", "model.safetensors"
@@ -56,8 +57,8 @@ class Checkpoint:
 
     @property
     def title(self) -> str:
-        """Return a line to choose by."""
-        if isinstance(self.settings, config.Finetune):
+        """Return a line to choose by: a name that somebody gave it, else what it was trained with."""
+        if isinstance(self.settings, config.Finetune) and self.name == run_names.folder_name(self.settings):
             asked = self.settings
             start = Path(asked.initialisation).name
             return (
