@@ -132,5 +132,6 @@ def test_the_wide_interval_of_two_draws_leaves_the_curves_their_room():
     )  # fmt: skip
     curve = efficiency.curve(points)
     assert curve["low"].min() < 0.2
-    bottom, _ = curves.efficiency(points, curve, "auROC").layout.yaxis.range
+    bottom, top = curves.efficiency(points, curve, "auROC").layout.yaxis.range
+    assert top == 1
     assert 0.45 < bottom < 0.7

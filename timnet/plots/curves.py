@@ -63,7 +63,9 @@ def efficiency(points: pd.DataFrame, curve: pd.DataFrame, metric: str, axis: Axi
     # The interval of two draws may reach down to nothing: cut off, it leaves the curves their room.
     least = pd.concat([points["value"], curve["mean"]]).min()
     low = max(pd.concat([points["value"], curve["low"]]).min(), least - DEEPEST)
-    figure.update_yaxes(title=literal(metric), range=[low - 0.05, 1.02])
+    figure.update_yaxes(title=literal(metric), range=[low - 0.05, 1])
+    # No metric exceeds 1: a mark there is drawn whole all the same.
+    figure.update_traces(cliponaxis=False)
     return figure
 
 
