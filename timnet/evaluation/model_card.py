@@ -92,21 +92,21 @@ def _identity(folder: Path, spec: Spec, card: Card | None) -> Section:
     kind = (
         "classifier of labels"
         if isinstance(spec, ClassifierSpec)
-        else "matching of films and reports (TIMNet)"
+        else "matching of X-rays and reports (TIMNet)"
     )
     items = [
         ("Name", folder.name),
         ("Version: fingerprint of its weights (sha256)", checkpoints.weights_sha256(folder)),
         ("Kind", kind),
         ("Image branch", f"{spec.backbone}, {spec.width} channels before pooling"),
-        ("Input", f"one frontal chest film, letterboxed to {spec.side} x {spec.side} pixels, bone bright"),
+        ("Input", f"one frontal chest X-ray, letterboxed to {spec.side} x {spec.side} pixels, bone bright"),
     ]
     if isinstance(spec, TimnetSpec):
         held = "frozen, named by content" if spec.text_encoder_sha256 else "trained, inside the checkpoint"
         items += [
             ("Second input", f"findings text, {spec.tokens} tokens at a time"),
             ("Text encoder", f"{spec.text_encoder}; {held}"),
-            ("Output", "probability that the text belongs to the film, and evidence maps"),
+            ("Output", "probability that the text belongs to the X-ray, and evidence maps"),
         ]
     else:
         items.append(("Output", f"probability of {', '.join(spec.labels)}, and evidence maps"))
@@ -122,7 +122,7 @@ def _identity(folder: Path, spec: Spec, card: Card | None) -> Section:
 
 def _use(spec: Spec, card: Card | None) -> Section:
     told = card or _NOBODY
-    task = "how well a text fits a film" if isinstance(spec, TimnetSpec) else "labels on a film"
+    task = "how well a text fits an X-ray" if isinstance(spec, TimnetSpec) else "labels on an X-ray"
     return Section(
         "Intended use",
         (
@@ -144,22 +144,22 @@ def _data(settings: config.Run | None, measured: Mapping[str, Any], card: Card |
     if isinstance(settings, config.Pretrain):
         cohorts = ", ".join(Path(name).name for name in settings.cohorts)
         counts = [
-            ("Film-report pairs trained on", _count(measured, "pairs_train")),
+            ("Pairs of X-ray and report trained on", _count(measured, "pairs_train")),
             ("Patients trained on", _count(measured, "patients_train")),
             ("Pairs held out", _count(measured, "pairs_held_out")),
             ("Patients held out", _count(measured, "patients_held_out")),
-            ("Films left out for want of text", _count(measured, "films_without_text")),
-            ("Reference standard", "each film's own report, as written; not read again"),
+            ("X-rays left out for want of text", _count(measured, "films_without_text")),
+            ("Reference standard", "each X-ray's own report, as written; not read again"),
         ]
     else:
         cohorts = Path(settings.cohort).name if isinstance(settings, config.Finetune) else UNKNOWN
         positives = measured.get("positives") or {}
         counts = [
-            ("Films trained on", _count(measured, "films")),
+            ("X-rays trained on", _count(measured, "films")),
             ("Patients trained on", _count(measured, "patients")),
-            ("Films tested on", _count(measured, "films_test")),
-            ("Films validated on", _count(measured, "films_validation")),
-            ("Positive films trained on", ", ".join(f"{k} {v}" for k, v in positives.items()) or UNKNOWN),
+            ("X-rays tested on", _count(measured, "films_test")),
+            ("X-rays validated on", _count(measured, "films_validation")),
+            ("Positive X-rays trained on", ", ".join(f"{k} {v}" for k, v in positives.items()) or UNKNOWN),
             ("Reference standard", "the cohort's labels; who set them and how: " + UNKNOWN),
             ("Uncertain labels", settings.uncertain if isinstance(settings, config.Finetune) else UNKNOWN),
         ]
@@ -253,8 +253,8 @@ def _limits(card: Card | None) -> Section:
             *(("Known", limit) for limit in (card.limits if card else ())),
             ("Maps", config.MAP_LIMITS),
             (
-                "Films",
-                "frontal chest films; others are refused by a light detector, which errs (docs/evidence.md)",
+                "X-rays",
+                "frontal chest X-rays; others are refused by a light detector, which errs (docs/evidence.md)",
             ),
             ("Other hospitals", "numbers are of the cohorts above and need not hold elsewhere"),
             ("Bias", "whatever the reports and labels of those cohorts hold; not examined"),
