@@ -189,6 +189,27 @@ def own_film(app: AppTest, film: int) -> AppTest:
     return app.number_input(key="match_film").set_value(film).run()
 
 
+def test_a_click_on_prepare_counts_while_other_patients_reports_are_read(
+    searched: Cohort, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    st.cache_resource.clear()
+    monkeypatch.setattr(other_patients, "SECONDS", 0)
+    monkeypatch.setattr(other_patients, "FEWEST", 3)
+    started: list[Path] = []
+    monkeypatch.setattr(similar_cases.vectors, "start", lambda cohort, folder: started.append(folder))
+    app = own_film(open_at("match"), 7)
+    assert len(app.get("progress")) == 1
+    # The last of them is read in the very run of the click, which then begins anew.
+    grow, asked = other_patients.Sample.grow, []
+    monkeypatch.setattr(
+        other_patients.Sample,
+        "grow",
+        lambda sample, reader, seconds: asked.append(1) or grow(sample, reader, 0 if len(asked) < 2 else 60),
+    )
+    app.button(key="match_prepare").click().run()
+    assert len(started) == 1 and not app.get("progress")
+
+
 def test_a_search_is_prepared_by_a_process_of_its_own(
     searched: Cohort, networks: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

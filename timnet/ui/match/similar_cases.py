@@ -76,9 +76,14 @@ def _offer(cohort: Cohort, network: Checkpoint, state: vectors.State) -> None:
         )
         st.text(state.told)
     label = "Go on" if state.name == "stopped" and state.done else f"Prepare {notices.plain(cohort.name)}"
-    if st.button(label, key="match_prepare", icon=":material/play_arrow:"):
-        vectors.start(cohort, network.folder)
-        st.rerun()
+    # Started before the page is drawn: what stands above may run the page anew before it comes to here.
+    st.button(
+        label,
+        key="match_prepare",
+        icon=":material/play_arrow:",
+        on_click=vectors.start,
+        args=(cohort, network.folder),
+    )
 
 
 @st.fragment(run_every=1.0)
