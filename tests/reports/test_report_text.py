@@ -594,9 +594,9 @@ def test_findings_are_words_of_the_report_on_one_line(text: str) -> None:
         "HISTORY: A. No heart no lung ",
     ],
 )
-def test_a_megabyte_of_hostile_text_takes_linear_time(unit: str) -> None:
-    text = unit * (1_000_000 // len(unit))
-    started = time.perf_counter()
+def test_hostile_text_takes_linear_time(unit: str) -> None:
+    text = unit * (200_000 // len(unit))
+    started = time.process_time()
     findings(text)
     sentences(text)
-    assert time.perf_counter() - started < 20  # seconds; a quadratic step would take minutes
+    assert time.process_time() - started < 10  # seconds; a quadratic step would take minutes

@@ -451,13 +451,13 @@ def test_a_fine_tuning_ends_as_its_schedule_says(schedule, cohort_folder, tmp_pa
 
     monkeypatch.setattr(loop, "_step", stepped)
     settings = config.Finetune(
-        cohort=str(cohort_folder), task="Opacity", side=32, width=8, epochs=10, batch=28, looks=0,
+        cohort=str(cohort_folder), task="Opacity", side=32, width=8, epochs=4, batch=28, looks=0,
         precision="fp32", schedule=schedule, learning_rate=1e-3,
     )  # fmt: skip
     worker.prepare(settings, tmp_path / "run")
     assert worker.work(tmp_path / "run", finetune.train).name == "done"
     steps = np.arange(len(rates))
-    assert len(rates) == 30
-    half = 0.5 * (1 + np.cos(np.pi * (steps - 1) / 29))
-    expected = 1e-3 * np.where(steps < 1, 1, half) if schedule == "cosine" else np.full(30, 1e-3)
+    assert len(rates) == 12
+    half = 0.5 * (1 + np.cos(np.pi * (steps - 1) / 11))
+    expected = 1e-3 * np.where(steps < 1, 1, half) if schedule == "cosine" else np.full(12, 1e-3)
     assert rates == pytest.approx(expected.tolist())
