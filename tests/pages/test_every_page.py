@@ -9,8 +9,8 @@ import pandas as pd
 import pytest
 from driving import PAGES, Open, framed, open_at, texts
 
-from timnet import config
-from timnet.ui import notices, spreadsheet
+from timnet import config, spreadsheet
+from timnet.ui import notices
 
 
 @pytest.mark.parametrize("page", PAGES)

@@ -12,13 +12,12 @@ import pytest
 from PIL import Image
 from streamlit.testing.v1 import AppTest
 
-from timnet import config
+from timnet import config, spreadsheet
 from timnet.cohorts.store import Cohort
 from timnet.films import sandbox
 from timnet.films.film import INVERTED, LOOKS_INVERTED, Film
 from timnet.films.read import read_film
 from timnet.reader import Reader
-from timnet.ui import spreadsheet
 from timnet.ui.diagnose import batch
 from timnet.ui.diagnose.batch import Asked, Told
 

@@ -9,10 +9,9 @@ import pandas as pd
 import pytest
 import streamlit as st
 
-from timnet import __version__, config
+from timnet import __version__, config, spreadsheet
 from timnet.cohorts.store import Cohort
 from timnet.training.grid_table import COLUMNS
-from timnet.ui import spreadsheet
 from timnet.ui.diagnose import batch
 from timnet.ui.diagnose.batch import Asked, Told
 from timnet.ui.efficiency import downloads as keeping

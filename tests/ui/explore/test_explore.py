@@ -18,12 +18,11 @@ from filelock import FileLock
 from PIL import Image
 from streamlit.testing.v1 import AppTest
 
-from timnet import config, settings_file
+from timnet import config, settings_file, spreadsheet
 from timnet.cohorts import facets
 from timnet.cohorts.importing import jobs
 from timnet.cohorts.readers import csv_table
 from timnet.cohorts.store import Cohort
-from timnet.ui import spreadsheet
 from timnet.ui.explore import results
 
 HOSTILE = (

@@ -15,13 +15,13 @@ from dataclasses import dataclass
 import pandas as pd
 import streamlit as st
 
-from timnet import __version__, config
+from timnet import __version__, config, spreadsheet
 from timnet.cohorts.records import CohortError
 from timnet.cohorts.search import Filters
 from timnet.cohorts.store import Cohort
 from timnet.counting import counted
 from timnet.films.film import INVERTED, LOOKS_INVERTED, Film, FilmError
-from timnet.ui import cache, demo, notices, spreadsheet, uploaded
+from timnet.ui import cache, demo, notices, uploaded
 from timnet.ui.checkpoints import Checkpoint
 from timnet.ui.explore import filters
 from timnet.ui.film_picker import COHORT, UPLOAD, Chosen

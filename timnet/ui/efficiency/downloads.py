@@ -12,10 +12,10 @@ import pandas as pd
 import plotly.graph_objects as go
 import streamlit as st
 
+from timnet import spreadsheet
 from timnet.plots import look
 from timnet.training import grid_table
 from timnet.training.grid_table import COLUMNS
-from timnet.ui import spreadsheet
 
 STEM = "timnet-label-efficiency"
 FORMATS = ("PNG", "SVG")

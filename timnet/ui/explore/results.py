@@ -12,11 +12,12 @@ import math
 import pandas as pd
 import streamlit as st
 
+from timnet import spreadsheet
 from timnet.cohorts.search import Filters
 from timnet.cohorts.store import Cohort
 from timnet.counting import counted
 from timnet.plots import bars
-from timnet.ui import cache, notices, spreadsheet
+from timnet.ui import cache, notices
 
 PAGE = 12
 GALLERY, TABLE = "Gallery", "Table"
