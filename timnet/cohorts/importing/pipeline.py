@@ -20,7 +20,7 @@ from pathlib import Path
 import filelock
 
 from timnet import files
-from timnet.cohorts import label_store, pixels, schema, splits
+from timnet.cohorts import label_store, pixels, schema, splits, verdicts
 from timnet.cohorts.decode_pool import AS_USUAL, Reading
 from timnet.cohorts.importing import draft, finish, reuse
 from timnet.cohorts.importing.digest import check_source, digest_of
@@ -74,7 +74,7 @@ def write(
             running, it cannot be written, or `strict` is broken. The previous cohort stays.
 
     A film whose path, size and time of change are those of the cohort that is there is not read again. Labels
-    that were added in the app stay with their studies.
+    that were added in the app, and verdicts, stay with their studies.
     """
     folder, root, started = folder.resolve(), root.resolve(), time.monotonic()
     if not root.is_dir():
@@ -193,6 +193,7 @@ def _publish(place: Path, folder: Path, side: int) -> Summary:
             connection.execute("BEGIN")
             if (folder / schema.DATABASE).exists():
                 label_store.carry_over(folder, connection)
+                verdicts.carry_over(folder, connection)
             connection.execute("COMMIT")
             # A log would be left behind by the exchange; what it holds goes into the database with this.
             connection.execute("PRAGMA journal_mode=DELETE")
