@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from timnet import config
-from timnet.cohorts import label_store, pixels, store, upkeep, vectors
+from timnet.cohorts import audits, label_store, pixels, store, upkeep, vectors
 from timnet.cohorts.importing import uploads
 from timnet.cohorts.readers import csv_table
 from timnet.cohorts.records import CohortError
@@ -84,13 +84,13 @@ def test_a_name_that_is_bad_or_taken_is_refused(new: str, home: Path) -> None:
 
 
 @pytest.mark.parametrize("change", [upkeep.delete, lambda name: upkeep.rename(name, "other")])
-@pytest.mark.parametrize("use", ["import", "vectors", "features", "labels"])
+@pytest.mark.parametrize("use", ["import", "vectors", "audit", "features", "labels"])
 def test_a_cohort_in_use_is_neither_deleted_nor_renamed(
     change: object, use: str, home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert callable(change)
     cohort = _uploaded("used")
-    folders = {"vectors": vectors.FOLDER, "features": pixels.FEATURES}
+    folders = {"vectors": vectors.FOLDER, "audit": audits.FOLDER, "features": pixels.FEATURES}
     monkeypatch.setattr(label_store.schema, "WAIT_SECONDS", 0.1)
     if use in folders:
         holding = vectors.building(cohort.folder / folders[use] / "net", 3, 0, 4)

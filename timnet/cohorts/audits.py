@@ -1,0 +1,140 @@
+"""What an audit of a cohort found, kept beside its vectors: the ranked pairs, those left out, the reasons.
+
+Owns the folder `audits/CHECKPOINT-KEY` of a cohort, whose key is that of the vectors, and the process that a
+page starts to fill it. What fills it is `evaluation.audit.run`. No report text is kept. State is read off a
+lock, a log and files, never off a process id.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import pandas as pd
+
+from timnet import files, processes
+from timnet.cohorts import vectors
+from timnet.cohorts.records import CohortError
+from timnet.cohorts.store import Cohort
+
+FOLDER = "audits"
+TOP = 500
+"""Pairs at the head of the list whose reasons are worked out."""
+_RANKED, _LEFT_OUT, _LOG, _LOCK = "ranked.parquet", "left_out.parquet", "log.txt", ".lock"
+_RULE = "1"
+"""Raise it when pairs are scored in another way: older audits are then made anew."""
+_KEY = 16
+_SHARE = re.compile(r"^(.*): (\d+) of (\d+)(?:, (\d+) s left)?")
+# What pyarrow and pandas raise where bytes were flipped or are missing.
+_DAMAGED = (OSError, ValueError, KeyError, TypeError)
+
+
+@dataclass(frozen=True)
+class State:
+    """How far an audit is: what is done now, how much of it, and the seconds left where that is known."""
+
+    name: Literal["none", "working", "stopped", "complete"]
+    ranked: bool = False
+    """Whether the list is there; its reasons may still be worked out."""
+    phase: str = ""
+    done: int = 0
+    total: int = 0
+    seconds_left: int | None = None
+    told: str = ""
+    """Why it stopped, in its last line."""
+
+
+@dataclass(frozen=True)
+class Kept:
+    """A finished list: pairs, the worst first, and films and studies that are not in it, with the reason."""
+
+    ranked: pd.DataFrame
+    left_out: pd.DataFrame
+
+
+def place(cohort: Cohort, checkpoint: Path) -> Path:
+    """Return the folder of a cohort's audit by a checkpoint.
+
+    Raises:
+        CohortError: the checkpoint's description cannot be read.
+    """
+    name = vectors.place(cohort, checkpoint).name
+    key = hashlib.sha256(f"{_RULE} {name}".encode()).hexdigest()[:_KEY]
+    return cohort.folder / FOLDER / f"{checkpoint.name}-{key}"
+
+
+def start(cohort: Cohort, checkpoint: Path, classifier: Path | None = None, top: int = TOP) -> None:
+    """Start a process that audits a cohort, and return at once; one that runs goes on alone."""
+    words = ["audit", str(cohort.folder), "--checkpoint", str(checkpoint), "--top", str(top)]
+    words += ["--classifier", str(classifier)] if classifier else []
+    vectors.launch(place(cohort, checkpoint), words)
+
+
+def state(folder: Path) -> State:
+    """Return how far the audit of a folder is; complete is one that has a list and no process at it."""
+    if not folder.is_dir():
+        return State("none")
+    has_list = (folder / _RANKED).is_file()
+    told = processes.tail(folder / _LOG)
+    if vectors.is_held(folder):
+        share = _SHARE.match(told)
+        if not share:
+            return State("working", has_list)
+        left = None if share[4] is None else int(share[4])
+        return State("working", has_list, share[1], int(share[2]), int(share[3]), left)
+    if told.startswith("timnet: "):
+        return State("stopped", has_list, told=told.removeprefix("timnet: "))
+    return State("complete" if has_list else "stopped", has_list)
+
+
+def holding(folder: Path) -> Any:
+    """Hold an audit's folder, which is made, until the block ends; gives None if another process has it."""
+    with files.private():
+        folder.mkdir(parents=True, exist_ok=True)
+    return processes.hold(folder / _LOCK)
+
+
+def keep(folder: Path, found: Kept) -> None:
+    """Write a list, whole; it is there once both of its tables are."""
+    for name, table in ((_LEFT_OUT, found.left_out), (_RANKED, found.ranked)):
+        data = io.BytesIO()
+        table.to_parquet(data, index=False)
+        files.write_whole(folder / name, data.getvalue())
+
+
+def load(folder: Path) -> Kept | None:
+    """Return the list that is kept; None where there is none, or it is damaged: it is then made anew."""
+    try:
+        return Kept(*(pd.read_parquet(folder / name) for name in (_RANKED, _LEFT_OUT)))
+    except _DAMAGED:
+        return None
+
+
+def note(folder: Path, name: str, rows: Iterable[Mapping[str, Any]]) -> None:
+    """Add what was found of some pairs to a file of notes (`reasons`), a line of JSON each."""
+    # The line break comes first: it also ends what a killed process left half.
+    lines = "".join("\n" + files.to_json(dict(row), name, CohortError) for row in rows)
+    with (folder / f"{name}.jsonl").open("a", encoding="utf-8") as file:
+        file.write(lines)
+
+
+def notes(folder: Path, name: str) -> dict[int, dict[str, Any]]:
+    """Return what was noted under a name, by film; a line that a killed process left half is no note."""
+    try:
+        lines = (folder / f"{name}.jsonl").read_text(encoding="utf-8", errors="replace").splitlines()
+    except FileNotFoundError:
+        return {}
+    found: dict[int, dict[str, Any]] = {}
+    for line in lines:
+        try:
+            row = json.loads(line)
+            found[int(row["film"])] = row
+        except (ValueError, KeyError, TypeError):
+            continue
+    return found
