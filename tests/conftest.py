@@ -32,13 +32,20 @@ os.environ["TIMNET_REFUSE"] = "never"
 SYNTHETIC_LABELS = ("No Finding", "Opacity", "Left opacity")
 NUM_PATIENTS = 60  # two studies each, one film a study
 ROWS, COLUMNS = 96, 80
+LONGEST = (
+    "test_demo_pretraining",
+    "test_distributed",
+    "test_fresh_clone",
+    "test_hard_negatives",
+    "test_recipes",
+)
 BLOB = {"right": (40, 22), "left": (40, 58)}  # centre: row, column
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Skip what is opt-in unless its marker is asked for by name; files that take minutes come first."""
     # Last, one of them would keep a single worker busy while the others have nothing left to do.
-    items.sort(key=lambda item: item.path.parent.name != "e2e" and item.path.name != "test_recipes.py")
+    items.sort(key=lambda item: item.path.parent.name != "e2e" and item.path.stem not in LONGEST)
     # Its first test needs a server that has served no page yet.
     items.sort(key=lambda item: item.path.name != "test_flows.py")
     for item in items:

@@ -100,7 +100,7 @@ def test_a_run_is_launched_reloaded_stopped_resumed_and_sent_to_diagnose(
     tab.fill("ft_side_small", "32")
     tab.fill("ft_epochs_small", "250")
     page.locator(".st-key-ft_start button").click()
-    page.get_by_role("progressbar").first.wait_for(timeout=5_000)
+    page.get_by_role("progressbar").first.wait_for()
     page.wait_for_url("**/fine_tune?run=synthetic-*-1pct-*")
 
     def step() -> int:

@@ -142,6 +142,7 @@ def test_labelling_reads_the_films_and_then_asks_about_one(films: str) -> None:
 
 
 @pytest.mark.whole
+@pytest.mark.parametrize("films", ["shipped"], indirect=True)
 @pytest.mark.parametrize("learn", ["labels", "reports"])
 def test_a_training_is_started_and_ends(films: str, learn: str) -> None:
     app = open_at("fine_tune")
@@ -166,9 +167,10 @@ def test_a_training_is_started_and_ends(films: str, learn: str) -> None:
 
 
 @pytest.mark.whole
+@pytest.mark.parametrize("films", ["shipped"], indirect=True)
 def test_the_missing_points_of_a_curve_are_started_and_end(films: str) -> None:
     open_at("fine_tune")
-    asked = config.Finetune(cohort="demo", task="pleural_effusion", side=32, epochs=1, batch=2)
+    asked = config.Finetune(cohort="demo", task="pleural_effusion", side=32, epochs=1)
     folder = worker.submit(asked, config.checkpoints())
     ended(lambda: not runs.state(folder).active)
     app = open_at("efficiency")

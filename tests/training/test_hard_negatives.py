@@ -78,9 +78,8 @@ def test_half_of_the_mismatched_reports_are_mined_and_none_where_there_is_no_par
 def test_a_run_with_mined_negatives_that_stopped_ends_bit_for_bit_the_same(
     objective, cohort_folder, tiny_bert, tmp_path, monkeypatch
 ):
-    monkeypatch.setenv("TIMNET_SNAPSHOT_SECONDS", "0")
     settings = config.Pretrain(
-        cohorts=(str(cohort_folder),), side=32, width=8, tokens=16, epochs=3, batch=20, objective=objective,
+        cohorts=(str(cohort_folder),), side=32, width=8, tokens=16, epochs=2, batch=20, objective=objective,
         text_encoder=str(tiny_bert), negatives="mined", precision="fp32", evaluate_every=0,
     )  # fmt: skip
 
@@ -89,6 +88,8 @@ def test_a_run_with_mined_negatives_that_stopped_ends_bit_for_bit_the_same(
             if event["event"] == "snapshot" and event["step"] == stop_at:
                 worker.cancel(tmp_path / name)
 
+        # A snapshot a step costs more than the step.
+        monkeypatch.setenv("TIMNET_SNAPSHOT_SECONDS", "0" if stop_at else "1000")
         worker.prepare(settings, tmp_path / name)
         state = worker.work(tmp_path / name, pretrain.train, listen)
         assert state.name == ("cancelled" if stop_at else "done"), state.reason

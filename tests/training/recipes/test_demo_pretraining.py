@@ -20,7 +20,7 @@ from timnet.training.events import EVENTS
 pytestmark = pytest.mark.whole
 SECONDS = "0.5"
 """From one snapshot to the next, so that there is one early on."""
-NUMBERS = {"side": 32, "epochs": 2, "tokens": 16, "evaluate_every": 1}
+NUMBERS = {"side": 32, "epochs": 1, "tokens": 16, "evaluate_every": 1}
 
 
 @pytest.fixture(scope="module")
