@@ -35,6 +35,7 @@ from typing import Annotated, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, model_validator
 
 from timnet import config, files, settings_file
+from timnet.counting import counted
 from timnet.errors import TimnetError
 
 FILE, WRITTEN, METRICS = "card.json", "card.md", "metrics.json"
@@ -313,7 +314,7 @@ def trust(card: Card | None) -> str:
     mean = "mean " if result.label == MACRO else ""
     where = "On real X-rays" if result.external else "On real X-rays of its own source"
     number = f"{mean}auROC {figures(result)}, {verdict(result)}"
-    return f"{where} ({result.dataset}, {result.images:,} X-rays): {number}."
+    return f"{where} ({result.dataset}, {counted(result.images, 'X-ray')}): {number}."
 
 
 def trust_of(folder: Path) -> str:

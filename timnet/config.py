@@ -14,6 +14,7 @@ from typing import Literal
 
 from pydantic import ConfigDict
 
+from timnet.counting import counted
 from timnet.errors import TimnetError
 
 _PACKAGE = Path(str(resources.files("timnet"))).resolve()
@@ -194,7 +195,9 @@ class Pretrain:
     def __post_init__(self) -> None:
         _require(bool(self.cohorts), "cohorts", "at least one cohort", self.cohorts)
         fits = not self.repeats or len(self.repeats) == len(self.cohorts)
-        _require(fits, "repeats", f"a number for each of {len(self.cohorts)} cohorts", self.repeats)
+        _require(
+            fits, "repeats", f"a number for each of {counted(len(self.cohorts), 'cohort')}", self.repeats
+        )
         _require(all(1 <= n <= 1000 for n in self.repeats), "repeats", "1 to 1000", self.repeats)
         _require(32 <= self.side <= 1024, "side", "32 to 1024 pixels", self.side)
         grows = self.grow_from == 0 or 32 <= self.grow_from <= self.side

@@ -11,7 +11,8 @@ def counted(number: float, noun: str, plural: str = "") -> str:
     """
     ies = noun.endswith("y") and noun[-2:-1] not in "aeiou"
     several = plural or (f"{noun[:-1]}ies" if ies else f"{noun}s")
-    return f"{number:,.0f} {noun if number == 1 else several}"
+    digits = f"{number:,}" if isinstance(number, int) else f"{number:,.0f}"  # no float holds 10**400
+    return f"{digits} {noun if number == 1 else several}"
 
 
 def verb(number: float, one: str = "is", several: str = "are") -> str:

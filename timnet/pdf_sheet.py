@@ -12,6 +12,7 @@ from fpdf import FPDF
 from PIL import Image
 
 from timnet import config
+from timnet.counting import counted, verb
 from timnet.evaluation.maps import cam
 from timnet.films.hanging import EDGES
 
@@ -163,9 +164,10 @@ class Sheet:
     def done(self) -> bytes:
         """Write the foot and return the page's bytes."""
         if self._strange:
+            number = len(self._strange)
             self.line(
-                f"{len(self._strange)} different characters that this page's font does not hold are shown "
-                f"as {_UNKNOWN}.",
+                f"{counted(number, 'character')} that this page's font does not hold {verb(number)} shown as "
+                f"{_UNKNOWN}.",
                 7.5,
                 ORANGE,
             )

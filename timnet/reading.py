@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 
 from timnet import __version__, cards, config
 from timnet.cards import Card
+from timnet.counting import counted
 from timnet.errors import TimnetError
 from timnet.evaluation import explanation
 from timnet.evaluation.calibration import record as certainty
@@ -108,14 +109,14 @@ class Reading:
     @property
     def long_text(self) -> str:
         """Say which sentences lie beyond what the network was trained on; empty where none does."""
-        if not self.beyond:
+        if not self.beyond or self.trained_tokens is None:
             return ""
         first, last = self.beyond[0], self.beyond[-1]
         which = f"Sentence {first} ends" if first == last else f"Sentences {first} to {last} end"
         return (
-            f"{which} beyond the first {self.trained_tokens} tokens (words or parts of words), the longest "
-            f"text that {self.checkpoint} was trained on. They count, but the network has not learned from "
-            "texts of this length."
+            f"{which} beyond the first {counted(self.trained_tokens, 'token')} (words or parts of words), "
+            f"the longest text that {self.checkpoint} was trained on. They count, but the network has not "
+            "learned from texts of this length."
         )
 
     def explained(self, edits: Sequence[tuple[Edit, float]]) -> Reading:

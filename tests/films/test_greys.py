@@ -225,10 +225,10 @@ def test_a_table_with_fewer_entries_than_it_says_gives_way_or_is_named() -> None
     item = lookup(RAMP[:100], 0, 12)
     item.LUTDescriptor = [4096, 0, 12]
     film = read(VOILUTSequence=[item])
-    assert "expected 4096 entries of 1 to 16 bits, got 100 of 12" in film.notes[-1]
+    assert "expected 4,096 entries of 1 to 16 bits, got 100 of 12" in film.notes[-1]
     assert "percentile" in film.notes[-1]
     data = written(dataset(TWELVE, 12, ModalityLUTSequence=[item]))
-    assert reason(data).startswith("ModalityLUTSequence cannot be read: expected 4096 entries")
+    assert reason(data).startswith("ModalityLUTSequence cannot be read: expected 4,096 entries")
 
 
 def test_a_width_below_1_is_read_as_linear_exact() -> None:

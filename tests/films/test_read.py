@@ -17,6 +17,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image, ImageOps
 
+from timnet.counting import counted
 from timnet.films.film import MAX_BYTES, FilmError
 from timnet.films.letterbox import Letterbox, to_uint8
 from timnet.films.read import read_film, sniff
@@ -186,7 +187,7 @@ def test_a_hot_pixel_does_not_decide_the_range(colour: int) -> None:
     stored[5, 5] = 65535
     film = read_film(png_16(stored, colour))
     np.testing.assert_allclose(film.pixels, np.minimum(stored / 4095, 1), atol=1e-7)
-    assert "12 bits used" in film.notes[-1] and film.notes[-1].endswith("1 brighter pixels shown white")
+    assert "12 bits used" in film.notes[-1] and film.notes[-1].endswith("1 brighter pixel shown white")
 
 
 @pytest.mark.parametrize("hot", [[65535], [65535, 20000, 4096], [65535] * 30])
@@ -195,7 +196,7 @@ def test_a_few_hot_pixels_or_a_drawn_marker_use_no_bits_of_a_small_image(hot: li
     stored[5, : len(hot)] = hot
     film = read_film(png_16(stored, 0))
     np.testing.assert_allclose(film.pixels, np.minimum(stored / 4095, 1), atol=1e-7)
-    assert f"{len(hot)} brighter pixels shown white" in film.notes[-1]
+    assert f"{counted(len(hot), 'brighter pixel')} shown white" in film.notes[-1]
 
 
 def noisy_jpeg(side: int = 160, **options: object) -> bytes:

@@ -20,6 +20,7 @@ import numpy as np
 
 from timnet import files
 from timnet.cohorts.records import CohortError, Progress
+from timnet.counting import counted
 
 # N films, S side of the letterboxed square.
 MIN_SIDE, MAX_SIDE = 8, 2048
@@ -164,11 +165,11 @@ class Writer:
         """
         self._side = side
         self._file = path.open("r+b" if path.exists() else "w+b")
-        counted = self._counted()
-        self.num = counted if keep is None else keep
-        if counted < self.num:
+        found = self._counted()
+        self.num = found if keep is None else keep
+        if found < self.num:
             self._file.close()
-            raise CohortError(f"{path.name}: expected {self.num} films, found {counted}")
+            raise CohortError(f"{path.name}: expected {counted(self.num, 'X-ray')}, found {found}")
         self._start = self._write_header()
         self.cut(self.num)
 

@@ -14,6 +14,7 @@ import numpy as np
 import pandas as pd
 
 from timnet.cohorts.records import CohortError
+from timnet.counting import counted
 
 # N rows (films or studies), L labels, P patients.
 SHARES: Mapping[str, float] = {"train": 0.7, "val": 0.1, "test": 0.2}
@@ -44,7 +45,9 @@ def by_patient(
     names, row_patient = np.unique(np.asarray(patients, dtype=str), return_inverse=True)
     strata = np.zeros(len(row_patient), dtype=int) if stratify is None else np.asarray(stratify, dtype=int)
     if len(strata) != len(row_patient):
-        raise CohortError(f"stratify: expected {len(row_patient)} classes, got {len(strata)}")
+        raise CohortError(
+            f"stratify: expected a class for each of {counted(len(row_patient), 'row')}, got {len(strata)}"
+        )
     if not len(names):
         return np.empty(0, dtype=object)
     stratum = np.full(len(names), np.iinfo(int).min)
@@ -111,7 +114,8 @@ def draw(y_NL: np.ndarray, fraction: float, seed: int) -> np.ndarray:
     y_NL = _as_table(y_NL)
     ordered, needed = _order(y_NL, seed)
     if not len(ordered):
-        raise CohortError(f"labels: expected at least one labelled film, got {len(y_NL)} films without")
+        got = counted(len(y_NL), "X-ray")
+        raise CohortError(f"labels: expected at least one labelled X-ray, got {got} without")
     return np.sort(ordered[: max(round(fraction * len(ordered)), needed)])
 
 

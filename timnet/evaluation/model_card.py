@@ -17,6 +17,7 @@ from typing import Any
 from timnet import cards, checkpoints, config, settings_file
 from timnet.cards import Card, Source
 from timnet.checkpoints import ClassifierSpec, Spec, TimnetSpec
+from timnet.counting import counted
 from timnet.evaluation.calibration import record
 from timnet.evaluation.calibration.record import Certainty
 
@@ -79,7 +80,7 @@ def _worth(card: Card | None, sentence: str) -> Section:
     for each in card.results if card else ():
         where = ("real" if each.real else "simulated") + (", another source" if each.external else "")
         named = ": ".join(filter(None, (each.dataset, each.label, each.task, each.group)))
-        count = f"{each.images:,} X-rays" + (
+        count = counted(each.images, "X-ray") + (
             f", {each.positives:,} positive" if each.positives not in (None, each.images) else ""
         )
         items.append((f"{named} ({where})", f"{each.metric} {cards.figures(each)}; {count}; {each.command}"))
@@ -104,7 +105,7 @@ def _identity(folder: Path, spec: Spec, card: Card | None) -> Section:
     if isinstance(spec, TimnetSpec):
         held = "frozen, named by content" if spec.text_encoder_sha256 else "trained, inside the checkpoint"
         items += [
-            ("Second input", f"findings text, {spec.tokens} tokens at a time"),
+            ("Second input", f"findings text, {counted(spec.tokens, 'token')} at a time"),
             ("Text encoder", f"{spec.text_encoder}; {held}"),
             ("Output", "probability that the text belongs to the X-ray, and evidence maps"),
         ]
@@ -181,8 +182,8 @@ def _source(source: Source) -> tuple[str, str]:
         source.real
     ]
     counts = [
-        f"{number:,} {word}"
-        for number, word in ((source.images, "images"), (source.patients, "patients"))
+        counted(number, word)
+        for number, word in ((source.images, "image"), (source.patients, "patient"))
         if number is not None
     ]
     more = (source.labels, source.licence and f"licence: {source.licence}", source.citation)

@@ -121,8 +121,8 @@ def of_run(folder: Path) -> Predictions | None:
     shape = (*film.shape, *labels.shape)
     if not film.ndim == labels.ndim == 1 or truth.shape != shape or logit.shape != shape:
         raise PredictionsError(
-            f"{folder.name}: {FILE}: expected {film.size} films x {labels.size} labels, got {truth.shape} "
-            f"truths and {logit.shape} logits"
+            f"{folder.name}: {FILE}: expected truths and logits of shape {shape}, got {truth.shape} and "
+            f"{logit.shape}"
         )
     if part.shape != film.shape or not np.isfinite(logit).all():
         raise PredictionsError(f"{folder.name}: {FILE}: expected a part and finite logits for every film")

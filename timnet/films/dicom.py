@@ -19,6 +19,7 @@ from pydicom.encaps import get_frame
 from pydicom.pixels import pixel_array
 from pydicom.uid import UID, JPEG2000TransferSyntaxes, JPEGBaseline8Bit, JPEGExtended12Bit
 
+from timnet.counting import counted
 from timnet.films import dicom_greyscale, dicom_headers, dicom_layout, dicom_pixel_header, jpeg_damage
 from timnet.films.dicom_greyscale import Window
 from timnet.films.dicom_headers import word
@@ -100,7 +101,7 @@ def _remarks(dataset: FileDataset) -> Iterator[str]:
     if modality and modality not in dicom_pixel_header.MODALITIES:
         yield f"modality {modality}: not a radiograph"
     if frames != 1:
-        yield f"the first of {frames} frames"
+        yield f"the first of {counted(frames, 'frame')}"
     if word(dataset, "PresentationIntentType") == "FOR PROCESSING":
         yield "raw detector data (FOR PROCESSING): greys may not look like a finished film"
     body = word(dataset, "BodyPartExamined")

@@ -15,6 +15,7 @@ import numpy as np
 from pydicom.dataset import Dataset
 from pydicom.multival import MultiValue
 
+from timnet.counting import counted
 from timnet.films import dicom_lookup_tables, dicom_shutters
 from timnet.films.dicom_headers import numbers, word
 from timnet.films.film import INVERTED, ONE_GREY, FilmError
@@ -165,7 +166,7 @@ def _physical(dataset: Dataset, values: np.ndarray, name: str, notes: list[str])
     )
     for keyword, stated in (("RescaleSlope", slope), ("RescaleIntercept", intercept)):
         if len(stated) != 1:
-            raise FilmError(name, f"{keyword}: expected one number, got {len(stated)} values")
+            raise FilmError(name, f"{keyword}: expected one number, got {counted(len(stated), 'value')}")
     if slope[0] == 0:
         raise FilmError(name, "RescaleSlope: expected a number other than 0, got 0")
     with np.errstate(over="ignore", invalid="ignore"):

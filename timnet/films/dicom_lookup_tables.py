@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydicom.dataset import Dataset
 
+from timnet.counting import counted
 from timnet.errors import TimnetError
 
 
@@ -56,7 +57,8 @@ def table(item: Dataset, low: float, high: float, is_signed: bool, is_little: bo
     except (TypeError, ValueError, AttributeError, OverflowError):
         raise TableError("it is not described by three numbers and a list of entries") from None
     if not 1 <= bits <= 16 or len(entries) < count:
-        raise TableError(f"expected {count} entries of 1 to 16 bits, got {len(entries)} of {bits}")
+        wanted = counted(count, "entry")
+        raise TableError(f"expected {wanted} of 1 to 16 bits, got {len(entries):,} of {bits}")
     entries = entries[:count]
     # Writers take US for SS and the other way round: the sign is the values', unless that misses them all.
     as_signed = first - 2**16 if first >= 2**15 else first

@@ -11,6 +11,7 @@ from collections.abc import Collection
 from pydicom.dataset import Dataset
 from pydicom.multival import MultiValue
 
+from timnet.counting import counted
 from timnet.films.dicom_headers import word
 from timnet.films.film import Admit, FilmError, check_size
 
@@ -171,7 +172,8 @@ def _whole(
         if number != int(number) or not low <= number <= high:
             raise ValueError
     except (TypeError, ValueError, OverflowError):
-        several = f"{len(value)} values" if isinstance(value, (MultiValue, list)) else "another value"
+        is_list = isinstance(value, (MultiValue, list))
+        several = counted(len(value), "value") if is_list else "another value"
         raise FilmError(name, f"{keyword}: expected one whole number, {expected}, got {several}") from None
     del dataset[keyword]
     setattr(dataset, keyword, int(number))

@@ -15,6 +15,7 @@ from PIL import Image
 from PIL.JpegImagePlugin import JpegImageFile
 from PIL.PngImagePlugin import PngImageFile
 
+from timnet.counting import counted
 from timnet.films import jpeg_damage
 from timnet.films.film import INVERTED, FilmError, Greys, Kind, check_size, guarded, silent
 
@@ -177,5 +178,5 @@ def _range(stored: np.ndarray) -> tuple[int, str]:
     top = 2**used - 1
     said = f"{used} bits used: 0 to {top} scaled to the full range"
     if highest > top:
-        said += f", {int((stored > top).sum())} brighter pixels shown white"
+        said += f", {counted(int((stored > top).sum()), 'brighter pixel')} shown white"
     return top, said

@@ -22,6 +22,7 @@ from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 from torch import Tensor, nn
 
 from timnet import config, files
+from timnet.counting import counted
 from timnet.model.branches import ModelError
 
 _SETTINGS = "config.json"
@@ -180,7 +181,9 @@ class Upper(nn.Module):
         whole = getattr(getattr(held, "encoder", None), "layer", None)
         if not isinstance(whole, nn.ModuleList) or not 1 <= layers <= len(whole):
             had = len(whole) if isinstance(whole, nn.ModuleList) else "none where a BERT has them"
-            raise ModelError(f"text encoder: expected a BERT of {layers} layers or more, got {had}")
+            raise ModelError(
+                f"text encoder: expected a BERT of {counted(layers, 'layer')} or more, got {had}"
+            )
         shape = copy.deepcopy(held.config)
         shape.num_hidden_layers = layers
         # On no device: nothing of its own is kept.

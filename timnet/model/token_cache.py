@@ -28,6 +28,7 @@ from safetensors.torch import save
 from torch import Tensor
 
 from timnet import config, files
+from timnet.counting import counted
 from timnet.errors import TimnetError
 from timnet.model.encoders import TextEncoder, TokenStates
 
@@ -188,8 +189,8 @@ def _check_room(folder: Path, wanted: int, num_texts: int) -> None:
     free = shutil.disk_usage(folder).free
     if free < wanted + SPARE:
         raise StatesError(
-            f"token states: expected {(wanted + SPARE) / 1e9:.1f} GB free for {num_texts:,} reports in "
-            f"{folder.parent}, found {free / 1e9:.1f} GB"
+            f"token states: expected {(wanted + SPARE) / 1e9:.1f} GB free for "
+            f"{counted(num_texts, 'report')} in {folder.parent}, found {free / 1e9:.1f} GB"
         )
 
 

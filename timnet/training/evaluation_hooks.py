@@ -30,6 +30,7 @@ from timnet import config, files
 from timnet.cohorts import splits
 from timnet.cohorts.pairs import Pairs
 from timnet.cohorts.store import CohortError
+from timnet.counting import counted
 from timnet.evaluation import auroc, matching, metrics
 from timnet.training import objectives
 from timnet.training.events import EVALUATION, VALIDATION, Events
@@ -87,11 +88,13 @@ class Watch:
         return False
 
     def _keep(self, epoch: int, score: float) -> None:
-        kept = {"epoch": epoch, BY: score, "split": VAL, "pairs": len(watched(self.pairs))}
+        pairs = len(watched(self.pairs))
+        kept = {"epoch": epoch, BY: score, "split": VAL, "pairs": pairs}
         card = (
             f"The network of epoch {epoch} of {self.settings.epochs} of the run {self.folder.name}, chosen "
-            f"by its {BY} on the {kept['pairs']:,} pairs of the split val alone, looked at every "
-            f"{self.settings.evaluate_every} epochs. No pair of the split test took part in the choice.\n\n"
+            f"by its {BY} on {counted(pairs, 'pair')} of the split val alone, with "
+            f"{counted(self.settings.evaluate_every, 'epoch')} between looks. No pair of the split test took "
+            "part in the choice.\n\n"
             f"{config.RESEARCH_USE}\n"
         )
 
@@ -178,7 +181,7 @@ def parts(material: Material, settings: config.Finetune) -> Parts:
     if len(train) < 2 or len(look) < 2:
         raise CohortError(
             f"patience: expected films enough to hold a fifth back, got {len(drawn)} of "
-            f"{len(set(patient_N[drawn]))} patients; train to the last epoch, or on a larger share"
+            f"{counted(len(set(patient_N[drawn])), 'patient')}; train to the last epoch, or on a larger share"
         )
     return Parts(train, look)
 

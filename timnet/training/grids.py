@@ -20,6 +20,7 @@ from filelock import FileLock, Timeout
 
 from timnet import config, processes, settings_file
 from timnet.cohorts import store, tasks
+from timnet.counting import counted
 from timnet.training import estimates, run_names, runs, worker
 from timnet.training.events import Event, Events
 from timnet.training.runs import CONFIG, RunError, State
@@ -121,7 +122,8 @@ def complete(
         state = worker.work(root / run_names.folder_name(settings), heard.watching(train), heard.event)
         if state.name == "cancelled" or heard.stopped():
             done += state.name == "done"
-            raise Stopped(f"stopped with {done} of {total} runs done; the same command goes on from there")
+            told = f"{done} of {counted(total, 'run')}"
+            raise Stopped(f"stopped with {told} done; the same command goes on from there")
         row = 0 if state.name == "done" else row + 1
         if state.name != "done":
             failed.append(state)

@@ -21,6 +21,7 @@ from typing import Any
 from filelock import FileLock, Timeout
 
 from timnet import config, processes
+from timnet.counting import counted
 from timnet.training import estimates, grids, run_names, runs, worker
 from timnet.training.estimates import Pace
 from timnet.training.events import MEMORY, Event, Events
@@ -123,10 +124,13 @@ def complete(
     finally:
         ray.shutdown()
     if row >= grids.FAILURES:
-        raise RunError(f"{row} runs failed one after another, the last because {failed[-1].reason}")
+        raise RunError(
+            f"{counted(row, 'run')} failed one after another, the last because {failed[-1].reason}"
+        )
     if hand.cancelled:
         done = total - len(grids.missing(list(dict.fromkeys(asked)), root))
-        raise Stopped(f"stopped with {done} of {total} runs done; the same command goes on from there")
+        told = f"{done} of {counted(total, 'run')}"
+        raise Stopped(f"stopped with {told} done; the same command goes on from there")
     return failed
 
 

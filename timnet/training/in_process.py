@@ -13,6 +13,7 @@ from typing import Any
 import pandas as pd
 
 from timnet import checkpoints, config
+from timnet.counting import counted
 from timnet.training import grid_table, grids, run_names, run_results, worker
 from timnet.training.events import Event, Events
 from timnet.training.runs import RunError
@@ -116,7 +117,8 @@ def measure(
             if len(measured):
                 grid_table.write(measured, out or root / f"{grid.name}.parquet")
     if failed:
-        raise RunError(f"{len(failed)} of {len(asked)} runs failed, the first because {failed[0].reason}")
+        told = f"{len(failed)} of {counted(len(asked), 'run')}"
+        raise RunError(f"{told} failed, the first because {failed[0].reason}")
     return measured
 
 

@@ -17,6 +17,7 @@ import torch
 from accelerate import Accelerator
 from torch import nn
 
+from timnet.counting import counted
 from timnet.errors import TimnetError
 from timnet.model import devices
 from timnet.training import distributed
@@ -188,7 +189,8 @@ def _refuse(error: NonFinite, at: Place, events: Events) -> None:
     events.append("refused", epoch=at.epoch + 1, step=at.step, reason=str(error))
     _log.warning("batch left out: %s", error)
     if at.refused >= REFUSED:
-        raise NonFinite(f"{at.refused} batches in a row were refused, the last because {error}") from error
+        refused = counted(at.refused, "batch", "batches")
+        raise NonFinite(f"{refused} in a row were refused, the last because {error}") from error
 
 
 def _keep(kept: Snapshots | None, parts: Parts, at: Place, events: Events) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 import pandas as pd
 
 from timnet import cards, config, files
+from timnet.counting import counted
 from timnet.training.runs import RESULT, RunError, _log, all_runs
 
 
@@ -77,9 +78,9 @@ def _recipe(settings: config.Finetune) -> str:
     layers = "last layers, " if settings.mode == "last-layers" else ""
     weighted = ", classes weigh alike" if settings.class_weights == "balanced" else ""
     stopped = f", stopped early (patience {settings.patience})" if settings.patience else ""
-    least = f" or {settings.least_steps} steps" if settings.least_steps else ""
+    least = f" or {counted(settings.least_steps, 'step')}" if settings.least_steps else ""
     return (
-        f"{layers}{settings.side} px, {settings.epochs} epochs{least}, batch {settings.batch}, "
+        f"{layers}{settings.side} px, {counted(settings.epochs, 'epoch')}{least}, batch {settings.batch}, "
         f"learning rate {settings.learning_rate:g}, {augmented}, {films}, {settings.backbone}, "
         f"normalised by {settings.normalisation}, width {settings.width}{policy}{shuffled}{weighted}{stopped}"
     )

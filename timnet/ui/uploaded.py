@@ -13,6 +13,7 @@ from typing import Any
 import streamlit as st
 from streamlit.runtime.uploaded_file_manager import UploadedFile
 
+from timnet.counting import counted
 from timnet.films import sandbox
 from timnet.ui import notices
 
@@ -42,7 +43,7 @@ def upload(key: str) -> File | None:
 
 def uploads(key: str, most: int, megabytes: int) -> list[File]:
     """Ask for several X-rays, so many at most and of that size together, and return their files."""
-    limits = f"PNG, JPEG or DICOM, up to {most} files and {megabytes} MB together."
+    limits = f"PNG, JPEG or DICOM, up to {counted(most, 'file')} and {megabytes} MB together."
     return _upload(f"{key}_uploads", SEVERAL, "Chest X-rays", limits, (most, megabytes))
 
 
@@ -103,7 +104,8 @@ def _upload(
     earlier = [each for each in files if each.id not in st.session_state[listed]]
     if earlier:
         with st.container(horizontal=True, vertical_alignment="center", key=f"{widget}_earlier"):
-            st.text(earlier[0].name if len(earlier) == 1 else f"{len(earlier)} X-rays uploaded before")
+            many = f"{counted(len(earlier), 'X-ray')} uploaded before"
+            st.text(earlier[0].name if len(earlier) == 1 else many)
             st.button("Remove", key=f"{widget}_remove", icon=":material/close:", on_click=remove)
     if refusal := _refusal(earlier + [_file(each) for each in shown], bounds):
         notices.refused(refusal)
@@ -126,6 +128,6 @@ def _refusal(files: list[File], bounds: tuple[int, int] | None) -> str | None:
     if bounds is None or (len(files) <= bounds[0] and size <= bounds[1]):
         return None
     return (
-        f"uploads: expected at most {bounds[0]} files of {bounds[1]} MB together, got {len(files)} of "
-        f"{size:.0f} MB; X-rays on this computer's disk are better imported as a cohort"
+        f"uploads: expected at most {counted(bounds[0], 'file')} of {bounds[1]} MB together, got "
+        f"{len(files)} of {size:.0f} MB; X-rays on this computer's disk are better imported as a cohort"
     )

@@ -107,7 +107,7 @@ def test_the_official_lists_give_the_split_and_val_is_drawn_by_patient(tmp_path:
     assert Counter(record.split for record in records) == {"train": 112, "val": 16, "test": 32}
     by_patient = {(record.patient, record.split) for record in records}
     assert len(by_patient) == patients
-    assert notes == ["val is drawn from train_val by patient with seed 0: 16 films"]
+    assert notes == ["val is drawn from train_val by patient with seed 0: 16 X-rays"]
     # A copy that holds fewer films has the same val.
     for name in names[:64]:
         (tmp_path / "images" / name).unlink()

@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any, cast
 
 from timnet.cohorts.records import CohortError
+from timnet.counting import counted
 from timnet.errors import one_line
 
 DAMAGE = (zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, OSError, RuntimeError)
@@ -102,7 +103,8 @@ def _only_table(file: Any, name: str, stack: ExitStack) -> Any:
     members = [each for each in members if not _HIDDEN.search(each)]
     tables = [each for each in members if each.lower().endswith(_TABLE_ENDINGS)]
     if len(tables or members) != 1:
-        raise CohortError(f"{name}: expected a ZIP archive of one table, got one of {len(members)} files")
+        got = counted(len(members), "file")
+        raise CohortError(f"{name}: expected a ZIP archive of one table, got one of {got}")
     if archive.getinfo((tables or members)[0]).flag_bits & 1:
         raise CohortError(f"{name}: expected a ZIP archive without a password")
     return archive.open((tables or members)[0])

@@ -115,7 +115,8 @@ def _mixed(path: Path) -> Encoding:
         raise CohortError(f"{path.name}: expected UTF-8 or Windows-1252, {got}")
     if not valid:
         return Encoding("cp1252", "replace", f"{path.name} is not UTF-8: read as Windows-1252")
-    where = f"line {invalid[0]}" if len(invalid) == 1 else f"{len(invalid)} lines, the first is {invalid[0]}"
+    many = f"{counted(len(invalid), 'line')}, the first is "
+    where = f"line {invalid[0]}" if len(invalid) == 1 else f"{many}{invalid[0]}"
     note = f"{path.name}: bytes that are not UTF-8 read as Windows-1252: {where}"
     return Encoding("utf-8-sig", "timnet.windows-1252", note)
 

@@ -28,6 +28,7 @@ from timnet.cohorts.records import (
     Summary,
 )
 from timnet.cohorts.tasks import NO_FINDING
+from timnet.counting import counted
 from timnet.films import sandbox
 from timnet.films.film import MAX_BYTES, FilmError
 
@@ -194,7 +195,8 @@ def _splits(place: Path, table: tables.Table, notes: list[str]) -> dict[str, str
             patients.append(cells[_PATIENT].strip())
     # Over the whole published list, whatever films are on this disk: every copy has the same val.
     drawn = splits.by_patient(patients, 0, {"train": 1 - VAL_SHARE, "val": VAL_SHARE})
-    notes.append(f"val is drawn from train_val by patient with seed 0: {int((drawn == 'val').sum())} films")
+    held = counted(int((drawn == "val").sum()), "X-ray")
+    notes.append(f"val is drawn from train_val by patient with seed 0: {held}")
     return dict.fromkeys(test, "test") | dict(zip(stems, map(str, drawn), strict=True))
 
 

@@ -9,6 +9,7 @@ import plotly.graph_objects as go
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
+from timnet.counting import counted
 from timnet.evaluation.label_efficiency import published
 from timnet.plots import curves
 
@@ -33,8 +34,8 @@ def beside(figure: go.Figure, metric: str, place: DeltaGenerator) -> None:
     points = published.points(chosen, metric)
     curves.published(figure, points, chosen)
     st.caption(
-        f"Grey and dotted: the {len(points)} values of {metric} that the text on {chosen} of Liang et al., "
-        "IEEE JBHI 26(4), 2022 states together with their share of the labels; the rest of its curves is "
+        f"Grey and dotted: {counted(len(points), 'value')} of {metric} that the text on {chosen} of Liang et "
+        "al., IEEE JBHI 26(4), 2022 states together with a share of the labels; the rest of its curves is "
         "drawn there but not given in numbers. They come from other training settings and without draws or "
         "intervals, and enter none of the tables below."
     )

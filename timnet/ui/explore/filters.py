@@ -14,6 +14,7 @@ import streamlit as st
 from timnet.cohorts import search
 from timnet.cohorts.search import Filters
 from timnet.cohorts.store import Cohort
+from timnet.counting import counted, verb
 from timnet.ui import cache
 
 ANY, NOT_STATED = "any", "not stated"
@@ -44,8 +45,8 @@ def denied(cohort: Cohort, wanted: Filters, found: int) -> str:
     # Of a query with NOT the difference counts more than denials.
     if not number or is_complement or " NOT " in words:
         return ""
-    studies = "1 study that only denies" if number == 1 else f"{number:,} studies that only deny"
-    return f"{'Left out' if wanted['asserted'] else 'Listed too'}: {studies} the words."
+    studies = f"{counted(number, 'study')} that only {verb(number, 'denies', 'deny')} the words"
+    return f"{'Left out' if wanted['asserted'] else 'Listed too'}: {studies}."
 
 
 def choose(cohort: Cohort) -> Filters:

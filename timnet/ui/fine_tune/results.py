@@ -191,7 +191,7 @@ def _calibration(judged: Appraisal) -> None:
     else:
         way = "overconfident" if judged.temperature > 1 else "underconfident"
         found = (
-            f"On {judged.films_validation:,} validation images the network was {way} "
+            f"On {counted(judged.films_validation, 'validation X-ray')} the network was {way} "
             f"(temperature {judged.temperature:.2f})."
         )
         if judged.raw is not None:

@@ -87,8 +87,8 @@ def show(
     sample = _sample(str(cohort.folder), cohort.identity, str(network.folder), network.stamp, cohort)
     if len(sample.reports) <= FEWEST:
         st.caption(
-            f"{notices.plain(cohort.name)} has {len(sample.reports)} different reports of other patients: "
-            "too few."
+            f"{notices.plain(cohort.name)} has {counted(len(sample.reports), 'different report')} of other "
+            "patients: too few."
         )
         return
     sample.grow(cache.reader(str(network.folder), network.stamp), SECONDS)

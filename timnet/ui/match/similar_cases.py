@@ -91,7 +91,8 @@ def _building(cohort: Cohort, network: Checkpoint) -> None:
     state = vectors.state(vectors.place(cohort, network.folder))
     if state.name != "building":
         st.rerun()
-    told = f"{state.done:,} of {state.total:,} X-rays and reports" if state.total else "preparing the X-rays"
+    total = counted(state.total, "X-ray or report", "X-rays and reports")
+    told = f"{state.done:,} of {total}" if state.total else "preparing the X-rays"
     st.progress(state.done / max(state.total, 1), f"Reading {notices.plain(cohort.name)}: {told}")
 
 
