@@ -16,7 +16,7 @@ from timnet.checkpoints import CheckpointError
 from timnet.evaluation.calibration.record import MATCH
 from timnet.films.film import Film, FilmError
 from timnet.films.letterbox import Letterbox
-from timnet.films.read import read_film
+from timnet.films.read import letterboxed, read_film
 from timnet.model import weights
 from timnet.model.branches import ImageBranch
 from timnet.reader import Reader
@@ -283,6 +283,36 @@ def test_many_films_are_read_as_each_alone(networks, several):
         for one, other in zip(alone, together, strict=True):
             assert other.probabilities == pytest.approx(dict(one.probabilities), abs=1e-5)
             assert other.match == (one.match if one.match is None else pytest.approx(one.match, abs=1e-5))
+
+
+def test_maps_of_many_films_are_made_where_they_are_asked_for(networks, several):
+    for name, findings in (("classifier", None), ("timnet", [REPORT] * 6)):
+        reader = Reader.load(networks / name, device="cpu")
+        alone = reader.read(several[0], REPORT if findings else None)
+        without, made = (reader.read_many(several, findings, maps=maps)[0] for maps in (False, True))
+        assert set(made.maps) == set(alone.maps)
+        for key, map_hw in made.maps.items():
+            np.testing.assert_allclose(map_hw, alone.maps[key], atol=1e-5)
+        assert without.maps == {}
+        assert without.sentences == tuple((told, pytest.approx(p, abs=1e-5)) for told, p in alone.sentences)
+        with pytest.raises(ReadingError, match="maps=True"):
+            without.heat(next(iter(made.maps)))
+
+
+def test_many_films_need_the_findings_of_each(networks, several):
+    with pytest.raises(ReadingError, match="expected those of each X-ray, got 5"):
+        Reader.load(networks / "timnet", device="cpu").read_many(several, [REPORT] * 5)
+
+
+def test_the_numbers_of_squares_are_those_of_the_films(networks, several):
+    squares_BSS = np.stack([letterboxed(read_film(several[0]), 64)] * 3)
+    texts = ["Clear lungs.", "There is an opacity in the left lung. Normal heart.", "Clear lungs."]
+    reader = Reader.load(networks / "timnet", device="cpu")
+    expected = [[reader.read(several[0], text).match] for text in texts]
+    np.testing.assert_allclose(reader.numbers(squares_BSS, texts), expected, atol=1e-5)
+    reader = Reader.load(networks / "classifier", device="cpu")
+    expected = [list(reader.read(several[0]).probabilities.values())] * 3
+    np.testing.assert_allclose(reader.numbers(squares_BSS), expected, atol=1e-5)
 
 
 def test_a_films_vector_is_the_one_that_it_is_searched_by(networks, several):

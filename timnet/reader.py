@@ -41,8 +41,8 @@ from timnet.model import devices, weights
 from timnet.model.classifier import Classifier, Probe
 from timnet.model.encoders import TextEncoder
 from timnet.model.timnet import TIMNet
-from timnet.reading import Reading, ReadingError
-from timnet.reports import edits, prompts, report_text
+from timnet.reading import Question, Reading, ReadingError, findings_of
+from timnet.reports import edits, prompts
 from timnet.reports.prompts import Prompt
 
 _BATCH = 4
@@ -121,32 +121,64 @@ class Reader:
     def _device(self) -> torch.device:
         return next(self._network.parameters()).device
 
-    def _seen(self, films: Iterable[Source], batch: int) -> Iterator[Seen]:
-        """Take films through the trunk, `batch` at a time; files are decoded by threads meanwhile."""
+    def _seen(self, films: Iterable[Source], batch: int) -> Iterator[list[Seen]]:
+        """Take films through the trunk, `batch` at a time."""
         with ThreadPoolExecutor() as pool:
             waiting = iter(films)
             while part := list(itertools.islice(waiting, batch)):
                 read = list(pool.map(_film, part))
                 grids = self._grids(list(pool.map(self._square, read)))
-                for film, grid_1Chw, doubt in zip(
-                    read, grids.split(1), pool.map(frontal_check.doubt, read), strict=True
-                ):
-                    yield Seen(film, grid_1Chw, doubt)
+                doubts = pool.map(frontal_check.doubt, read)
+                yield list(map(Seen, read, grids.split(1), doubts))
 
     def read_many(
-        self, films: Iterable[Source], findings: Iterable[str] | None = None, *, batch: int = 32
+        self,
+        films: Iterable[Source],
+        findings: Iterable[str] | None = None,
+        *,
+        batch: int = 16,
+        maps: bool = False,
     ) -> list[Reading]:
-        """Read films as `read` does, `batch` at a time through the trunk; errors as for `read`.
+        """Read films with the numbers that `read` gives, `batch` at a time.
 
         Args:
             films: as of `read`.
             findings: for a TIMNet the findings of each film, in their order.
             batch: films at a time.
+            maps: make the maps of each reading too, for which every film is asked on its own.
+
+        Raises:
+            ReadingError: as for `read`, or there are not as many findings as films.
+            FilmError: as for `read`.
         """
-        seen = self._seen(films, batch)
-        if findings is None:
-            return [self.read(each) for each in seen]
-        return [self.read(each, text) for each, text in zip(seen, findings, strict=True)]
+        texts = itertools.repeat(None) if findings is None else iter(findings)
+        readings: list[Reading] = []
+        for seen in self._seen(films, batch):
+            start = time.perf_counter()
+            told = list(itertools.islice(texts, len(seen)))
+            if len(told) < len(seen):
+                raise ReadingError(f"findings: expected those of each X-ray, got {len(readings) + len(told)}")
+            if maps:
+                readings += map(self.read, seen, told)
+                continue
+            asked = [self._question(text) for text in told]
+            grids_BChw = torch.cat([each.grid_1Chw for each in seen])
+            logits = self._logits(grids_BChw, [each.texts for each in asked])
+            readings += [self._answer(start, *each) for each in zip(seen, asked, logits, strict=True)]
+        return readings
+
+    def numbers(self, squares_BSS: NDArray[np.uint8], findings: Sequence[str] = ()) -> NDArray[np.float64]:
+        """Return `read`'s numbers of films from one forward: (B, 1) matches, or (B, labels) probabilities.
+
+        Args:
+            squares_BSS: films as a pixel cache of this network's side holds them.
+            findings: for a TIMNet those of each film, as `reading.findings_of` finds them in a report.
+        """
+        grids_BChw = self._grids(list(squares_BSS.astype(np.float32) / 255))
+        logits_BL = np.stack(self._logits(grids_BChw, [[text] for text in findings]))
+        names = [MATCH] if isinstance(self.spec, TimnetSpec) else self.spec.labels
+        lines = [self.certainty.line(name) for name in names]
+        return np.stack([probabilities(lines, logits_L) for logits_L in logits_BL])
 
     def embed(self, films: Iterable[Source], *, batch: int = 32) -> NDArray[np.float32]:
         """Return a vector a film (N, D): v_i of a TIMNet, the features under the head of a classifier."""
@@ -154,7 +186,7 @@ class Reader:
             self.film_vector(each)
             if isinstance(self._network, TIMNet)
             else each.grid_1Chw.mean((2, 3)).cpu().numpy()
-            for each in self._seen(films, batch)
+            for each in itertools.chain.from_iterable(self._seen(films, batch))
         ]
         return np.concatenate(vectors) if vectors else np.empty((0, 0), np.float32)
 
@@ -170,31 +202,13 @@ class Reader:
             FilmError: it is no film.
         """
         start = time.perf_counter()
+        asked = self._question(findings)
+        seen = film if isinstance(film, Seen) else self.see(film)
         if isinstance(self._network, TIMNet):
-            if findings is None:
-                raise ReadingError(f"findings: {self.name} matches X-rays with reports, it reads none alone")
-            extract = _asked(findings)
-            text, told = extract.findings, report_text.sentences(extract.findings)
-            # One sentence is the whole: no second question.
-            questions = [text, *told] if len(told) > 1 else [text]
-            names = [MATCH, *told] if len(told) > 1 else [MATCH]
-            reading, values = self._reading(
-                start, film, self._match_head(self._network, questions, True), names
-            )
-            singly = values[1:] if len(told) > 1 else values
-            return replace(
-                reading,
-                match=values[0],
-                sentences=tuple(zip(told, singly, strict=True)),
-                section=extract.section,
-                trained_tokens=self._trained_tokens,
-                beyond=self._beyond(told),
-            )
-        if findings:
-            raise ReadingError(f"findings: {self.name} is a classifier, it reads X-rays without text")
-        names = list(self.spec.labels)  # type: ignore[union-attr]
-        reading, values = self._reading(start, film, self._network.head, names)
-        return replace(reading, probabilities=dict(zip(names, values, strict=True)))
+            head = self._match_head(self._network, asked.texts, True)
+        else:
+            head = self._network.head
+        return self._answer(start, seen, asked, *cam.with_maps(seen.grid_1Chw, head, asked.names))
 
     def edited(self, film: Source | Seen, findings: str) -> Reading:
         """Read a film with its findings and with every edit of them (`reports.edits`), from one forward.
@@ -205,11 +219,12 @@ class Reader:
         start = time.perf_counter()
         if not isinstance(self._network, TIMNet):
             raise ReadingError(f"findings: {self.name} is a classifier, it reads X-rays without text")
-        text = _asked(findings).findings
+        text = findings_of(findings).findings
         made, _ = edits.every(text)
         head = self._match_head(self._network, [text, *(edit.text for edit in made)], True)
         names = [MATCH, *(edit.name for edit in made)]
-        reading, values = self._reading(start, film, head, names)
+        seen = film if isinstance(film, Seen) else self.see(film)
+        reading, values = self._reading(start, seen, names, *cam.with_maps(seen.grid_1Chw, head, names))
         return replace(reading, match=values[0], edits=tuple(zip(made, values[1:], strict=True)))
 
     def by_library(
@@ -223,7 +238,7 @@ class Reader:
         if name not in reading.maps:
             raise ReadingError(f"map: expected one of {', '.join(reading.maps)}, got {name!r}")
         if isinstance(self._network, TIMNet):
-            text = _asked(findings).findings if name == MATCH else name
+            text = findings_of(findings).findings if name == MATCH else name
             head, logit = self._match_head(self._network, [text]), 0
         else:
             head, logit = self._network.head, list(reading.maps).index(name)
@@ -275,19 +290,53 @@ class Reader:
         line = self.certainty.line(MATCH)
         return probabilities([line] * len(logits), logits)
 
-    def _reading(
-        self, start: float, film: Source | Seen, head: Callable[[Tensor], Tensor], names: list[str]
-    ) -> tuple[Reading, list[float]]:
-        """Return a Reading with its maps, and the probabilities in the order of the names.
+    def _question(self, findings: str | None) -> Question:
+        """Return what is asked of a film; ReadingError as for `read`."""
+        if isinstance(self.spec, ClassifierSpec):
+            if findings:
+                raise ReadingError(f"findings: {self.name} is a classifier, it reads X-rays without text")
+            return Question(self.spec.labels)
+        if findings is None:
+            raise ReadingError(f"findings: {self.name} matches X-rays with reports, it reads none alone")
+        return Question.of(findings)
 
-        The head gives a logit for each name, and may give those of normal texts behind them: maps are linear
-        in the logit, so each is taken over the normal ones' mean.
-        """
-        seen = film if isinstance(film, Seen) else self.see(film)
-        logits_1L, maps_1Lhw = cam.evidence(seen.grid_1Chw, head)
-        maps, number = maps_1Lhw[0].float().cpu().numpy(), len(names)
-        alone, normal = maps[:number], maps[number:]
-        over = alone - normal.mean(0) if len(normal) else alone
+    def _logits(self, grids_BChw: Tensor, texts: Sequence[Sequence[str]]) -> list[NDArray[np.float64]]:
+        """Return the logits of each film with its own texts, or of its labels, all from one forward."""
+        with torch.no_grad():
+            pooled_BC = grids_BChw.mean((2, 3))
+            if not isinstance(self._network, TIMNet):
+                return list(self._network.head(pooled_BC).double().cpu().numpy())
+            films = [film for film, each in enumerate(texts) for _ in each]
+            v_image_PD = self._network.image.fc(pooled_BC)[films]
+            v_text_PD = self._text_vectors(self._network, list(itertools.chain.from_iterable(texts)))
+            logits_P = self._network.match(v_image_PD, v_text_PD).double().cpu().numpy()
+        return np.split(logits_P, np.cumsum([len(each) for each in texts])[:-1])
+
+    def _answer(self, start: float, seen: Seen, asked: Question, *found: Any) -> Reading:
+        """Return the Reading of a question's logits, and of its maps where they were made."""
+        reading, values = self._reading(start, seen, asked.names, *found)
+        if not asked.texts:
+            return replace(reading, probabilities=dict(zip(asked.names, values, strict=True)))
+        singly = values[1:] if len(asked.sentences) > 1 else values
+        return replace(
+            reading,
+            match=values[0],
+            sentences=tuple(zip(asked.sentences, singly, strict=True)),
+            section=asked.section,
+            trained_tokens=self._trained_tokens,
+            beyond=self._beyond(asked.sentences),
+        )
+
+    def _reading(
+        self,
+        start: float,
+        seen: Seen,
+        names: Sequence[str],
+        logits_L: NDArray[np.float64],
+        maps: cam.Maps = (),
+    ) -> tuple[Reading, list[float]]:
+        """Return a Reading of logits, with their maps where they were made, and the probabilities."""
+        over, alone = maps or ({}, {})
         reading = Reading(
             checkpoint=self.name,
             weights_sha256=self.weights_sha256,
@@ -298,8 +347,8 @@ class Reader:
             seconds=time.perf_counter() - start,
             side=self.spec.side,
             map_scale=self.spec.map_scale,
-            maps=dict(zip(names, over, strict=True)),
-            alone=dict(zip(names, alone, strict=True)),
+            maps=over,
+            alone=alone,
             doubt=seen.doubt,
             certainty=self.certainty,
             card=self.card,
@@ -307,12 +356,10 @@ class Reader:
         )
         # Whatever is asked of the match head, a sentence or an edit, goes by the line of the match.
         asked = [MATCH if isinstance(self._network, TIMNet) else name for name in names]
-        logits = logits_1L[0, :number].double().cpu().numpy()
-        lines = [self.certainty.line(name) for name in asked]
-        return reading, probabilities(lines, logits).tolist()
+        return reading, probabilities([self.certainty.line(name) for name in asked], logits_L).tolist()
 
     def _match_head(
-        self, timnet: TIMNet, texts: list[str], and_normal: bool = False
+        self, timnet: TIMNet, texts: Sequence[str], and_normal: bool = False
     ) -> Callable[[Tensor], Tensor]:
         """Return pooled grid (1, C) -> match logits (1, number of texts); those of normal texts come last."""
         v_text_LD = self._text_vectors(timnet, texts)
@@ -348,9 +395,14 @@ class Reader:
     def _text_vectors(self, timnet: TIMNet, texts: Sequence[str]) -> Tensor:
         assert self._encoder is not None and isinstance(self.spec, TimnetSpec)
         literal = self.spec.padding == "literal"
-        states = self._encoder.states(texts, self.spec.tokens, literal, batch=_BATCH)
+        # Reports share sentences: each is encoded once.
+        once = list(dict.fromkeys(texts))
+        states = self._encoder.states(once, self.spec.tokens, literal, batch=_BATCH)
         with torch.no_grad():
-            return timnet.text.project(*(each.to(self._device) for each in states.batch(range(len(texts)))))
+            v_text_LD = timnet.text.project(
+                *(each.to(self._device) for each in states.batch(range(len(once))))
+            )
+        return v_text_LD[[once.index(text) for text in texts]]
 
 
 def _film(source: Source) -> Film:
@@ -360,13 +412,3 @@ def _film(source: Source) -> Film:
     if isinstance(source, Film):
         return source
     return read_film(Path(source) if isinstance(source, str) else source)
-
-
-def _asked(findings: str | None) -> report_text.Extract:
-    extract = report_text.extract(findings or "")
-    if not extract.findings:
-        held = ", ".join(filter(None, report_text.sections(findings or "")))
-        got = f"only {held[:200]}" if held else "none"
-        advice = "; write FINDINGS: before what the X-ray shows" if held else ""
-        raise ReadingError(f"findings: expected the text that describes the X-ray, got {got}{advice}")
-    return extract

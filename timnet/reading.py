@@ -30,7 +30,7 @@ from timnet.evaluation.explanation import Explanation
 from timnet.evaluation.maps import cam
 from timnet.films.film import Film
 from timnet.films.letterbox import Letterbox, square
-from timnet.reports import deidentify
+from timnet.reports import deidentify, report_text
 from timnet.reports.edits import Edit
 
 Strength = Literal["weak", "moderate", "strong"]
@@ -40,6 +40,27 @@ FAINT = 0.1
 
 class ReadingError(TimnetError):
     """A question that this checkpoint cannot answer; the message says what it can."""
+
+
+@dataclass(frozen=True)
+class Question:
+    """What is asked of a film: texts, or the labels of a classifier."""
+
+    names: tuple[str, ...]
+    texts: tuple[str, ...] = ()
+    """The findings, and each of their sentences where there are several."""
+    sentences: tuple[str, ...] = ()
+    section: str = ""
+    """As of `Reading`."""
+
+    @classmethod
+    def of(cls, findings: str) -> Question:
+        """Return what is asked of a film with findings or a report; ReadingError where that says nothing."""
+        extract = findings_of(findings)
+        sentences = tuple(report_text.sentences(extract.findings))
+        # One sentence is the whole: no second question.
+        singly = sentences if len(sentences) > 1 else ()
+        return cls((MATCH, *singly), (extract.findings, *singly), sentences, extract.section)
 
 
 @dataclass(frozen=True)
@@ -128,7 +149,8 @@ class Reading:
     def heat(self, name: str) -> NDArray[np.float32]:
         """Return a map's evidence at the film's own pixels (H, W), in logits."""
         if name not in self.maps:
-            raise ReadingError(f"map: expected one of {', '.join(self.maps)}, got {name!r}")
+            made = ", ".join(self.maps) or "those of a reading with maps=True"
+            raise ReadingError(f"map: expected one of {made}, got {name!r}")
         grid = torch.from_numpy(self.maps[name])[None, None]
         map_SS = F.interpolate(grid, size=(self.side, self.side), mode="bilinear", align_corners=False)
         return Letterbox.of(self.film, self.side).invert(map_SS[0, 0].numpy())
@@ -208,3 +230,18 @@ class Reading:
 def marked(words: str) -> str:
     """Return words of a report with names, dates and numbers of known forms marked."""
     return deidentify.scrub(words, deidentify.Known())[0]
+
+
+def findings_of(findings: str | None) -> report_text.Extract:
+    """Return what a network reads of findings or of a whole report.
+
+    Raises:
+        ReadingError: nothing.
+    """
+    extract = report_text.extract(findings or "")
+    if not extract.findings:
+        held = ", ".join(filter(None, report_text.sections(findings or "")))
+        got = f"only {held[:200]}" if held else "none"
+        advice = "; write FINDINGS: before what the X-ray shows" if held else ""
+        raise ReadingError(f"findings: expected the text that describes the X-ray, got {got}{advice}")
+    return extract

@@ -11,7 +11,7 @@ Shapes: B films, C channels, h w grid, L logits, H W the film's own pixels.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import torch
@@ -20,6 +20,9 @@ from torch import Tensor
 
 Head = Callable[[Tensor], Tensor]
 """Pooled grid (B, C) -> logits (B, L)."""
+
+Maps = tuple[dict[str, NDArray[np.float32]], dict[str, NDArray[np.float32]]] | tuple[()]
+"""Maps (h, w) by name: over those of normal texts, and alone; or none."""
 
 STOPS = np.array([[46, 16, 101], [202, 60, 76], [249, 160, 30], [252, 250, 160]], float)
 """Colours of rising evidence: dark to bright, readable without telling red from green."""
@@ -42,6 +45,20 @@ def evidence(grid_BChw: Tensor, head: Head) -> tuple[Tensor, Tensor]:
             for i in range(logits_BL.shape[1])
         ]
     return logits_BL.detach(), torch.stack(maps, 1)
+
+
+def with_maps(grid_1Chw: Tensor, head: Head, names: Sequence[str]) -> tuple[NDArray[np.float64], Maps]:
+    """Return the logits of the names with two maps of each: over those of normal texts, and alone.
+
+    The head gives a logit for each name, and may give those of normal texts behind them: maps are linear
+    in the logit, so each is taken over the normal ones' mean.
+    """
+    logits_1L, maps_1Lhw = evidence(grid_1Chw, head)
+    maps, number = maps_1Lhw[0].float().cpu().numpy(), len(names)
+    alone, normal = maps[:number], maps[number:]
+    over = alone - normal.mean(0) if len(normal) else alone
+    logits_L = logits_1L[0, :number].double().cpu().numpy()
+    return logits_L, (dict(zip(names, over, strict=True)), dict(zip(names, alone, strict=True)))
 
 
 def scale_of(maps_BLhw: Tensor) -> float:
