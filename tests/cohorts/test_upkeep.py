@@ -1,6 +1,7 @@
 """Renaming and deleting a cohort: whole, with all beside it, and never while it is in use."""
 
 import io
+from collections.abc import Callable
 from pathlib import Path
 
 import filelock
@@ -10,7 +11,7 @@ from PIL import Image
 
 from timnet import config
 from timnet.cohorts import audits, label_store, pixels, store, upkeep, vectors
-from timnet.cohorts.importing import uploads
+from timnet.cohorts.importing import jobs, uploads
 from timnet.cohorts.readers import csv_table
 from timnet.cohorts.records import CohortError
 
@@ -72,6 +73,21 @@ def test_a_deleted_cohort_leaves_nothing_but_what_it_was_imported_from(home: Pat
     for name in ("folder", "../export", ""):
         with pytest.raises(CohortError):
             upkeep.delete(name)
+
+
+@pytest.mark.parametrize("change", [upkeep.delete, lambda name: upkeep.rename(name, "other")])
+def test_the_import_of_a_deleted_or_renamed_cohort_leaves_the_list(
+    change: Callable[[str], None], home: Path
+) -> None:
+    for name in ("first", "stays"):
+        _uploaded(name)
+        folder = home / jobs.FOLDER / name
+        folder.mkdir(parents=True)
+        (folder / ".lock").touch()
+        (folder / "summary.txt").write_text("3 studies")
+    change("first")
+    assert [job.name for job in jobs.jobs()] == ["stays"]
+    assert [path.name for path in (home / jobs.FOLDER).iterdir()] == ["stays"]
 
 
 @pytest.mark.parametrize("new", ["../out", "a b", "", ".hidden", "taken"])

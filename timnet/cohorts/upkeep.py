@@ -18,7 +18,7 @@ import filelock
 
 from timnet import config
 from timnet.cohorts import audits, label_store, pixels, schema, vectors
-from timnet.cohorts.importing import uploads
+from timnet.cohorts.importing import jobs, uploads
 from timnet.cohorts.places import place
 from timnet.cohorts.records import CohortError
 from timnet.cohorts.store import Cohort
@@ -61,6 +61,7 @@ def delete(name: str) -> None:
         folder.rename(gone / "cohort")
         if upload:
             upload.rename(gone / "upload")
+        jobs.forget(name)
     for each in folder.parent.glob(f"{_GONE}*"):
         shutil.rmtree(each, ignore_errors=True)
 
@@ -89,6 +90,7 @@ def rename(name: str, new: str) -> None:
             shutil.rmtree(moved, ignore_errors=True)
             upload.rename(moved)
         folder.rename(target)
+        jobs.forget(name)
 
 
 def _root(folder: Path) -> Path:

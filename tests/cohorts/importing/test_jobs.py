@@ -50,6 +50,27 @@ def test_an_import_is_done_in_a_process_of_its_own_and_tells_its_summary(csv_roo
     assert jobs.jobs() == [] and store.available() == ["ours"]
 
 
+def _done(home: Path, name: str, days: float = 0.0) -> None:
+    """Leave an import that ended well, so many days ago."""
+    folder = home / jobs.FOLDER / name
+    folder.mkdir(parents=True)
+    (folder / ".lock").touch()
+    (folder / "summary.txt").write_text("4 studies")
+    then = time.time() - 86400 * days
+    os.utime(folder / "summary.txt", (then, then))
+
+
+def test_a_finished_import_is_listed_for_a_day_or_until_the_next_begins(csv_root: Path, home: Path) -> None:
+    for name, days in (("new", 0.9), ("old", 1.1)):
+        _done(home, name, days)
+    _done(home, "failed", 9)
+    (home / jobs.FOLDER / "failed" / "summary.txt").write_text("")
+    assert {job.name: job.state for job in jobs.jobs()} == {"new": "done", "failed": "failed"}
+    jobs.start("csv", csv_root, "next")
+    assert _ended("next").state == "done"
+    assert {path.name for path in (home / jobs.FOLDER).iterdir()} == {"failed", "next"}
+
+
 def test_an_import_that_fails_says_why_in_one_sentence(tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
     jobs.start("csv", tmp_path / "empty", "nothing")

@@ -2,15 +2,19 @@
 
 Owns the folder of such an import (`.imports/NAME` beside the cohorts): its settings, what it prints, and a
 lock that lives as long as its process. What a form says travels in a file and never as arguments, and the
-process checks it again. State is read off the lock and the files, never off a process id. Refuses a folder
-that the operator has not opened to pages, the name of a cohort that is there, and two imports at once.
+process checks it again. State is read off the lock and the files, never off a process id. A failed import is
+listed until somebody dismisses it, a finished one for a day at most: the next import ends that, as does
+deleting or renaming its cohort. Refuses a folder that the operator has not opened to pages, the name of a
+cohort that is there, and two imports at once.
 """
 
 from __future__ import annotations
 
 import json
+import math
 import re
 import shutil
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -31,6 +35,8 @@ _OPTIONS: Mapping[str, tuple[str, ...]] = {
     "dicom": ("reports", "report_key", "report_text"),
 }
 """What a page may say of an import beyond folder and name, by its kind."""
+_NEWS = 24 * 3600
+"""Seconds that a finished import is told of."""
 _SHARE = re.compile(r"(\d+) of (\d+)")
 
 
@@ -164,9 +170,12 @@ def start(kind: str, root: Path, name: str, options: Mapping[str, str | Sequence
         checked(_SETTINGS_TYPE.validate_json(text))
     except ValidationError as error:
         raise CohortError(f"import: {files.sentence(error)}") from None
-    running = [job.name for job in jobs() if job.state == "running"]
-    if running:
+    known = [_job(folder) for folder in _folders()]
+    if running := [job.name for job in known if job.state == "running"]:
         raise CohortError(f"{running[0]}: is being imported now; start the next one after it")
+    for job in known:
+        if job.state == "done":
+            forget(job.name)
     folder = config.home() / FOLDER / name
     folder.mkdir(parents=True, exist_ok=True)
     with processes.hold(folder / _LOCK) as lock:
@@ -178,14 +187,28 @@ def start(kind: str, root: Path, name: str, options: Mapping[str, str | Sequence
 
 
 def jobs() -> list[Job]:
-    """Return the imports that pages have started and that ended or go on, the last started first."""
-    folders = [path.parent for path in (config.home() / FOLDER).glob(f"*/{_LOCK}")]
-    return [_job(folder) for folder in sorted(folders, key=lambda each: -(each / _LOCK).stat().st_mtime)]
+    """Return the imports of pages that go on, failed, or were done within a day, the last started first."""
+    return [
+        job for folder in _folders() if (job := _job(folder)).state != "done" or _age(folder / _TOLD) < _NEWS
+    ]
 
 
 def forget(name: str) -> None:
     """Remove what is left of an import that has ended; its cohort stays."""
     shutil.rmtree(config.home() / FOLDER / name, ignore_errors=True)
+
+
+def _folders() -> list[Path]:
+    folders = [path.parent for path in (config.home() / FOLDER).glob(f"*/{_LOCK}")]
+    return sorted(folders, key=lambda each: _age(each / _LOCK))
+
+
+def _age(path: Path) -> float:
+    """Return for how many seconds a file is unchanged; infinity where another page removed it meanwhile."""
+    try:
+        return time.time() - path.stat().st_mtime
+    except FileNotFoundError:
+        return math.inf
 
 
 def _job(folder: Path) -> Job:
