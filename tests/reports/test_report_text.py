@@ -572,6 +572,9 @@ def test_findings_are_words_of_the_report_on_one_line(text: str) -> None:
     "unit",
     [
         "\n",
+        " ",
+        "\t",
+        " \t-",
         "\n \n",
         "HISTORY: \n",
         "A VIEW",

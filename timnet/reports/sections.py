@@ -23,7 +23,7 @@ _TAG = re.compile(
 )
 _IN_BRACKETS = re.compile(r"(?m)^([ \t]*)[\[<{]([^\W\d_][^\[\]<>{}\n]{2,40})[\]>}](:?)")
 _OTHER_SIGN = re.compile(
-    r"(?m)^([ \t]*)[=~–—-]{0,5}[ \t]*([^\W\d_a-zß-ÿ](?:[^\W\d_]|[ &/]){2,40}?)[ \t]*"
+    r"(?m)^([ \t]*+)[=~–—-]{0,5}+[ \t]*+([^\W\d_a-zß-ÿ](?:[^\W\d_]|[ &/]){2,40}?)[ \t]*"
     r"(?:[;=~|]{1,5}|[–—-]{1,5}(?=\s|$))"
 )
 """A header with another sign than a colon: `FINDINGS;`, `Findings- Clear.`, `--FINDINGS--`."""
