@@ -103,6 +103,22 @@ def test_what_is_not_let_in_is_refused_and_leaves_nothing(
     assert _files(home) == {} and not (home.parent / "out.png").exists()
 
 
+@pytest.mark.parametrize("name", [".", "./", " ", "\0", "../x", "a/../../x", "/etc/x", "C:\\x", "x" * 2000])
+def test_a_name_is_refused_alike_where_tables_are_looked_for_and_where_all_is_kept(
+    name: str, tmp_path: Path
+) -> None:
+    files = [("x.zip", _zip({name: b"a", "films.csv": b"path\n"}))]
+    said = []
+    for take in (lambda: uploads.keep(files, "ours"), lambda: uploads.tables(files, tmp_path / "tables")):
+        try:
+            take()
+            said.append("")
+        except CohortError as error:
+            said.append(str(error))
+    hidden = name.startswith("./") or name == "."
+    assert said[0] == said[1] and (said[0] == "") == hidden
+
+
 def test_limits_count_what_is_unpacked(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(uploads, "MAX_TOTAL", 100)
     with pytest.raises(CohortError, match="got more"):

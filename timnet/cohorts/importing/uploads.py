@@ -70,7 +70,7 @@ def tables(files: Sequence[tuple[str, bytes]], into: Path) -> list[Path]:
     """
     names, total = [], 0
     for path, content in _contents(files):
-        names.append(PurePosixPath(path))
+        names.append(PurePosixPath(_name(path)))
         if csv_table.is_table(names[-1].name):
             total += _written(into, path, content, MAX_TOTAL - total)
     tops = {name.parts[0] for name in names}
@@ -114,15 +114,18 @@ def _damaged(error: Exception) -> CohortError:
     return CohortError(f"upload: expected a ZIP archive that can be unpacked ({compressed.why(error)})")
 
 
-def _written(root: Path, path: str, content: io.IOBase, left: int) -> int:
-    """Write one file below a folder and return its size; never more than `left` bytes or one film's limit."""
+def _name(path: str) -> str:
+    """Return a file's path in one spelling; one that leads out of its folder or is none is refused."""
     try:
-        target = root / film_path(path)
+        return film_path(path)
     except PathError as error:
         reason = str(error).partition(":")[0].replace("no film path", "expected a file name, got none")
-        reason = reason.replace("film path", "a path")
-        raise CohortError(f"upload: {reason}") from None
-    limit, size = min(MAX_BYTES, left), 0
+        raise CohortError(f"upload: {reason.replace('film path', 'a path')}") from None
+
+
+def _written(root: Path, path: str, content: io.IOBase, left: int) -> int:
+    """Write one file below a folder and return its size; never more than `left` bytes or one film's limit."""
+    target, limit, size = root / _name(path), min(MAX_BYTES, left), 0
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         with target.open("xb") as file:
