@@ -75,6 +75,14 @@ class Source(BaseModel):
     citation: Line = ""
 
 
+def _in_order(low: float | None, high: float | None) -> None:
+    """Check the two ends of an interval."""
+    if (low is None) != (high is None):
+        raise ValueError("expected low and high, or neither")
+    if low is not None and high is not None and low > high:
+        raise ValueError(f"expected low at most high, got {low} and {high}")
+
+
 class Result(BaseModel):
     """A measurement on X-rays that the network was not trained on."""
 
@@ -100,10 +108,7 @@ class Result(BaseModel):
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
-        if (self.low is None) != (self.high is None):
-            raise ValueError("expected low and high, or neither")
-        if self.low is not None and self.high is not None and self.low > self.high:
-            raise ValueError(f"expected low at most high, got {self.low} and {self.high}")
+        _in_order(self.low, self.high)
         if self.metric == "auROC" and not 0 <= self.value <= 1:
             raise ValueError(f"expected an auROC from 0 to 1, got {self.value}")
         return self
@@ -141,6 +146,11 @@ class Row(BaseModel):
     high: float | None = None
     n: float | None = None
     positives: float | None = None
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        _in_order(self.low, self.high)
+        return self
 
 
 class EarlyStopping(BaseModel):

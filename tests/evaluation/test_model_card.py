@@ -5,7 +5,10 @@ import re
 import shutil
 from pathlib import Path
 
-from timnet import config
+import pytest
+from wrong_values import wrong_values
+
+from timnet import cards, config
 from timnet.evaluation import model_card
 
 
@@ -57,3 +60,22 @@ def test_a_checkpoint_without_a_run_says_that_its_training_is_not_known(tmp_path
     told = items(tmp_path)
     assert told["Settings"] == told["Metrics"] == told["Cohorts"] == model_card.UNKNOWN
     assert told["Calibration"].startswith(model_card.NOT_DONE)
+
+
+@pytest.mark.parametrize("name", ["demo-findings", "open-i"])
+def test_every_wrong_value_in_metrics_is_one_sentence_or_a_card(name: str, tmp_path: Path) -> None:
+    shutil.copytree(config.REPOSITORY / "checkpoints" / name, tmp_path / name)
+    told = json.loads((tmp_path / name / "metrics.json").read_text())
+    for key in ("test", "held_out"):
+        told[key] = told.get(key, [])[:1]
+    refused = 0
+    for text in wrong_values(
+        {key: told[key] for key in told if key in ("test", "held_out", "device", "films")}
+    ):
+        (tmp_path / name / "metrics.json").write_text(text)
+        try:
+            model_card.sections(tmp_path / name)
+        except cards.CardError as error:
+            refused += 1
+            assert str(error).startswith(f"{name}/metrics.json: ") and "\n" not in str(error)
+    assert refused > 20

@@ -281,7 +281,9 @@ def _value(row: Mapping[str, Any]) -> str:
     told = f"{row['value']:.3f}"
     if row.get("low") is not None:
         told += f" ({row['low']:.3f} to {row['high']:.3f})"
-    return f"{told}; {row['positives']:,.0f} positive of {row['n']:,.0f}" if "n" in row else told
+    if row.get("n") is None or row.get("positives") is None:
+        return told
+    return f"{told}; {row['positives']:,.0f} positive of {row['n']:,.0f}"
 
 
 def _count(measured: Mapping[str, Any], name: str) -> str:
