@@ -1,16 +1,25 @@
 """Results, history and comparison of finished runs, without a browser."""
 
+import re
 from dataclasses import replace
 from pathlib import Path
+from urllib import parse
 
+import numpy as np
 import pytest
 from driving import Open, finished, keep, stopped
+from scipy import special
 from sklearn.metrics import roc_auc_score
 
 from timnet import checkpoints
 from timnet.cohorts.store import Cohort
 from timnet.evaluation import appraisal, predictions
+from timnet.evaluation.calibration import measures, record
+from timnet.evaluation.calibration.probability import Line
+from timnet.evaluation.calibration.record import Certainty
 from timnet.model import weights
+from timnet.reader import Reader
+from timnet.ui.fine_tune import mistakes
 
 
 def test_a_finished_run_is_judged_from_what_it_kept(
@@ -46,6 +55,49 @@ def test_a_finished_run_is_judged_from_what_it_kept(
         assert f"Predicted **{each.probability:.1%}**; label: {word}." in said
     assert missed or alarms
     assert len(app.get("imgs")) + len(app.get("image")) == len(missed) + len(alarms)
+
+
+def test_a_calibrated_run_says_on_every_tab_the_probabilities_of_diagnose(
+    open_page: Open, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, cohort_folder: Path, networks: Path
+) -> None:
+    monkeypatch.setenv("TIMNET_CHECKPOINTS", str(tmp_path))
+    finished(tmp_path, 0, 0.8)
+    (folder,) = tmp_path.iterdir()
+    cohort = Cohort.open(cohort_folder)
+    kept = keep(folder, cohort, validation=False)
+    spec = replace(checkpoints.describe(networks / "classifier"), labels=("Opacity",))
+    weights.save_checkpoint(folder, weights.build_classifier(spec, seed=0), spec)
+    films = [cohort.read_film(int(film)) for film in kept.film_N]
+    plain = [each.probabilities["Opacity"] for each in Reader.load(folder).read_many(films)]
+    # Some labels are turned round, so that there is something to get wrong.
+    turned = np.where(np.arange(len(plain)) % 4, kept.truth_NL[:, 0], 1 - kept.truth_NL[:, 0])
+    kept = replace(kept, logit_NL=special.logit(plain)[:, None], truth_NL=turned[:, None])
+    (folder / predictions.FILE).write_bytes(kept.to_bytes())
+    threshold = float(np.median(special.expit(0.4 * special.logit(plain) - 1.5)))
+    line = Line(slope=0.4, offset=-1.5, low=0.01, high=0.99, threshold=threshold, films=20, positives=10)
+    record.keep(folder, Certainty(checkpoints.weights_sha256(folder), "a", "b", "c", {"Opacity": line}))
+
+    p = np.array([each.probabilities["Opacity"] for each in Reader.load(folder).read_many(films)])
+    assert np.abs(p - plain).min() > 0.01, "else a tab that forgot the calibration would not be noticed"
+    missed, alarms = p[(turned == 1) & (p < threshold)], p[(turned == 0) & (p >= threshold)]
+    app = open_page("fine_tune")
+    app.session_state["ft_tabs"] = "Where is it wrong?"
+    app.run()
+    assert not app.exception and not app.error
+    said = " ".join(element.value for element in app.markdown)
+    assert f"misses **{len(missed)}**" in said and f"raises **{len(alarms)}** false" in said
+    assert f"Calibration error **{measures.expected_error(turned, p):.1%}**" in said
+    surest = [*sorted(missed)[: mistakes.MOST], *sorted(alarms, reverse=True)[: mistakes.MOST]]
+    assert len(missed) and len(alarms)
+    assert re.findall(r"Predicted \*\*(.*?)\*\*", said) == [f"{each:.1%}" for each in surest]
+
+    links = [dict(parse.parse_qsl(link.proto.query_string)) for link in app.get("page_link")]
+    diagnose = open_page("diagnose")
+    diagnose.query_params.update(next(each for each in links if "diagnose_film" in each))
+    diagnose.run()
+    assert not diagnose.exception
+    (shown,) = [each.value for each in diagnose.dataframe if "probability" in each.value]
+    assert shown["probability"].tolist() == pytest.approx(surest[:1], rel=1e-5)
 
 
 def test_without_validation_films_the_page_says_so_and_shows_the_usual_threshold(
