@@ -115,6 +115,20 @@ def test_the_official_lists_give_the_split_and_val_is_drawn_by_patient(tmp_path:
     assert {(record.study, record.split) for record in fewer} < {(r.study, r.split) for r in records}
 
 
+def test_byte_order_marks_windows_line_ends_and_trailing_blanks_change_nothing(tmp_path: Path) -> None:
+    root = write_export(tmp_path, side=16)
+    names = [row.split(",")[0] for row in ENTRIES]
+    (root / "train_val_list.txt").write_text("".join(f"{name}\n" for name in names[:2]))
+    (root / "test_list.txt").write_text(f"{names[2]}\n")
+    plain = list(nih.read(root))
+    assert [r.split for r in plain if isinstance(r, StudyRecord)] == ["train", "train", "test"]
+    for pattern, end in (("*.csv", "\r\n"), ("*_list.txt", " \t\r\n")):
+        for path in root.glob(pattern):
+            text = path.read_text().replace("\n", end) + end
+            path.write_bytes(b"\xef\xbb\xbf" + text.encode())
+        assert list(nih.read(root)) == plain, pattern
+
+
 def test_without_lists_the_splits_are_left_to_be_drawn_and_that_is_noted(tmp_path: Path) -> None:
     records, _, notes = split(write_export(tmp_path, side=16))
     assert {record.split for record in records} == {None}
