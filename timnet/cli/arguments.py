@@ -93,6 +93,32 @@ class Embed:
 
 
 @dataclass(frozen=True)
+class Audit:
+    """Which reports of a cohort do not fit their X-rays? Ranked, the worst first; kept in the cohort."""
+
+    cohort: Annotated[str, tyro.conf.Positional]
+    """By name (a folder of TIMNET_HOME) or by path."""
+    checkpoint: str = config.MATCHING
+    """A TIMNet checkpoint: folder, or name under checkpoints/."""
+    classifier: str | None = None
+    """A classifier whose likely labels are held against the reports of the first --top X-rays."""
+    split: Literal["train", "val", "test"] | None = None
+    """Studies of this split alone."""
+    out: Path | None = None
+    """Write the whole list to a file: .csv, .parquet or .jsonl."""
+    top: int = 500
+    """X-rays at the head of the list whose reasons are worked out."""
+    texts: bool = False
+    """Print and write the reports' findings too; without it no report text leaves the cohort."""
+    json: bool = False
+    """Print one JSON object."""
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.top <= 10**6:
+            raise Unusable(f"top: expected 0 to {10**6}, got {self.top}")
+
+
+@dataclass(frozen=True)
 class Features:
     """Read a cohort's films with a start, so that probes of it answer in seconds; kept beside the cohort."""
 

@@ -12,6 +12,7 @@ from typing import Any
 
 from timnet import cards, config, files, settings_file
 from timnet.cli import arguments, output, parsing
+from timnet.cli.audit import audit
 from timnet.cli.import_arguments import (
     ImportCsv,
     ImportDemo,
@@ -259,6 +260,7 @@ COMMANDS: dict[str, Command] = {
     "diagnose": diagnose,
     "import": import_cohort,
     "embed": embed,
+    "audit": audit,
     "features": features,
     "pretrain": pretrain,
     "evaluate": evaluate,

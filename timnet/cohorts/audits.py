@@ -18,7 +18,7 @@ from typing import Any, Literal
 
 import pandas as pd
 
-from timnet import files, processes
+from timnet import checkpoints, files, processes
 from timnet.cohorts import vectors
 from timnet.cohorts.records import CohortError
 from timnet.cohorts.store import Cohort
@@ -26,6 +26,10 @@ from timnet.cohorts.store import Cohort
 FOLDER = "audits"
 TOP = 500
 """Pairs at the head of the list whose reasons are worked out."""
+REASONS = "reasons"
+"""Name of the notes that a matching network gives (`evaluation.audit.reasons`)."""
+SIDE, SENTENCE, FINDING, REPORT = "side", "sentence", "finding", "report"
+"""Why a report may not fit: sides, one sentence, a finding that it denies or does not name, all of it."""
 _RANKED, _LEFT_OUT, _LOG, _LOCK = "ranked.parquet", "left_out.parquet", "log.txt", ".lock"
 _RULE = "1"
 """Raise it when pairs are scored in another way: older audits are then made anew."""
@@ -138,3 +142,33 @@ def notes(folder: Path, name: str) -> dict[int, dict[str, Any]]:
         except (ValueError, KeyError, TypeError):
             continue
     return found
+
+
+def labels(classifier: Path) -> str:
+    """Return the name of the notes that a classifier gives."""
+    return f"labels-{checkpoints.weights_sha256(classifier)[:_KEY]}"
+
+
+def explained(folder: Path, found: Kept, classifier: Path | None = None) -> Kept:
+    """Return a list with what was noted of its pairs; films in doubt go to those left out.
+
+    Returns:
+        The list with columns why (SIDE, SENTENCE, FINDING, REPORT; "" where none is known yet), told, match,
+        swapped, swapped_sentence, without, sentence, denied and not_named (labels, joined by commas).
+    """
+    noted = notes(folder, REASONS)
+    said = notes(folder, labels(classifier)) if classifier is not None else {}
+    films = found.ranked["film"].tolist()
+    rows = [noted.get(film, {}) for film in films]
+    doubt = pd.Series([row.get("doubt") or "" for row in rows], index=found.ranked.index, dtype=object)
+    columns: dict[str, list[Any]] = {name: [row.get(name) or "" for row in rows] for name in ("why", "told")}
+    for name in ("match", "swapped", "swapped_sentence", "without", "sentence"):
+        columns[name] = [row.get(name) for row in rows]
+    for name in ("denied", "not_named"):
+        columns[name] = [", ".join(said.get(film, {}).get(name, ())) for film in films]
+    table = found.ranked.assign(**columns)
+    named = (table["denied"] != "") | (table["not_named"] != "")
+    table["why"] = table["why"].mask(named & table["why"].eq(REPORT), FINDING)
+    apart = table[doubt != ""][["study", "film", "split"]].assign(reason=doubt[doubt != ""])
+    left_out = pd.concat([found.left_out, apart], ignore_index=True)
+    return Kept(table[doubt == ""].reset_index(drop=True), left_out)

@@ -7,7 +7,6 @@ has their study. Refuses words that are no verdict and readers without a name.
 
 from __future__ import annotations
 
-import csv
 import io
 import math
 import sqlite3
@@ -19,7 +18,7 @@ from typing import Literal, get_args
 
 import pandas as pd
 
-from timnet import files
+from timnet import files, spreadsheet
 from timnet.cohorts import label_store, schema
 from timnet.cohorts.records import CohortError
 
@@ -49,7 +48,6 @@ _LAST = """
 SELECT max(number) FROM verdicts v WHERE reader = ? AND verdict IS NOT NULL
 AND NOT EXISTS (SELECT 1 FROM verdicts u WHERE u.undoes = v.number)
 """
-_STARTS = ("=", "+", "-", "@", "\t", "\r", "\n", "\0")
 
 
 @dataclass(frozen=True)
@@ -165,10 +163,7 @@ def precision(
 
 def to_csv(folder: Path) -> bytes:
     """Return the standing verdicts as UTF-8 CSV in which no cell is a spreadsheet's formula."""
-    table = standing(folder)
-    for column in ("study", "reader", "network"):
-        table[column] = table[column].map(lambda cell: f"'{cell}" if cell.startswith(_STARTS) else cell)
-    return table.to_csv(index=False, quoting=csv.QUOTE_NONNUMERIC).encode()
+    return spreadsheet.safe_csv(standing(folder))
 
 
 def to_parquet(folder: Path) -> bytes:

@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from timnet import checkpoints
 from timnet.cohorts import audits, schema, vectors
 from timnet.cohorts.audits import Kept
 from timnet.cohorts.records import CohortError
@@ -22,7 +23,7 @@ from timnet.model import embed, weights
 
 Progress = Callable[[str, int, int], None]
 """Called with what is being done, how much of it is done and how much there is."""
-EMBEDDING, RANKING = "reading X-rays and reports", "comparing reports"
+PIXELS, EMBEDDING, RANKING = "preparing X-rays", "reading X-rays and reports", "comparing reports"
 LATERAL, NO_FINDINGS = "lateral view", "report without findings"
 NO_FILM, NO_OTHERS = "study without X-rays", "too few other patients' reports to compare with"
 
@@ -81,6 +82,7 @@ def _ranked(cohort: Cohort, checkpoint: Path, progress: Progress | None) -> Kept
         raise CohortError(f"{cohort.name}: expected frontal X-rays with findings, found none")
     kept = vectors.place(cohort, checkpoint)
     if vectors.state(kept).name != "complete":
+        cohort.pixels(checkpoints.describe(checkpoint).side, _told(progress, PIXELS))
         embed.build(cohort, checkpoint, _told(progress, EMBEDDING))
     held = vectors.load(kept)
     timnet = weights.load_timnet(checkpoint)[0]

@@ -1,0 +1,149 @@
+"""The audit command: a whole cohort's reports, the worst matches first, to the terminal and to a file."""
+
+from __future__ import annotations
+
+import io
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from timnet import config, files, spreadsheet
+from timnet.cli import arguments, output, parsing
+from timnet.cli.output import Refused
+from timnet.cli.progress import ProgressLine
+from timnet.counting import counted
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+SHOWN = 10
+"""Pairs that are printed."""
+_WORDS = {
+    "side": "check the side",
+    "sentence": "check a sentence",
+    "finding": "finding denied or not named",
+    "report": "report of another patient?",
+}
+
+
+def audit(words: list[str]) -> None:
+    """Rank a cohort's reports by how badly they fit their X-rays."""
+    asked = parsing.parse(arguments.Audit, "audit", words)
+    write = _writer(asked.out)
+    from timnet import checkpoints
+    from timnet.checkpoints import CheckpointError, ClassifierSpec, TimnetSpec
+    from timnet.cohorts import audits, store
+    from timnet.evaluation.audit import reasons, run
+
+    folder = checkpoints.named(asked.checkpoint)
+    classifier = checkpoints.named(asked.classifier) if asked.classifier else None
+    for path, shape in ((folder, TimnetSpec), (classifier, ClassifierSpec)):
+        if path is not None and not isinstance(checkpoints.describe(path), shape):
+            raise CheckpointError(f"{path.name}: expected a {shape.kind} checkpoint")
+    # Pages stay quick meanwhile.
+    os.nice(5)
+    told = _Phases()
+    with store.Cohort.open(store.find(asked.cohort)) as cohort:
+        found = _part(run.ranked(cohort, folder, told.step), asked.split)
+        if not len(found.ranked):
+            raise Refused(f"{cohort.name}: expected frontal X-rays with findings in {asked.split}, got none")
+        first = found.ranked["film"].head(asked.top).tolist()
+        reasons.add(cohort, folder, first, classifier, told.of("looking for reasons"))
+        told.end()
+        found = audits.explained(audits.place(cohort, folder), found, classifier)
+        table = found.ranked.drop(columns=["report", "logit"])
+        table.insert(0, "rank", range(1, len(table) + 1))
+        if asked.texts:
+            texts = cohort.films()["findings"]
+            table["findings"] = texts.iloc[table["film"]].to_numpy()
+        if write is not None:
+            write(table)
+        left_out = found.left_out["reason"].value_counts().to_dict()
+        left_out |= {f"{reason} (not imported)": n for reason, n in cohort.summary().skipped.items()}
+        worst = _records(table.head(SHOWN))
+        summary = {
+            "cohort": cohort.name,
+            "checkpoint": folder.name,
+            "classifier": classifier.name if classifier else None,
+            "split": asked.split,
+            "pairs": len(table),
+            "studies": int(table["study"].nunique()),
+            "left_out": left_out,
+            "out": asked.out.name if asked.out else None,
+            "worst": worst,
+        }
+    output.show(summary, asked.json, [*_lines(summary, worst, asked.texts), config.RESEARCH_USE])
+
+
+class _Phases:
+    """A progress line for whatever is done now, each with its own time left."""
+
+    def __init__(self) -> None:
+        self._lines: dict[str, ProgressLine] = {}
+
+    def step(self, phase: str, done: int, total: int) -> None:
+        if phase not in self._lines:
+            self.end()
+            self._lines[phase] = ProgressLine(phase)
+        self._lines[phase].done(done, total)
+
+    def of(self, phase: str) -> Callable[[int, int | None], None]:
+        return lambda done, total: self.step(phase, done, total or 0)
+
+    def end(self) -> None:
+        if self._lines:
+            list(self._lines.values())[-1].end()
+
+
+def _part(found: Any, split: str | None) -> Any:
+    if split is None:
+        return found
+    kept = [table[table["split"] == split].reset_index(drop=True) for table in vars(found).values()]
+    return type(found)(*kept)
+
+
+def _writer(out: Path | None) -> Callable[[pd.DataFrame], None] | None:
+    """Return what writes the list to a file; Refused where it could not."""
+    if out is None:
+        return None
+
+    def parquet(table: pd.DataFrame) -> bytes:
+        data = io.BytesIO()
+        table.to_parquet(data, index=False)
+        return data.getvalue()
+
+    def lines(table: pd.DataFrame) -> bytes:
+        return "".join(files.to_json(row, "list", Refused) + "\n" for row in _records(table)).encode()
+
+    made = {".csv": spreadsheet.safe_csv, ".parquet": parquet, ".jsonl": lines}.get(out.suffix.lower())
+    if made is None or not out.parent.is_dir():
+        raise Refused(
+            f"out: expected a file ending in .csv, .parquet or .jsonl in a folder that exists, got "
+            f"{str(out)[-200:]!r}"
+        )
+    return lambda table: files.write_whole(out, made(table))
+
+
+def _records(table: pd.DataFrame) -> list[dict[str, Any]]:
+    """Return rows as JSON can hold them, unknown numbers as None."""
+    return table.astype(object).where(table.notna(), None).to_dict("records")  # type: ignore[return-value]
+
+
+def _lines(summary: dict[str, Any], worst: list[dict[str, Any]], texts: bool) -> list[str]:
+    part = f" of {summary['split']}" if summary["split"] else ""
+    lines = [
+        f"{summary['cohort']} by {summary['checkpoint']}: {counted(summary['pairs'], 'X-ray')} of "
+        f"{counted(summary['studies'], 'study')}{part}, the worst matches first"
+    ]
+    for row in worst:
+        said = [_WORDS.get(row["why"], ""), row["told"]]
+        said += [f"denied: {row['denied']}"] if row["denied"] else []
+        said += [f"not named: {row['not_named']}"] if row["not_named"] else []
+        lines.append(
+            f"{row['rank']:>4}  {row['study']}  misfit {row['misfit']:.3f}  match {row['probability']:.2f}, "
+            f"better than {row['among_reports']:.0%} of other reports  {'; '.join(filter(None, said))}"
+        )
+        lines += [f"      {row['findings']}"] if texts else []
+    lines += [f"left out: {count}  {reason}" for reason, count in summary["left_out"].items()]
+    return lines + ([f"written: {summary['out']}"] if summary["out"] else [])
