@@ -90,13 +90,23 @@ def test_the_import_of_a_deleted_or_renamed_cohort_leaves_the_list(
     assert [path.name for path in (home / jobs.FOLDER).iterdir()] == ["stays"]
 
 
-@pytest.mark.parametrize("new", ["../out", "a b", "", ".hidden", "taken"])
+@pytest.mark.parametrize("new", ["../out", "a b", "", ".hidden", "-x", "taken"])
 def test_a_name_that_is_bad_or_taken_is_refused(new: str, home: Path) -> None:
     _uploaded("first")
     (home / "taken").mkdir()
     with pytest.raises(CohortError, match=r"cohort name|choose another"):
         upkeep.rename("first", new)
     assert store.available() == ["first"]
+
+
+def test_a_cohort_whose_name_begins_with_a_dash_from_before_keeps_it_till_it_is_changed(home: Path) -> None:
+    _uploaded("first")
+    (home / "first").rename(home / "-old")
+    csv_table.run(uploads.keep(_files(), "again"), "-old", labels=["Opacity"])
+    upkeep.rename("-old", "new")
+    (home / "new").rename(home / "-old")
+    upkeep.delete("-old")
+    assert store.available() == []
 
 
 @pytest.mark.parametrize("change", [upkeep.delete, lambda name: upkeep.rename(name, "other")])

@@ -234,5 +234,9 @@ def test_a_grid_of_nothing_or_out_of_range_is_refused():
             Grid(**{"shared": shared, "initialisations": ("base",), "fractions": (1.0,), "seeds": 1, **wrong})
     with pytest.raises(config.ConfigError, match="fraction"):
         Grid(shared, ("base",), (1.5,), 1).settings()
+    # A word that begins with a dash would be read as an option of the command.
+    for cohort, start in (("-x", "base"), ("c", "--fresh")):
+        with pytest.raises(config.ConfigError, match=r"got '--?[xf].*', which a command takes for an option"):
+            Grid(replace(shared, cohort=cohort), ("base", start), (1.0,), 1)
     with pytest.raises(Unusable, match="--fraction"):
         parsing.grid(["c", "--task", "t", "--fraction", "0.1"])

@@ -13,8 +13,8 @@ from timnet.cohorts.records import CohortError, check_name
 
 
 def place(name: str) -> Path:
-    """Return where a cohort of this name belongs, whether it exists or not; CohortError for a bad name."""
-    return config.home() / check_name(name)
+    """Return where a cohort of this name belongs; CohortError for a bad name that no cohort has yet."""
+    return config.home() / (name if name in available() else check_name(name))
 
 
 def available() -> list[str]:

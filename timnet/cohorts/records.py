@@ -25,7 +25,7 @@ Progress = Callable[[int, int | None], None]
 
 MAX_PATH = 1024
 LEAVES = "film path leaves the folder: --outside FOLDER allows another one"
-_NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
+_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_-]{0,63}")
 _NO_PATH = re.compile(r"[\0\ud800-\udfff]")  # half a character is no file's name
 _LOCATOR = re.compile(r"[A-Za-z]:|[A-Za-z][A-Za-z0-9+.-]*://|(?:data|file):", re.IGNORECASE)
 
@@ -174,9 +174,13 @@ class Summary:
 
 
 def check_name(name: str) -> str:
-    """Return the name of a cohort unchanged; CohortError unless it is 1 to 64 letters, digits, - or _."""
+    """Return the name of a new cohort unchanged; CohortError unless it is 1 to 64 letters, digits, - or _.
+
+    None begins with a dash: a command would read it as one of its options.
+    """
     if not _NAME.fullmatch(name):
-        raise CohortError(f"cohort name: expected 1 to 64 letters, digits, '-' or '_', got {name[:80]!r}")
+        expected = "1 to 64 letters, digits, '-' or '_', the first no '-'"
+        raise CohortError(f"cohort name: expected {expected}, got {name[:80]!r}")
     return name
 
 

@@ -50,6 +50,10 @@ class Grid:
         for name in ("initialisations", "fractions"):
             if not getattr(self, name):
                 raise config.ConfigError(f"{name}: expected at least one, got none")
+        for word in (self.shared.cohort, *self.initialisations):
+            if word.startswith("-"):
+                which = f"expected a name or path, got {word!r}, which a command takes for an option"
+                raise config.ConfigError(f"curve: {which}: rename it, or write ./ before it")
         if not 1 <= self.seeds <= 1000:
             raise config.ConfigError(f"seeds: expected 1 to 1000, got {self.seeds}")
 

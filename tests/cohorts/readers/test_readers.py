@@ -257,7 +257,7 @@ def test_one_of_several_tables_is_taken_by_its_usual_name_or_as_told(tmp_path: P
     assert studies(tmp_path / "boxes.csv")[0].study == "y.png"
 
 
-@pytest.mark.parametrize("name", ["", "a/b", "..", "a.b", "x" * 65, "a b", "ä", "a\n"])
+@pytest.mark.parametrize("name", ["", "a/b", "..", "a.b", "x" * 65, "a b", "ä", "a\n", "-", "--json"])
 def test_a_cohorts_name_is_letters_digits_and_dashes(tmp_path: Path, name: str) -> None:
     with pytest.raises(CohortError, match="cohort name"):
         csv_table.run(table(tmp_path, "path\na.png\n"), name)
