@@ -61,7 +61,7 @@ def take(page: Any, name: str) -> None:
 
 
 def photograph(address: str) -> None:
-    """Walk through the five pages."""
+    """Walk through the pages."""
     with sync_playwright() as playwright:
         found = shutil.which("chromium") or shutil.which("google-chrome")
         browser = playwright.chromium.launch(executable_path=found, args=["--no-sandbox", "--disable-gpu"])
@@ -81,6 +81,10 @@ def photograph(address: str) -> None:
         take(page, "diagnose")
 
         page.set_viewport_size(WIDE)
+        page.goto(f"{address}/audit?cohort=demo&network=open-cxr")
+        page.get_by_text("No study of this list has a verdict yet.").wait_for()
+        take(page, "audit")
+
         page.goto(f"{address}/explore?cohort=demo&label=consolidation&value=present")
         page.get_by_text("Show where the findings are").click()
         page.get_by_text("Outlined:").wait_for()
@@ -108,6 +112,7 @@ def main() -> None:
         for name in SHIPPED:
             shutil.copytree(REPOSITORY / "checkpoints" / name, home / "checkpoints" / name)
         timnet("import", "demo")
+        timnet("audit", "demo", "--checkpoint", "open-cxr", "--classifier", "demo-findings")
         for fraction in ("0.05", "0.2", "1.0"):
             for seed in ("0", "1"):
                 draw = ("--fraction", fraction, "--seed", seed)

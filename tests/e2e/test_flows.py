@@ -13,6 +13,7 @@ DICOM = Path(__file__).resolve().parents[2].parent / "shared" / "data" / "dicom_
 PAGES = {
     "Match": "Match an X-ray with its report",
     "Diagnose": "Read an X-ray with a classifier",
+    "Audit": "Audit a cohort",
     "Explore": "Explore a cohort",
     "Fine-tune": "Fine-tune a classifier",
     "Label efficiency": "Label efficiency",
@@ -31,7 +32,7 @@ def test_a_page_opened_first_by_its_own_address_has_its_frame_and_keeps_choices(
 @pytest.mark.whole
 def test_every_page_is_found_by_its_name_and_by_a_link_to_a_film(tab: Watched) -> None:
     for name, heading in zip(
-        ("match", "diagnose", "explore", "fine_tune", "efficiency"), PAGES.values(), strict=True
+        ("match", "diagnose", "audit", "explore", "fine_tune", "efficiency"), PAGES.values(), strict=True
     ):
         tab.open(name, heading)
         tab.page.get_by_text("Research use only.").wait_for()

@@ -16,7 +16,7 @@ from timnet.evaluation import predictions
 from timnet.evaluation.predictions import Predictions
 from timnet.training import run_names, runs
 
-PAGES = ("match", "diagnose", "explore", "fine_tune", "efficiency", "card")
+PAGES = ("match", "diagnose", "audit", "explore", "fine_tune", "efficiency", "card")
 TEXT = "There is an opacity in the left lung."
 HOSTILE = (
     '<img src="http://evil.example/a.png" onerror="alert(1)"> ![x](http://evil.example/b.png) '

@@ -12,7 +12,7 @@ from driving import PAGES, framed, open_at
 from streamlit.testing.v1 import AppTest
 
 from timnet import cards, config, processes
-from timnet.cohorts import store, vectors
+from timnet.cohorts import audits, store, vectors
 from timnet.cohorts.importing import jobs
 from timnet.training import run_names, runs, worker
 
@@ -208,6 +208,25 @@ def test_a_cohort_is_prepared_for_similar_cases(films: str) -> None:
     app.run()
     shown(app)
     assert any("Reports that match" in text.value for text in app.markdown)
+
+
+def test_a_cohort_is_scored_and_its_worst_pair_is_shown(films: str) -> None:
+    app = open_at("audit")
+    shown(app)
+    asked = app.button(key="audit_start")
+    assert re.fullmatch(r"Score [\d,]+ studies", asked.label)
+    asked.click().run()
+    shown(app)
+    cohort = store.Cohort.open(store.find("demo"))
+    network = cards.recommended(config.checkpoints(), cards.MATCH)
+    assert network is not None
+    folder = audits.place(cohort, config.checkpoints() / network)
+    ended(lambda: audits.state(folder).name in ("complete", "stopped"), lambda: audits.state(folder))
+    assert audits.state(folder).name == "complete", audits.state(folder)
+    app.run()
+    shown(app)
+    assert any("Misfit" in table.value.columns for table in app.dataframe)
+    assert any("better than" in text.value for text in app.markdown)
 
 
 def test_columns_of_known_labels_are_chosen_at_first(

@@ -17,6 +17,7 @@ from timnet.ui import gc_freeze, notices
 PAGES = (
     ("pages/match.py", "Match", ":material/compare:"),
     ("pages/diagnose.py", "Diagnose", ":material/radiology:"),
+    ("pages/audit.py", "Audit", ":material/rule:"),
     ("pages/explore.py", "Explore", ":material/search:"),
     ("pages/fine_tune.py", "Fine-tune", ":material/model_training:"),
     ("pages/efficiency.py", "Label efficiency", ":material/show_chart:"),

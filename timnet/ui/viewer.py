@@ -64,7 +64,7 @@ _VIEWER = st.components.v2.component(
 )
 
 
-def show(*views: View, key: str, height: int = HEIGHT, longest: int = cache.SHOWN) -> None:
+def show(*views: View, key: str, height: int = HEIGHT, longest: int = cache.SHOWN, leave: str = "") -> None:
     """Show one film, or two beside each other that move together.
 
     Args:
@@ -72,6 +72,7 @@ def show(*views: View, key: str, height: int = HEIGHT, longest: int = cache.SHOW
         key: of the widget. The view a reader has set lasts as long as the film under this key is the same.
         height: see `HEIGHT`.
         longest: films are sent at most this many pixels long, up to `LARGE`.
+        leave: letters of the viewer's that mean something else on this page, even on the film.
     """
     stops = None
     if any(view.strength_hw is not None for view in views):
@@ -79,11 +80,15 @@ def show(*views: View, key: str, height: int = HEIGHT, longest: int = cache.SHOW
 
         stops = cam.STOPS.tolist()
     smaller = [cache.shown(view.film, min(longest, LARGE)) for view in views]
-    _VIEWER(data=message(views, smaller, stops, height), key=key, width="stretch")
+    _VIEWER(data=message(views, smaller, stops, height, leave), key=key, width="stretch")
 
 
 def message(
-    views: Sequence[View], smaller: Sequence[Film], stops: list[list[float]] | None, height: int = HEIGHT
+    views: Sequence[View],
+    smaller: Sequence[Film],
+    stops: list[list[float]] | None,
+    height: int = HEIGHT,
+    leave: str = "",
 ) -> bytes:
     """Return what the browser gets: the header's length in 4 bytes, the header in JSON, the numbers.
 
@@ -94,7 +99,7 @@ def message(
         views: what to show.
         smaller: their films at the size that is sent.
         stops: colours of a map, from weak to strong; None without one.
-        height: as for `show`.
+        height, leave: as for `show`.
     """
     parts: list[bytes] = []
     places: dict[str, dict[str, int]] = {}
@@ -136,7 +141,7 @@ def message(
             strength = np.rint(np.clip(view.strength_hw, 0, 1) * 255).astype(np.uint8)
             told["map"] = _grid(strength, put, f"map {i}")
         films.append(told)
-    header = json.dumps({"films": films, "stops": stops, "height": height}).encode()
+    header = json.dumps({"films": films, "stops": stops, "height": height, "leave": leave}).encode()
     return len(header).to_bytes(4, "little") + header + b"".join(parts)
 
 

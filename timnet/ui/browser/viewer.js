@@ -40,6 +40,7 @@ class Viewer {
   take(bytes) {
     const header = unpacked(bytes)
     this.root.style.setProperty("--height", `${header.height}px`)
+    this.left = header.leave ?? ""
     this.panes.forEach((pane, i) => pane.take(header.films[i] ?? null))
     if (!this.active.film) this.active = this.panes[0]
     this.one(".pair").hidden = header.films.length < 2
@@ -174,7 +175,7 @@ class Viewer {
   }
 
   key(event) {
-    if (event.ctrlKey || event.metaKey || event.altKey) return
+    if (event.ctrlKey || event.metaKey || event.altKey || this.left?.includes(event.key)) return
     const arrow = ARROWS[event.key]
     if (TOOLS[event.key]) this.choose(TOOLS[event.key])
     else if (ACTS[event.key]) this.act(ACTS[event.key])

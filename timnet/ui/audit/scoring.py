@@ -1,0 +1,178 @@
+"""What is audited and by what, and the process that scores it: chosen, started and followed here.
+
+Owns the choices of cohort, network and classifier, which the address holds too, and the line that says how
+far the scoring is. The scoring is a process of its own: the page never waits for it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import streamlit as st
+
+from timnet.cohorts import audits
+from timnet.cohorts.store import Cohort
+from timnet.counting import counted
+from timnet.ui import cache, checkpoints, demo, notices
+from timnet.ui.checkpoints import Checkpoint
+
+NONE = "none"
+LINK = ("cohort", "network", "study")
+"""What the address holds."""
+LINKED = "audit_linked"
+"""Key of the session: the study that is to be opened, "" for the first of the list."""
+_TOLD = "audit_told"
+_MINUTE = 60
+
+
+@dataclass(frozen=True)
+class Asked:
+    """One audit: a cohort by a network, and a classifier whose labels are held against the reports."""
+
+    cohort: Cohort
+    network: Checkpoint
+    classifier: Checkpoint | None
+
+    @property
+    def folder(self) -> Path:
+        """Return where the audit is kept."""
+        return audits.place(self.cohort, self.network.folder)
+
+
+def choose(cohorts: list[str], networks: list[Checkpoint]) -> tuple[Asked, Any]:
+    """Ask for cohort, network and classifier, in a bar that is returned; a link may have chosen before."""
+    _handed_over(cohorts, [each.name for each in networks])
+    if st.session_state.get("audit_cohort") not in cohorts:
+        st.session_state["audit_cohort"] = demo.NAME if demo.NAME in cohorts else cohorts[0]
+    bar = st.container(horizontal=True, vertical_alignment="bottom", key="audit_choices")
+    with bar:
+        name = st.selectbox(
+            "Cohort", cohorts, key="audit_cohort", persist_state="session", width=110, on_change=_anew
+        )
+        network = _network(networks)
+        classifiers = checkpoints.listed("classifier")
+        cohort = cache.cohort(name)
+        classifier = _classifier(cohort, classifiers) if classifiers else None
+        asked = Asked(cohort, network, classifier)
+        _start(asked)
+    return asked, bar
+
+
+def tell(asked: Asked, study: str) -> None:
+    """Put what is shown into the address: a reload, or whoever gets the link, comes back to it."""
+    told = dict(zip(LINK, (asked.cohort.name, asked.network.name, study), strict=True))
+    st.session_state[_TOLD] = told
+    if st.query_params.to_dict() != told:
+        st.query_params.from_dict(told)
+
+
+def follow(asked: Asked) -> audits.State:
+    """Show how far the scoring is, or why it stopped; return its state."""
+    state = audits.state(asked.folder)
+    if state.name == "working":
+        _following(asked, state.ranked)
+    elif state.name == "stopped":
+        st.warning("The scoring stopped; nothing that is done is lost.", icon=":material/warning:")
+        st.text(state.told)
+    return state
+
+
+def told_of(state: audits.State) -> str:
+    """Return in words how far an audit is."""
+    if not state.total:
+        return f"{state.phase or 'starting'} …".capitalize()
+    left = ""
+    if state.seconds_left is not None:
+        minutes = round(state.seconds_left / _MINUTE)
+        left = f", about {minutes} min left" if minutes else ", less than a minute left"
+    return f"{state.phase.capitalize()}: {state.done:,} of {state.total:,}{left}"
+
+
+@st.fragment(run_every=1.0)
+def _following(asked: Asked, had_list: bool) -> None:
+    state = audits.state(asked.folder)
+    if state.name != "working" or state.ranked != had_list:
+        # It ended, or its list is there.
+        st.rerun()
+    st.progress(min(state.done / max(state.total, 1), 1.0), notices.plain(told_of(state)))
+
+
+def _start(asked: Asked) -> None:
+    """Offer to start the scoring, or what is missing of it."""
+    state = audits.state(asked.folder)
+    if state.name == "working":
+        return
+    label, kind = f"Score {counted(asked.cohort.summary().studies, 'study')}", "primary"
+    if state.name == "stopped" and state.told:
+        label = "Go on"
+    elif state.name == "complete":
+        if asked.classifier is None or audits.notes(asked.folder, audits.labels(asked.classifier.folder)):
+            return
+        label, kind = "Look for findings", "secondary"
+    # Started before the page is drawn: what stands above may run the page anew before it comes to here.
+    st.button(
+        label,
+        key="audit_start",
+        type=kind,  # type: ignore[arg-type]
+        icon=":material/play_arrow:",
+        on_click=audits.start,
+        args=(
+            asked.cohort,
+            asked.network.folder,
+            asked.classifier.folder if asked.classifier else None,
+        ),
+    )
+
+
+def _anew() -> None:
+    """Forget which study is open: another list has others."""
+    st.session_state[LINKED] = ""
+
+
+def _network(networks: list[Checkpoint]) -> Checkpoint:
+    by_name = {each.name: each for each in networks}
+    name = st.selectbox(
+        "Matching network",
+        list(by_name),
+        format_func=lambda each: by_name[each].title,
+        key="audit_network",
+        persist_state="session",
+        width=150,
+        on_change=_anew,
+    )
+    return by_name.get(str(name), networks[0])
+
+
+def _classifier(cohort: Cohort, classifiers: list[Checkpoint]) -> Checkpoint | None:
+    by_name = {each.name: each for each in classifiers}
+    wanted = "findings, simulated X-rays" if demo.simulated(cohort) else "findings, adults"
+    meant = [each.name for each in classifiers if each.card and wanted in each.card.recommended_for]
+    names = [*meant, *(name for name in by_name if name not in meant), NONE]
+    name = st.selectbox(
+        "Classifier",
+        names,
+        format_func=lambda each: by_name[each].title if each in by_name else "None",
+        # Of the cohort: another one's X-rays may need another classifier.
+        key=f"audit_classifier_{'simulated' if demo.simulated(cohort) else 'real'}",
+        persist_state="session",
+        width=160,
+        help="What it finds likely is held against the reports at the head of the list.",
+    )
+    return by_name.get(str(name))
+
+
+def _handed_over(cohorts: list[str], networks: list[str]) -> None:
+    """Take what the address names, unless this page has put it there itself."""
+    asked = {name: st.query_params.get(name, "") for name in LINK}
+    if asked == st.session_state.get(_TOLD):
+        return
+    for name, known in (("cohort", cohorts), ("network", networks)):
+        if asked[name] in known:
+            st.session_state[f"audit_{name}"] = asked[name]
+        elif asked[name]:
+            notices.not_here(name, asked[name])
+            return
+    if any(asked.values()):
+        st.session_state[LINKED] = asked["study"]
