@@ -79,6 +79,23 @@ def test_an_import_that_fails_says_why_in_one_sentence(tmp_path: Path) -> None:
     assert "Traceback" not in ended.told
 
 
+@pytest.mark.parametrize("inside", [0, 1])
+def test_films_out_of_reach_are_told_of_in_the_words_of_a_page(
+    inside: int, csv_root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    export, away = tmp_path / "export", csv_root / "films"
+    export.mkdir()
+    shutil.copy(away / "000.png", export / "0.png")
+    rows = ["path", f"{away}/001.png", f"{away}/002.png", *["0.png"] * inside]
+    (export / "films.csv").write_text("\n".join(rows))
+    monkeypatch.setenv("TIMNET_IMPORTS", str(export))
+    jobs.start("csv", export, "ours")
+    ended = _ended("ours")
+    assert ended.state == ("done" if inside else "failed")
+    assert "film path leads out of" in ended.told and "TIMNET_IMPORTS" in ended.told
+    assert "--outside" not in ended.told
+
+
 def test_a_file_of_the_export_is_named_by_its_path_inside(tmp_path: Path) -> None:
     root = tmp_path / "export"
     (root / "tables").mkdir(parents=True)

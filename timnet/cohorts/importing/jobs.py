@@ -26,7 +26,7 @@ from timnet import config, files, processes
 from timnet.cohorts import schema, store
 from timnet.cohorts.importing import uploads
 from timnet.cohorts.readers import csv_table
-from timnet.cohorts.records import CohortError, PathError, film_path
+from timnet.cohorts.records import LEAVES, CohortError, PathError, film_path
 
 FOLDER = ".imports"
 _LOCK, _TOLD, _LOG, _SETTINGS = ".lock", "summary.txt", "log.txt", "settings.json"
@@ -35,6 +35,10 @@ _OPTIONS: Mapping[str, tuple[str, ...]] = {
     "dicom": ("reports", "report_key", "report_text"),
 }
 """What a page may say of an import beyond folder and name, by its kind."""
+_LEAVES = (
+    "film path leads out of the upload, or of the folders that the operator opens to pages by TIMNET_IMPORTS"
+)
+"""What a page says for `LEAVES`, which names an option of the command."""
 _NEWS = 24 * 3600
 """Seconds that a finished import is told of."""
 _SHARE = re.compile(r"(\d+) of (\d+)")
@@ -212,12 +216,12 @@ def _age(path: Path) -> float:
 
 
 def _job(folder: Path) -> Job:
-    last = processes.tail(folder / _LOG)
+    last = processes.tail(folder / _LOG).replace(LEAVES, _LEAVES)
     if processes.is_held(folder / _LOCK):
         share = _SHARE.search(last)
         done = int(share[1]) / max(int(share[2]), 1) if share else 0.0
         return Job(folder.name, "running", last or "starting", min(done, 1.0))
     if summary := processes.tail(folder / _TOLD, 1000):
-        return Job(folder.name, "done", summary, 1.0)
+        return Job(folder.name, "done", summary.replace(LEAVES, _LEAVES), 1.0)
     reason = last.removeprefix("timnet: ") or "the import ended without a word"
     return Job(folder.name, "failed", reason)
