@@ -157,6 +157,7 @@ with notices.sentences():
             label_visibility="collapsed",
             key="ft_learn",
             persist_state="session",
+            bind="query-params",
         )
         if learn == "reports":
             pretrain_form.form(names, root)

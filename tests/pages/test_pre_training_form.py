@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 from driving import Open, open_at
+from streamlit.testing.v1 import AppTest
 
 from timnet import config, settings_file
 from timnet.cohorts.readers import csv_table
@@ -51,6 +52,22 @@ def test_a_cohort_without_reports_is_not_the_default_and_cannot_be_started_from(
     app.multiselect(key="pt_cohorts").set_value(["bare"]).run()
     assert not app.exception and app.button(key="pt_start").disabled
     assert any("Too few reports" in info.value for info in app.info)
+
+
+def test_a_reloaded_tab_comes_back_to_the_pre_training_and_its_cohorts(
+    cohort_folder: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    for name in ("a", "b", "c"):
+        shutil.copytree(cohort_folder, tmp_path / name)
+    monkeypatch.setenv("TIMNET_HOME", str(tmp_path))
+    monkeypatch.setenv("TIMNET_CHECKPOINTS", str(tmp_path / "runs"))
+    app = AppTest.from_file(str(config.REPOSITORY / "app.py"), default_timeout=60).run()
+    app.query_params["ft_learn"] = "Pre-train on reports"
+    app.query_params["pt_cohorts"] = ["c", "b"]
+    app.switch_page("pages/fine_tune.py").run()
+    assert not app.exception and not app.error
+    assert app.button_group(key="ft_learn").value == "reports"
+    assert app.multiselect(key="pt_cohorts").value == ["c", "b"]
 
 
 def test_every_finer_setting_of_a_pre_training_is_the_one_of_the_command_line(

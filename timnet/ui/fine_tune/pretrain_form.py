@@ -31,6 +31,8 @@ def form(names: list[str], root: Path) -> None:
         default=names[:1],
         key="pt_cohorts",
         persist_state="session",
+        # In the address, as those of a fine-tuning are.
+        bind="query-params",
         help="X-rays with their reports; no labels needed. Val and test are never used for training.",
     )
     if not cohorts:
