@@ -34,6 +34,10 @@ KINDS = {
 }
 WHY = {SIDE: "sides", SENTENCE: "one sentence", FINDING: "finding", REPORT: "other patient?", "": ""}
 CHOSEN = "audit_film"
+_MISFIT = (
+    "**Misfit** near 1: other patients' reports fit this X-ray better than its own, and the report fits "
+    "other patients' X-rays better; 0.5: the own report fits no better than a stranger's."
+)
 _TURN = "audit_turn"
 WIDTH = 380
 """Of the list, in pixels of the page."""
@@ -190,6 +194,7 @@ def show(asked: Asked, listed: Listed) -> None:
         page = min(
             st.pagination(pages, default=at, key=f"audit_page_{turn}_{pages}", max_visible_pages=5), pages
         )
+    st.caption(_MISFIT)
     rows = listed.rows[(page - 1) * PAGE : page * PAGE]
     if len(rows):
         with box:

@@ -112,18 +112,12 @@ def _why(asked: Asked, pair: pd.Series[Any], reading: Reading, film: Film, findi
         edited = cache.edited(asked.network, film, findings)
         explained = reading.explained(edited.edits).explanation
         told = explained.sentence if explained else ""
-    lines = [told]
-    if pair["denied"]:
-        lines.append(f"The classifier finds {_in_words(pair['denied'])} likely; the report denies it.")
-    if pair["not_named"]:
-        lines.append(
-            f"The classifier finds {_in_words(pair['not_named'])} likely; the report does not name it."
-        )
-    st.markdown("**" + "  \n".join(notices.plain(line) for line in lines if line) + "**")
-
-
-def _in_words(labels: str) -> str:
-    return labels.replace("_", " ").lower()
+    lines = [f"**{notices.plain(told)}**"] if told else []
+    for column, words in (("denied", "denied by the report"), ("not_named", "not named in the report")):
+        if pair[column]:
+            labels = notices.plain(str(pair[column]).replace("_", " ").lower())
+            lines.append(f"Likely to the classifier, {words}: **{labels}**.")
+    st.markdown("  \n".join(lines))
 
 
 def _sentences(reading: Reading, film: int) -> str:
