@@ -23,7 +23,7 @@ with notices.sentences():
     with choices:
         asked, bar = scoring.choose(names, networks)
     state = scoring.follow(asked)
-    found = listing.opened(asked)
+    found = listing.opened(asked, state.name == "working")
     if found is None:
         if state.name == "none":
             st.info(

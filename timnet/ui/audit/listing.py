@@ -34,6 +34,8 @@ KINDS = {
 }
 WHY = {SIDE: "sides", SENTENCE: "one sentence", FINDING: "finding", REPORT: "other patient?", "": ""}
 CHOSEN = "audit_film"
+_REFRESH = 30 * 10**9
+"""Nanoseconds."""
 _MISFIT = (
     "**Misfit** near 1: other patients' reports fit this X-ray better than its own, and the report fits "
     "other patients' X-rays better; 0.5: the own report fits no better than a stranger's."
@@ -70,12 +72,14 @@ class Listed:
         return int(self.table["film"].iloc[ahead[0]]) if len(ahead) else None
 
 
-def opened(asked: Asked) -> Kept | None:
+def opened(asked: Asked, is_working: bool) -> Kept | None:
     """Return an audit's list with the reasons known so far; None while there is none."""
+    # While reasons are worked out they are taken in now and then: an archive's list takes seconds to join.
+    step = _REFRESH if is_working else 1
     folder = asked.folder
     classifier = str(asked.classifier.folder) if asked.classifier else None
     files = [path for end in ("parquet", "jsonl") for path in folder.glob(f"*.{end}")]
-    stamp = tuple(sorted((path.name, path.stat().st_mtime_ns) for path in files))
+    stamp = tuple(sorted((path.name, path.stat().st_mtime_ns // step * step) for path in files))
     return _opened(str(folder), stamp, classifier)
 
 
