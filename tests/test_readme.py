@@ -10,7 +10,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
 README = ROOT / "README.md"
-DOCUMENTS = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/*.md"), *ROOT.glob("checkpoints/*.md")])
+DOCUMENTS = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/*.md"), *ROOT.glob("checkpoints/**/*.md")])
 TREE = re.compile(r"^## The tree\n(.*?)^## ", re.MULTILINE | re.DOTALL)
 
 
@@ -60,6 +60,18 @@ def test_a_tree_is_read_by_its_indents(tree: str, expected: set[str]) -> None:
 def test_every_link_within_the_repository_leads_somewhere(document: Path) -> None:
     links = re.findall(r"\]\((?!https?:)([^)#]+)[^)]*\)", document.read_text(encoding="utf-8"))
     assert [link for link in links if not (document.parent / link).exists()] == []
+
+
+NAMED = re.compile(r"(?<![\w./])(?:tests/[\w/]*(?:\.py)?|(?:\w+/)+\w+\.py|test_\w+\.py)")
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
+def test_every_test_and_module_that_a_document_names_is_there(document: Path) -> None:
+    """By its path from the repository, from `tests/`, from `timnet/` or from the document."""
+    words = document.read_text(encoding="utf-8").replace("\\_", "_")
+    named = {path for path in NAMED.findall(words) if "NAME" not in path}
+    places = (ROOT, ROOT / "tests", ROOT / "timnet", document.parent)
+    assert sorted(path for path in named if not any((place / path).exists() for place in places)) == []
 
 
 PAGES = [path for path in sorted(ROOT.glob("docs/*.md")) if path.name != "README.md"]
