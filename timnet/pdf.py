@@ -49,7 +49,7 @@ def page(reading: Reading, name: str, *, simulated: bool = False) -> bytes:
         ("Its summary", reading.card.summary if reading.card else "This network has no model card."),
         ("Its probabilities", _calibration(reading)),
         ("Fingerprint of its weights", reading.weights_sha256),
-        ("Film", _film(reading)),
+        ("X-ray", _film(reading)),
         *([("Notes on the X-ray", "; ".join(reading.film.notes))] if reading.film.notes else []),
         ("Fingerprint of the X-ray's file", reading.film.sha256),
     ]

@@ -108,7 +108,7 @@ def _form() -> None:
     except TimnetError as error:
         st.error(notices.plain(str(error)), icon=":material/error:")
         return
-    name = st.text_input("Name of the cohort", key="import_name", placeholder="our-films", max_chars=64)
+    name = st.text_input("Name of the cohort", key="import_name", placeholder="our-x-rays", max_chars=64)
     st.caption(_FACTS_DICOM if kind == "dicom" else _FACTS)
     if st.button(
         "Start the import",

@@ -144,7 +144,7 @@ def counts(cohort: Cohort, wanted: Filters) -> None:
         }
         for title, unit, numbers in (
             ("Splits", "studies", facets.splits),
-            ("Views", "films", facets.views),
+            ("Views", "X-rays", facets.views),
             ("Sex", "studies", facets.sexes),
             ("Age", "studies", decades),
         ):
