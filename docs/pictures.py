@@ -23,7 +23,7 @@ from playwright.sync_api import ViewportSize, sync_playwright
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 PICTURES = REPOSITORY / "docs" / "pictures"
-SHIPPED = ("open-cxr", "demo-findings")
+SHIPPED = sorted(card.parent.name for card in (REPOSITORY / "checkpoints").glob("*/card.json"))
 WIDE: ViewportSize = {"width": 1440, "height": 900}
 
 
@@ -112,7 +112,7 @@ def main() -> None:
         for name in SHIPPED:
             shutil.copytree(REPOSITORY / "checkpoints" / name, home / "checkpoints" / name)
         timnet("import", "demo")
-        timnet("audit", "demo", "--checkpoint", "open-cxr", "--classifier", "demo-findings")
+        timnet("audit", "demo", "--checkpoint", "open-cxr", "--classifier", "demo-findings", "--top", "12")
         for fraction in ("0.05", "0.2", "1.0"):
             for seed in ("0", "1"):
                 draw = ("--fraction", fraction, "--seed", seed)
