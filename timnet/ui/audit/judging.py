@@ -40,7 +40,8 @@ _REFUSED = "audit_refused"
 
 def ask(asked: Asked, listed: Listed, row: int) -> None:
     """Show a button a verdict for the chosen study, and undo."""
-    if refused := st.session_state.pop(_REFUSED, ""):
+    # It stays until the next key: a run that is cut short would show it to nobody.
+    if refused := st.session_state.get(_REFUSED):
         st.error(notices.plain(refused), icon=":material/error:")
     study, film = str(listed.table["study"].iloc[row]), int(listed.table["film"].iloc[row])
     given = listed.judged.get(study)
@@ -103,6 +104,7 @@ def reader() -> str:
 
 
 def _judge(asked: Asked, study: str, word: str, following: int | None) -> None:
+    st.session_state.pop(_REFUSED, None)
     try:
         verdicts.add(asked.cohort.folder, study, word, reader(), asked.network.name)
     except (CohortError, OSError) as error:
@@ -113,6 +115,7 @@ def _judge(asked: Asked, study: str, word: str, following: int | None) -> None:
 
 
 def _undo(asked: Asked) -> None:
+    st.session_state.pop(_REFUSED, None)
     try:
         taken = verdicts.undo(asked.cohort.folder, reader())
     except (CohortError, OSError) as error:
