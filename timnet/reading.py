@@ -105,12 +105,8 @@ class Reading:
     """How logits became these probabilities, and which of them are too close to call."""
 
     def verdict(self, name: str) -> Verdict:
-        """Return what a label's probability means in words; nothing where no zone is known.
-
-        A label that was too weak on real X-rays (`cards.too_weak`) is not sure, whatever its number.
-        """
-        verdict = self.certainty.line(name).verdict(self.probabilities[name])
-        return "not sure" if verdict and cards.too_weak(self.card, name) else verdict
+        """Return what a label's probability means in words, as the function `verdict` does."""
+        return verdict(self.certainty, self.card, name, self.probabilities[name])
 
     @property
     def too_weak(self) -> str:
@@ -230,6 +226,15 @@ class Reading:
 def marked(words: str) -> str:
     """Return words of a report with names, dates and numbers of known forms marked."""
     return deidentify.scrub(words, deidentify.Known())[0]
+
+
+def verdict(certainty: Certainty, card: Card | None, name: str, probability: float) -> Verdict:
+    """Return what a label's probability means in words; nothing where no zone is known.
+
+    A label that was too weak on real X-rays (`cards.too_weak`) is not sure, whatever its number.
+    """
+    said = certainty.line(name).verdict(probability)
+    return "not sure" if said and cards.too_weak(card, name) else said
 
 
 def findings_of(findings: str | None) -> report_text.Extract:

@@ -12,42 +12,50 @@ from timnet import config
 from timnet.cli.parsing import Unusable
 
 
+@dataclass(frozen=True, kw_only=True)
+class Read:
+    """What both commands that read X-rays take."""
+
+    out: Path | None = None
+    """Write one row an X-ray to this file (.csv, .jsonl, .parquet), for a folder, list or cohort; the same
+    command goes on where it was stopped."""
+    film_column: str | None = None
+    """Column of X-rays in a list, where it has no usual name; paths are relative to the list."""
+    cam: Path | None = None
+    """Write the X-ray with a map over it, its sides and a legend as a PNG: of the match, or of the likeliest
+    label."""
+    anyway: bool = False
+    """Read it also where it does not look like a frontal chest film."""
+    invert: bool = False
+    """Turn its greys against what the file states: for an X-ray on which bone is dark."""
+    json: bool = False
+    """Print one JSON object."""
+
+
 @dataclass(frozen=True)
-class Match:
-    """Does this report belong to this film?"""
+class Match(Read):
+    """Does this report belong to this film? Of one, or of a folder, a list or a cohort of them."""
 
     film: Annotated[Path, tyro.conf.Positional]
-    """PNG, JPEG or DICOM."""
-    findings: str
-    """Findings text, or a whole report."""
+    """PNG, JPEG or DICOM. With --out also a folder of them, a list (.csv, .tsv), or a cohort by name."""
+    findings: str | None = None
+    """Findings text, or a whole report; of several X-rays, of each alike."""
+    findings_column: str | None = None
+    """Column of findings or reports in a list, where it has no usual name. In a folder, a.txt is of a.png."""
+    file_column: str | None = None
+    """Column of text files with the findings in a list, one file an X-ray, by default findings_file."""
     checkpoint: str = config.MATCHING
     """A TIMNet checkpoint: folder, or name under checkpoints/."""
-    cam: Path | None = None
-    """Write the X-ray with the match map over it, its sides and a legend as a PNG."""
-    anyway: bool = False
-    """Read it also where it does not look like a frontal chest film."""
-    invert: bool = False
-    """Turn its greys against what the file states: for an X-ray on which bone is dark."""
-    json: bool = False
-    """Print one JSON object."""
 
 
 @dataclass(frozen=True)
-class Diagnose:
-    """What does a fine-tuned classifier see on this film?"""
+class Diagnose(Read):
+    """What does a fine-tuned classifier see on this film? On one, or a folder, a list or a cohort of them."""
 
     film: Annotated[Path, tyro.conf.Positional]
-    """PNG, JPEG or DICOM."""
+    """PNG, JPEG or DICOM. With --out also a folder of them, a list (.csv, .tsv), or a cohort by name."""
     checkpoint: str = config.FINDINGS
     """A classifier checkpoint: folder, or name under checkpoints/."""
-    cam: Path | None = None
-    """Write the X-ray with the map of the likeliest label over it, its sides and a legend as a PNG."""
-    anyway: bool = False
-    """Read it also where it does not look like a frontal chest film."""
-    invert: bool = False
-    """Turn its greys against what the file states: for an X-ray on which bone is dark."""
-    json: bool = False
-    """Print one JSON object."""
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import io
 import os
 import time
 from collections.abc import Callable
@@ -11,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from timnet import cards, config, files, settings_file
-from timnet.cli import arguments, output, parsing
+from timnet.cli import arguments, output, parsing, readings
 from timnet.cli.audit import audit
 from timnet.cli.import_arguments import (
     ImportCsv,
@@ -35,15 +34,13 @@ TRAINING = ("pretrain", "finetune", "curve", "run")
 
 
 def match(words: list[str]) -> None:
-    """Print the match probability of a film and its findings."""
-    asked = parsing.parse(arguments.Match, "match", words)
-    _read(asked, asked.findings)
+    """Print the match probability of a film and its findings, or write those of many."""
+    readings.read(parsing.parse(arguments.Match, "match", words))
 
 
 def diagnose(words: list[str]) -> None:
-    """Print a classifier's probabilities for a film."""
-    asked = parsing.parse(arguments.Diagnose, "diagnose", words)
-    _read(asked, None)
+    """Print a classifier's probabilities for a film, or write those of many."""
+    readings.read(parsing.parse(arguments.Diagnose, "diagnose", words))
 
 
 def import_cohort(words: list[str]) -> None:
@@ -273,59 +270,6 @@ COMMANDS: dict[str, Command] = {
     "runs": show_runs,
     "run": run,
 }
-
-
-def _read(asked: arguments.Match | arguments.Diagnose, findings: str | None) -> None:
-    from timnet import legend
-    from timnet.films import read as films
-    from timnet.films import sandbox
-    from timnet.films.film import LOOKS_INVERTED
-
-    sandbox.prepare()
-    from timnet.evaluation.calibration.record import MATCH
-    from timnet.reader import Reader
-
-    def worth(label: str) -> str:
-        measured = cards.headline(reading.card, label)
-        return f"(on real X-rays: auROC {cards.label_worth(reading.card, label)})" if measured else ""
-
-    cam = asked.cam
-    if cam is not None and not (cam.parent.is_dir() and cam.suffix.lower() == ".png"):
-        raise Refused(f"cam: expected a file ending in .png in a folder that exists, got {str(cam)[-200:]!r}")
-    start = time.perf_counter()
-    film = sandbox.read_untrusted(films.content(asked.film), name=asked.film.name, invert=asked.invert)
-    reader = Reader.load(asked.checkpoint)
-    seen = reader.see(film)
-    if seen.doubt and not asked.anyway:
-        turned = "--invert reads it inverted, " if seen.doubt == LOOKS_INVERTED else ""
-        raise Refused(f"{asked.film.name}: {seen.doubt}; {turned}--anyway reads it all the same")
-    reading = reader.read(seen, findings)
-    if findings is not None:
-        reading = reading.explained(reader.edited(seen, findings).edits)
-    told = {**reading.as_dict(), "seconds": round(time.perf_counter() - start, 3)}
-    if reading.match is not None:
-        over = "normal texts"
-        name, lines = MATCH, [f"match probability {reading.match:.3f}", f"section read: {reading.section}"]
-        lines += [f"  {probability:.3f}  {sentence}" for sentence, probability in reading.sentences]
-        lines += [reading.long_text] if reading.long_text else []
-        lines[1:1] = [reading.trust, *([reading.explanation.sentence] if reading.explanation else [])]
-    else:
-        over = None
-        name = max(reading.probabilities, key=lambda label: reading.probabilities[label])
-        lines = [reading.trust] + [
-            "  ".join(filter(None, (f"{probability:.3f}", label, reading.verdict(label), worth(label))))
-            for label, probability in reading.probabilities.items()
-        ]
-        lines += [reading.too_weak] if reading.too_weak else []
-    if cam is not None:
-        picture = io.BytesIO()
-        legend.picture(reading, name).save(picture, format="PNG")
-        files.write_whole(cam, picture.getvalue())
-        told["cam"] = {"map": name, "over": over, "file": cam.name, "scale_logits": reading.map_scale}
-    lines += [f"note: {note}" for note in film.notes]
-    if reading.doubt:
-        lines.append(f"read all the same: {reading.doubt}")
-    output.show(told, asked.json, [*lines, config.RESEARCH_USE])
 
 
 def _train(shape: type[config.Run], words: list[str]) -> None:

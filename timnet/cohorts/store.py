@@ -407,15 +407,28 @@ class Cohort:
         Raises:
             CohortError: no such film, or its file is gone, has changed, or now leads out of the export.
         """
-        with self._connection() as connection:
-            found = connection.execute(
-                "SELECT path, sha256 FROM films WHERE film = ?", (int(film),)
-            ).fetchone()
-        if found is None:
-            raise CohortError(f"{self.name}: expected a film from 0 to {self._num_films - 1}, got {film}")
-        path, sha256 = found
+        path, sha256 = self._file(film)
         with _original(self._place, path, sha256) as data:
             return sandbox.read_untrusted(data, name=path, admit=self._admit, invert=invert, reuse=True)
+
+    def original(self, film: int) -> bytes:
+        """Return the bytes of a film's file as it was imported; CohortError as for `read_film`."""
+        with _original(self._place, *self._file(film)) as data:
+            return data
+
+    @property
+    def admit(self) -> tuple[Admit, ...]:
+        """What its import let in besides radiographs of one frame."""
+        return self._admit
+
+    def _file(self, film: int) -> tuple[str, str]:
+        """Return the path and the sha256 of a film's file."""
+        with self._connection() as connection:
+            sql = "SELECT path, sha256 FROM films WHERE film = ?"
+            found: tuple[str, str] | None = connection.execute(sql, (int(film),)).fetchone()
+        if found is None:
+            raise CohortError(f"{self.name}: expected a film from 0 to {self._num_films - 1}, got {film}")
+        return found
 
     def read_file(self, path: str) -> bytes:
         """Return the bytes of a film's file by its path; CohortError if it is gone or leads out."""

@@ -112,12 +112,18 @@ class Row:
 
 
 def read_row(
-    data: bytes, *, name: str, side: int, admit: Collection[Admit] = (), remark: str | None = None
+    data: bytes,
+    *,
+    name: str,
+    side: int,
+    admit: Collection[Admit] = (),
+    remark: str | None = None,
+    invert: bool = False,
 ) -> Row:
     """Decode and letterbox a film of a cohort in a child process.
 
     Args:
-        data, name, admit: as of `read_film`.
+        data, name, admit, invert: as of `read_film`.
         side: of the square, in pixels.
         remark: `module:function` of timnet that is called with the film and returns a sentence or None.
 
@@ -125,7 +131,7 @@ def read_row(
         FilmError: as for `read_untrusted`.
     """
     name = file_name(name)
-    request = {"admit": list(admit), "side": side, "remark": remark}
+    request = {"admit": list(admit), "side": side, "remark": remark, "invert": invert}
     with _answered(data, name, request, reuse=True) as (fields, body):
         row_SS = np.frombuffer(body, dtype=np.uint8).reshape(side, side)
         said = None if fields["remark"] is None else str(fields["remark"])[:500]
