@@ -221,9 +221,9 @@ def test_what_is_no_frontal_chest_x_ray_is_refused_and_read_anyway(folder, monke
 @pytest.mark.parametrize(
     ("words", "sentence"),
     [
-        (["diagnose", "{folder}"], "out: expected --out FILE.csv, .jsonl or .parquet"),
-        (["diagnose", "synthetic"], "out: expected --out FILE.csv, .jsonl or .parquet"),
-        (["diagnose", "{folder}", "--out", "{at}/x.xlsx"], "out: expected a file ending in one of .csv"),
+        (["diagnose", "{folder}"], "out: expected --out FILE.csv, .parquet or .jsonl"),
+        (["diagnose", "synthetic"], "out: expected --out FILE.csv, .parquet or .jsonl"),
+        (["diagnose", "{folder}", "--out", "{at}/x.xlsx"], "out: expected a file ending in .csv"),
         (["diagnose", "{folder}", "--out", "{at}/no/x.csv"], "in a folder that exists"),
         (["diagnose", "nowhere", "--out", "{at}/x.csv"], "cohort: expected a folder of a cohort or one of"),
         (["diagnose", "{at}/none", "--out", "{at}/x.csv"], "none: expected X-rays, got none"),

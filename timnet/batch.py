@@ -10,10 +10,9 @@ from __future__ import annotations
 
 import fcntl
 import hashlib
-import io
 import json
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import Future
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
@@ -23,7 +22,7 @@ from typing import Any, BinaryIO
 import numpy as np
 import pandas as pd
 
-from timnet import __version__, config, files, spreadsheet
+from timnet import __version__, config, spreadsheet
 from timnet.checkpoints import ClassifierSpec
 from timnet.cohorts import decode_pool
 from timnet.cohorts.listed import Listed, Listing, digest_of
@@ -72,15 +71,6 @@ class Summary:
     """How many an earlier run had left."""
 
 
-def check(out: Path) -> None:
-    """Refuse, by BatchError, a table of another kind or in a folder that is not there."""
-    if out.suffix.lower() not in _FORMATS or not out.parent.is_dir():
-        kinds = ", ".join(_FORMATS)
-        raise BatchError(
-            f"out: expected a file ending in one of {kinds} in a folder that exists, got {str(out)[-200:]!r}"
-        )
-
-
 def run(
     listing: Listing,
     reader: Reader,
@@ -103,12 +93,12 @@ def run(
         progress: called with how many of this run's X-rays are done, and how many they are.
 
     Raises:
-        BatchError: no such kind of table, another run writes it, or an earlier one's part is of another
-            request.
+        TableError: no such kind of table.
+        BatchError: another run writes it, or an earlier one's part is of another request.
         ReadingError: the reader is of the other kind.
         OSError: the disk is full or read-only.
     """
-    check(out)
+    write = spreadsheet.writer(out)
     if matched:
         _ = reader.timnet
     elif not isinstance(reader.spec, ClassifierSpec):
@@ -123,8 +113,7 @@ def run(
             part.flush()
             if progress:
                 progress(len(answers) - resumed, len(listing.xrays) - resumed)
-        made = table(listing, answers, reader, matched)
-        files.write_whole(out, _FORMATS[out.suffix.lower()](made))
+        write(table(listing, answers, reader, matched))
     return Summary(len(answers), sum(each.numbers is None for each in answers), resumed)
 
 
@@ -257,20 +246,3 @@ def _part(out: Path, request: str) -> Iterator[tuple[BinaryIO, list[Answer]]]:
                 path.unlink(missing_ok=True)
             raise
         path.unlink(missing_ok=True)
-
-
-def _jsonl(made: pd.DataFrame) -> bytes:
-    return str(made.to_json(orient="records", lines=True, force_ascii=False, double_precision=15)).encode()
-
-
-def _parquet(made: pd.DataFrame) -> bytes:
-    data = io.BytesIO()
-    made.to_parquet(data, index=False)
-    return data.getvalue()
-
-
-_FORMATS: dict[str, Callable[[pd.DataFrame], bytes]] = {
-    ".csv": spreadsheet.safe_csv,
-    ".jsonl": _jsonl,
-    ".parquet": _parquet,
-}

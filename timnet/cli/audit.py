@@ -2,20 +2,15 @@
 
 from __future__ import annotations
 
-import io
 import os
 from collections.abc import Callable
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from timnet import config, files, spreadsheet
+from timnet import config
 from timnet.cli import arguments, output, parsing
 from timnet.cli.output import Refused
 from timnet.cli.progress import ProgressLine
 from timnet.counting import counted
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 SHOWN = 10
 """Pairs that are printed."""
@@ -30,12 +25,13 @@ _WORDS = {
 def audit(words: list[str]) -> None:
     """Rank a cohort's reports by how badly they fit their X-rays."""
     asked = parsing.parse(arguments.Audit, "audit", words)
-    write = _writer(asked.out)
-    from timnet import checkpoints
+    # Imported here: with it comes pandas, which other commands start without.
+    from timnet import checkpoints, spreadsheet
     from timnet.checkpoints import CheckpointError, ClassifierSpec, TimnetSpec
     from timnet.cohorts import audits, store
     from timnet.evaluation.audit import reasons, run
 
+    write = spreadsheet.writer(asked.out) if asked.out else None
     folder = checkpoints.named(asked.checkpoint)
     classifier = checkpoints.named(asked.classifier) if asked.classifier else None
     for path, shape in ((folder, TimnetSpec), (classifier, ClassifierSpec)):
@@ -61,7 +57,7 @@ def audit(words: list[str]) -> None:
             write(table)
         left_out = found.left_out["reason"].value_counts().to_dict()
         left_out |= {f"{reason} (not imported)": n for reason, n in cohort.summary().skipped.items()}
-        worst = _records(table.head(SHOWN))
+        worst = spreadsheet.records(table.head(SHOWN))
         summary = {
             "cohort": cohort.name,
             "checkpoint": folder.name,
@@ -101,33 +97,6 @@ def _part(found: Any, split: str | None) -> Any:
         return found
     kept = [table[table["split"] == split].reset_index(drop=True) for table in vars(found).values()]
     return type(found)(*kept)
-
-
-def _writer(out: Path | None) -> Callable[[pd.DataFrame], None] | None:
-    """Return what writes the list to a file; Refused where it could not."""
-    if out is None:
-        return None
-
-    def parquet(table: pd.DataFrame) -> bytes:
-        data = io.BytesIO()
-        table.to_parquet(data, index=False)
-        return data.getvalue()
-
-    def lines(table: pd.DataFrame) -> bytes:
-        return "".join(files.to_json(row, "list", Refused) + "\n" for row in _records(table)).encode()
-
-    made = {".csv": spreadsheet.safe_csv, ".parquet": parquet, ".jsonl": lines}.get(out.suffix.lower())
-    if made is None or not out.parent.is_dir():
-        raise Refused(
-            f"out: expected a file ending in .csv, .parquet or .jsonl in a folder that exists, got "
-            f"{str(out)[-200:]!r}"
-        )
-    return lambda table: files.write_whole(out, made(table))
-
-
-def _records(table: pd.DataFrame) -> list[dict[str, Any]]:
-    """Return rows as JSON can hold them, unknown numbers as None."""
-    return table.astype(object).where(table.notna(), None).to_dict("records")  # type: ignore[return-value]
 
 
 def _lines(summary: dict[str, Any], worst: list[dict[str, Any]], texts: bool) -> list[str]:

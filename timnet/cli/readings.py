@@ -21,7 +21,7 @@ def read(asked: arguments.Match | arguments.Diagnose) -> None:
         from timnet.cohorts import listed
 
         if listed.is_several(asked.film):
-            raise Refused("out: expected --out FILE.csv, .jsonl or .parquet for several X-rays, got none")
+            raise Refused("out: expected --out FILE.csv, .parquet or .jsonl for several X-rays, got none")
     if isinstance(asked, arguments.Diagnose):
         return _one(asked, None)
     if asked.findings is None:
@@ -30,14 +30,14 @@ def read(asked: arguments.Match | arguments.Diagnose) -> None:
 
 
 def _several(asked: arguments.Match | arguments.Diagnose) -> None:
-    from timnet import batch
+    from timnet import batch, spreadsheet
     from timnet.cohorts import listed
     from timnet.reader import Reader
 
     assert asked.out is not None
     if asked.cam is not None:
         raise Refused("cam: expected one X-ray without --out, a map is of one")
-    batch.check(asked.out)
+    spreadsheet.writer(asked.out)
     columns, findings, matched = listed.Columns(asked.film_column), None, isinstance(asked, arguments.Match)
     if isinstance(asked, arguments.Match):
         columns = listed.Columns(asked.film_column, asked.findings_column, asked.file_column)
