@@ -135,7 +135,7 @@ def test_more_uploads_than_a_session_may_hold_are_refused_in_one_sentence(
     app = page.file_uploader(key="diagnose_uploads")
     app = app.set_value([("a.png", _png(1), ""), ("b.png", _png(2), "")]).run()
     assert not app.exception
-    assert "expected at most 1 files" in app.error[0].value
+    assert "expected at most 1 file of" in app.error[0].value
 
 
 def test_the_table_holds_fingerprints_and_reasons_and_no_formula() -> None:
