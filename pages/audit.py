@@ -42,6 +42,7 @@ with notices.sentences():
     with left:
         listed = listing.choose(found.ranked, judged)
         listing.show(asked, listed)
+        scoring.offer_more(asked, len(found.ranked))
     row = listed.chosen
     with right:
         if row is None:

@@ -115,7 +115,7 @@ def test_a_page_starts_an_audit_and_follows_it_to_its_end(tmp_path, home, networ
     cohort = Cohort.open(folder)
     place = audits.place(cohort, networks / "timnet")
     assert audits.state(place).name == "none"
-    audits.start(cohort, networks / "timnet", top=3)
+    audits.start(cohort, networks / "timnet", None, 3)
     seen, until = set(), time.monotonic() + 300
     while (state := audits.state(place)).name == "working" and time.monotonic() < until:
         seen.add(state.phase)

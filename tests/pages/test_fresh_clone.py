@@ -194,7 +194,9 @@ def test_the_missing_points_of_a_curve_are_started_and_end(films: str) -> None:
     shown(app)
 
 
-def test_a_cohort_is_prepared_for_similar_cases(films: str) -> None:
+def test_a_cohort_is_prepared_for_similar_cases_then_scored(
+    films: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     app = open_at("match")
     app.pills(key="match_demo").set_value("Pleural effusion").run()
     shown(app)
@@ -209,24 +211,27 @@ def test_a_cohort_is_prepared_for_similar_cases(films: str) -> None:
     shown(app)
     assert any("Reports that match" in text.value for text in app.markdown)
 
-
-def test_a_cohort_is_scored_and_its_worst_pair_is_shown(films: str) -> None:
+    # Reasons take a second a pair: of a few only.
+    monkeypatch.setattr(audits, "TOP", 3)
     app = open_at("audit")
     shown(app)
     asked = app.button(key="audit_start")
     assert re.fullmatch(r"Score [\d,]+ studies", asked.label)
     asked.click().run()
     shown(app)
-    cohort = store.Cohort.open(store.find("demo"))
-    network = cards.recommended(config.checkpoints(), cards.MATCH)
-    assert network is not None
     folder = audits.place(cohort, config.checkpoints() / network)
-    ended(lambda: audits.state(folder).name in ("complete", "stopped"), lambda: audits.state(folder))
-    assert audits.state(folder).name == "complete", audits.state(folder)
-    app.run()
-    shown(app)
-    assert any("Misfit" in table.value.columns for table in app.dataframe)
-    assert any("better than" in text.value for text in app.markdown)
+    for known in (3, 6):
+        ended(lambda: audits.state(folder).name in ("complete", "stopped"), lambda: audits.state(folder))
+        assert audits.state(folder).name == "complete", audits.state(folder)
+        app.run()
+        shown(app)
+        assert any("Misfit" in table.value.columns for table in app.dataframe)
+        assert any("better than" in text.value for text in app.markdown)
+        assert len(audits.notes(folder, audits.REASONS)) == known
+        assert app.button(key="audit_more").label.startswith("Look for reasons of ")
+        app.button(key="audit_more").click().run()
+        shown(app)
+    ended(lambda: audits.state(folder).name != "working", lambda: audits.state(folder))
 
 
 def test_columns_of_known_labels_are_chosen_at_first(

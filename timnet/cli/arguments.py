@@ -114,7 +114,7 @@ class Audit:
     """Studies of this split alone."""
     out: Path | None = None
     """Write the whole list to a file: .csv, .parquet or .jsonl."""
-    top: int = 500
+    top: int = 100
     """X-rays at the head of the list whose reasons are worked out."""
     texts: bool = False
     """Print and write the reports' findings too; without it no report text leaves the cohort."""

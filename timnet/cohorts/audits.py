@@ -24,8 +24,8 @@ from timnet.cohorts.records import CohortError
 from timnet.cohorts.store import Cohort
 
 FOLDER = "audits"
-TOP = 500
-"""Pairs at the head of the list whose reasons are worked out."""
+TOP = 100
+"""Pairs at the head of the list whose reasons are worked out, and of each further part that is asked for."""
 REASONS = "reasons"
 """Name of the notes that a matching network gives (`evaluation.audit.reasons`)."""
 SIDE, SENTENCE, FINDING, REPORT = "side", "sentence", "finding", "report"
@@ -73,8 +73,11 @@ def place(cohort: Cohort, checkpoint: Path) -> Path:
     return cohort.folder / FOLDER / f"{checkpoint.name}-{key}"
 
 
-def start(cohort: Cohort, checkpoint: Path, classifier: Path | None = None, top: int = TOP) -> None:
-    """Start a process that audits a cohort, and return at once; one that runs goes on alone."""
+def start(cohort: Cohort, checkpoint: Path, classifier: Path | None, top: int) -> None:
+    """Start a process that audits a cohort, and gives reasons of its first `top` pairs; return at once.
+
+    One that runs goes on alone.
+    """
     words = ["audit", str(cohort.folder), "--checkpoint", str(checkpoint), "--top", str(top)]
     words += ["--classifier", str(classifier)] if classifier else []
     vectors.launch(place(cohort, checkpoint), words)

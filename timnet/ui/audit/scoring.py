@@ -99,6 +99,25 @@ def _following(asked: Asked, had_list: bool) -> None:
     st.progress(min(state.done / max(state.total, 1), 1.0), notices.plain(told_of(state)))
 
 
+def offer_more(asked: Asked, pairs: int) -> None:
+    """Offer the reasons of the next pairs of the list, where some of it has none."""
+    known = len(audits.notes(asked.folder, audits.REASONS))
+    if known >= pairs or audits.state(asked.folder).name != "complete":
+        return
+    st.button(
+        f"Look for reasons of {min(audits.TOP, pairs - known):,} more",
+        key="audit_more",
+        help=f"Why a report may not fit is worked out for the first {known:,} of the list.",
+        on_click=audits.start,
+        args=(
+            asked.cohort,
+            asked.network.folder,
+            asked.classifier.folder if asked.classifier else None,
+            known + audits.TOP,
+        ),
+    )
+
+
 def _start(asked: Asked) -> None:
     """Offer to start the scoring, or what is missing of it."""
     state = audits.state(asked.folder)
@@ -122,6 +141,7 @@ def _start(asked: Asked) -> None:
             asked.cohort,
             asked.network.folder,
             asked.classifier.folder if asked.classifier else None,
+            audits.TOP,
         ),
     )
 
