@@ -22,10 +22,10 @@ app: .venv/app
 	$(BIN)/streamlit run app.py
 
 test: .venv/dev
-	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder
+	$(BIN)/python -m pytest --durations 12 --numprocesses 2 --dist loadfile --no-loadscope-reorder
 
 proof: .venv/dev
-	$(BIN)/python -m pytest -m whole --numprocesses 2 --dist loadfile --no-loadscope-reorder
+	$(BIN)/python -m pytest -m whole --durations 12 --numprocesses 2 --dist loadfile --no-loadscope-reorder
 
 check: .venv/dev sizes
 	$(BIN)/ruff format --check .

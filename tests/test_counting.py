@@ -32,6 +32,7 @@ NO_COUNTS = {
     "film.rows rows",
     "film.columns columns",
     "self.name X-rays",
+    "reader.name X-rays",
     "backbone names",
     "told labels",
 }

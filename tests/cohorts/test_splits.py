@@ -139,7 +139,7 @@ def test_a_fraction_out_of_range_is_refused(fraction: float) -> None:
 
 
 def test_a_draw_without_any_label_is_refused() -> None:
-    with pytest.raises(CohortError, match="at least one labelled film"):
+    with pytest.raises(CohortError, match="at least one labelled X-ray"):
         splits.draw(np.full((5, 2), np.nan), 0.5, 0)
 
 
