@@ -65,22 +65,20 @@ def photograph(address: str) -> None:
     with sync_playwright() as playwright:
         found = shutil.which("chromium") or shutil.which("google-chrome")
         browser = playwright.chromium.launch(executable_path=found, args=["--no-sandbox", "--disable-gpu"])
-        # High enough for the whole film, which stands below the questions.
-        page = browser.new_page(viewport={"width": 1440, "height": 2150}, color_scheme="dark")
+        page = browser.new_page(viewport=WIDE, color_scheme="dark")
         page.set_default_timeout(120_000)
 
         page.goto(address)
-        page.get_by_role("radio", name="Pleural effusion").click()
         page.locator("[data-testid=stMetricValue]").wait_for()
         take(page, "match")
 
-        page.set_viewport_size({"width": 1440, "height": 2000})
-        page.goto(f"{address}/diagnose?diagnose_network=demo-findings")
+        page.goto(f"{address}/diagnose")
+        page.get_by_text("Examples").click()
         page.get_by_role("radio", name="Large heart").click()
+        page.keyboard.press("Escape")
         page.get_by_role("img", name="The chest X-ray with the chosen map over it").wait_for()
         take(page, "diagnose")
 
-        page.set_viewport_size(WIDE)
         page.goto(f"{address}/audit?cohort=demo&network=open-cxr")
         page.get_by_text("No study of this list has a verdict yet.").wait_for()
         take(page, "audit")

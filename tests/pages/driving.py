@@ -30,6 +30,18 @@ def open_at(page: str) -> AppTest:
     return app.switch_page(f"pages/{page}.py").run()
 
 
+def of_cohort(app: AppTest, film: int) -> AppTest:
+    """Show an X-ray of the cohort on the Match page by its number."""
+    app.number_input(key="match_film").set_value(film)
+    return app.button(key="match_use").click().run()
+
+
+def opened(app: AppTest, tab: str) -> AppTest:
+    """Open a tab below the reading of the Match page."""
+    app.session_state["match_more"] = tab
+    return app.run()
+
+
 def png(seed: int = 0) -> bytes:
     file = io.BytesIO()
     pixels = np.random.default_rng(seed).integers(0, 255, (60, 48), dtype=np.uint8)

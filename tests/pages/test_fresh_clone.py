@@ -8,10 +8,10 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from driving import PAGES, framed, open_at
+from driving import PAGES, framed, open_at, opened
 from streamlit.testing.v1 import AppTest
 
-from timnet import cards, config, processes
+from timnet import config, processes
 from timnet.cohorts import audits, store, vectors
 from timnet.cohorts.importing import jobs
 from timnet.training import run_names, runs, worker
@@ -89,9 +89,9 @@ def films(
     return str(request.param)
 
 
-def ended(is_over: Callable[[], bool], told: Callable[[], object] = str) -> None:
+def ended(is_over: Callable[[], bool], told: Callable[[], object] = str, seconds: int = 540) -> None:
     """Wait until what a button has started is over; `told` says how it stands where it never is."""
-    deadline = time.monotonic() + 540
+    deadline = time.monotonic() + seconds
     while not is_over():
         assert time.monotonic() < deadline, f"it never ends: {told()}"
         time.sleep(0.2)
@@ -99,6 +99,7 @@ def ended(is_over: Callable[[], bool], told: Callable[[], object] = str) -> None
 
 def completed(folder: Path) -> None:
     """Wait until the vectors of a folder are complete."""
+    ended(folder.is_dir, seconds=60)
     ended(lambda: vectors.state(folder).name in ("complete", "stopped"), lambda: vectors.state(folder))
     assert vectors.state(folder).name == "complete", vectors.state(folder)
 
@@ -200,11 +201,11 @@ def test_a_cohort_is_prepared_for_similar_cases_then_scored(
     app = open_at("match")
     app.pills(key="match_demo").set_value("Pleural effusion").run()
     shown(app)
+    opened(app, "Other patients")
     app.button(key="match_prepare").click().run()
     shown(app)
     cohort = store.Cohort.open(store.find("demo"))
-    network = cards.recommended(config.checkpoints(), cards.MATCH)
-    assert network is not None
+    network = app.selectbox(key="match_network").value
     folder = vectors.place(cohort, config.checkpoints() / network)
     completed(folder)
     app.run()

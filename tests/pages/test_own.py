@@ -3,7 +3,7 @@
 from pathlib import Path
 
 import pytest
-from driving import TEXT, Open, open_at, png, texts
+from driving import TEXT, Open, of_cohort, open_at, png, texts
 from streamlit.testing.v1 import AppTest
 
 from timnet.ui import server, uploaded
@@ -129,12 +129,10 @@ def test_a_refused_upload_can_be_removed_on_another_look(open_page: Open) -> Non
 
 def test_the_chosen_film_of_a_cohort_stays_too_and_a_link_chooses_another(open_page: Open) -> None:
     app = open_page("match")
-    app.segmented_control(key="match_source").set_value("From a cohort").run()
-    app.number_input(key="match_film").set_value(7).run()
+    of_cohort(app, 7)
     go(app, "card")
     go(app, "match")
-    assert app.segmented_control(key="match_source").value == "From a cohort"
-    assert app.number_input(key="match_film").value == 7
+    assert any(each.value.startswith("synthetic, X-ray 7: ") for each in app.text)
     go(app, "explore")
     app.query_params.update(match_cohort="synthetic", match_film="9")
     go(app, "match")
@@ -159,8 +157,6 @@ def test_a_demo_pill_is_lit_while_its_film_is_shown_and_only_then(demo: AppTest)
     demo.pills(key="match_demo").set_value(example).run()
     film = demo.number_input(key="match_film").value
     assert lit() == example and "Match probability" in labels(demo)
-    demo.segmented_control(key="match_source").set_value("Upload").run()
-    assert lit() is None
     given(demo)
     assert lit() is None and not any("Simulated" in each.value for each in demo.markdown)
     demo.pills(key="match_demo").set_value(example).run()
@@ -170,5 +166,6 @@ def test_a_demo_pill_is_lit_while_its_film_is_shown_and_only_then(demo: AppTest)
     demo.number_input(key="match_film").set_value(film).run()
     assert lit() == example
     demo.pills(key="match_demo").set_value(None).run()
-    assert lit() is None and demo.segmented_control(key="match_source").value == "Upload"
+    # Nothing is chosen then but what is uploaded.
+    assert lit() is None and not any("Simulated" in each.value for each in demo.markdown)
     assert not demo.exception and not demo.error

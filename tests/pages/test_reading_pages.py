@@ -4,6 +4,7 @@ import json
 import re
 import shutil
 import subprocess
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,7 +12,7 @@ import numpy as np
 import pytest
 import streamlit as st
 import torch
-from driving import TEXT, Open, open_at, png, texts
+from driving import TEXT, Open, of_cohort, open_at, opened, png, texts
 from streamlit.testing.v1 import AppTest
 
 from timnet import config
@@ -23,15 +24,24 @@ from timnet.evaluation.maps import grad_cam_library
 from timnet.films.read import read_film
 from timnet.model import embed
 from timnet.reader import Reader
-from timnet.ui import notices, panels, viewer
-from timnet.ui.match import other_patients, sentences, similar_cases
+from timnet.ui import notices, panels, reading_room, scored_list, viewer
+from timnet.ui.match import other_patients, similar_cases
 
 
 def test_page_command_and_python_give_the_same_match_digit_for_digit(
-    open_page: Open, networks: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    open_page: Open,
+    networks: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     text, film = f"{TEXT} The heart is normal.", tmp_path / "IM00001"
     film.write_bytes(png())
+    listed: list[list[scored_list.Row]] = []
+    show = scored_list.show
+    monkeypatch.setattr(
+        scored_list, "show", lambda rows, *asked: (listed.append(rows), show(rows, *asked))[1]
+    )
     app = open_page("match")
     app.file_uploader(key="match_upload").upload(film.name, film.read_bytes(), "")
     app.text_area(key="match_findings").set_value(text)
@@ -39,11 +49,16 @@ def test_page_command_and_python_give_the_same_match_digit_for_digit(
     reader = Reader.load(networks / "timnet")
     expected = reader.read(read_film(film), text).explained(reader.edited(read_film(film), text).edits)
     assert not app.exception and not app.error
-    assert f"**{expected.explanation.sentence}**" in [each.value for each in app.markdown]
+    assert f"**{expected.explanation.sentence}**" in [
+        *(each.value for each in app.markdown),
+        *(each.label for each in app.button),
+    ]
     assert app.metric[0].value == f"{expected.match:.3f}"
-    singly = app.dataframe[0].value["probability"].tolist()
-    assert singly == [probability for _, probability in expected.sentences] and len(singly) == 2
-    assert app.get("bidi_component")
+    assert len(listed) == 1 and app.get("bidi_component")
+    singly = [row.probability for row in listed[-1]]
+    assert [(row.text, row.probability) for row in listed[-1]] == list(expected.sentences) and len(
+        singly
+    ) == 2
     assert any(notices.MAP in caption.value for caption in app.caption)
     main(["match", str(film), "--findings", text, "--checkpoint", "timnet", "--json"])
     told = json.loads(capsys.readouterr().out)
@@ -51,14 +66,35 @@ def test_page_command_and_python_give_the_same_match_digit_for_digit(
     assert told | {"seconds": 0} == expected.as_dict() | {"seconds": 0}
 
 
-def test_a_clicked_sentence_chooses_its_map_and_no_click_the_whole_texts(networks: Path) -> None:
-    reader, film = Reader.load(networks / "timnet"), read_film(png())
-    two = reader.read(film, f"{TEXT} The heart is normal.")
-    assert [sentences.chosen(two, [(row, "sentence")]) for row in (0, 1)] == [
-        text for text, _ in two.sentences
-    ]
-    assert sentences.chosen(two, []) == MATCH == sentences.WHOLE
-    assert sentences.chosen(reader.read(film, TEXT), [(0, "probability")]) == MATCH
+def test_a_clicked_sentence_chooses_its_map_and_the_next_click_or_text_the_whole_texts(
+    open_page: Open, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clicks: list[Callable[[int | None], None]] = []
+    pressed: list[int | None] = []
+    show = scored_list.show
+
+    def watched(rows, key, name, chosen, choose, numbered=True):
+        clicks.append(choose)
+        pressed.append(chosen)
+        show(rows, key, name, chosen, choose, numbered)
+
+    shown: list[str] = []
+    painted = panels.painted
+    monkeypatch.setattr(scored_list, "show", watched)
+    monkeypatch.setattr(
+        panels, "painted", lambda of, name, *words: (shown.append(name), painted(of, name, *words))[1]
+    )
+    app = open_page("match")
+    app.file_uploader(key="match_upload").upload("film.png", png(1), "image/png")
+    app.text_area(key="match_findings").set_value(f"{TEXT} The heart is normal.").run()
+    assert shown[-1] == MATCH == reading_room.WHOLE and pressed[-1] is None
+    for place, text in enumerate((TEXT, "The heart is normal.")):
+        app.session_state["match_map"] = text
+        app.run()
+        assert (shown[-1], pressed[-1]) == (text, place)
+    app.text_area(key="match_findings").set_value(TEXT).run()
+    assert shown[-1] == MATCH and pressed[-1] is None
+    assert not app.exception and not app.error
 
 
 def test_choosing_another_map_does_not_ask_the_network_again(
@@ -70,7 +106,8 @@ def test_choosing_another_map_does_not_ask_the_network_again(
     app = open_page("match")
     app.file_uploader(key="match_upload").upload("film.png", png(1), "image/png")
     app.text_area(key="match_findings").set_value("The lungs are clear. " + TEXT).run()
-    app.selectbox(key="match_map").select(TEXT).run()
+    app.session_state["match_map"] = TEXT
+    app.run()
     assert not app.exception and len(reads) == 1
 
 
@@ -82,6 +119,8 @@ def test_maps_by_other_methods_are_offered_and_each_is_the_librarys_own(
     app = open_page("match")
     app.file_uploader(key="match_upload").upload("film.png", png(1), "image/png")
     app.text_area(key="match_findings").set_value(TEXT).run()
+    # The X-ray alone stands there first, without a map.
+    shown[:] = shown[-1:]
     assert app.selectbox(key="match_method").options == [panels.OVER, panels.OWN, *panels.METHODS]
     assert set(panels.METHODS) == set(grad_cam_library.METHODS)
     reader, film = Reader.load(networks / "timnet"), read_film(png(1))
@@ -112,10 +151,9 @@ def test_choosing_another_map_does_not_draw_the_other_patients_again(
     app = own_film(open_page("match"), 7)
     before = len(drawn)
     assert before > 0
-    maps = app.selectbox(key="match_map").options
-    app.selectbox(key="match_map").select_index(len(maps) - 1).run()
+    app.selectbox(key="match_method").select(panels.OWN).run()
     assert not app.exception and len(drawn) == before
-    app.number_input(key="match_film").set_value(8).run()
+    of_cohort(app, 8)
     assert not app.exception and len(drawn) == before + 1
 
 
@@ -137,11 +175,11 @@ def test_the_match_page_says_what_each_edit_changes_and_shows_the_chosen_ones_ma
     )
     (refused,) = [each for each in app.dataframe if "Why not" in each.value]
     assert refused.value["Sentence"].tolist() == ["3. Both lungs are small."]
-    assert len(app.get("bidi_component")) == 1
+    before = len(app.get("bidi_component"))
     app.session_state[table.key] = {"selection": {"rows": [0]}}
     app.run()
     edit = reading.edits[table.value.index[0]][0]
-    assert not app.exception and len(app.get("bidi_component")) == 2
+    assert not app.exception and len(app.get("bidi_component")) == before + 1
     assert edit.before in texts(app)
 
 
@@ -153,8 +191,7 @@ def test_a_match_stands_among_other_patients_reports_once_they_are_read(
     monkeypatch.setattr(other_patients, "SECONDS", seconds)
     monkeypatch.setattr(other_patients, "FEWEST", 3)
     app = open_page("match")
-    app.segmented_control(key="match_source").set_value("From a cohort").run()
-    app.number_input(key="match_film").set_value(7).run()
+    app = own_film(app, 7)
     assert not app.exception and not app.error
     assert app.selectbox(key="match_against").value == "synthetic"
     told = [metric for metric in app.metric if metric.label == "Better than"]
@@ -185,8 +222,7 @@ def searched(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, cohort_folder: Pat
 
 
 def own_film(app: AppTest, film: int) -> AppTest:
-    app.segmented_control(key="match_source").set_value("From a cohort").run()
-    return app.number_input(key="match_film").set_value(film).run()
+    return opened(of_cohort(app, film), "Other patients")
 
 
 def test_a_click_on_prepare_counts_while_other_patients_reports_are_read(
@@ -270,8 +306,7 @@ def test_the_example_text_is_marked_as_one(open_page: Open) -> None:
 
 def test_a_film_of_a_cohort_is_matched_with_its_own_report(open_page: Open) -> None:
     app = open_page("match")
-    app.segmented_control(key="match_source").set_value("From a cohort").run()
-    app.number_input(key="match_film").set_value(7).run()
+    app = of_cohort(app, 7)
     assert not app.exception and not app.error
     assert app.metric[0].label == "Match probability"
 

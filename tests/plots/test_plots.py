@@ -44,13 +44,6 @@ def test_few_epochs_have_a_tick_each(last, step):
     assert losses.matching_curve(looks).layout.xaxis.dtick == step
 
 
-def test_bars_show_each_probability_and_labels_literally():
-    figure = bars.probabilities({"Effusion": 0.25, "<b>Mass</b>": 0.75})
-    (drawn,) = figure.data
-    assert list(drawn.x) == [0.25, 0.75] and tuple(figure.layout.xaxis.range) == (0, 1)
-    assert list(drawn.y) == ["Effusion", "&lt;b&gt;Mass&lt;/b&gt;"]
-
-
 def test_two_networks_bars_stand_beside_each_other_and_a_label_not_asked_for_has_none():
     table = pd.DataFrame({"label": ["<b>A</b>", "B"], "One": [0.25, math.nan], "Two": [0.5, 1.0]})
     figure = bars.compared(table)

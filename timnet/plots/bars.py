@@ -1,4 +1,4 @@
-"""Charts of numbers beside one another: probabilities, counts, and where one stands among many."""
+"""Charts of numbers beside one another: two networks' probabilities, counts, and where one stands."""
 
 from __future__ import annotations
 
@@ -9,19 +9,6 @@ import plotly.graph_objects as go
 
 from timnet.cohorts.facets import LabelCount
 from timnet.plots.look import ACCENT, KNOWN, MARGIN, literal
-
-
-def probabilities(values: Mapping[str, float]) -> go.Figure:
-    """Draw one bar a label, the first on top, on the full scale from 0 to 1."""
-    said = [f"{value:.3f}" for value in values.values()]
-    figure = go.Figure(
-        _lying(values, list(values.values()), said, hovertemplate="%{y}: %{x:.3f}<extra></extra>")
-    )
-    figure.add_vline(x=0.5, line_dash="dot", line_color=KNOWN["base"])
-    figure.update_layout(height=90 + 34 * len(values), margin={**MARGIN, "r": 48}, bargap=0.35)
-    figure.update_xaxes(range=[0, 1], title="Probability")
-    figure.update_yaxes(autorange="reversed", automargin=True)
-    return figure
 
 
 def standing(others: Sequence[float], own: float) -> go.Figure:

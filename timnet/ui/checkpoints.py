@@ -6,6 +6,7 @@ cannot be read is passed over.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -81,6 +82,16 @@ def listed(kind: Kind) -> list[Checkpoint]:
         return cards.recommendation(each.card, tasks), each.at_chance, -each.stamp
 
     return sorted(wanted, key=key)
+
+
+def meant(checkpoints: Sequence[Checkpoint], simulated: bool) -> Checkpoint:
+    """Return the first checkpoint whose card recommends it for simulated X-rays, or for real ones."""
+    for each in checkpoints:
+        tasks = each.card.recommended_for if each.card else ()
+        kinds = {task.endswith("simulated X-rays") for task in tasks if task != "initial weights"}
+        if simulated in kinds:
+            return each
+    return checkpoints[0]
 
 
 def settings(folder: Path) -> config.Run | None:

@@ -1,11 +1,12 @@
 """Where a film comes from: a file of the visitor's own, a cohort's study, or one of the demo films.
 
 Owns the choice and its keys in the session: KEY_source, KEY_cohort, KEY_film, KEY_demo, KEY_against.
-They last as long as the session, whatever page is open.
+They last as long as the session, whatever page is open. At a visitor's first look an example is chosen.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import streamlit as st
@@ -15,8 +16,10 @@ from timnet.cohorts.store import Cohort
 from timnet.films.film import Film
 from timnet.ui import cache, demo
 from timnet.ui import uploaded as own
+from timnet.ui.uploaded import COHORT, UPLOAD
 
-UPLOAD, COHORT = "Upload", "From a cohort"
+_UPLOADER = 400
+"""Width in pixels of the page."""
 
 
 @dataclass(frozen=True)
@@ -27,34 +30,37 @@ class Chosen:
     study: Study | None = None
     simulated: bool = False
     cohort: Cohort | None = None
+    name: str = ""
+    """Of the study and its cohort; empty of an upload."""
 
 
 def choose(key: str) -> Chosen:
-    """Ask for a film; its `film` is None while there is none."""
+    """Ask for a film, in a bar that stands already; its `film` is None while there is none."""
     cohorts = demo.cohorts()
-    if not cohorts:
-        return _own(key)
+    examples = _examples_of(cohorts)
     _handed_over(key, cohorts)
-    st.session_state.setdefault(f"{key}_source", UPLOAD)
-    source = st.segmented_control(
-        "X-ray", [UPLOAD, COHORT], required=True, key=f"{key}_source", persist_state="session"
-    )
-    _examples(key, cohorts)
-    if source == UPLOAD:
-        return _own(key)
-    if st.session_state.get(f"{key}_cohort") not in cohorts:
-        st.session_state[f"{key}_cohort"] = cohorts[0]
-    name = st.selectbox("Cohort", cohorts, key=f"{key}_cohort", persist_state="session")
-    cohort = cache.cohort(name)
-    last = len(cohort) - 1
-    st.session_state[f"{key}_film"] = min(st.session_state.get(f"{key}_film", 0), last)
-    row = st.number_input(f"X-ray number (0 to {last})", 0, last, key=f"{key}_film", persist_state="session")
-    st.page_link("pages/explore.py", label="Find an X-ray in Explore", icon=":material/search:")
-    if demo.simulated(cohort):
-        demo.badge()
+    _first_look(key, examples)
+    with st.container(width=_UPLOADER):
+        file = own.upload(key)
+    if cohorts:
+        _cohorts(key, cohorts)
+        _examples(key, examples)
+    if st.session_state[f"{key}_source"] == UPLOAD or not cohorts:
+        return Chosen(cache.uploaded(file.data, file.name) if file else None)
+    cohort, row = cache.cohort(st.session_state[f"{key}_cohort"]), st.session_state[f"{key}_film"]
     study = cohort.study_of(row)
     view = next((film.view for film in study.films if film.film == row), None)
-    return Chosen(cache.cohort_film(cohort, row, view), study, demo.simulated(cohort), cohort)
+    name = f"{cohort.name}, X-ray {row}: study {study.study}"
+    return Chosen(cache.cohort_film(cohort, row, view), study, demo.simulated(cohort), cohort, name)
+
+
+def named(chosen: Chosen) -> None:
+    """Say which X-ray of a cohort is shown, and that it is simulated where it is."""
+    with st.container(horizontal=True, vertical_alignment="center"):
+        if chosen.name:
+            st.text(chosen.name, width="content")
+        if chosen.simulated:
+            demo.badge()
 
 
 def other(chosen: Chosen, key: str) -> Cohort:
@@ -77,37 +83,72 @@ def _handed_over(key: str, cohorts: list[str]) -> None:
         st.session_state[f"{key}_film"] = int(film)
 
 
-def _own(key: str) -> Chosen:
-    file = own.upload(key)
-    return Chosen(cache.uploaded(file.data, file.name) if file else None)
-
-
-def _examples(key: str, cohorts: list[str]) -> None:
-    """Offer demo films by what they show; choosing one sets the cohort and the film."""
-    if demo.NAME not in cohorts or not demo.simulated(cohort := cache.cohort(demo.NAME)):
+def _first_look(key: str, examples: Mapping[str, int]) -> None:
+    """Choose the first example, unless something was chosen or uploaded before."""
+    if f"{key}_source" in st.session_state:
         return
-    examples = demo.examples(cohort.identity, cohort)
+    if st.session_state.get(own.ONE) or not examples:
+        st.session_state[f"{key}_source"] = UPLOAD
+    else:
+        _take(key, next(iter(examples.values())))
+
+
+def _take(key: str, film: int) -> None:
+    """Show a film of the demo."""
+    state = {"source": COHORT, "cohort": demo.NAME, "film": film}
+    st.session_state.update({f"{key}_{name}": value for name, value in state.items()})
+
+
+def _cohorts(key: str, cohorts: list[str]) -> None:
+    """Offer the X-rays of every cohort by their number."""
+
+    def use() -> None:
+        st.session_state[f"{key}_source"] = COHORT
+
+    if st.session_state.get(f"{key}_cohort") not in cohorts:
+        st.session_state[f"{key}_cohort"] = cohorts[0]
+    with st.popover("From a cohort", icon=":material/folder_open:", key=f"{key}_from_cohort"):
+        name = st.selectbox("Cohort", cohorts, key=f"{key}_cohort", persist_state="session", on_change=use)
+        last = len(cache.cohort(name)) - 1
+        st.session_state[f"{key}_film"] = min(st.session_state.get(f"{key}_film", 0), last)
+        st.number_input(
+            f"X-ray number (0 to {last})",
+            0,
+            last,
+            key=f"{key}_film",
+            persist_state="session",
+            on_change=use,
+        )
+        st.button("Show this X-ray", key=f"{key}_use", type="primary", on_click=use)
+        st.page_link("pages/explore.py", label="Find an X-ray in Explore", icon=":material/search:")
+
+
+def _examples_of(cohorts: list[str]) -> Mapping[str, int]:
+    """Return demo films by what they show; none where there is no demo cohort."""
+    if demo.NAME not in cohorts or not demo.simulated(cohort := cache.cohort(demo.NAME)):
+        return {}
+    return demo.examples(cohort.identity, cohort)
+
+
+def _examples(key: str, examples: Mapping[str, int]) -> None:
+    """Offer demo films by what they show; choosing one sets the cohort and the film."""
 
     def show() -> None:
         chosen = st.session_state[f"{key}_demo"]
-        film = {"source": COHORT, "cohort": demo.NAME, "film": examples[chosen]} if chosen else {}
-        state = film or {"source": UPLOAD}
-        st.session_state.update({f"{key}_{name}": value for name, value in state.items()})
+        if chosen:
+            _take(key, examples[chosen])
+        else:
+            st.session_state[f"{key}_source"] = UPLOAD
 
-    if examples:
-        at = [st.session_state.get(f"{key}_{name}") for name in ("source", "cohort", "film")]
-        # Lit while its film is the one shown, and then alone.
-        st.session_state[f"{key}_demo"] = next(
-            (words for words, film in examples.items() if at == [COHORT, demo.NAME, film]), None
-        )
-        st.pills(
-            "Or try a simulated example",
-            list(examples),
-            key=f"{key}_demo",
-            on_change=show,
-            help=_HELP,
-            wrap=True,
-        )
+    if not examples:
+        return
+    at = [st.session_state.get(f"{key}_{name}") for name in ("source", "cohort", "film")]
+    # Lit while its film is the one shown, and then alone.
+    st.session_state[f"{key}_demo"] = next(
+        (words for words, film in examples.items() if at == [COHORT, demo.NAME, film]), None
+    )
+    with st.popover("Examples", icon=":material/model_training:", key=f"{key}_examples"):
+        st.pills("Simulated X-rays", list(examples), key=f"{key}_demo", on_change=show, help=_HELP, wrap=True)
 
 
 _HELP = (

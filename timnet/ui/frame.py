@@ -48,6 +48,14 @@ def draw() -> Any:
     return page
 
 
+def head(title: str, words: str) -> Any:
+    """Show a page's title and, beside it where there is room, what the page is for; return that part."""
+    left, right = st.columns([3, 5], vertical_alignment="center")
+    left.title(title)
+    right.markdown(words)
+    return right
+
+
 def require() -> None:
     """Draw the frame, unless app.py has done so in this run; at a visitor's first look have app.py do it."""
     drawn = st.session_state.get(_DRAWN)

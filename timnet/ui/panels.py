@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import streamlit as st
@@ -15,13 +15,15 @@ import streamlit as st
 from timnet import cards, config, files
 from timnet.cohorts.readers.demo import Truth
 from timnet.films.film import Film
-from timnet.ui import cache, notices, viewer
-from timnet.ui.checkpoints import Checkpoint
+from timnet.ui import cache, notices, reading_room, viewer
+from timnet.ui.checkpoints import Checkpoint, meant
 from timnet.ui.fine_tune import run
 
 if TYPE_CHECKING:
     from timnet.reading import Reading
+    from timnet.reports.edits import Edit
 
+ONE, TWO = "With map", "Side by side"
 OVER, OWN = "Against a normal report", "One pass"
 METHODS = ("GradCAM++", "LayerCAM", "HiResCAM", "EigenCAM")
 _METHOD = (
@@ -39,19 +41,37 @@ WIDE = 0.6
 """Share of a map's cells above half strength from which on it points nowhere."""
 
 
-def choose(checkpoints: list[Checkpoint], label: str, key: str) -> Checkpoint:
-    """Ask for a checkpoint and show its card, if it has one."""
+def choose(checkpoints: list[Checkpoint], label: str, key: str, simulated: bool | None = None) -> Checkpoint:
+    """Ask for a checkpoint, in a bar that stands already, and offer its card.
+
+    Args:
+        checkpoints: to choose from, the most recommended first.
+        simulated: whether the X-ray is simulated, where one is there: until the reader has chosen a network
+            it is one that is recommended for such X-rays.
+    """
     by_name = {checkpoint.name: checkpoint for checkpoint in checkpoints}
     # A link may name one; taken once, so that another choice stays.
     if st.query_params.get(key) in by_name:
         st.session_state[key] = st.query_params.pop(key)
+        st.session_state[f"{key}_own"] = True
     elif linked := st.query_params.get(key):
         notices.not_here("network", linked)
+    # Asked where the kind of X-ray changes, not at every look: a run that ends meanwhile changes nothing.
+    if simulated is not None and simulated != st.session_state.get(f"{key}_for"):
+        st.session_state[f"{key}_for"] = simulated
+        if not st.session_state.get(f"{key}_own"):
+            st.session_state[key] = meant(checkpoints, simulated).name
     name = st.selectbox(
-        label, list(by_name), format_func=lambda each: by_name[each].title, key=key, persist_state="session"
+        label,
+        list(by_name),
+        format_func=lambda each: by_name[each].title,
+        key=key,
+        persist_state="session",
+        width=190,
+        on_change=lambda: st.session_state.update({f"{key}_own": True}),
     )
     chosen = by_name.get(str(name), checkpoints[0])
-    with st.expander("About this network", icon=":material/description:", key=f"{key}_card"):
+    with st.popover("About", icon=":material/description:", key=f"{key}_card", help="About this network"):
         if chosen.card:
             st.text(chosen.card.summary)
             st.text(cards.trust(chosen.card))
@@ -62,12 +82,12 @@ def choose(checkpoints: list[Checkpoint], label: str, key: str) -> Checkpoint:
                 st.text("labels: " + ", ".join(chosen.labels))
             if isinstance(chosen.settings, config.Finetune):
                 st.text(f"what learned: {run.MODES[chosen.settings.mode].lower()}")
-    st.page_link(
-        "pages/card.py",
-        label="Model card of this network",
-        icon=":material/fact_check:",
-        query_params={"network": chosen.name},
-    )
+        st.page_link(
+            "pages/card.py",
+            label="Model card of this network",
+            icon=":material/fact_check:",
+            query_params={"network": chosen.name},
+        )
     return chosen
 
 
@@ -83,51 +103,81 @@ def outlines(truths: Mapping[str, Truth]) -> dict[str, list[np.ndarray]]:
     return {path: [each.mask() for each in truth.findings] for path, truth in truths.items()}
 
 
-def film_and_map(
-    reading: Reading, names: Mapping[str, str], key: str, network: Checkpoint, findings: str | None = None
+def picture(
+    place: Any, reading: Reading, name: str, key: str, network: Checkpoint, findings: str | None = None
 ) -> None:
-    """Show the film beside the film with a map; cover, threshold and colours are the browser's affair.
+    """Show the X-ray with one of its maps, and below it how it is shown and what the map means.
 
     Args:
-        names: map -> what to call it.
+        place: what the X-ray comes into.
+        name: the map, by its name in the reading.
         key: start of the widgets' keys.
         network: what the reading is of, and `findings` what it was asked with: for maps by other methods.
     """
-    options = list(names)
-    which, how = st.columns([3, 1])
-    name = which.selectbox("Map of", options, format_func=lambda each: names[each], key=f"{key}_map")
-    name = name if name in names else options[0]
     of_text = reading.match is not None
     ways, told = ([OVER, OWN], _METHOD_OF_TEXT) if of_text else ([OWN], _METHOD)
-    method = how.selectbox("By", [*ways, *METHODS], key=f"{key}_method", help=told)
+    with st.container(horizontal=True, vertical_alignment="center", gap="small"):
+        wanted = st.segmented_control(
+            "Panes",
+            [ONE, TWO],
+            required=True,
+            default=ONE,
+            key=f"{key}_panes",
+            label_visibility="collapsed",
+            persist_state="session",
+        )
+        method = st.selectbox(
+            "Map by",
+            [*ways, *METHODS],
+            key=f"{key}_method",
+            help=told,
+            width=230,
+            label_visibility="collapsed",
+        )
     if method not in ways:
-        stretched = cache.by_library(network, reading, name, str(method), findings)
-        view = painted(stretched, name, "X-ray with map")
-        viewer.show(viewer.View(reading.film, title="X-ray"), view, key=f"{key}_viewer")
-        st.caption(
+        reading = cache.by_library(network, reading, name, str(method), findings)
+        words = (
             f"{method} by pytorch-grad-cam, stretched so that the strongest point is always full strength: a "
             "meaningless map shows a bright spot too, and two X-rays cannot be compared. Downloads keep the "
-            f"map that is shown first.  \n:material/info: {notices.MAP}"
+            "map that is shown first."
         )
-        return
-    about = ""
-    if of_text and method == OVER:
-        about = (
-            "Areas that support this report compared with a normal one. For a normal report the map is "
-            "nearly empty. "
+    else:
+        about = ""
+        if of_text and method == OVER:
+            about = (
+                "Areas that support this report compared with a normal one. For a normal report the map is "
+                "nearly empty. "
+            )
+        elif of_text:
+            about = (
+                "Areas that support this report, compared with no other. Downloads keep the map shown first. "
+            )
+            reading = replace(reading, maps=reading.alone)
+        words = (
+            f"{about}From weak (dark) to strong (bright) evidence, on one scale for every X-ray of this "
+            f"network: where evidence is weak, the X-ray stays unpainted. Evidence: {reading.strength(name)}."
+            f"{_extent(reading.maps[name] / reading.map_scale)}"
         )
-    elif of_text:
-        about = "Areas that support this report, compared with no other. Downloads keep the map shown first. "
-        reading = replace(reading, maps=reading.alone)
-    strength_hw = reading.maps[name] / reading.map_scale
-    view = painted(reading, name, "X-ray with map")
-    viewer.show(viewer.View(reading.film, title="X-ray"), view, key=f"{key}_viewer")
-    st.caption(
-        f"{about}From weak (dark) to strong (bright) evidence, on one scale for every X-ray of this network: "
-        f"where evidence is weak, the X-ray stays unpainted. Evidence: {reading.strength(name)}."
-        f"{_extent(strength_hw)}  \n"
-        f":material/info: {notices.MAP}"
-    )
+    views = [painted(reading, name, "X-ray with map" if wanted == TWO else "")]
+    if wanted == TWO:
+        views.insert(0, viewer.View(reading.film, title="X-ray"))
+    with place:
+        viewer.show(*views, key=f"{key}_viewer", height=reading_room.HEIGHT)
+    st.caption(f"{words}  \n:material/info: {notices.MAP}")
+
+
+def pair(place: Any, reading: Reading, edit: Edit, key: str) -> None:
+    """Show the map of the text as given beside that of an edited one, in a place."""
+    assert reading.match is not None
+    after = next(probability for each, probability in reading.edits if each.name == edit.name)
+    given, edited = f"Text as given: {reading.match:.3f}", f"Edited text: {after:.3f}"
+    with place:
+        viewer.show(
+            painted(reading, reading_room.WHOLE, given, "Map of the given text"),
+            painted(reading, edit.name, edited, "Map of the edited text"),
+            key=key,
+            height=reading_room.HEIGHT,
+        )
 
 
 def trust(reading: Reading) -> None:
@@ -170,17 +220,16 @@ def _extent(strength_hw: np.ndarray) -> str:
 
 def film_facts(film: Film) -> None:
     """Show what is known of a film and what was done to its greys."""
-    with st.expander("About this X-ray", icon=":material/info:"):
-        spacing = " x ".join(f"{mm:g}" for mm in film.spacing_mm) + " mm" if film.spacing_mm else "not stated"
-        facts = {
-            "Size": f"{film.rows} rows x {film.columns} columns, {film.bits} bits",
-            "File": film.kind.upper(),
-            "Pixel spacing": spacing,
-            "View": film.view or "not stated",
-            "Fingerprint (sha256)": film.sha256[:16],
-        }
-        facts |= {f"Note {i}": note for i, note in enumerate(film.notes, 1)}
-        st.text("\n".join(f"{name}: {value}" for name, value in facts.items()))
+    spacing = " x ".join(f"{mm:g}" for mm in film.spacing_mm) + " mm" if film.spacing_mm else "not stated"
+    facts = {
+        "Size": f"{film.rows} rows x {film.columns} columns, {film.bits} bits",
+        "File": film.kind.upper(),
+        "Pixel spacing": spacing,
+        "View": film.view or "not stated",
+        "Fingerprint (sha256)": film.sha256[:16],
+    }
+    facts |= {f"Note {i}": note for i, note in enumerate(film.notes, 1)}
+    st.text("\n".join(f"{name}: {value}" for name, value in facts.items()))
 
 
 def exports(reading: Reading, name: str, key: str, simulated: bool = False) -> None:

@@ -19,6 +19,10 @@ from timnet.ui import notices
 
 ONE, SEVERAL = "own_image", "own_images"
 """Keys of the session's state."""
+UPLOAD, COHORT = "upload", "cohort"
+"""Where the X-ray that a page shows comes from."""
+SOURCES = ("match_source", "diagnose_source")
+"""Keys of the session that hold it."""
 _CLEARED = "own_cleared"
 
 
@@ -47,25 +51,24 @@ def uploads(key: str, most: int, megabytes: int) -> list[File]:
     return _upload(f"{key}_uploads", SEVERAL, "Chest X-rays", limits, (most, megabytes))
 
 
-def lead(words: str, *texts: str) -> None:
-    """Show what a page is for, and offer to remove all uploaded files and the texts of these keys."""
+def new(*texts: str) -> None:
+    """Offer to remove all uploaded files and the texts of these keys."""
     held = [state for state in (ONE, SEVERAL, *texts) if st.session_state.get(state)]
 
     def clear() -> None:
         st.session_state.update({state: "" if state in texts else [] for state in held})
+        st.session_state.update(dict.fromkeys(SOURCES, UPLOAD))
         # An uploader can be emptied by another key alone.
         st.session_state[_CLEARED] = st.session_state.get(_CLEARED, 0) + 1
 
-    with st.container(horizontal=True, vertical_alignment="center"):
-        st.markdown(words)
-        st.button(
-            "New",
-            key="own_new",
-            icon=":material/restart_alt:",
-            on_click=clear,
-            disabled=not held,
-            help="Remove the uploaded X-rays and the pasted report",
-        )
+    st.button(
+        "New",
+        key="own_new",
+        icon=":material/restart_alt:",
+        on_click=clear,
+        disabled=not held,
+        help="Remove the uploaded X-rays and the pasted report",
+    )
 
 
 def _upload(
@@ -80,6 +83,8 @@ def _upload(
         before = st.session_state[listed]
         earlier = [each for each in st.session_state.get(state, []) if several and each.id not in before]
         asked = earlier + [_file(each) for each in now]
+        if not several:
+            st.session_state.update(dict.fromkeys(SOURCES, UPLOAD))
         # What is refused below is not held either.
         st.session_state[state] = asked if _refusal(asked, bounds) is None else earlier
 
@@ -89,6 +94,7 @@ def _upload(
     listed = f"{widget}_listed"
     uploader = st.file_uploader(
         label,
+        label_visibility="visible" if several else "collapsed",
         # Any name is let in: DICOM files often have no extension, and what a file is, its content says.
         key=widget,
         accept_multiple_files=several,

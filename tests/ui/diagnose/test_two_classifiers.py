@@ -74,5 +74,5 @@ def test_the_page_shows_both_readers_numbers_and_both_maps(page: tuple[AppTest, 
     assert table["Compared with"]["Mass"] == second["Mass"]
     assert table["Difference"]["Edema"] == second["edema"] - first["Edema"]
     for label in ("Effusion", "Edema"):
-        app.selectbox(key="diagnose_map").set_value(label).run()
+        app.selectbox(key="diagnose_both_map").set_value(label).run()
         assert not app.exception and len(app.get("bidi_component")) == 1

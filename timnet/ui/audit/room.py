@@ -1,6 +1,6 @@
 """The chosen study as the reading room shows it: X-ray and map, why it stands here, its report by sentences.
 
-Owns which map lies over the X-ray: the whole report's, or that of a sentence that was clicked.
+Owns what stands beside the X-ray; which map lies over it is `reading_room`'s.
 """
 
 from __future__ import annotations
@@ -13,9 +13,8 @@ import pandas as pd
 import streamlit as st
 
 from timnet import config
-from timnet.counting import counted
 from timnet.errors import TimnetError
-from timnet.ui import cache, demo, notices, panels, report, sentence_list, viewer
+from timnet.ui import cache, demo, notices, panels, reading_room, report, viewer
 from timnet.ui.audit.scoring import Asked
 
 if TYPE_CHECKING:
@@ -23,9 +22,6 @@ if TYPE_CHECKING:
     from timnet.films.film import Film
     from timnet.reading import Reading
 
-HEIGHT = 480
-"""Of the X-ray, in pixels of the page."""
-_WARM = "audit_warm"
 LEFT_TO_THE_PAGE = "wi"
 """Letters of the viewer's that are verdicts here."""
 
@@ -34,21 +30,19 @@ def show(asked: Asked, pair: pd.Series[Any]) -> None:
     """Show the study of a row of the list."""
     number = int(pair["film"])
     study, film = _opened(asked, number)
-    # Side by side where there is room for both, else one below the other.
+    # Side by side where there is room for both beside the list, else one below the other.
     room = st.grid(8, min_column_width=70, gap="small")
-    pictures, words = room.cell(column_span=5).empty(), room.cell(column_span=3)
+    pictures, words = room.cell(column_span=5), room.cell(column_span=3)
     with words:
         _named(asked, study)
-    if not st.session_state.get(_WARM):
-        # The network is loaded and the X-ray is looked at meanwhile.
-        with pictures.container():
-            viewer.show(viewer.View(film), key="audit_first", height=HEIGHT, leave=LEFT_TO_THE_PAGE)
+    place = pictures.empty()
+    reading_room.first(place, film, "audit", LEFT_TO_THE_PAGE)
     reading = cache.reading(asked.network, film, study.findings)
-    st.session_state[_WARM] = True
+    name = reading_room.chosen(reading, "audit")
     with words:
         why = st.container()
         _standing(pair, reading)
-        name = _sentences(reading, number)
+        reading_room.sentences(reading, "audit")
         panels.trust(reading)
         with st.expander("Whole report", icon=":material/article:"):
             report.show(study.report, None, key="audit_report")
@@ -58,11 +52,11 @@ def show(asked: Asked, pair: pd.Series[Any]) -> None:
             icon=":material/compare:",
             query_params={"match_cohort": asked.cohort.name, "match_film": str(number)},
         )
-    with pictures.container():
+    with place.container():
         viewer.show(
             panels.painted(reading, name, ""),
             key="audit_viewer",
-            height=HEIGHT,
+            height=reading_room.HEIGHT,
             leave=LEFT_TO_THE_PAGE,
         )
         st.caption(f":material/info: {notices.MAP}")
@@ -118,19 +112,3 @@ def _why(asked: Asked, pair: pd.Series[Any], reading: Reading, film: Film, findi
             labels = notices.plain(str(pair[column]).replace("_", " ").lower())
             lines.append(f"Likely to the classifier, {words}: **{labels}**.")
     st.markdown("  \n".join(lines))
-
-
-def _sentences(reading: Reading, film: int) -> str:
-    """Show the sentences and return the map that is asked for."""
-    st.caption(
-        f"{reading.section.capitalize()} in {counted(len(reading.sentences), 'sentence')}, each with its own "
-        "match. Click one to see its map."
-    )
-    chosen = sentence_list.show(reading.sentences, key=f"audit_sentences_{film}")
-    if reading.long_text:
-        st.caption(notices.plain(reading.long_text))
-    if chosen is None:
-        return "match"
-    # A single sentence is the whole text and has no map of its own.
-    sentence = reading.sentences[chosen][0]
-    return sentence if sentence in reading.maps else "match"

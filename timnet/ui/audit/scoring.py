@@ -51,9 +51,9 @@ def choose(cohorts: list[str], networks: list[Checkpoint]) -> tuple[Asked, Any]:
         name = st.selectbox(
             "Cohort", cohorts, key="audit_cohort", persist_state="session", width=110, on_change=_anew
         )
-        network = _network(networks)
-        classifiers = checkpoints.listed("classifier")
         cohort = cache.cohort(name)
+        network = _network(cohort, networks)
+        classifiers = checkpoints.listed("classifier")
         classifier = _classifier(cohort, classifiers) if classifiers else None
         asked = Asked(cohort, network, classifier)
         _start(asked)
@@ -151,8 +151,10 @@ def _anew() -> None:
     st.session_state[LINKED] = ""
 
 
-def _network(networks: list[Checkpoint]) -> Checkpoint:
+def _network(cohort: Cohort, networks: list[Checkpoint]) -> Checkpoint:
     by_name = {each.name: each for each in networks}
+    if "audit_network" not in st.session_state:
+        st.session_state["audit_network"] = checkpoints.meant(networks, demo.simulated(cohort)).name
     name = st.selectbox(
         "Matching network",
         list(by_name),

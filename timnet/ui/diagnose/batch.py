@@ -24,8 +24,9 @@ from timnet.films.film import INVERTED, LOOKS_INVERTED, Film, FilmError
 from timnet.ui import cache, demo, notices, uploaded
 from timnet.ui.checkpoints import Checkpoint
 from timnet.ui.explore import filters
-from timnet.ui.film_picker import COHORT, UPLOAD, Chosen
+from timnet.ui.film_picker import Chosen
 
+UPLOAD, COHORT = "Upload", "From a cohort"
 MOST = 500
 """Films of a cohort at a time."""
 MOST_UPLOADS, MOST_MB = 50, 200

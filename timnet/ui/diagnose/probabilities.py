@@ -41,7 +41,7 @@ def table(reading: Reading) -> pd.DataFrame:
 
 
 def show(reading: Reading, key: str) -> None:
-    """Show the labels in a table, and what its numbers and words mean."""
+    """Show all that is known of the labels in a table."""
     st.dataframe(
         table(reading),
         hide_index=True,
@@ -66,6 +66,10 @@ def show(reading: Reading, key: str) -> None:
             ),
         },
     )
+
+
+def explain(reading: Reading) -> None:
+    """Say what the numbers and words of the labels mean."""
     if reading.too_weak:
         st.caption(notices.plain(reading.too_weak))
     st.caption(told(reading.certainty))

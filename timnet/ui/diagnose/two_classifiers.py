@@ -30,7 +30,8 @@ def choose(classifiers: list[Checkpoint], first: Checkpoint, key: str) -> Checkp
     others = {each.name: each for each in classifiers if each.name != first.name}
     if not others:
         return None
-    name = st.selectbox(
+    asked = st.popover("Compare", icon=":material/balance:", key=f"{key}_open")
+    name = asked.selectbox(
         "Compare with",
         list(others),
         index=None,
@@ -58,8 +59,8 @@ def aligned(first: Mapping[str, float], second: Mapping[str, float]) -> pd.DataF
     return table.assign(**{DIFFERENCE: table[SECOND] - table[FIRST]})
 
 
-def show(first: Reading, second: Reading, key: str) -> None:
-    """Show two classifiers' numbers and maps of one film."""
+def show(first: Reading, second: Reading, key: str) -> str:
+    """Show two classifiers' numbers and maps of one film; return the label whose maps are shown."""
     table = aligned(first.probabilities, second.probabilities)
     chart, numbers = st.columns([3, 2], gap="large")
     chart.plotly_chart(
@@ -86,7 +87,7 @@ def show(first: Reading, second: Reading, key: str) -> None:
         "disagreement: each network has its own calibration, and neither is calibrated for your patients."
     )
     options = list(first.maps)
-    label = st.selectbox("Map of", options, key=f"{key}_map")
+    label = st.selectbox("Map of", options, key=f"{key}_both_map")
     label = label if label in first.maps else options[0]
     other = label if label in second.maps else records.match_name(label, second.maps)
     beside = (
@@ -99,3 +100,4 @@ def show(first: Reading, second: Reading, key: str) -> None:
         "Each map from weak (dark) to strong (bright) evidence, on its own network's scale.  \n"
         f":material/info: {notices.MAP}"
     )
+    return label

@@ -18,43 +18,37 @@ from timnet.ui.checkpoints import Checkpoint
 if TYPE_CHECKING:
     from timnet.reports.prompts import Prompt
 
-WORDS = "Ask for a list of findings"
-
 
 def show(network: Checkpoint, film: Film) -> None:
-    """Offer prompts for editing, and show what the match head makes of each once asked."""
-    part = st.expander(WORDS, icon=":material/checklist:", key="match_prompts_open", on_change="rerun")
-    if not part.open:
+    """Offer prompts for editing, and show what the match head makes of each."""
+    st.caption(
+        "Each finding is asked by two sentences, one for and one against. Edit them, add or delete rows. "
+        "The score is the share of the sentence for, of the two: sigmoid of the difference of their "
+        "match logits. **It is not calibrated and no probability of the finding**; this network was "
+        "never trained to answer single findings, and a score moves with the words."
+    )
+    table = pd.DataFrame([vars(each) for each in prompts.shipped()])
+    edited = st.data_editor(
+        table,
+        key="match_prompts",
+        num_rows="dynamic",
+        hide_index=True,
+        column_config={
+            name: st.column_config.TextColumn(words, max_chars=prompts.LONGEST)
+            for name, words in (
+                ("finding", "Finding"),
+                ("positive", "Sentence for"),
+                ("negative", "Sentence against"),
+            )
+        },
+    )
+    try:
+        asked = prompts.checked(edited[list(table.columns)].itertuples(index=False, name=None))
+    except prompts.PromptError as error:
+        st.error(notices.plain(str(error)), icon=":material/error:")
         return
-    with part:
-        st.caption(
-            "Each finding is asked by two sentences, one for and one against. Edit them, add or delete rows. "
-            "The score is the share of the sentence for, of the two: sigmoid of the difference of their "
-            "match logits. **It is not calibrated and no probability of the finding**; this network was "
-            "never trained to answer single findings, and a score moves with the words."
-        )
-        table = pd.DataFrame([vars(each) for each in prompts.shipped()])
-        edited = st.data_editor(
-            table,
-            key="match_prompts",
-            num_rows="dynamic",
-            hide_index=True,
-            column_config={
-                name: st.column_config.TextColumn(words, max_chars=prompts.LONGEST)
-                for name, words in (
-                    ("finding", "Finding"),
-                    ("positive", "Sentence for"),
-                    ("negative", "Sentence against"),
-                )
-            },
-        )
-        try:
-            asked = prompts.checked(edited[list(table.columns)].itertuples(index=False, name=None))
-        except prompts.PromptError as error:
-            st.error(notices.plain(str(error)), icon=":material/error:")
-            return
-        if asked:
-            _scores(asked, cache.prompted(network, film, asked))
+    if asked:
+        _scores(asked, cache.prompted(network, film, asked))
 
 
 def _scores(asked: tuple[Prompt, ...], scores: list[float]) -> None:

@@ -14,12 +14,10 @@ import streamlit as st
 
 from timnet.counting import counted, verb
 from timnet.reports import edits, report_text
-from timnet.reports.edits import Refusal
-from timnet.ui import cache, panels, viewer
-from timnet.ui.checkpoints import Checkpoint
+from timnet.reports.edits import Edit, Refusal
+from timnet.ui import panels
 
 if TYPE_CHECKING:
-    from timnet.films.film import Film
     from timnet.reading import Reading
 
 KINDS = {"remove": "Left out", "negate": "Says the opposite", "swap": "Left and right swapped"}
@@ -36,26 +34,45 @@ _COLUMNS = {
 }
 
 
-def show(network: Checkpoint, film: Film, findings: str) -> Reading:
-    """Show what each edit of the findings does to the match, the strongest first; return their reading."""
-    st.subheader("What changes the match")
-    reading = cache.edited(network, film, findings)
+PAIR = "match_pair"
+"""Key of the session: the edit whose map is shown beside that of the text as given, by its name."""
+
+
+def show(reading: Reading, findings: str) -> None:
+    """Show what each edit of the findings does to the match, the strongest first."""
     refused = edits.every(report_text.findings(findings))[1]
     if reading.edits:
-        _table(reading, f"{network.name} {film.sha256} {findings}")
+        _table(reading, f"{reading.checkpoint} {reading.film.key} {findings}")
     else:
         st.caption("This text has no sentence that could be left out, denied or swapped.")
     _refusals(refused)
-    return reading
 
 
 def headline(reading: Reading) -> None:
-    """Show what an explained match rests on, or what to check, with the sentence in question."""
+    """Show what an explained match rests on, or what to check; a click shows the two maps."""
     found = reading.explanation
     assert found is not None
-    st.markdown(f"**{found.sentence}**")
-    if found.edit:
-        st.text(found.edit.before)
+    if found.edit is None:
+        st.markdown(f"**{found.sentence}**")
+        return
+    name = found.edit.name
+
+    def turn() -> None:
+        st.session_state[PAIR] = None if st.session_state.get(PAIR) == name else name
+
+    st.button(
+        f"**{found.sentence}**",
+        key="match_headline",
+        type="tertiary",
+        on_click=turn,
+        help="Show the map of the text as given beside that of the edited text, or stop it",
+    )
+    st.text(found.edit.before)
+
+
+def paired(reading: Reading) -> Edit | None:
+    """Return the edit whose map is to be shown beside that of the text as given."""
+    return next((edit for edit, _ in reading.edits if edit.name == st.session_state.get(PAIR)), None)
 
 
 def table(reading: Reading) -> pd.DataFrame:
@@ -96,13 +113,9 @@ def _table(reading: Reading, about: str) -> None:
         "**Choose a row, at its left edge, to see its map.**"
     )
     if rows and rows[0] < len(changed):
-        edit, probability = reading.edits[int(changed.index[rows[0]])]
+        edit = reading.edits[int(changed.index[rows[0]])][0]
         st.text(f"{KINDS[edit.kind]}: {edit.before}" + (f"\nnow: {edit.after}" if edit.after else ""))
-        viewer.show(
-            panels.painted(reading, "match", f"Text as given: {reading.match:.3f}", "Map of the given text"),
-            panels.painted(reading, edit.name, f"Edited text: {probability:.3f}", "Map of the edited text"),
-            key="match_changes_viewer",
-        )
+        panels.pair(st.container(), reading, edit, "match_changes_viewer")
 
 
 def _refusals(refused: list[Refusal]) -> None:
