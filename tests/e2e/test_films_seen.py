@@ -54,6 +54,11 @@ def _pixel(page: Any, across: float = 0.5, down: float = 0.5, which: int = 0) ->
     return page.evaluate(PIXEL, [across, down, which])
 
 
+def _status(page: Any) -> str:
+    page.evaluate("new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))")
+    return str(page.locator(".status").inner_text())
+
+
 def _drag(page: Any, across: float, down: float) -> None:
     box = page.locator(".pane canvas").first.bounding_box()
     x, y = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
@@ -310,3 +315,49 @@ def test_words_of_a_film_stay_words(page: Any) -> None:
     assert page.locator(".title").first.inner_text() == " ".join(HOSTILE.split())
     assert page.get_by_role("img", name="a nodule of ~1.5 cm~").count() == 1
     assert page.locator("img, script, iframe").count() == 0
+
+
+def test_a_ruler_measures_in_millimetres_and_two_lines_give_their_ratio(page: Any) -> None:
+    _show(page, View(_film()))
+    box = page.locator(".pane canvas").first.bounding_box()
+    scale = min(box["width"] / COLUMNS, box["height"] / ROWS)
+    _key(page, "d")
+    _drag(page, 0.2, 0)
+    across = 0.5 * 0.2 * box["width"] / scale
+    assert f"Measured: {across:.0f} mm." in _status(page)
+    _drag(page, 0, 0.1)
+    down = 0.5 * 0.1 * box["height"] / scale
+    ratio = min(across, down) / max(across, down)
+    assert f"{across:.0f} mm, {down:.1f} mm; ratio {ratio:.2f}." in _status(page)
+    # A click is no line; a turned film keeps its lines.
+    _drag(page, 0, 0)
+    _key(page, "r")
+    assert "Measured: " in _status(page) and "ratio" not in _status(page)
+    _key(page, "=")
+    assert "Measured" not in _status(page)
+
+
+def test_a_ruler_works_by_keys_and_says_shares_where_no_size_is_stated(page: Any) -> None:
+    _show(page, View(_film(spacing_mm=None)))
+    _key(page, "d", "Enter", *["ArrowRight"] * 10, "Enter")
+    assert "Measured: 10 % of the width." in _status(page)
+    _key(page, "Enter", *["Shift+ArrowDown"] * 4, "Enter")
+    # A fifth of 200 rows is a quarter of 160 columns.
+    assert "10 % of the width, 25 % of the width; ratio 0.40." in _status(page)
+    _key(page, "Backspace")
+    assert "Measured: 10 % of the width." in _status(page)
+    _key(page, "Escape", "ArrowRight")
+    assert _pixel(page, 0.55, 0.3)[0] == pytest.approx(127, abs=6)
+
+
+def test_the_magnifier_enlarges_what_lies_under_the_pointer_alone(page: Any) -> None:
+    _show(page, View(_film()))
+    box = page.locator(".pane canvas").first.bounding_box()
+    before = [_pixel(page, 0.5 + away)[0] for away in (0, 0.05, 0.3)]
+    page.get_by_role("button", name="Magnifier").click()
+    page.mouse.move(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
+    after = [_pixel(page, 0.5 + away)[0] for away in (0, 0.05, 0.3)]
+    assert after[0] == pytest.approx(before[0], abs=3) and after[2] == before[2]
+    assert after[1] - after[0] == pytest.approx((before[1] - before[0]) / 2.5, abs=3)
+    page.mouse.move(box["x"] + box["width"] / 2, box["y"] - 40)
+    assert [_pixel(page, 0.5 + away)[0] for away in (0, 0.05, 0.3)] == before

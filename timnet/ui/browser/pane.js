@@ -1,6 +1,8 @@
 // One film on its canvas: where it lies, how grey it is, what is drawn over it.
 
 const START = { level: 0.5, width: 1, inverted: false, zoom: 1, x: 0, y: 0, turns: 0, flipped: false }
+const GLASS = { factor: 2.5, radius: 0.17 }
+const LINE = "#7fe3f5"
 const CENTIMETRES = [10, 5, 2, 1, 0.5, 0.2, 0.1]
 const OUTLINE = "#ff8c3c"
 const DIRECTIONS = { R: "right", L: "left", A: "front", P: "back", H: "head", F: "feet" }
@@ -15,6 +17,8 @@ class Pane {
     this.over = document.createElement("canvas")
     this.table = new Uint32Array(GREYS)
     this.view = { ...START }
+    this.lines = []
+    this.pen = [0.5, 0.5]
     this.part = (name) => element.querySelector(name)
   }
 
@@ -33,6 +37,7 @@ class Pane {
     this.contours = null
     if (known) return
     this.view = { ...START }
+    this.lines = []
     this.usual = usualRange(film.pixels)
     this.greys.width = film.columns
     this.greys.height = film.rows
@@ -88,11 +93,7 @@ class Pane {
     context.setTransform(1, 0, 0, 1, 0, 0)
     context.fillStyle = "#000"
     context.fillRect(0, 0, this.canvas.width, this.canvas.height)
-    context.setTransform(matrix)
-    // Greatly enlarged, pixels are shown as they are.
-    context.imageSmoothingEnabled = this.scale() < 6
-    context.drawImage(this.greys, 0, 0)
-    if (film.map && over.shown) this.drawMap(over)
+    this.drawFilm(matrix, over)
     for (const outline of this.outlines) this.line(outline.path, outline, OUTLINE)
     context.setTransform(matrix)
     for (const [left, top, width, height] of film.boxes) {
@@ -100,7 +101,111 @@ class Pane {
       context.strokeStyle = OUTLINE
       context.strokeRect(left, top, width, height)
     }
+    if (this.glass) this.drawGlass(matrix, over)
+    this.lines.forEach((line, i) => this.drawRuler(line, i, matrix))
     this.marks(matrix)
+  }
+
+  /** Draw the film and its map where a matrix puts them. */
+  drawFilm(matrix, over) {
+    const { context, film } = this
+    context.setTransform(matrix)
+    // Greatly enlarged, pixels are shown as they are.
+    context.imageSmoothingEnabled = this.scale() < 6
+    context.drawImage(this.greys, 0, 0)
+    if (film.map && over.shown) this.drawMap(over)
+  }
+
+  /** Draw what lies under the magnifier, enlarged around its middle. */
+  drawGlass(matrix, over) {
+    const { context, canvas, glass } = this
+    const contours = { ...over, contours: false }
+    context.save()
+    context.setTransform(1, 0, 0, 1, 0, 0)
+    context.beginPath()
+    context.arc(glass.x, glass.y, GLASS.radius * Math.min(canvas.width, canvas.height), 0, 2 * Math.PI)
+    context.clip()
+    context.fillStyle = "#000"
+    context.fillRect(0, 0, canvas.width, canvas.height)
+    const larger = new DOMMatrix().translate(glass.x, glass.y).scale(GLASS.factor).translate(-glass.x, -glass.y)
+    this.drawFilm(larger.multiply(matrix), contours)
+    context.restore()
+    context.setTransform(1, 0, 0, 1, 0, 0)
+    context.lineWidth = 2
+    context.strokeStyle = LINE
+    context.stroke()
+  }
+
+  /** Draw one measured line with its length. */
+  drawRuler(line, i, matrix) {
+    const { context, film } = this
+    const [from, to] = line.map(([x, y]) => new DOMPoint(x * film.columns, y * film.rows).matrixTransform(matrix))
+    const path = new Path2D()
+    path.moveTo(from.x, from.y)
+    path.lineTo(to.x, to.y)
+    context.setTransform(1, 0, 0, 1, 0, 0)
+    context.font = `${Math.round((14 * this.canvas.width) / this.canvas.clientWidth)}px sans-serif`
+    for (const [width, ink] of [[5, "#000a"], [2, LINE]]) {
+      context.lineWidth = width
+      context.strokeStyle = ink
+      context.stroke(path)
+    }
+    context.lineWidth = 4
+    context.strokeStyle = "#000"
+    context.fillStyle = LINE
+    context.strokeText(this.length(line), to.x + 8, to.y - 8)
+    context.fillText(this.length(line), to.x + 8, to.y - 8)
+  }
+
+  /** Begin a line at a share of the film; the last two are kept. */
+  begin(place) {
+    this.lines = [...this.lines.slice(-1), [place, place]]
+    this.pen = place
+    this.drawing = true
+  }
+
+  /** Put the other end of the line that is being drawn at a share of the film. */
+  drawTo(place) {
+    this.pen = place
+    if (this.drawing) this.lines.at(-1)[1] = place
+  }
+
+  /** Let go of the line; one without a length is none. */
+  end() {
+    if (this.drawing && this.lines.at(-1).every((place, i, [first]) => place.join() === first.join())) this.lines.pop()
+    this.drawing = false
+  }
+
+  /** Move the pen by an arrow key. */
+  move([across, down], step) {
+    const inside = (share) => Math.min(Math.max(share, 0), 1)
+    this.drawTo([inside(this.pen[0] + step * across), inside(this.pen[1] + step * down)])
+  }
+
+  /** Begin a line at the pen, or end the one that is being drawn. */
+  turn() {
+    if (this.drawing) this.end()
+    else this.begin(this.pen)
+  }
+
+  /** Return how long a line is in millimetres, or in shares of the film's width where no size is stated. */
+  long([from, to]) {
+    const { columns, rows, column_mm, row_mm } = this.film
+    const [across, down] = [(to[0] - from[0]) * columns, (to[1] - from[1]) * rows]
+    return row_mm ? Math.hypot(across * column_mm, down * row_mm) : Math.hypot(across, down) / columns
+  }
+
+  length(line) {
+    const long = this.long(line)
+    return this.film.row_mm ? `${long.toFixed(long < 20 ? 1 : 0)} mm` : `${Math.round(100 * long)} % of the width`
+  }
+
+  /** Return in words what was measured. */
+  measured() {
+    if (!this.lines.length) return ""
+    const words = ` Measured: ${this.lines.map((line) => this.length(line)).join(", ")}`
+    const [short, long] = this.lines.map((line) => this.long(line)).sort((one, other) => one - other)
+    return `${words}${long ? `; ratio ${(short / long).toFixed(2)}` : ""}.`
   }
 
   drawMap(over) {
@@ -174,13 +279,18 @@ class Pane {
     return this.film.sides.stated ? letter : `${letter}?`
   }
 
-  /** Return a place on the canvas element, in shares of the film. */
-  place(event) {
+  /** Return a place on the canvas element, in its points. */
+  point(event) {
     const box = this.canvas.getBoundingClientRect()
-    const point = new DOMPoint(
+    return new DOMPoint(
       ((event.clientX - box.left) * this.canvas.width) / box.width,
       ((event.clientY - box.top) * this.canvas.height) / box.height,
-    ).matrixTransform(this.matrix().inverse())
+    )
+  }
+
+  /** Return a place on the canvas element, in shares of the film. */
+  place(event) {
+    const point = this.point(event).matrixTransform(this.matrix().inverse())
     return [point.x / this.film.columns, point.y / this.film.rows]
   }
 

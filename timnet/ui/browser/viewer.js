@@ -3,9 +3,10 @@
 const BLUE = [[10, 20, 70], [30, 110, 170], [90, 200, 190], [240, 250, 200]]
 const AMBER = [[255, 176, 0], [255, 176, 0]]
 const PRESETS = { full: [0.5, 1], dark: [0.3, 0.5], bright: [0.7, 0.5] }
-const TOOLS = { w: "window", z: "zoom", p: "pan" }
+const TOOLS = { w: "window", z: "zoom", p: "pan", d: "ruler" }
 const ACTS = {
-  i: "invert", r: "rotate", l: "back", h: "flip", v: "over", "+": "larger", "-": "smaller", "=": "fit", " ": "fit",
+  i: "invert", r: "rotate", l: "back", h: "flip", v: "over", g: "glass", "+": "larger", "-": "smaller", "=": "fit",
+  " ": "fit", Backspace: "unline",
 }
 const NUMBERED = { 1: "full", 2: "auto", 3: "dark", 4: "bright" }
 const ARROWS = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] }
@@ -93,7 +94,7 @@ class Viewer {
     const placed = letter ? `. ${named} is at the ${edges[letter]} (${this.active.mark(letter)})` : ""
     const noted = film.note ? `. ${film.note}` : ""
     const told = `Greys: level ${percent(view.level)}, width ${percent(view.width)}. Zoom ${view.zoom.toFixed(1)}`
-    const words = `${told}${inverted}${turned}${flipped}${placed}${noted}.`
+    const words = `${told}${inverted}${turned}${flipped}${placed}${noted}.${this.active.measured()}`
     const status = this.one(".status")
     if (status.textContent === words) return
     status.textContent = words
@@ -151,6 +152,11 @@ class Viewer {
       else this.root.requestFullscreen()
       return
     }
+    if (name === "glass") {
+      this.glass = !this.glass
+      this.one("[data-act=glass]").setAttribute("aria-pressed", this.glass)
+      for (const pane of this.panes) pane.glass = null
+    }
     if (["rotate", "back", "flip", "over"].includes(name)) {
       // Of two different films only the one in use turns: the other is what it is compared with.
       const flipped = !this.active.view.flipped
@@ -168,7 +174,11 @@ class Viewer {
     for (const pane of this.meant()) {
       if (name === "larger") pane.zoom(1.25)
       if (name === "smaller") pane.zoom(0.8)
-      if (name === "fit") pane.view = { ...START, inverted: false }
+      if (name === "unline") pane.lines.pop()
+      if (name === "fit") {
+        pane.view = { ...START, inverted: false }
+        pane.lines = []
+      }
       if (name === "invert") pane.view.inverted = inverted
     }
     this.ask()
@@ -184,7 +194,13 @@ class Viewer {
       this.ask()
     }
     else if (event.key === "Escape") this.choose("window")
-    else if (arrow) {
+    else if (this.tool === "ruler" && (arrow || event.key === "Enter")) {
+      const { active } = this
+      if (arrow) active.move(arrow, event.shiftKey ? 0.05 : 0.01)
+      else active.turn()
+      active.cross(active.pen)
+      this.ask()
+    } else if (arrow) {
       for (const { view } of this.meant()) {
         view.x = clipped(view.x + 0.05 * arrow[0], -2, 2)
         view.y = clipped(view.y + 0.05 * arrow[1], -2, 2)
@@ -211,17 +227,26 @@ class Viewer {
       this.pointers.set(event.pointerId, [event.clientX, event.clientY])
       const byButton = { 1: "pan", 2: "zoom" }[event.button]
       this.dragged = byButton ?? (event.shiftKey ? "pan" : this.tool)
+      if (this.dragged === "ruler") pane.begin(pane.place(event))
       event.preventDefault()
     }
     canvas.onpointermove = (event) => {
       const last = this.pointers.get(event.pointerId)
       if (last) this.drag(pane, event, last)
       this.cross(pane.film && pane.place(event))
+      if (this.glass) this.magnify(pane, event)
     }
-    const end = (event) => this.pointers.delete(event.pointerId)
+    const end = (event) => {
+      this.pointers.delete(event.pointerId)
+      pane.end()
+      this.ask()
+    }
     canvas.onpointerup = end
     canvas.onpointercancel = end
-    canvas.onpointerleave = () => this.cross(null)
+    canvas.onpointerleave = () => {
+      this.cross(null)
+      if (this.glass) this.magnify(null)
+    }
     // Until the film has been clicked or reached with Tab, the wheel scrolls the page.
     canvas.addEventListener(
       "wheel",
@@ -244,6 +269,8 @@ class Viewer {
       this.zoomAt(pane, event, apart([event.clientX, event.clientY]) / apart(last))
     } else if (this.dragged === "zoom") {
       for (const each of this.meant()) each.zoom(Math.exp(-3 * moved[1]))
+    } else if (this.dragged === "ruler") {
+      pane.drawTo(pane.place(event))
     } else if (this.dragged === "pan") {
       for (const { view } of this.meant()) {
         view.x = clipped(view.x + moved[0], -2, 2)
@@ -263,6 +290,12 @@ class Viewer {
     const box = pane.canvas.getBoundingClientRect()
     const point = [(event.clientX - box.left) / box.width - 0.5, (event.clientY - box.top) / box.height - 0.5]
     for (const each of this.meant()) each.zoom(factor, point)
+    this.ask()
+  }
+
+  /** Move the magnifier to the pointer, or put it away. */
+  magnify(pane, event) {
+    for (const each of this.panes) each.glass = each === pane ? each.point(event) : null
     this.ask()
   }
 
