@@ -1,11 +1,12 @@
 """How good for how many labels? Finished fine-tuning runs as one curve an initialisation."""
 
+import pandas as pd
 import streamlit as st
 
 from timnet.evaluation.label_efficiency import curve
 from timnet.plots import curves, look
 from timnet.ui import cache, frame, notices
-from timnet.ui.efficiency import answers, downloads, intervals, missing_points, paper
+from timnet.ui.efficiency import answers, downloads, intervals, missing_points, paper, shipped
 
 AXES: dict[curves.Axis, str] = {"log": "Share, log scale", "linear": "Share, linear scale", "films": "X-rays"}
 
@@ -16,19 +17,12 @@ st.markdown(
 )
 
 with notices.sentences():
-    points = cache.points()
-if points.empty:
-    st.info(
-        "Each finished fine-tuning run becomes a point here. Run the same task with several shares of the "
-        "labels, several initial weights and several seeds to see curves with intervals.",
-        title="No finished run yet",
-        icon=":material/show_chart:",
-    )
-    st.page_link("pages/fine_tune.py", label="Fine-tune a classifier", icon=":material/model_training:")
-    st.stop()
+    points = pd.concat([cache.points(), shipped.points()])
 
 with st.container(horizontal=True, vertical_alignment="bottom"):
-    cohort = st.selectbox("Cohort", sorted(points["cohort"].unique()), key="eff_cohort", width=220)
+    cohorts = sorted(points["cohort"].unique())
+    opened = cohorts.index(shipped.first(points))
+    cohort = st.selectbox("Cohort", cohorts, index=opened, key="eff_cohort", width=220)
     points = points[points["cohort"] == cohort]
     tasks = sorted(points["task"].unique())
     # The task with most runs has a curve to show.
@@ -52,6 +46,8 @@ recipe = st.selectbox(
     key="eff_recipe",
     help="Only runs that were trained in the same way are compared.",
 )
+if shipped.is_shipped(cohort):
+    shipped.tell(points)
 every = every[every["recipe"] == recipe]
 points = points[points["recipe"] == recipe]
 
@@ -66,6 +62,9 @@ with st.container(horizontal=True, vertical_alignment="bottom"):
         "Axis", list(AXES), default="log", required=True, format_func=lambda each: AXES[each], key="eff_axis"
     )
     place = st.empty()
+    first = answers.compared(points)
+if first:
+    answers.saved(points, first, metric)
 figure = curves.efficiency(points, table, metric, axis)
 # The paper gives shares alone.
 if axis != "films":
@@ -99,9 +98,10 @@ st.dataframe(
 downloads.tables(table.assign(label=label), every)
 downloads.picture(figure, told_of)
 
-missing_points.ask(points)
+if not shipped.is_shipped(cohort):
+    missing_points.ask(points)
 
-st.subheader("How many labels do initial weights save?")
-answers.saved(points, cohort, label, metric)
-st.subheader("How many labels for a goal?")
+st.header("How much better with the same labels?")
+answers.differences(points, first, cohort, label, metric)
+st.header("How many labels for a goal?")
 answers.labels_needed(points, metric)

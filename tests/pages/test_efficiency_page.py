@@ -11,6 +11,7 @@ from timnet import config
 from timnet.cli import parsing
 from timnet.cohorts.store import Cohort
 from timnet.evaluation.label_efficiency import bootstrap
+from timnet.plots import look
 from timnet.training import events, grids
 
 
@@ -154,3 +155,37 @@ def test_the_missing_points_of_a_curve_are_counted_timed_and_started_once(
     assert not any(button.key == "eff_start" for button in app.button) and app.button(key="eff_stop")
     grids.start(grid, tmp_path)
     assert len(workers) == 1
+
+
+def test_without_runs_of_ones_own_the_page_opens_on_a_shipped_curve_with_the_figures_of_its_benchmark(
+    open_page: Open, networks: Path
+) -> None:
+    app = open_page("efficiency")
+    assert not app.exception and not app.error
+    assert app.selectbox(key="eff_cohort").value == "mendeley (shipped)"
+    kept = json.loads((config.REPOSITORY / "benchmarks" / "results" / "fig5.json").read_text())["rows"]
+    expected = {
+        (row["start"], row["fraction"]): row["mean"]
+        for row in kept
+        if row["metric"] == "auROC" and "minus" not in row["start"]
+    }
+    table = app.dataframe[0].value
+    found = dict(
+        zip(zip(table["initialisation"], table["fraction"], strict=True), table["mean"], strict=True)
+    )
+    assert {(look.NAMES.get(start, start), share): mean for (start, share), mean in expected.items()} == (
+        pytest.approx(found, abs=1e-4)
+    )
+    assert any("came with timnet" in each.value for each in app.info)
+    # Its runs are not here: none of them can be taken up again.
+    assert "eff_start" not in {button.key for button in app.button}
+
+
+def test_runs_of_ones_own_come_before_the_shipped_curve(
+    open_page: Open, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("TIMNET_CHECKPOINTS", str(tmp_path))
+    finished(tmp_path, 0, 0.7)
+    app = open_page("efficiency")
+    assert app.selectbox(key="eff_cohort").value == "synthetic"
+    assert "mendeley (shipped)" in app.selectbox(key="eff_cohort").options

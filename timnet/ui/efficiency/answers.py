@@ -29,28 +29,39 @@ _COLUMNS: dict[str, Any] = {
 }
 
 
-def saved(points: pd.DataFrame, cohort: str, label: str, metric: str) -> None:
-    """Show how every other start compares with the one chosen, and what it saves in labels.
+def compared(points: pd.DataFrame) -> str | None:
+    """Ask which start the others are compared with; None where there is no other."""
+    starts = sorted(points["initialisation"].unique(), key=lambda name: (name not in look.NAMES, name))
+    if len(starts) < 2:
+        return None
+    return st.selectbox("Compared with", starts, format_func=_name, key="eff_first", width=260)
+
+
+def saved(points: pd.DataFrame, first: str, metric: str) -> None:
+    """Say what every other start saves in labels."""
+    for start in points["initialisation"].unique():
+        if start != first:
+            st.markdown(_reduction(points, start, first, metric))
+
+
+def differences(points: pd.DataFrame, first: str | None, cohort: str, label: str, metric: str) -> None:
+    """Show how every other start compares with the one chosen.
 
     Args:
         points: runs of one label and metric, as for `savings.differences`, each with its `run`.
     """
-    starts = sorted(points["initialisation"].unique(), key=lambda name: (name not in look.NAMES, name))
-    if len(starts) < 2:
+    if first is None:
         st.info(
             "Run the same shares and seeds from other initial weights to compare them here.",
             icon=":material/compare_arrows:",
         )
         return
-    first = st.selectbox("Compared with", starts, format_func=_name, key="eff_first", width=260)
     table, told = intervals.differences(
         savings.differences(points, first), points, first, cohort, label, metric
     )
     if table.empty:
         st.info("These initial weights have no seed in common: no paired comparison is possible.")
         return
-    for start in table["initialisation"].unique():
-        st.markdown(_reduction(points, start, first, metric))
     st.plotly_chart(
         curves.differences(table, metric, _name(first)),
         key="eff_differences",

@@ -1,0 +1,46 @@
+"""Curves that come with timnet: runs whose results alone are here, so that a fresh clone has a curve to show.
+
+Owns how their cohorts are named, which cohort the page opens on, and what is said of a curve of theirs.
+"""
+
+from __future__ import annotations
+
+import pandas as pd
+import streamlit as st
+
+from timnet import cards, config
+from timnet.counting import counted
+
+FOLDER = config.ASSETS / "curves"
+MARK = " (shipped)"
+
+
+@st.cache_data(show_spinner=False)
+def points() -> pd.DataFrame:
+    """Return the shipped results in the columns of `run_results.points`; their cohorts bear the mark."""
+    tables = [pd.read_parquet(path) for path in sorted(FOLDER.glob("*.parquet"))]
+    return pd.concat([table.assign(cohort=table["cohort"] + MARK) for table in tables])
+
+
+def first(all_points: pd.DataFrame) -> str:
+    """Return the cohort to open on: the one with most runs of the reader's own, else a shipped one."""
+    runs = all_points.drop_duplicates("run")
+    carded = [run for run in runs["run"] if (config.checkpoints() / run / cards.FILE).exists()]
+    own = runs[~runs["run"].isin(carded) & ~runs["cohort"].str.endswith(MARK)]
+    return str((own if len(own) else runs)["cohort"].value_counts().sort_index().idxmax())
+
+
+def is_shipped(cohort: str) -> bool:
+    """Say whether a cohort is one of the shipped curves'."""
+    return cohort.endswith(MARK)
+
+
+def tell(shown: pd.DataFrame) -> None:
+    """Say where the points of a shipped curve come from, and how others are added."""
+    st.info(
+        f"{counted(shown['run'].nunique(), 'run')} that came with timnet: Mendeley-V2, its official test "
+        "X-rays, trained on one NVIDIA H200. docs/evidence.md has the command, and intervals that cover the "
+        "test X-rays, too. Runs of your own stand under your cohort's name.",
+        icon=":material/inventory_2:",
+    )
+    st.page_link("pages/fine_tune.py", label="Fine-tune a classifier", icon=":material/model_training:")
