@@ -1,9 +1,14 @@
 """What must be known of a network before its numbers are believed."""
 
+import re
+
 import pandas as pd
 import streamlit as st
 
 from timnet.ui import checkpoints, frame, notices
+
+# Half a fingerprint: one that is as wide as its cell would have to be scrolled.
+_LONG = re.compile(r"\b([0-9a-f]{32})(?=[0-9a-f]{32}\b)")
 
 frame.require()
 st.title("Model card")
@@ -23,9 +28,9 @@ from timnet.evaluation import model_card  # noqa: E402  torch comes with it: the
 with notices.sentences():
     told = model_card.sections(found[name].folder)
 for section in told:
-    st.subheader(section.title)
+    st.header(section.title)
     # Cells are markdown to Streamlit: what files say stays text.
-    rows = [(notices.plain(item), notices.plain(known)) for item, known in section.items]
+    rows = [(notices.plain(item), notices.plain(_LONG.sub(r"\1 ", known))) for item, known in section.items]
     st.table(pd.DataFrame(rows, columns=["Item", "What is known"]).set_index("Item"))
 st.caption(
     "Items: the model card example of FDA's draft guidance of January 2025 on AI-enabled device software "

@@ -208,6 +208,6 @@ with notices.sentences():
                         query_params={"diagnose_network": state.folder.name},
                     )
         run.keeping(state, copy_settings.into_form)
-    st.subheader("All runs")
+    st.header("All runs")
     all_runs.show(states)
     two_runs.show(states)

@@ -91,9 +91,9 @@ def served(environment: dict[str, str], told: Path) -> Iterator[str]:
 
 
 @contextmanager
-def watched(chromium: Any, server: str) -> Iterator[Watched]:
+def watched(chromium: Any, server: str, scheme: str = "dark") -> Iterator[Watched]:
     """Open a tab of the app; at the end it must not have complained, opened a dialog or left the machine."""
-    context = chromium.new_context(viewport={"width": 1440, "height": 900})
+    context = chromium.new_context(viewport={"width": 1440, "height": 900}, color_scheme=scheme)
     context.set_default_timeout(60_000)
     seen = Watched(context.new_page(), server)
 

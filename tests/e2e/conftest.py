@@ -12,7 +12,10 @@ from typing import Any
 import pytest
 from browsing import HOSTILE, Watched, served, watched
 
+from timnet import config
 from timnet.cohorts.readers import csv_table
+from timnet.cohorts.readers import demo as demo_reader
+from timnet.cohorts.store import Cohort
 
 ARGUMENTS = [
     "--no-sandbox",
@@ -65,6 +68,28 @@ def refusing_server(networks: Path, tmp_path_factory: pytest.TempPathFactory) ->
     environment = os.environ | {"TIMNET_HOME": str(root / "home"), "TIMNET_CHECKPOINTS": str(networks)}
     del environment["TIMNET_REFUSE"]
     with served(environment, root / "server.log") as address:
+        yield address
+
+
+@pytest.fixture(scope="session")
+def demo_cohort(tmp_path_factory: pytest.TempPathFactory) -> Cohort:
+    """The demo cohort, in a home of its own."""
+    home = tmp_path_factory.mktemp("demo_home")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("TIMNET_HOME", str(home))
+        demo_reader.run(config.DEMO, "demo")
+    return Cohort.open(home / "demo")
+
+
+@pytest.fixture(scope="session")
+def shipped(demo_cohort: Cohort, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The address of the app with what a clone holds."""
+    environment = os.environ | {
+        "TIMNET_HOME": str(demo_cohort.folder.parent),
+        "TIMNET_CHECKPOINTS": str(config.REPOSITORY / "checkpoints"),
+    }
+    del environment["TIMNET_DEMO"], environment["TIMNET_REFUSE"]
+    with served(environment, tmp_path_factory.mktemp("server") / "log.txt") as address:
         yield address
 
 

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-from browsing import Watched, served, watched
+from browsing import Watched, watched
 
 from timnet import config
-from timnet.cohorts.readers import demo
 from timnet.cohorts.store import Cohort
 from timnet.reader import Reader
 from timnet.reports import edits
@@ -20,28 +18,6 @@ pytestmark = [pytest.mark.browser, pytest.mark.whole]
 
 HEADING = "Match an X-ray with its report"
 NETWORK = "open-cxr"
-
-
-@pytest.fixture(scope="module")
-def cohort(tmp_path_factory: pytest.TempPathFactory) -> Cohort:
-    """The demo cohort, in a home of its own."""
-    home = tmp_path_factory.mktemp("demo_home")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("TIMNET_HOME", str(home))
-        demo.run(config.DEMO, "demo")
-    return Cohort.open(home / "demo")
-
-
-@pytest.fixture(scope="module")
-def shipped(cohort: Cohort, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """The address of the app with what a clone holds."""
-    environment = os.environ | {
-        "TIMNET_HOME": str(cohort.folder.parent),
-        "TIMNET_CHECKPOINTS": str(config.REPOSITORY / "checkpoints"),
-    }
-    del environment["TIMNET_DEMO"], environment["TIMNET_REFUSE"]
-    with served(environment, tmp_path_factory.mktemp("server") / "log.txt") as address:
-        yield address
 
 
 @pytest.fixture
@@ -98,9 +74,9 @@ def test_the_first_page_is_an_answered_example_in_one_look(tab: Watched, size: t
 
 @pytest.mark.parametrize("size", [(1440, 900), (1024, 768)])
 def test_a_report_of_the_wrong_side_is_told_and_shown_at_a_click(
-    tab: Watched, cohort: Cohort, size: tuple[int, int]
+    tab: Watched, demo_cohort: Cohort, size: tuple[int, int]
 ) -> None:
-    film, text, headline = wrong_side(cohort)
+    film, text, headline = wrong_side(demo_cohort)
     page = tab.page
     page.set_viewport_size({"width": size[0], "height": size[1]})
     tab.open(f"?match_cohort=demo&match_film={film}", HEADING)
@@ -120,9 +96,7 @@ def test_a_report_of_the_wrong_side_is_told_and_shown_at_a_click(
     page.get_by_role("img", name="The chest X-ray with the chosen map over it").wait_for()
 
 
-def test_an_upload_is_shown_at_once_and_answered_after_three_actions(
-    tab: Watched, cohort: Cohort, tmp_path: Path
-) -> None:
+def test_an_upload_is_shown_at_once_and_answered_after_three_actions(tab: Watched) -> None:
     # An X-ray of the demo as a file of one's own.
     film = next(path for path in sorted((config.DEMO / "films").iterdir()))
     tab.open("", HEADING)

@@ -16,6 +16,7 @@ from timnet.cohorts import audits, verdicts
 from timnet.cohorts.audits import Kept
 from timnet.cohorts.readers import csv_table
 from timnet.cohorts.store import Cohort
+from timnet.ui import frame
 from timnet.ui.audit import judging, listing
 
 WHY = ("side", "sentence", "report", "")
@@ -209,7 +210,7 @@ def test_names_and_reports_that_would_be_pages_stay_text(
     assert table["study"][0] in texts(app)
     shown_as_markdown = [each.value for each in (*app.markdown, *app.caption, *app.info)]
     assert not [text for text in shown_as_markdown if "<script" in text or "evil.example" in text]
-    assert not app.get("html")
+    assert {each.proto.body for each in app.get("html")} <= {frame.DARK_ON_PRIMARY}
 
 
 def test_what_is_taken_along_says_where_it_comes_from(table: pd.DataFrame, tmp_path: Path) -> None:

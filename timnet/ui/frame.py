@@ -24,6 +24,8 @@ PAGES = (
     ("pages/card.py", "Model card", ":material/fact_check:"),
 )
 _DRAWN = "frame_drawn"
+# Streamlit writes white on the primary colour, which has to be light to be read on a dark page.
+DARK_ON_PRIMARY = "<style>button[kind='primary'] p, button[kind='primary'] span { color: #0e1317 }</style>"
 
 
 def draw() -> Any:
@@ -42,6 +44,8 @@ def draw() -> Any:
     pages = [first, *(st.Page(path, title=title, icon=icon) for path, title, icon in others), named]
     # Films need the width that a sidebar would take.
     page = st.navigation(pages, position="top")
+    if st.context.theme.type != "light":
+        st.html(DARK_ON_PRIMARY)
     notices.research_use()
     gc_freeze.renew()
     st.session_state[_DRAWN] = True

@@ -12,7 +12,7 @@ export default function ({ data, parentElement }) {
     ...data.sections.flatMap(({ title, pieces }) => {
       const body = document.createElement("p")
       body.append(...pieces.map(([text, found]) => (found ? made("mark", text) : text)))
-      return title ? [made("h3", title), body] : [body]
+      return title ? [made("h2", title), body] : [body]
     }),
   )
 }
