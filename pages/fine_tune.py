@@ -29,10 +29,10 @@ POLICIES: dict[tasks.Policy, str] = {
 }
 
 frame.require()
-st.title("Fine-tune a classifier")
-st.markdown(
+frame.head(
+    "Fine-tune a classifier",
     "Train a classifier on part of your labels. You can first pre-train it on reports, which needs no "
-    "labels. Training goes on in the background: you can close this tab, or stop and resume it."
+    "labels. Training goes on in the background: you can close this tab, or stop and resume it.",
 )
 LEARN = {"labels": "Fine-tune on labels", "reports": "Pre-train on reports"}
 names = demo.cohorts()
@@ -60,53 +60,36 @@ with notices.sentences():
             )
         task = right.selectbox("Task", learnable, key="ft_task", persist_state="session", bind="query-params")
         start = initialisation.ask(config.Finetune.backbone)
-        mode = st.selectbox(
-            "Layers to train",
-            list(run.MODES),
-            format_func=lambda each: run.MODES[each],
-            key="ft_mode",
-            persist_state="session",
-            help="Training fewer layers is faster, and can be better with few labels but worse with many. "
-            "Modes are plotted as separate curves.",
-        )
-        policy: tasks.Policy = "ignore"
-        doubtful = cache.uncertain(str(cohort.folder), cohort.identity, task, cohort)
-        if doubtful:
-            policy = st.selectbox(
-                f"Labels marked uncertain ({counted(doubtful, 'training X-ray')})",
-                list(POLICIES),
-                format_func=lambda each: POLICIES[each],
-                key="ft_uncertain",
-                persist_state="session",
-                help="In training only: the test uses known labels alone.",
-            )
-        sizes = cache.sizes(str(cohort.folder), cohort.identity, task, policy, cohort)
-        fraction = st.pills(
-            "Share of the labels (number of X-rays)",
-            FRACTIONS,
-            default=0.1,
-            required=True,
-            format_func=lambda part: f"{part * 100:g} % · {sizes[part]:,}",
-            wrap=True,
-            key="ft_fraction",
-            persist_state="session",
-        )
-        seed = st.number_input(
-            "Random seed",
-            0,
-            2**31 - 1,
-            0,
-            key="ft_seed",
-            help="Which X-rays are drawn. Repeat with other seeds for an interval.",
-        )
-        share = cache.share(str(cohort.folder), cohort.identity, task, fraction, seed, policy, cohort)
-        st.text(
-            f"{share.films:,} of {counted(share.films_train, 'labelled training X-ray')}, of "
-            f"{counted(share.patients, 'patient')}, {verb(share.films)} used; positive: "
-            + ", ".join(f"{label} {count:,}" for label, count in share.positives.items())
-            + f". Tested on {counted(share.films_test, 'other X-ray')}."
-        )
+        asked, start_here = st.container(), st.container()
         with st.expander("Training settings", icon=":material/tune:"):
+            mode = st.selectbox(
+                "Layers to train",
+                list(run.MODES),
+                format_func=lambda each: run.MODES[each],
+                key="ft_mode",
+                persist_state="session",
+                help="Training fewer layers is faster, and can be better with few labels but worse with "
+                "many. Modes are plotted as separate curves.",
+            )
+            policy: tasks.Policy = "ignore"
+            doubtful = cache.uncertain(str(cohort.folder), cohort.identity, task, cohort)
+            if doubtful:
+                policy = st.selectbox(
+                    f"Labels marked uncertain ({counted(doubtful, 'training X-ray')})",
+                    list(POLICIES),
+                    format_func=lambda each: POLICIES[each],
+                    key="ft_uncertain",
+                    persist_state="session",
+                    help="In training only: the test uses known labels alone.",
+                )
+            seed = st.number_input(
+                "Random seed",
+                0,
+                2**31 - 1,
+                0,
+                key="ft_seed",
+                help="Which X-rays are drawn. Repeat with other seeds for an interval.",
+            )
             paper = st.toggle("Settings of the paper (slow without a GPU)", key="ft_paper")
             preset = "paper" if paper else "small"
             numbers = settings_file.numbers(config.Finetune, preset)
@@ -126,6 +109,24 @@ with notices.sentences():
                 numbers |= run.cautions()
             if mode == "probe":
                 st.caption("A linear probe ignores epochs and batch size; only the image size applies.")
+        sizes = cache.sizes(str(cohort.folder), cohort.identity, task, policy, cohort)
+        fraction = asked.pills(
+            "Share of the labels (number of X-rays)",
+            FRACTIONS,
+            default=0.1,
+            required=True,
+            format_func=lambda part: f"{part * 100:g} % · {sizes[part]:,}",
+            wrap=True,
+            key="ft_fraction",
+            persist_state="session",
+        )
+        share = cache.share(str(cohort.folder), cohort.identity, task, fraction, seed, policy, cohort)
+        asked.text(
+            f"{share.films:,} of {counted(share.films_train, 'labelled training X-ray')}, of "
+            f"{counted(share.patients, 'patient')}, {verb(share.films)} used; positive: "
+            + ", ".join(f"{label} {count:,}" for label, count in share.positives.items())
+            + f". Tested on {counted(share.films_test, 'other X-ray')}."
+        )
         settings = config.Finetune(
             cohort=name,
             task=task,
@@ -142,9 +143,12 @@ with notices.sentences():
             return settings
         preview_probe.show(cohort, settings)
         preview_films.time(settings, share, root)
-        if st.button("Start", key="ft_start", type="primary", icon=":material/play_arrow:", width="stretch"):
-            st.session_state["ft_run"] = worker.submit(settings, root).name
-        run.started(root)
+        with start_here:
+            if st.button(
+                "Start", key="ft_start", type="primary", icon=":material/play_arrow:", width="stretch"
+            ):
+                st.session_state["ft_run"] = worker.submit(settings, root).name
+            run.started(root)
         return settings
 
     with form:
