@@ -17,7 +17,7 @@ from timnet.evaluation.calibration.record import MATCH
 from timnet.films.film import Film, FilmError
 from timnet.films.letterbox import Letterbox
 from timnet.films.read import letterboxed, read_film
-from timnet.model import weights
+from timnet.model import encoders, weights
 from timnet.model.branches import ImageBranch
 from timnet.reader import Reader
 from timnet.reading import ReadingError
@@ -76,7 +76,8 @@ def test_sentences_beyond_the_longest_text_of_the_training_are_named(networks, f
     first = reading.beyond[0]
     assert reading.beyond == tuple(range(first, 41))
     # By the tokenizer's own offsets: the last token that fits lies in the sentence before.
-    fields = reader._encoder.tokenizer(" ".join(SENTENCES), return_offsets_mapping=True)
+    library = encoders.load(str(config.TEXT_ENCODER)).tokenizer
+    fields = library(" ".join(SENTENCES), return_offsets_mapping=True)
     last = fields["offset_mapping"][: limit - 1][-1][1]
     assert len(" ".join(SENTENCES[: first - 1])) <= last < len(" ".join(SENTENCES[:first]))
     assert f"Sentences {first} to 40 end beyond the first {limit} tokens" in reading.long_text

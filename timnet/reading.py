@@ -30,7 +30,7 @@ from timnet.evaluation.explanation import Explanation
 from timnet.evaluation.maps import cam
 from timnet.films.film import Film
 from timnet.films.letterbox import Letterbox, square
-from timnet.reports import deidentify, report_text
+from timnet.reports import report_text
 from timnet.reports.edits import Edit
 
 Strength = Literal["weak", "moderate", "strong"]
@@ -225,6 +225,8 @@ class Reading:
 
 def marked(words: str) -> str:
     """Return words of a report with names, dates and numbers of known forms marked."""
+    from timnet.reports import deidentify  # with pydicom and its dictionary
+
     return deidentify.scrub(words, deidentify.Known())[0]
 
 

@@ -24,7 +24,6 @@ from timnet.cli.import_arguments import (
 from timnet.cli.output import Refused
 from timnet.cli.progress import ProgressLine
 from timnet.counting import counted
-from timnet.training import in_process, run_names, runs, worker
 
 Command = Callable[[list[str]], None]
 
@@ -192,6 +191,7 @@ def curve(words: list[str]) -> None:
     """Fine-tune from several starts on several shares of the labels: what is missing of a curve."""
     from timnet.evaluation import metrics
     from timnet.evaluation.label_efficiency import curve as efficiency
+    from timnet.training import in_process
 
     grid, out, as_json, address = parsing.grid(words)
     line, path = ProgressLine(""), out or config.checkpoints() / f"{grid.name}.parquet"
@@ -226,6 +226,7 @@ def simulate(words: list[str]) -> None:
 
 def show_runs(words: list[str]) -> None:
     """List the runs under checkpoints/."""
+    from timnet.training import runs
 
     asked = parsing.parse(arguments.Runs, "runs", words)
     rows = [
@@ -247,6 +248,8 @@ def run(words: list[str]) -> None:
     """Do the work of a submitted run's folder: what a page starts."""
     if len(words) != 1:
         raise Refused("run: expected one run folder")
+    from timnet.training import in_process, worker
+
     # Pages stay quick while a run works.
     os.nice(5)
     worker.work(Path(words[0]), in_process.trainer())
@@ -273,6 +276,9 @@ COMMANDS: dict[str, Command] = {
 
 
 def _train(shape: type[config.Run], words: list[str]) -> None:
+    # As in other commands: with them comes pandas, which a reading starts without.
+    from timnet.training import in_process, run_names, worker
+
     settings, out, as_json, fresh = parsing.training(shape, words)
     folder = out or config.checkpoints() / run_names.folder_name(settings)
     # As torchrun tells each of the processes it starts.

@@ -7,13 +7,15 @@ import dataclasses
 import io
 import itertools
 from pathlib import Path
-from typing import Annotated, Any, TypeVar, get_type_hints
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar, get_type_hints
 
 import tyro
 
 from timnet import config, settings_file
 from timnet.errors import TimnetError
-from timnet.training.grids import GRIDDED, Grid
+
+if TYPE_CHECKING:
+    from timnet.training.grids import Grid
 
 Shape = TypeVar("Shape")
 
@@ -68,8 +70,9 @@ def grid(words: list[str]) -> tuple[Grid, Path | None, bool, str | None]:
 
     It takes what fine-tuning takes, but several starts and shares, and a number of draws.
     """
-    # With it comes SciPy, which takes longer to import than the other commands need to start.
+    # With them come SciPy and pandas, which take longer to import than other commands need to start.
     from timnet.evaluation.label_efficiency.curve import FRACTIONS
+    from timnet.training.grids import GRIDDED, Grid
 
     hints = get_type_hints(config.Finetune)
     fields: list[Any] = [("cohort", Annotated[str, tyro.conf.Positional])]

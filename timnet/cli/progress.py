@@ -5,11 +5,14 @@ from __future__ import annotations
 import sys
 import time
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from timnet import config
 from timnet.counting import counted
 from timnet.training.events import TELL_SECONDS, Event
-from timnet.training.grids import Progress
+
+if TYPE_CHECKING:
+    from timnet.training.grids import Progress
 
 LOG_SECONDS = 5.0
 """From one line of a log to the next where nothing but the time left has changed."""

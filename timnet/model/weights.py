@@ -32,7 +32,7 @@ from timnet.checkpoints import (
     _description,
     describe,
 )
-from timnet.model import encoders
+from timnet.model import encoders, plain_bert
 from timnet.model.branches import ImageBranch, TextBranch, Trunk, seeded
 from timnet.model.classifier import Classifier, Probe
 from timnet.model.timnet import TIMNet
@@ -176,7 +176,7 @@ def _encoder_of(folder: Path, spec: TimnetSpec) -> encoders.TextEncoder:
         return own
     for candidate in (encoders.local_folder(spec.text_encoder), config.TEXT_ENCODER):
         if candidate is not None and encoders.fingerprint(candidate) == spec.text_encoder_sha256:
-            return encoders.load(str(candidate))
+            return plain_bert.load(candidate)
     raise CheckpointError(
         f"{folder.name}: its text encoder {spec.text_encoder} with content {spec.text_encoder_sha256[:12]} "
         "is not on this machine; put its folder where it was, or pre-train with another"
