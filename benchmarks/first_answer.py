@@ -1,7 +1,7 @@
 """How long until the first answer: of the command line on one core, of the first page of a cold server?
 
-The command is `timnet match` of a demo X-ray, run anew each time. The page is opened in headless Chromium on a
-server that has just started: until the X-ray is drawn, until the match stands there, and the same for a second
+The command is `timnet match` of a demo X-ray, run anew each time. The page is opened in Chromium on a server
+that has just started: until the X-ray is drawn, until the match stands there, and the same for a second
 visitor of the warm server. The median of the rounds is kept.
 
     .venv/bin/python benchmarks/first_answer.py --keep

@@ -8,6 +8,8 @@ answer tells the browser to load nothing from elsewhere and to show the app in n
 from __future__ import annotations
 
 import asyncio
+import importlib
+import threading
 from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
@@ -150,12 +152,21 @@ def same_origin(origin: str | None, host: str) -> bool:
 
 @asynccontextmanager
 async def lifespan(app: Any) -> AsyncIterator[None]:
-    """Let the uploads of ended sessions go while the server runs, without waiting for the next visitor."""
+    """Let the uploads of ended sessions go while the server runs, without waiting for the next visitor.
+
+    What a reading imports is imported meanwhile: the first visitor's browser takes as long to open the page.
+    """
     task = asyncio.create_task(_sweep())
+    threading.Thread(target=_import, daemon=True).start()
     try:
         yield
     finally:
         task.cancel()
+
+
+def _import() -> None:
+    for name in ("timnet.reader", "torchvision.models"):
+        importlib.import_module(name)
 
 
 async def _sweep() -> None:
