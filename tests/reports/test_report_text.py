@@ -603,3 +603,11 @@ def test_hostile_text_takes_linear_time(unit: str) -> None:
     findings(text)
     sentences(text)
     assert time.process_time() - started < 10  # seconds; a quadratic step would take minutes
+
+
+@pytest.mark.parametrize("blank", [" ", "\t", "\u00a0", "\u2009 "])
+def test_blanks_between_words_take_linear_time_and_say_nothing(blank: str) -> None:
+    started = time.process_time()
+    text = f"Findings: Clear{blank * 80_000}lungs. No{blank * 80_000}effusion."
+    assert sentences(findings(text)) == ["Clear lungs.", "No effusion."]
+    assert time.process_time() - started < 5
