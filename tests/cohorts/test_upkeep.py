@@ -1,6 +1,8 @@
 """Renaming and deleting a cohort: whole, with all beside it, and never while it is in use."""
 
 import io
+import shutil
+import sqlite3
 from collections.abc import Callable
 from pathlib import Path
 
@@ -10,7 +12,7 @@ import pytest
 from PIL import Image
 
 from timnet import config
-from timnet.cohorts import audits, label_store, pixels, store, upkeep, vectors
+from timnet.cohorts import audits, label_store, pixels, schema, store, upkeep, vectors
 from timnet.cohorts.importing import jobs, uploads
 from timnet.cohorts.readers import csv_table
 from timnet.cohorts.records import CohortError
@@ -128,3 +130,16 @@ def test_a_cohort_in_use_is_neither_deleted_nor_renamed(
     assert store.available() == ["used"] and cohort.read_film(0).sha256
     change("used")
     assert "used" not in store.available() and config.home() == home
+
+
+def test_a_disk_that_fills_up_during_a_change_is_named_and_nothing_is_changed(
+    cohort_folder: Path, tmp_path: Path
+) -> None:
+    folder = shutil.copytree(cohort_folder, tmp_path / "full")
+    before = store.Cohort.open(folder).summary()
+    with pytest.raises(CohortError, match="database or disk is full"), schema.change(folder) as connection:
+        connection.execute("DELETE FROM films WHERE film < 3")
+        # As SQLite does itself where the disk fills up.
+        connection.execute("ROLLBACK")
+        raise sqlite3.OperationalError("database or disk is full")
+    assert store.Cohort.open(folder).summary() == before
