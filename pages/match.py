@@ -90,7 +90,7 @@ with notices.sentences():
             panels.picture(place, reading, name, "match", network, findings)
         else:
             panels.pair(place, cache.edited(network, film, findings), edit, "match_pair_viewer")
-        panels.exports(reading, name, "match", chosen.simulated)
+        downloads = st.container()
 
     tabs = [CHANGES, FINDINGS, *([OTHERS] if demo.cohorts() else []), FACTS]
     more = dict(zip(tabs, st.tabs(tabs, key="match_more", on_change="rerun"), strict=True))
@@ -98,8 +98,11 @@ with notices.sentences():
         edited = cache.edited(network, film, findings)
         if more[CHANGES].open:
             text_edits.show(edited, findings)
+    explained = reading.explained(edited.edits)
     with headline:
-        text_edits.headline(reading.explained(edited.edits))
+        text_edits.headline(explained)
+    with downloads:
+        panels.exports(explained, name, "match", chosen.simulated)
     with more[FINDINGS]:
         if more[FINDINGS].open:
             prompts.show(network, film)

@@ -24,6 +24,7 @@ from timnet.evaluation.maps import grad_cam_library
 from timnet.films.read import read_film
 from timnet.model import embed
 from timnet.reader import Reader
+from timnet.reading import Reading
 from timnet.ui import notices, panels, reading_room, scored_list, viewer
 from timnet.ui.match import other_patients, similar_cases
 
@@ -42,6 +43,8 @@ def test_page_command_and_python_give_the_same_match_digit_for_digit(
     monkeypatch.setattr(
         scored_list, "show", lambda rows, *asked: (listed.append(rows), show(rows, *asked))[1]
     )
+    saved: list[Reading] = []
+    monkeypatch.setattr(panels, "exports", lambda reading, *asked: saved.append(reading))
     app = open_page("match")
     app.file_uploader(key="match_upload").upload(film.name, film.read_bytes(), "")
     app.text_area(key="match_findings").set_value(text)
@@ -60,6 +63,9 @@ def test_page_command_and_python_give_the_same_match_digit_for_digit(
         singly
     ) == 2
     assert any(notices.MAP in caption.value for caption in app.caption)
+    # What is saved says what the page says.
+    told = saved[-1].as_dict()
+    assert (told["match_probability"], told["explanation"]) == (expected.match, expected.explanation.sentence)
     main(["match", str(film), "--findings", text, "--checkpoint", "timnet", "--json"])
     told = json.loads(capsys.readouterr().out)
     assert told["match_probability"] == expected.match and told["sentence_probabilities"] == singly
