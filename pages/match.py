@@ -18,7 +18,7 @@ from timnet.ui import (
     uploaded,
     viewer,
 )
-from timnet.ui.match import asked_report, other_patients, prompts, similar_cases, text_edits
+from timnet.ui.match import asked_report, other_patients, prompts, second_xray, similar_cases, text_edits
 
 CHANGES, FINDINGS, OTHERS, FACTS = (
     "What changes the match",
@@ -86,10 +86,13 @@ with notices.sentences():
     pair = st.session_state.get(text_edits.PAIR)
     edit = text_edits.paired(cache.edited(network, film, findings)) if pair else None
     with pictures:
-        if edit is None:
-            panels.picture(place, reading, name, "match", network, findings)
-        else:
+        second = second_xray.choose(chosen)
+        if edit is not None:
             panels.pair(place, cache.edited(network, film, findings), edit, "match_pair_viewer")
+        elif second is not None:
+            second_xray.show(place, reading, name, network, findings, second)
+        else:
+            panels.picture(place, reading, name, "match", network, findings)
         downloads = st.container()
 
     tabs = [CHANGES, FINDINGS, *([OTHERS] if demo.cohorts() else []), FACTS]

@@ -25,7 +25,7 @@ from timnet.films.read import read_film
 from timnet.model import embed
 from timnet.reader import Reader
 from timnet.reading import Reading
-from timnet.ui import notices, panels, reading_room, scored_list, viewer
+from timnet.ui import cache, notices, panels, reading_room, scored_list, viewer
 from timnet.ui.match import other_patients, similar_cases
 
 
@@ -338,3 +338,50 @@ def test_page_command_and_python_give_the_same_probabilities_digit_for_digit(
     assert dict(zip(table["label"], table["probability"], strict=True)) == dict(expected)
     main(["diagnose", str(film), "--checkpoint", "classifier", "--json"])
     assert json.loads(capsys.readouterr().out)["probabilities"] == dict(expected)
+
+
+def test_a_second_x_ray_of_the_patient_stands_beside_the_first_with_its_own_match(
+    open_page: Open, networks: Path, cohort_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    titles: list[list[str]] = []
+    show = viewer.show
+    monkeypatch.setattr(
+        viewer,
+        "show",
+        lambda *views, **how: (titles.append([each.title for each in views]), show(*views, **how))[1],
+    )
+    cohort = Cohort.open(cohort_folder)
+    patient = cohort.study_of(7).patient
+    (other,) = [film for film in cohort.films_of_patient(patient)["film"] if film != 7]
+    app = of_cohort(open_page("match"), 7)
+    choice = app.selectbox(key="match_second_synthetic_7")
+    assert choice.value is None and f"X-ray {other}, " in choice.options[0]
+    choice.set_value(other).run()
+    assert not app.exception and not app.error
+    findings = cohort.study_of(7).findings
+    reader = Reader.load(networks / "timnet")
+    matches = [reader.read(cohort.read_film(film), findings).match for film in (7, other)]
+    assert titles[-1] == [f"First X-ray: {matches[0]:.3f}", f"Second X-ray: {matches[1]:.3f}"]
+    assert any(f"second X-ray with **{matches[1]:.3f}**" in each.value for each in app.markdown)
+    # Another X-ray begins alone.
+    of_cohort(app, 9)
+    assert titles[-1] == [""] and not app.exception
+
+
+def test_a_second_upload_that_is_no_frontal_x_ray_is_shown_without_a_number(
+    open_page: Open, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    app = open_page("match")
+    app.file_uploader(key="match_upload").upload("film.png", png(1), "image/png")
+    app.text_area(key="match_findings").set_value(TEXT).run()
+    monkeypatch.setattr(cache, "doubt", lambda film: "")
+    app.file_uploader(key="match_second").upload("prior.png", png(2), "image/png").run()
+    assert not app.exception and any("matches the second X-ray" in each.value for each in app.markdown)
+    first = app.file_uploader(key="match_upload").value
+    assert first is not None and first.name == "film.png"
+    second = read_film(png(2)).key
+    lateral = "this looks like a lateral X-ray"
+    monkeypatch.setattr(cache, "doubt", lambda film: lateral if film.key == second else "")
+    app.run()
+    assert not app.exception and not any("matches the second X-ray" in each.value for each in app.markdown)
+    assert any("lateral X" in each.value for each in app.caption)

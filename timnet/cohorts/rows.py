@@ -35,6 +35,10 @@ _OF_STUDIES = """
 SELECT f.film, s.study, f.view FROM films f JOIN studies s ON s.id = f.study
 WHERE s.study IN (SELECT value FROM json_each(?)) ORDER BY f.film
 """
+_OF_PATIENT = """
+SELECT f.film, s.study, f.view FROM films f JOIN studies s ON s.id = f.study
+WHERE s.patient = ? ORDER BY f.film
+"""
 BOXES = 'SELECT film, label, "left", top, width, height FROM boxes'
 _LABEL = np.dtype([("study", np.int64), ("label", np.int64), ("value", np.float64)])
 _OF_SOURCE = "SELECT study, label, value FROM labels JOIN label_sources USING (source) WHERE name = ?"
@@ -71,6 +75,11 @@ def study(connection: sqlite3.Connection, study: str) -> Study | None:
 def films_of(connection: sqlite3.Connection, studies: Sequence[str]) -> pd.DataFrame:
     """Return film, study and view of the films of some studies."""
     return pd.read_sql_query(_OF_STUDIES, connection, params=(json.dumps(list(studies)),))
+
+
+def films_of_patient(connection: sqlite3.Connection, patient: str) -> pd.DataFrame:
+    """Return film, study and view of a patient's films."""
+    return pd.read_sql_query(_OF_PATIENT, connection, params=(patient,))
 
 
 def labels(connection: sqlite3.Connection, source: str | None) -> pd.DataFrame:

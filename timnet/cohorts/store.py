@@ -313,6 +313,11 @@ class Cohort:
         with self._connection() as connection:
             return rows.films_of(connection, studies)
 
+    def films_of_patient(self, patient: str) -> pd.DataFrame:
+        """Return one row a film of a patient, in the order of `films`: film, study, view."""
+        with self._connection() as connection:
+            return rows.films_of_patient(connection, patient)
+
     def position(self, study: str) -> int:
         """Return how many studies stand before one in import order."""
         with self._connection() as connection:

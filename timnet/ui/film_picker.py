@@ -32,6 +32,8 @@ class Chosen:
     cohort: Cohort | None = None
     name: str = ""
     """Of the study and its cohort; empty of an upload."""
+    number: int | None = None
+    """Of the film in its cohort."""
 
 
 def choose(key: str) -> Chosen:
@@ -51,7 +53,7 @@ def choose(key: str) -> Chosen:
     study = cohort.study_of(row)
     view = next((film.view for film in study.films if film.film == row), None)
     name = f"{cohort.name}, X-ray {row}: study {study.study}"
-    return Chosen(cache.cohort_film(cohort, row, view), study, demo.simulated(cohort), cohort, name)
+    return Chosen(cache.cohort_film(cohort, row, view), study, demo.simulated(cohort), cohort, name, row)
 
 
 def named(chosen: Chosen) -> None:

@@ -17,7 +17,7 @@ from timnet.counting import counted
 from timnet.films import sandbox
 from timnet.ui import notices
 
-ONE, SEVERAL = "own_image", "own_images"
+ONE, SECOND, SEVERAL = "own_image", "own_second_image", "own_images"
 """Keys of the session's state."""
 UPLOAD, COHORT = "upload", "cohort"
 """Where the X-ray that a page shows comes from."""
@@ -45,6 +45,14 @@ def upload(key: str) -> File | None:
     return files[0] if files else None
 
 
+def upload_second(key: str) -> File | None:
+    """Ask for another X-ray of the same patient and return its file, or None while there is none."""
+    files = _upload(
+        f"{key}_second", SECOND, "Another X-ray of the patient", "PNG, JPEG or DICOM, up to 32 MB."
+    )
+    return files[0] if files else None
+
+
 def uploads(key: str, most: int, megabytes: int) -> list[File]:
     """Ask for several X-rays, so many at most and of that size together, and return their files."""
     limits = f"PNG, JPEG or DICOM, up to {counted(most, 'file')} and {megabytes} MB together."
@@ -53,7 +61,7 @@ def uploads(key: str, most: int, megabytes: int) -> list[File]:
 
 def new(*texts: str) -> None:
     """Offer to remove all uploaded files and the texts of these keys."""
-    held = [state for state in (ONE, SEVERAL, *texts) if st.session_state.get(state)]
+    held = [state for state in (ONE, SECOND, SEVERAL, *texts) if st.session_state.get(state)]
 
     def clear() -> None:
         st.session_state.update({state: "" if state in texts else [] for state in held})
@@ -83,7 +91,7 @@ def _upload(
         before = st.session_state[listed]
         earlier = [each for each in st.session_state.get(state, []) if several and each.id not in before]
         asked = earlier + [_file(each) for each in now]
-        if not several:
+        if state == ONE:
             st.session_state.update(dict.fromkeys(SOURCES, UPLOAD))
         # What is refused below is not held either.
         st.session_state[state] = asked if _refusal(asked, bounds) is None else earlier
