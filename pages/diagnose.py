@@ -38,10 +38,13 @@ with notices.sentences():
         key="diagnose_how",
         label_visibility="collapsed",
         persist_state="session",
+        on_change=uploaded.list_anew,
     )
     with st.container(horizontal=True, vertical_alignment="bottom", key="diagnose_bar"):
         chosen = film_picker.choose("diagnose") if how == ONE else film_picker.Chosen(None)
         kind = None if chosen.film is None else chosen.simulated
+        if how == MANY:
+            kind = batch.is_simulated("diagnose")
         network = panels.choose(classifiers, "Classifier", "diagnose_network", kind)
         beside = two_classifiers.choose(classifiers, network, "diagnose_beside")
         uploaded.new("match_findings")
@@ -53,12 +56,17 @@ with notices.sentences():
         if how == ONE:
             st.info("Next: upload an X-ray.", icon=":material/arrow_upward:")
         st.stop()
+    pictures, words = st.columns(reading_room.WIDTHS)
+    place = pictures.empty()
     if how == ONE:
-        film_check.ask(film, "diagnose")
+        reading_room.first(place, film, "diagnose", bool(cache.doubt(film)))
+        with words:
+            film_check.ask(film, "diagnose")
     if beside:
+        place.empty()
         reading, other = cache.reading(network, film), cache.reading(beside, film)
         for each in (reading, other):
-            panels.trust(each)
+            panels.trust(f"{each.checkpoint}: {each.trust}", each.card)
         name = two_classifiers.show(reading, other, "diagnose")
         panels.exports(reading, name, "diagnose", chosen.simulated)
         st.caption(
@@ -66,14 +74,12 @@ with notices.sentences():
         )
         panels.film_facts(film)
         st.stop()
-    pictures, words = st.columns(reading_room.WIDTHS)
-    place = pictures.empty()
-    reading_room.first(place, film, "diagnose")
     reading = cache.reading(network, film)
     name = reading_room.chosen(reading, "diagnose")
     with words:
         film_picker.named(chosen)
-        panels.trust(reading)
+        if how == ONE:
+            panels.trust(reading.trust, reading.card)
         reading_room.labels(reading, "diagnose")
         probabilities.explain(reading)
     with pictures:

@@ -50,7 +50,9 @@ with notices.sentences():
         film_picker.named(chosen)
         result = st.container()
         findings, is_own = asked_report.ask(chosen)
+    place = pictures.empty()
     if film is not None:
+        reading_room.first(place, film, "match", bool(cache.doubt(film)))
         with result:
             film_check.ask(film, "match")
     if film is None or not findings.strip():
@@ -59,18 +61,19 @@ with notices.sentences():
             missing = "upload an X-ray and paste its report"
         with pictures:
             st.info(f"Next: {missing}.", icon=":material/arrow_upward:")
-            if film is not None:
+        if film is not None:
+            with place:
                 viewer.show(viewer.View(film), key="match_viewer", height=reading_room.HEIGHT)
         st.stop()
 
-    place = pictures.empty()
-    reading_room.first(place, film, "match")
     reading = cache.reading(network, film, findings)
     if is_own and chosen.study:  # its findings were taken from its report at the import
         reading = replace(reading, section=report_text.extract(chosen.study.report).section)
     name = reading_room.chosen(reading, "match")
 
 with result:
+    if findings == asked_report.EXAMPLE:
+        st.warning("An example text: it does not describe your X-ray.", icon=":material/edit_note:")
     number, about = st.columns([2, 3], vertical_alignment="center")
     number.metric(
         "Match probability",
@@ -78,8 +81,10 @@ with result:
         help="**Near 1**: the report fits this X-ray. **Near 0**: it fits another one better. **About 0.5**: "
         "undecided. It says nothing about whether the findings are correct or complete.",
     )
-    headline = about.container()
-    panels.trust(reading)
+    # What stands here is of another text until the changes of this one have been looked at.
+    headline = about.empty()
+    headline.caption("Looking at each change of the text …")
+    panels.trust(reading.trust, reading.card)
     reading_room.sentences(reading, "match")
     st.caption(f"Section read: {reading.section.capitalize()}. {panels.match_calibration(reading)}")
 with notices.sentences():
@@ -102,7 +107,7 @@ with notices.sentences():
         if more[CHANGES].open:
             text_edits.show(edited, findings)
     explained = reading.explained(edited.edits)
-    with headline:
+    with headline.container():
         text_edits.headline(explained)
     with downloads:
         panels.exports(explained, name, "match", chosen.simulated)

@@ -179,3 +179,19 @@ def test_what_a_page_says_of_the_calibration_speaks_of_x_rays(name: str) -> None
     sure = record.of(config.REPOSITORY / "checkpoints" / name)
     assert "X-ray" in sure.checked_on
     assert not {"film", "films"}.intersection(f"{sure.fitted_on} {sure.checked_on} {sure.how}".split())
+
+
+@pytest.mark.parametrize(
+    ("value", "low", "says"), [(0.47, 0.41, True), (0.9, 0.85, False), (0.6, None, False)]
+)
+def test_a_network_that_does_not_tell_sides_says_so_beside_its_numbers(
+    tmp_path: Path, value: float, low: float | None, says: bool
+) -> None:
+    measured = result(task=cards.SIDES, metric="share", value=value, low=low, high=low and 0.95)
+    told = read(tmp_path, card(result(), measured))
+    assert ("It does not tell left from right (47 % right" in cards.sides(told)) is says
+    assert cards.trust(told).startswith("On real X-rays (Theirs")
+
+
+def test_the_shipped_network_of_real_reports_says_that_it_does_not_tell_sides() -> None:
+    assert "It does not tell left from right" in cards.trust_of(config.REPOSITORY / "checkpoints" / "open-i")

@@ -40,6 +40,8 @@ from timnet.errors import TimnetError
 
 FILE, WRITTEN, METRICS = "card.json", "card.md", "metrics.json"
 MACRO = "macro"
+SIDES = "sides: own report, not the same with sides swapped"
+"""Task of a result: the share of X-rays that prefer their report to the same with its sides exchanged."""
 AT_CHANCE = "On the held-out patients of its own training it is not better than chance."
 
 Task = Literal[
@@ -327,13 +329,30 @@ def trust(card: Card | None) -> str:
     return f"{where} ({result.dataset}, {counted(result.images, 'X-ray')}): {number}."
 
 
+def sides(card: Card | None) -> str:
+    """Say that a network was seen not to tell sides on real X-rays; empty where it was not.
+
+    What says so is a share of X-rays with the task SIDES whose interval does not lie above one half.
+    """
+    for result in card.results if card else ():
+        if result.real and result.task == SIDES and _at_least(result) <= 0.5:
+            return (
+                f"It does not tell left from right ({100 * result.value:.0f} % right, where 50 % is chance)."
+            )
+    return ""
+
+
 def trust_of(folder: Path) -> str:
-    """Return what stands beside every number of a checkpoint: `trust`, and a warning where it is at chance.
+    """Return what stands beside every number of a checkpoint: `trust`, and warnings.
+
+    They are that it does not tell sides (`sides`) or is at chance (AT_CHANCE).
 
     Raises:
         CardError, ConfigError: one of its files is damaged.
     """
-    return " ".join([trust(of(folder)), *([AT_CHANCE] if at_chance(folder) else [])])
+    card = of(folder)
+    told = (trust(card), sides(card), AT_CHANCE if at_chance(folder) else "")
+    return " ".join(filter(None, told))
 
 
 def doubtful(card: Card | None) -> bool:

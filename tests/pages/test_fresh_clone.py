@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from driving import PAGES, framed, open_at, opened
+from driving import PAGES, framed, open_at, opened, png
 from streamlit.testing.v1 import AppTest
 
 from timnet import config, processes
@@ -67,6 +67,26 @@ def test_the_page_of_every_shipped_run_has_its_command_and_the_list_of_all_runs(
         assert not app.exception and not app.error
         assert run_names.command_line(state) in {code.value for code in app.code}
         assert any("Submitted" in table.value for table in app.dataframe)
+
+
+def test_x_rays_are_read_with_a_network_that_is_meant_for_them_until_another_is_chosen() -> None:
+    app = open_at("diagnose")
+    # The example is simulated.
+    assert app.selectbox(key="diagnose_network").value == "demo-findings"
+    app.segmented_control(key="diagnose_how").set_value("Several X-rays").run()
+    assert app.selectbox(key="diagnose_network").value == "chest-findings"
+    app.segmented_control(key="diagnose_from").set_value("From a cohort").run()
+    app.run()
+    assert app.selectbox(key="diagnose_network").value == "demo-findings"
+    app.selectbox(key="diagnose_network").set_value("pneumonia-children").run()
+    app.segmented_control(key="diagnose_how").set_value("One X-ray").run()
+    assert app.selectbox(key="diagnose_network").value == "pneumonia-children"
+    match = open_at("match")
+    assert match.selectbox(key="match_network").value == "open-cxr"
+    match.pills(key="match_demo").set_value(None).run()
+    match.file_uploader(key="match_upload").upload("film.png", png(1), "image/png").run()
+    assert match.selectbox(key="match_network").value == "open-i"
+    assert not app.exception and not match.exception
 
 
 @pytest.fixture(params=["small", pytest.param("shipped", marks=pytest.mark.whole)])

@@ -307,7 +307,10 @@ def test_the_example_text_is_marked_as_one(open_page: Open) -> None:
     app = open_page("match")
     app.button(key="match_example").click().run()
     assert app.text_area(key="match_findings").value
-    assert any("example text" in caption.value for caption in app.caption)
+    app.file_uploader(key="match_upload").upload("film.png", png(1), "image/png").run()
+    assert any("An example text" in each.value for each in app.warning)
+    app.text_area(key="match_findings").set_value(TEXT).run()
+    assert not app.warning and not app.exception
 
 
 def test_a_film_of_a_cohort_is_matched_with_its_own_report(open_page: Open) -> None:
@@ -365,7 +368,7 @@ def test_a_second_x_ray_of_the_patient_stands_beside_the_first_with_its_own_matc
     assert any(f"second X-ray with **{matches[1]:.3f}**" in each.value for each in app.markdown)
     # Another X-ray begins alone.
     of_cohort(app, 9)
-    assert titles[-1] == [""] and not app.exception
+    assert titles[-1] == ["Map of the whole text"] and not app.exception
 
 
 def test_a_second_upload_that_is_no_frontal_x_ray_is_shown_without_a_number(

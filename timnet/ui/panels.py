@@ -13,6 +13,7 @@ import numpy as np
 import streamlit as st
 
 from timnet import cards, config, files
+from timnet.cards import Card
 from timnet.cohorts.readers.demo import Truth
 from timnet.films.film import Film
 from timnet.ui import cache, notices, reading_room, viewer
@@ -158,7 +159,7 @@ def picture(
             f"network: where evidence is weak, the X-ray stays unpainted. Evidence: {reading.strength(name)}."
             f"{_extent(reading.maps[name] / reading.map_scale)}"
         )
-    views = [painted(reading, name, "X-ray with map" if wanted == TWO else "")]
+    views = [painted(reading, name, reading_room.titled(reading, name))]
     if wanted == TWO:
         views.insert(0, viewer.View(reading.film, title="X-ray"))
     with place:
@@ -180,12 +181,12 @@ def pair(place: Any, reading: Reading, edit: Edit, key: str) -> None:
         )
 
 
-def trust(reading: Reading) -> None:
+def trust(told: str, card: Card | None) -> None:
     """Show what the network was worth on real X-rays: beside every number."""
-    weak = cards.doubtful(reading.card)
+    weak = cards.doubtful(card) or cards.sides(card) != ""
     st.markdown(
         f"{':orange' if weak else ':blue'}[:material/{'warning' if weak else 'fact_check'}: "
-        f"**{notices.plain(reading.trust)}**]"
+        f"**{notices.plain(told)}**]"
     )
 
 

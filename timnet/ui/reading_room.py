@@ -28,12 +28,12 @@ WIDTHS = (5, 3)
 _WARM = "room_warm"
 
 
-def first(place: Any, film: Film, key: str, leave: str = "") -> None:
-    """Show the X-ray alone in a place while the network is still being loaded."""
-    if not st.session_state.get(_WARM):
+def first(place: Any, film: Film, key: str, at_once: bool = False, leave: str = "") -> None:
+    """Show the X-ray alone in a place, at once or while the network is still being loaded."""
+    if at_once or not st.session_state.get(_WARM):
         with place.container():
             viewer.show(viewer.View(film), key=f"{key}_first", height=HEIGHT, leave=leave)
-        st.session_state[_WARM] = True
+        st.session_state[_WARM] = not at_once or st.session_state.get(_WARM, False)
 
 
 def chosen(reading: Reading, key: str) -> str:
@@ -49,6 +49,14 @@ def chosen(reading: Reading, key: str) -> str:
         if reading.match is not None
         else max(reading.probabilities, key=reading.probabilities.__getitem__)
     )
+
+
+def titled(reading: Reading, name: str) -> str:
+    """Return what a map is of, in words."""
+    if name == WHOLE and reading.match is not None:
+        return "Map of the whole text"
+    texts = [text for text, _ in reading.sentences]
+    return f"Map of sentence {texts.index(name) + 1}" if name in texts else f"Map of {name.replace('_', ' ')}"
 
 
 def sentences(reading: Reading, key: str) -> None:
@@ -86,7 +94,6 @@ def _list(
 ) -> None:
     """Show rows of which each has a map, by its name."""
     shown = chosen(reading, key)
-    is_asked = st.session_state.get(f"{key}_map") in reading.maps
 
     def choose(place: int | None) -> None:
         st.session_state.update({f"{key}_map": None if place is None else maps[place], f"{key}_pair": None})
@@ -95,7 +102,7 @@ def _list(
         rows,
         f"{key}_list_{_about(reading)}",
         name,
-        maps.index(shown) if is_asked and shown in maps else None,
+        maps.index(shown) if shown in maps else None,
         choose,
         numbered,
     )

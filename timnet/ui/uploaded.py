@@ -59,6 +59,12 @@ def uploads(key: str, most: int, megabytes: int) -> list[File]:
     return _upload(f"{key}_uploads", SEVERAL, "Chest X-rays", limits, (most, megabytes))
 
 
+def list_anew() -> None:
+    """List all uploads as uploaded before: an uploader that comes back on a page lists none."""
+    if any(st.session_state.get(state) for state in (ONE, SECOND, SEVERAL)):
+        st.session_state[_CLEARED] = st.session_state.get(_CLEARED, 0) + 1
+
+
 def new(*texts: str) -> None:
     """Offer to remove all uploaded files and the texts of these keys."""
     held = [state for state in (ONE, SECOND, SEVERAL, *texts) if st.session_state.get(state)]

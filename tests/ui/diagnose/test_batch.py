@@ -145,7 +145,7 @@ def test_the_table_holds_fingerprints_and_reasons_and_no_formula() -> None:
     asked = [Asked("1", '=HYPERLINK("http://evil.example")', never), Asked("2", "-2.png", never)]
     known = Told("f" * 64, "w" * 64, {"Edema": 0.25, "note": 0.5}, doubt="this looks like a lateral one")
     told = [known, Told(refused="-2.png: an empty file")]
-    table = batch.table(asked, told, ("Edema", "note"), "network")
+    table = batch.table(asked, told, ("Edema", "note"), "network", "fair")
     rows = list(csv.DictReader(io.StringIO(spreadsheet.safe_csv(table).decode())))
     assert rows[0]["film"].startswith("'=") and rows[1]["film"] == "'-2.png"
     assert float(rows[0]["Edema"]) == 0.25 and rows[1]["Edema"] == ""

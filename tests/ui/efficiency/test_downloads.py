@@ -66,7 +66,7 @@ def test_the_films_of_a_diagnose_table_carry_their_cohort_and_filters() -> None:
         Asked("2", "a.png", print),  # type: ignore[arg-type]
     ]
     told = [Told("f", "w", {"Edema": 0.1, "cohort": 0.2}), Told("g", "w", {"Edema": 0.3, "cohort": 0.4})]
-    table = batch.table(asked, told, ("Edema", "cohort"), "network")
+    table = batch.table(asked, told, ("Edema", "cohort"), "network", "fair")
     written = pd.read_csv(io.BytesIO(spreadsheet.safe_csv(table)), keep_default_na=False)
     assert written["cohort"].tolist() == ["nih", ""] and written["settings"].tolist() == ["split: test", ""]
     assert written["label cohort"].tolist() == [0.2, 0.4] and set(written["timnet"]) == {__version__}

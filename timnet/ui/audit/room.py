@@ -6,6 +6,7 @@ Owns what stands beside the X-ray; which map lies over it is `reading_room`'s.
 from __future__ import annotations
 
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +15,7 @@ import streamlit as st
 
 from timnet import config
 from timnet.errors import TimnetError
+from timnet.reports import report_text
 from timnet.ui import cache, demo, notices, panels, reading_room, report, viewer
 from timnet.ui.audit.scoring import Asked
 
@@ -36,14 +38,16 @@ def show(asked: Asked, pair: pd.Series[Any]) -> None:
     with words:
         _named(asked, study)
     place = pictures.empty()
-    reading_room.first(place, film, "audit", LEFT_TO_THE_PAGE)
+    reading_room.first(place, film, "audit", leave=LEFT_TO_THE_PAGE)
     reading = cache.reading(asked.network, film, study.findings)
+    # Its findings were taken from its report at the import.
+    reading = replace(reading, section=report_text.extract(study.report).section)
     name = reading_room.chosen(reading, "audit")
     with words:
         why = st.container()
         _standing(pair, reading)
         reading_room.sentences(reading, "audit")
-        panels.trust(reading)
+        panels.trust(reading.trust, reading.card)
         with st.expander("Whole report", icon=":material/article:"):
             report.show(study.report, None, key="audit_report")
         st.page_link(

@@ -15,13 +15,13 @@ from dataclasses import dataclass
 import pandas as pd
 import streamlit as st
 
-from timnet import __version__, config, spreadsheet
+from timnet import __version__, cards, config, spreadsheet
 from timnet.cohorts.records import CohortError
 from timnet.cohorts.search import Filters
 from timnet.cohorts.store import Cohort
 from timnet.counting import counted
 from timnet.films.film import INVERTED, LOOKS_INVERTED, Film, FilmError
-from timnet.ui import cache, demo, notices, uploaded
+from timnet.ui import cache, demo, notices, panels, uploaded
 from timnet.ui.checkpoints import Checkpoint
 from timnet.ui.explore import filters
 from timnet.ui.film_picker import Chosen
@@ -108,8 +108,23 @@ def choose(network: Checkpoint, key: str) -> Chosen:
     return Chosen(opened.load(), simulated=opened.simulated)
 
 
-def table(asked: Sequence[Asked], told: Sequence[Told], labels: Sequence[str], network: str) -> pd.DataFrame:
-    """Return one row a film: its name, a probability a label, why it was refused, and what it comes from."""
+def is_simulated(key: str) -> bool:
+    """Say whether the films are simulated, as they were chosen last."""
+    names = demo.cohorts()
+    if st.session_state.get(f"{key}_from") != COHORT or not names:
+        return False
+    name = st.session_state.get(f"{key}_films_cohort")
+    return demo.simulated(cache.cohort(name if name in names else names[0]))
+
+
+def table(
+    asked: Sequence[Asked], told: Sequence[Told], labels: Sequence[str], network: str, worth: str
+) -> pd.DataFrame:
+    """Return one row a film: its name, a probability a label, why it was refused, and what it comes from.
+
+    Args:
+        worth: what the network was worth on real X-rays, in a sentence.
+    """
     first: dict[str, list[object]] = {"film": [each.name for each in asked]}
     last: dict[str, list[object]] = {
         "refused": [each.refused for each in told],
@@ -117,6 +132,7 @@ def table(asked: Sequence[Asked], told: Sequence[Told], labels: Sequence[str], n
         "film sha256": [each.sha256 for each in told],
         "network": [network] * len(told),
         "weights sha256": [each.weights_sha256 for each in told],
+        "worth": [worth] * len(told),
         "cohort": [each.cohort for each in asked],
         "settings": [each.filters for each in asked],
         "timnet": [__version__] * len(told),
@@ -225,7 +241,9 @@ def _read(
 
 def _table(asked: Sequence[Asked], told: Sequence[Told], network: Checkpoint, key: str) -> Asked | None:
     """Show the table and return the film whose row is open: at first the first that could be read."""
-    whole = table(asked, told, network.labels, network.name)
+    worth = cards.trust_of(network.folder)
+    panels.trust(worth, network.card)
+    whole = table(asked, told, network.labels, network.name, worth)
     readable = [row for row, each in enumerate(told) if each.probabilities is not None]
     labels = [name for name in whole.columns if pd.api.types.is_float_dtype(whole[name])]
     rows = st.dataframe(

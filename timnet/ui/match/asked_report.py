@@ -41,6 +41,4 @@ def ask(chosen: Chosen) -> tuple[str, bool]:
                 icon=":material/edit_note:",
                 on_click=lambda: st.session_state.update({TEXT: EXAMPLE}),
             )
-        if findings == EXAMPLE:
-            st.caption(":orange[An example text: it does not describe your X-ray.]")
     return findings or "", False
