@@ -197,3 +197,10 @@ def test_any_text_is_denied_or_refused_and_a_denial_differs(text: str) -> None:
             len(re.findall(r"\b(?:no|not)\b|\babnormal\b", each, re.IGNORECASE)) for each in (text, denial)
         ]
         assert abs(both[0] - both[1]) == 1
+
+
+@pytest.mark.parametrize(
+    "participle", ["sunk", "slid", "lain there", "swung", "burst", "split", "arisen", "crept up", "bent"]
+)
+def test_perfect_tenses_of_strong_verbs_are_denied_as_others_are(participle: str) -> None:
+    assert negated(f"The tip has {participle}.") == f"The tip has not {participle}."

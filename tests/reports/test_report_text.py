@@ -611,3 +611,19 @@ def test_blanks_between_words_take_linear_time_and_say_nothing(blank: str) -> No
     text = f"Findings: Clear{blank * 80_000}lungs. No{blank * 80_000}effusion."
     assert sentences(findings(text)) == ["Clear lungs.", "No effusion."]
     assert time.process_time() - started < 5
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Ergebnis: Kept.\nBeurteilung: Left.",
+        "Befund: Kept.\nFazit: Left.",
+        "Reperto: Kept.\nConclusione: Left.",
+        "Hallazgos: Kept.\nJuicio: Left.",
+        "Hallazgos: Kept.\nDiagnóstico: Left.",
+        "Opis: Kept.\nKonkluzja: Left.",
+        "FINDINGS：Kept。IMPRESSION：Left。",
+    ],
+)
+def test_further_headers_and_full_width_signs_part_a_report(text: str) -> None:
+    assert findings(text) == "Kept."

@@ -75,7 +75,7 @@ _SIGNED = re.compile(
         /(?:e-?)?s(?:igned)?/ (?:electronic_)?signature(?=\s?:) signed(?=\s?[:,])
         (?:befundet|diktiert|freigegeben|validiert|unterzeichnet|signiert|unterschrieben|untersucht)_(?:von|durch)
         (?:erstellt|angefordert|uberwiesen|vidiert|geschrieben|gelesen)_(?:von|durch) gez\. i\.\s?[av]\.
-        (?:unterschrift|befundet|vidiert|freigegeben|diktiert|signiert|validiert)(?=\s?:)
+        (?:unterschrift|gezeichnet|befundet|vidiert|freigegeben|diktiert|signiert|validiert)(?=\s?:)
         (?:lue?s?|dictee?|signee?|validee?|redigee?|interpretee?|realisee?|demandee?|adressee?|prescrite?)_par
         (?:vue?|relue?|signe_electroniquement)_par signe(?=\s?:)
         (?:firmado|dictado|informado|leido|revisado|validado|realizado|solicitado|remitido|redactado|visto)_por

@@ -68,8 +68,8 @@ AUXILIARIES = "is are was were"
 PERFECT = "has have had"
 PARTICIPLE = re.compile(
     r"\s+((?:(?:now|since|also|again|further|not)\s+)*)(?:\w+ly\s+)*(?:been|become|grown|risen|fallen|gone|come"
-    r"|shrunk|([\w-]+ed|shown|seen|taken|got|gotten|made|lost|begun|spread|broken|withdrawn|left|given|undergone"
-    r"|swollen|healed))\b(?=\s*(\w*))",
+    r"|shrunk|sunk|slid|lain|swung|arisen|crept|sprung|([\w-]+ed|shown|seen|taken|got|gotten|made|lost|begun|spread|broken|withdrawn|left|given|undergone"
+    r"|swollen|healed|split|burst|torn|bent))\b(?=\s*(\w*))",
     re.IGNORECASE,
 )
 """After `has`: an auxiliary's participle, or an adjective before its noun (`has increased markings`)."""

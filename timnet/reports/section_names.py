@@ -25,6 +25,7 @@ REPORT = (
     "report", "reports", "chest x-ray report", "x-ray report", "radiology report", "body of report",
     "description", "result", "results", "narrative", "bericht", "compte rendu", "informe",
     "informe radiológico", "descripción", "analyse",
+    "ergebnis", "ergebnisse", "reperto", "reperti", "referto",
     "provisional report", "resultado", "resultados", "wynik", "wynik badania",
 )  # fmt: skip
 IMPRESSION = (
@@ -34,6 +35,7 @@ IMPRESSION = (
     "impresión", "impresión diagnóstica", "conclusión", "conclusiones",
     "imp", "impr", "au total", "en conclusion", "juicio diagnóstico", "impresión radiológica",
     "radiological impression", "radiographic impression", "radiologist's impression", "wnioski", "wniosek",
+    "fazit", "juicio", "conclusione", "conclusioni", "konkluzja", "konkluzje",
 )  # fmt: skip
 COMMENT = (
     "comment",
@@ -45,6 +47,7 @@ COMMENT = (
     "kommentar",
     "commentaire",
     "comentario",
+    "diagnóstico",
 )
 PRELIMINARY = ("wet read", "preliminary read", "preliminary report")
 ADDENDUM = ("addendum", "addenda", "nachtrag", "ergänzung", "complément", "adenda", "uzupełnienie")

@@ -27,6 +27,8 @@ _OTHER_SIGN = re.compile(
     r"(?:[;=~|]{1,5}|[–—-]{1,5}(?=\s|$))"
 )
 """A header with another sign than a colon: `FINDINGS;`, `Findings- Clear.`, `--FINDINGS--`."""
+_WIDE = str.maketrans({"：": ": ", "。": ". ", "；": "; "})
+"""Full-width signs of East Asian keyboards."""
 _BLANKS = re.compile(r"[^\S\r\n\v\f\x1c-\x1e\x85\u2028\u2029]{4,}")
 _NO_SPACE = re.compile(r"(?<=[a-z0-9)][.!?;])(?=[A-Z][A-Za-z ]{2,30}:)")
 _UNMARKED = re.compile(
@@ -78,7 +80,7 @@ def sections(text: str) -> dict[str, str]:
 def _plain(text: str) -> str:
     """Return a text without HTML tags, with `[FINDINGS]` as `FINDINGS:` and a space after each sentence."""
     # Blanks say nothing, and a line of many makes patterns look at each of them from each of them.
-    text = _BLANKS.sub(" ", text)
+    text = _BLANKS.sub(" ", text.translate(_WIDE))
     if _TAG.search(text):
         text = html.unescape(_TAG.sub(lambda tag: "\n" if tag[1] else "", text))
     text = _IN_BRACKETS.sub(lambda name: f"{name[1]}{name[2]}:" if names.known(name[2]) else name[0], text)
