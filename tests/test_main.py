@@ -409,3 +409,28 @@ def test_a_map_that_the_disk_does_not_take_leaves_no_empty_file(capsys, timnet, 
     assert main([*words, "--cam", str(tmp_path / "map.png")]) == 2
     assert capsys.readouterr().err == "timnet: map.png: No space left on device\n"
     assert not (tmp_path / "map.png").exists()
+
+
+def test_a_text_typed_in_a_c_locale_is_the_text_that_was_typed(networks, film, capsys):
+    text = "Kein Pleuraerguß — möglich."
+    words = ["match", str(film), "--findings", text, "--checkpoint", str(networks / "timnet"), "--json"]
+    assert main(words) == 0
+    told = json.loads(capsys.readouterr().out)
+    environment = {**os.environ, "LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
+    command = [sys.executable, "-m", "timnet", *words]
+    ended = subprocess.run(
+        command,
+        cwd=config.REPOSITORY,
+        env=environment,
+        capture_output=True,
+        text=True,
+        encoding="utf-8",
+        check=False,
+    )
+    assert ended.returncode == 0, ended.stderr
+    assert json.loads(ended.stdout)["match_probability"] == told["match_probability"]
+
+
+def test_a_name_of_any_length_makes_a_sentence_of_one_line(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["diagnose", "x" * 100_000]) == 2
+    assert len(capsys.readouterr().err) < 1000

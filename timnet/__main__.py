@@ -89,7 +89,7 @@ def _terminable() -> Iterator[None]:
 def _sentence(error: Exception) -> str:
     if isinstance(error, OSError) and error.strerror:
         name = f"{Path(str(error.filename)).name}: " if error.filename else ""
-        return f"{name}{error.strerror}"
+        return one_line(f"{name}{error.strerror}")
     return one_line(error)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import os
 import time
 
 from timnet import cards, config, files
@@ -26,7 +27,7 @@ def read(asked: arguments.Match | arguments.Diagnose) -> None:
         return _one(asked, None)
     if asked.findings is None:
         raise Refused("findings: expected --findings TEXT, got none")
-    _one(asked, asked.findings)
+    _one(asked, _typed(asked.findings))
 
 
 def _several(asked: arguments.Match | arguments.Diagnose) -> None:
@@ -62,6 +63,11 @@ def _several(asked: arguments.Match | arguments.Diagnose) -> None:
     lines += [f"went on behind {counted(done.resumed, 'X-ray')}"] if done.resumed else []
     lines += [reader.trust] if reader.trust else []
     output.show(told, asked.json, [*lines, config.RESEARCH_USE])
+
+
+def _typed(text: str) -> str:
+    """Return a text of the command line as it was typed: a C locale hands its letters on as bytes."""
+    return os.fsencode(text).decode("utf-8", "replace") if not text.isprintable() else text
 
 
 def _one(asked: arguments.Match | arguments.Diagnose, findings: str | None) -> None:
