@@ -84,7 +84,15 @@ def told(certainty: Certainty) -> str:
         )
     fitted, checked = notices.plain(certainty.fitted_on), notices.plain(certainty.checked_on)
     words = f"Calibrated on {fitted}, checked on {checked}: for X-rays like those, not for your patients."
-    short = sum(1 for line in certainty.lines.values() if line.low is None)
+    lines = certainty.lines.values()
+    errors = [(line.error_before, line.error_after) for line in lines]
+    worse = sum(1 for before, after in errors if before is not None and after is not None and after > before)
+    if worse:
+        words += (
+            f" There the error is larger than before calibration for {worse} of "
+            f"{counted(len(errors), 'label')}."
+        )
+    short = sum(1 for line in lines if line.low is None)
     if short:
         words += (
             f" Not calibrated, for too few such X-rays: {short} of {counted(len(certainty.lines), 'label')}."
