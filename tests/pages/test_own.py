@@ -161,6 +161,10 @@ def test_a_demo_pill_is_lit_while_its_film_is_shown_and_only_then(demo: AppTest)
     assert lit() is None and not any("Simulated" in each.value for each in demo.markdown)
     demo.pills(key="match_demo").set_value(example).run()
     assert lit() == example and any("Simulated" in each.value for each in demo.markdown)
+    demo.button(key="match_back").click().run()
+    assert lit() is None and not any("Simulated" in each.value for each in demo.markdown)
+    assert "match_back" not in {button.key for button in demo.button}
+    demo.pills(key="match_demo").set_value(example).run()
     demo.number_input(key="match_film").set_value(film + 1 if film == 0 else film - 1).run()
     assert lit() is None
     demo.number_input(key="match_film").set_value(film).run()

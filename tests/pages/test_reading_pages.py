@@ -63,6 +63,9 @@ def test_page_command_and_python_give_the_same_match_digit_for_digit(
         singly
     ) == 2
     assert any(notices.MAP in caption.value for caption in app.caption)
+    # A map of a report that does not fit says so.
+    refused = [each for each in app.caption if "The report does not fit this X-ray; painted" in each.value]
+    assert len(refused) == (expected.match < 0.5)
     # What is saved says what the page says.
     told = saved[-1].as_dict()
     assert (told["match_probability"], told["explanation"]) == (expected.match, expected.explanation.sentence)

@@ -6,6 +6,7 @@ They last as long as the session, whatever page is open. At a visitor's first lo
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -47,6 +48,11 @@ def choose(key: str) -> Chosen:
     if cohorts:
         _cohorts(key, cohorts)
         _examples(key, examples)
+    if file and st.session_state[f"{key}_source"] == COHORT:
+        # The uploader still names the file, which is not what is shown.
+        st.button(
+            "Back to the upload", key=f"{key}_back", icon=":material/undo:", on_click=_use, args=(key, UPLOAD)
+        )
     if st.session_state[f"{key}_source"] == UPLOAD or not cohorts:
         return Chosen(cache.uploaded(file.data, file.name) if file else None)
     cohort, row = cache.cohort(st.session_state[f"{key}_cohort"]), st.session_state[f"{key}_film"]
@@ -95,6 +101,11 @@ def _first_look(key: str, examples: Mapping[str, int]) -> None:
         _take(key, next(iter(examples.values())))
 
 
+def _use(key: str, source: str) -> None:
+    """Show what was uploaded, or what is chosen of a cohort."""
+    st.session_state[f"{key}_source"] = source
+
+
 def _take(key: str, film: int) -> None:
     """Show a film of the demo."""
     state = {"source": COHORT, "cohort": demo.NAME, "film": film}
@@ -104,9 +115,7 @@ def _take(key: str, film: int) -> None:
 def _cohorts(key: str, cohorts: list[str]) -> None:
     """Offer the X-rays of every cohort by their number."""
 
-    def use() -> None:
-        st.session_state[f"{key}_source"] = COHORT
-
+    use = functools.partial(_use, key, COHORT)
     if st.session_state.get(f"{key}_cohort") not in cohorts:
         st.session_state[f"{key}_cohort"] = cohorts[0]
     with st.popover("From a cohort", icon=":material/folder_open:", key=f"{key}_from_cohort"):

@@ -15,6 +15,7 @@ import streamlit as st
 from timnet import cards, config, files
 from timnet.cards import Card
 from timnet.cohorts.readers.demo import Truth
+from timnet.evaluation import explanation
 from timnet.films.film import Film
 from timnet.ui import cache, notices, reading_room, viewer
 from timnet.ui.checkpoints import Checkpoint, meant
@@ -143,14 +144,16 @@ def picture(
             "map that is shown first."
         )
     else:
-        about = ""
+        about, match = "", reading.match
+        if match is not None and match < explanation.FITS:
+            about = "The report does not fit this X-ray; painted is what speaks for it all the same. "
         if of_text and method == OVER:
-            about = (
+            about += (
                 "Areas that support this report compared with a normal one. For a normal report the map is "
                 "nearly empty. "
             )
         elif of_text:
-            about = (
+            about += (
                 "Areas that support this report, compared with no other. Downloads keep the map shown first. "
             )
             reading = replace(reading, maps=reading.alone)
