@@ -94,8 +94,8 @@ def told(result: Mapping[str, Any]) -> str:
         area = _area(best["test"])
         words += (
             " The network kept is that of the last epoch. The one that did best on the split val alone, that "
-            f"of epoch {best['epoch']}, lies beside it in best/; on the split test its {AREA} is "
-            f"{_number(area['value'])} ({_number(area['low'])} to {_number(area['high'])})."
+            f"of epoch {best['epoch']}, was kept in best/ of the run's folder; on the split test its {AREA} "
+            f"is {_number(area['value'])} ({_number(area['low'])} to {_number(area['high'])})."
         )
     return words
 
