@@ -97,7 +97,7 @@ def test_the_networks_of_embed_and_calibrate_go_to_the_gpu_where_there_is_one(
     monkeypatch.setattr(torch.Tensor, "to", record(tensor))
     shutil.rmtree(vectors.place(cohort, networks / "timnet"), ignore_errors=True)
     embed.build(cohort, networks / "timnet")
-    assert {"TIMNet", "BertModel", "Tensor"} <= set(moved)
+    assert {"TIMNet", "PlainBert", "Tensor"} <= set(moved)
     # Films, and a text's states and mask, batch by batch.
     batches = -(-len(cohort) // 32)
     assert moved.count("Tensor") >= 3 * batches
