@@ -30,6 +30,7 @@ def films(side=64):
 
 @pytest.mark.parametrize("backbone", [*FAMILIES, "mobilenet_v3_large"])
 def test_one_grey_channel_gives_torchvisions_numbers_with_its_published_names(backbone, tmp_path):
+    torch.manual_seed(0)
     reference = get_model(backbone, weights=None).eval()
     perturbed(reference)
     state = reference.state_dict()
@@ -46,7 +47,8 @@ def test_one_grey_channel_gives_torchvisions_numbers_with_its_published_names(ba
         grid = trunk(films())
         reference(((films() - GREY_MEAN) / GREY_STD).expand(-1, 3, -1, -1))
     assert grid.shape == (2, trunk.channels, 2, 2)
-    torch.testing.assert_close(grid.mean((2, 3)), pooled[0], rtol=1e-4, atol=1e-5)
+    # Sums of 121 random layers in another order: a wrong tensor would be off by as much as itself.
+    torch.testing.assert_close(grid.mean((2, 3)), pooled[0], rtol=1e-3, atol=1e-5)
 
 
 def released(backbone=LITE):
