@@ -85,8 +85,7 @@ with notices.sentences():
     with pictures:
         panels.picture(place, reading, name, "diagnose", network)
         panels.exports(reading, name, "diagnose", chosen.simulated)
-    tabs = [NUMBERS, FACTS]
-    numbers, facts = st.tabs(tabs)
+    numbers, facts = st.tabs([NUMBERS, FACTS])
     with numbers:
         probabilities.show(reading, "diagnose")
     with facts:

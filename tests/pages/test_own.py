@@ -1,8 +1,10 @@
 """A visitor's own X-ray and pasted report: one upload for both pages, as long as the session."""
 
+import shutil
 from pathlib import Path
 
 import pytest
+import streamlit as st
 from driving import TEXT, Open, of_cohort, open_at, png, texts
 from streamlit.testing.v1 import AppTest
 
@@ -173,3 +175,19 @@ def test_a_demo_pill_is_lit_while_its_film_is_shown_and_only_then(demo: AppTest)
     # Nothing is chosen then but what is uploaded.
     assert lit() is None and not any("Simulated" in each.value for each in demo.markdown)
     assert not demo.exception and not demo.error
+
+
+def test_a_demo_whose_files_are_gone_opens_no_example_and_takes_an_upload(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, demo_root: Path, networks: Path
+) -> None:
+    shutil.copytree(demo_root, tmp_path / "demo")
+    monkeypatch.setenv("TIMNET_HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("TIMNET_DEMO", str(tmp_path / "demo"))
+    monkeypatch.setenv("TIMNET_CHECKPOINTS", str(networks))
+    open_at("match")
+    shutil.rmtree(tmp_path / "demo" / "films")
+    st.cache_resource.clear()
+    for page in ("match", "diagnose"):
+        app = open_at(page)
+        assert not app.exception and not app.error
+        assert any("Next: upload an X-ray" in each.value for each in app.info)

@@ -67,7 +67,8 @@ def _several(asked: arguments.Match | arguments.Diagnose) -> None:
 
 def _typed(text: str) -> str:
     """Return a text of the command line as it was typed: a C locale hands its letters on as bytes."""
-    return os.fsencode(text).decode("utf-8", "replace") if not text.isprintable() else text
+    is_bytes = any("\udc80" <= letter <= "\udcff" for letter in text)
+    return os.fsencode(text).decode("utf-8", "replace") if is_bytes else text
 
 
 def _one(asked: arguments.Match | arguments.Diagnose, findings: str | None) -> None:

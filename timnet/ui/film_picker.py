@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 
 import streamlit as st
 
-from timnet.cohorts.records import Study
+from timnet.cohorts.records import CohortError, Study
 from timnet.cohorts.store import Cohort
 from timnet.films.film import Film
 from timnet.ui import cache, demo
@@ -95,10 +96,14 @@ def _first_look(key: str, examples: Mapping[str, int]) -> None:
     """Choose the first example, unless something was chosen or uploaded before."""
     if f"{key}_source" in st.session_state:
         return
+    st.session_state[f"{key}_source"] = UPLOAD
     if st.session_state.get(own.ONE) or not examples:
-        st.session_state[f"{key}_source"] = UPLOAD
-    else:
-        _take(key, next(iter(examples.values())))
+        return
+    first = next(iter(examples.values()))
+    # Where its file is gone, as of a clone that was moved, the page opens without an example.
+    with suppress(CohortError):
+        cache.cohort_film(cache.cohort(demo.NAME), first)
+        _take(key, first)
 
 
 def _use(key: str, source: str) -> None:
@@ -114,7 +119,6 @@ def _take(key: str, film: int) -> None:
 
 def _cohorts(key: str, cohorts: list[str]) -> None:
     """Offer the X-rays of every cohort by their number."""
-
     use = functools.partial(_use, key, COHORT)
     if st.session_state.get(f"{key}_cohort") not in cohorts:
         st.session_state[f"{key}_cohort"] = cohorts[0]
