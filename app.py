@@ -1,4 +1,4 @@
-"""The app's entry: the server, and on each visit one frame with seven pages."""
+"""The app's entry: the server, and on each visit one frame with its pages."""
 
 import streamlit as st
 from streamlit.runtime.scriptrunner import get_script_run_ctx

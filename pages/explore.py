@@ -4,7 +4,7 @@ import streamlit as st
 
 from timnet.counting import counted
 from timnet.ui import cache, demo, frame, notices
-from timnet.ui.explore import filters, import_form, results, study, upkeep
+from timnet.ui.explore import filters, results, study, upkeep
 
 frame.require()
 st.title("Explore a cohort")
@@ -15,10 +15,7 @@ st.markdown(
 
 names = demo.cohorts()
 if not names:
-    notice = st.container()
-    import_form.ask()
-    with notice:
-        notices.no_cohort()
+    notices.no_cohort()
 
 with notices.sentences():
     linked = st.query_params.get("cohort", names[0])
@@ -54,4 +51,3 @@ with notices.sentences():
     with charts:
         results.counts(cohort, wanted)
     upkeep.show(cohort)
-import_form.ask()

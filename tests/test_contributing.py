@@ -95,7 +95,7 @@ def test_a_reader_made_by_the_recipe_imports_a_cohort(tmp_path: Path) -> None:
             '"mendeley": (ImportMendeley,', '"folder": (ImportFolder, folder), '
         ),
         "timnet/cohorts/importing/jobs.py": ('"mendeley"', '"folder", '),
-        "timnet/ui/explore/import_form.py": ('"mendeley": (', '"folder": ("A folder", "Images"),\n    '),
+        "timnet/ui/importing/form.py": ('"mendeley": (', '"folder": ("A folder", "Images"),\n    '),
     }  # fmt: skip
     for name, (before, line) in added.items():
         assert f"`{name}`" in TEXT

@@ -13,7 +13,7 @@ pytestmark = [pytest.mark.browser, pytest.mark.whole]
 
 axe = pytest.importorskip("axe_playwright_python", reason="axe-core is not installed")
 AXE = Path(axe.__file__).parent / "axe.min.js"
-PAGES = ("", "diagnose", "audit", "explore", "fine_tune", "efficiency", "card")
+PAGES = ("", "diagnose", "audit", "explore", "import_cohort", "fine_tune", "efficiency", "card")
 """By their addresses."""
 
 

@@ -263,9 +263,7 @@ def test_columns_of_known_labels_are_chosen_at_first(
     (tmp_path / "films.csv").write_text(
         "path,report,pleural effusion,Ward,Pleural_Thickening\na.png,x,1,2,0\n"
     )
-    app = open_at("explore")
-    app.session_state["import_open"] = True
-    app.run()
+    app = open_at("import_cohort")
     app.selectbox(key="import_kind").select("csv").run()
     app.text_input(key="import_folder").set_value(str(tmp_path)).run()
     (labels,) = [each for each in app.multiselect if each.label == "Label columns"]
@@ -273,9 +271,7 @@ def test_columns_of_known_labels_are_chosen_at_first(
 
 
 def test_an_export_is_imported(films: str) -> None:
-    app = open_at("explore")
-    app.session_state["import_open"] = True
-    app.run()
+    app = open_at("import_cohort")
     app.selectbox(key="import_kind").select("demo").run()
     app.text_input(key="import_folder").set_value(str(config.demo()))
     app.text_input(key="import_name").set_value("again").run()
@@ -284,4 +280,4 @@ def test_an_export_is_imported(films: str) -> None:
     ended(lambda: jobs.jobs()[0].state != "running")
     app.run()
     shown(app)
-    assert "again" in app.selectbox(key="cohort").options
+    assert "Imported: again" in [each.value for each in app.success]

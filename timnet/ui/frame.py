@@ -19,6 +19,7 @@ PAGES = (
     ("pages/diagnose.py", "Diagnose", ":material/radiology:"),
     ("pages/audit.py", "Audit", ":material/rule:"),
     ("pages/explore.py", "Explore", ":material/search:"),
+    ("pages/import_cohort.py", "Import", ":material/create_new_folder:"),
     ("pages/fine_tune.py", "Fine-tune", ":material/model_training:"),
     ("pages/efficiency.py", "Label efficiency", ":material/show_chart:"),
     ("pages/card.py", "Model card", ":material/fact_check:"),

@@ -63,7 +63,8 @@ def no_cohort() -> None:
         title="No cohort yet",
         icon=":material/folder_open:",
     )
-    st.markdown("Import one in a terminal, in the folder of this app:")
+    st.page_link("pages/import_cohort.py", label="Import a cohort", icon=":material/create_new_folder:")
+    st.markdown("Or in a terminal, in the folder of this app:")
     st.code(
         "python -m timnet import mendeley FOLDER --name mendeley\n"
         "python -m timnet import csv FOLDER --name my-cohort",

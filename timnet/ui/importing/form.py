@@ -17,7 +17,7 @@ from timnet.cohorts.importing import jobs, uploads
 from timnet.cohorts.records import CohortError
 from timnet.errors import TimnetError
 from timnet.ui import notices
-from timnet.ui.explore import import_columns
+from timnet.ui.importing import columns
 
 FOLDER, UPLOAD = "A folder of this computer", "Upload"
 READERS = {
@@ -43,20 +43,22 @@ def ask() -> None:
         if job.state == "running":
             _running()
         elif job.state == "done":
-            with st.expander(f"Imported: {notices.plain(job.name)}", icon=":material/check_circle:"):
-                st.text(job.told)
+            st.success(f"Imported: {notices.plain(job.name)}", icon=":material/check_circle:")
+            st.text(job.told)
+            with st.container(horizontal=True, vertical_alignment="center"):
+                st.page_link(
+                    "pages/explore.py",
+                    label=f"Explore {notices.plain(job.name)}",
+                    icon=":material/search:",
+                    query_params={"cohort": job.name},
+                )
                 _forget(job.name)
         else:
             # Many a reason begins with the cohort's name already.
             reason = job.told.removeprefix(f"{job.name}: ")
             st.error(f"{notices.plain(job.name)}: {notices.plain(reason)}", icon=":material/error:")
             _forget(job.name)
-    shown = st.expander(
-        "Import a cohort", icon=":material/create_new_folder:", key="import_open", on_change="rerun"
-    )
-    if shown.open:
-        with shown:
-            _form()
+    _form()
 
 
 def _forget(name: str) -> None:
@@ -126,12 +128,12 @@ def _form() -> None:
         st.rerun()
 
 
-def _options(kind: str, root: Path | None, files: Sequence[Any]) -> import_columns.Options | None:
+def _options(kind: str, root: Path | None, files: Sequence[Any]) -> columns.Options | None:
     """Ask for a table and its columns where this kind of export has one; None while some are missing."""
     if kind not in ("csv", "dicom") or not (root or files):
         return {}
     if root is None:
-        found: Mapping[str, import_columns.Head | Path] = import_columns.of_upload(files)
+        found: Mapping[str, columns.Head | Path] = columns.of_upload(files)
     else:
-        found = {root.name: root} if root.is_file() else import_columns.of_folder(root)
-    return import_columns.films(found) if kind == "csv" else import_columns.reports(found)
+        found = {root.name: root} if root.is_file() else columns.of_folder(root)
+    return columns.films(found) if kind == "csv" else columns.reports(found)
