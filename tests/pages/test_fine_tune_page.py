@@ -2,8 +2,10 @@
 
 import json
 import shutil
+from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -16,6 +18,7 @@ from torchvision.models import resnet18
 from timnet import config, settings_file
 from timnet.training import events, run_names, runs, worker
 from timnet.ui import notices
+from timnet.ui.fine_tune import all_runs
 
 
 def test_starting_a_run_writes_the_settings_byte_for_byte(
@@ -95,6 +98,48 @@ def test_looks_at_validation_films_are_told_while_it_runs_and_which_was_kept_whe
     with FileLock(folder / runs.LOCK):
         app = open_page("fine_tune")
         assert {each.label: each.value for each in app.metric}["Validation auROC"] == "0.812"
+
+
+def test_a_waiting_run_says_behind_which_and_how_long_that_still_takes(
+    open_page: Open, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("TIMNET_CHECKPOINTS", str(tmp_path))
+    for seed in range(3):
+        finished(tmp_path, seed, 0.8)
+    first, *waiting = sorted(path.parent for path in tmp_path.glob("*/config.json"))
+    for folder in (first, *waiting):
+        (folder / runs.DONE).unlink()
+        (folder / runs.BEGUN).touch()
+        (folder / events.EVENTS).write_text('{"event": "queued"}\n')
+    step = {
+        "event": "step",
+        "step": 1,
+        "steps": 9,
+        "epoch": 1,
+        "epochs": 9,
+        "loss": 0.7,
+        "eta_seconds": 240.0,
+    }
+    (first / events.EVENTS).write_text('{"event": "started"}\n' + json.dumps(step) + "\n")
+    with ExitStack() as held:
+        for folder in (first, *waiting):
+            held.enter_context(FileLock(folder / runs.LOCK))
+        app = open_page("fine_tune")
+        app.selectbox(key="ft_run").select(waiting[0].name).run()
+        told = [caption.value for caption in app.caption if caption.value.startswith("Behind")]
+        assert set(told) == {f"Behind {notices.plain(first.name)} (4 min left). 1 other run waits too."}
+        app.selectbox(key="ft_run").select(first.name).run()
+        assert not [caption for caption in app.caption if caption.value.startswith("Behind")]
+
+
+def test_a_click_on_a_row_of_all_runs_opens_that_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    state = {"ft_history": SimpleNamespace(selection=SimpleNamespace(rows=[1]))}
+    monkeypatch.setattr(all_runs.st, "session_state", state)
+    all_runs._open(["a", "b"])
+    assert state["ft_run"] == "b"
+    state["ft_history"].selection.rows = []
+    all_runs._open(["a", "b"])
+    assert state["ft_run"] == "b", "taking the mark away leaves the run that is shown"
 
 
 def test_a_file_of_weights_is_compared_tensor_by_tensor_before_a_run_starts_from_it(

@@ -1,8 +1,9 @@
-"""Every run there is, as one table that can be filtered."""
+"""Every run there is, as one table that can be filtered; a click on a row opens that run above."""
 
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 
 import pandas as pd
 import streamlit as st
@@ -46,14 +47,25 @@ def show(states: list[runs.State]) -> None:
             placeholder="all",
         )
         table = table[table[column].isin(wanted)] if wanted else table
+    st.caption("Tick a row to open that run at the top of this page.")
+    names = table["Run"].tolist()
     st.dataframe(
         table,
         hide_index=True,
         key="ft_history",
+        selection_mode="single-row",
+        on_select=lambda: _open(names),
         column_config={"auROC": st.column_config.NumberColumn(format="%.3f")},
         placeholder="",
         alt="All runs on this computer",
     )
+
+
+def _open(names: Sequence[str]) -> None:
+    # Before the page is drawn: only then can another run be chosen on it.
+    rows = st.session_state["ft_history"].selection.rows
+    if rows and rows[0] < len(names):
+        st.session_state["ft_run"] = names[rows[0]]
 
 
 def _areas() -> dict[str, float]:

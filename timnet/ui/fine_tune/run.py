@@ -11,7 +11,7 @@ import pandas as pd
 import streamlit as st
 
 from timnet import config, processes
-from timnet.counting import counted
+from timnet.counting import counted, verb
 from timnet.plots import losses
 from timnet.training import run_names, run_results, runs, worker
 from timnet.ui import notices
@@ -51,6 +51,8 @@ def progress(state: runs.State) -> None:
     device = log["device"].dropna() if "device" in log else pd.Series(dtype=str)
     if state.active:
         st.progress(*_done(state.name, last, state.stopping))
+        if state.name == "queued":
+            st.caption(_waits_for(state))
         epoch = f"{last['epoch']} of {last['epochs']}" if "epoch" in last else "–"
         told = {
             "Epoch": epoch,
@@ -95,6 +97,8 @@ def started(root: Path) -> None:
     def follow() -> None:
         state = runs.state(folder)
         st.progress(*_done(state.name, state.last, state.stopping))
+        if state.name == "queued":
+            st.caption(_waits_for(state))
         st.caption(f"{notices.plain(folder.name)}: more at the top of this page, where it can be stopped.")
 
     follow()
@@ -216,6 +220,20 @@ def duration(seconds: float | None) -> str:
     if seconds < 90:
         return f"{seconds:.0f} s"
     return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
+
+
+def _waits_for(state: runs.State) -> str:
+    """Return which run works now, how long it still takes, and how many others wait; "" where none works."""
+    others = [each for each in runs.all_runs(state.folder.parent) if each.folder != state.folder]
+    working = [each for each in others if each.name == "running"]
+    if not working:
+        return ""
+    first = working[0]
+    left = first.last.get("eta_seconds")
+    time_left = "time left not known yet" if left is None else f"{duration(left)} left"
+    waiting = sum(each.name == "queued" for each in others)
+    more = f" {counted(waiting, 'other run')} {verb(waiting, 'waits', 'wait')} too." if waiting else ""
+    return f"Behind {notices.plain(first.folder.name)} ({time_left}).{more}"
 
 
 def _done(name: str, last: Mapping[str, Any], stopping: bool) -> tuple[float, str]:
