@@ -128,3 +128,15 @@ def test_the_wide_interval_of_two_draws_leaves_the_curves_their_room():
     bottom, top = curves.efficiency(points, curve, "auROC").layout.yaxis.range
     assert top == 1
     assert 0.45 < bottom < 0.7
+
+
+def test_the_wide_interval_of_two_draws_leaves_differences_their_room():
+    table = pd.DataFrame(
+        [("x", 0.005, 26, 0.05, -1.2, 1.3, 2), ("x", 0.1, 52, 0.02, math.nan, math.nan, 1)],
+        columns=["initialisation", "fraction", "films", "mean", "low", "high", "draws"],
+    )
+    low, high = curves.differences(table, "AP", "random start").layout.yaxis.range
+    assert -0.2 < low < 0 and 0.05 < high < 0.25
+    single = table.assign(low=math.nan, high=math.nan)
+    low, high = curves.differences(single, "AP", "random start").layout.yaxis.range
+    assert low < 0 and high > 0.05

@@ -30,7 +30,7 @@ _AXES: dict[Axis, dict[str, object]] = {
 
 
 DEEPEST = 0.15
-"""How far below its lowest point a curve's axis follows an interval."""
+"""How far beyond its outermost point a curve's axis follows an interval."""
 
 
 def efficiency(points: pd.DataFrame, curve: pd.DataFrame, metric: str, axis: Axis = "log") -> go.Figure:
@@ -81,7 +81,11 @@ def differences(table: pd.DataFrame, metric: str, first: str) -> go.Figure:
     figure.add_hline(y=0, line_dash="dot", line_color=KNOWN["base"])
     figure.update_layout(height=320, margin=MARGIN, legend=LEGEND, showlegend=True)
     figure.update_xaxes(**_SHARES)
-    figure.update_yaxes(title=literal(f"{metric} minus that of {first}"))
+    # The interval of two draws may reach across everything: cut off, it leaves the differences their room.
+    means = [*table["mean"], 0.0]
+    low = max(min(*table["low"].dropna(), *means), min(means) - DEEPEST)
+    high = min(max(*table["high"].dropna(), *means), max(means) + DEEPEST)
+    figure.update_yaxes(title=literal(f"{metric} minus that of {first}"), range=[low - 0.01, high + 0.01])
     return figure
 
 
