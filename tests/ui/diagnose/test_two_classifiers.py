@@ -28,15 +28,15 @@ def test_labels_are_aligned_whatever_their_spelling_and_a_difference_is_second_m
     )
     assert table["label"].tolist() == ["Pleural Effusion", "Edema", "Mass", "nodule"]
     assert table["Difference"].tolist()[:2] == [0.5, -0.25]
-    assert table["Compared with"].tolist()[0] == 0.75
-    assert math.isnan(table["Compared with"][2]) and math.isnan(table["Classifier"][3])
+    assert table["second"].tolist()[0] == 0.75
+    assert math.isnan(table["second"][2]) and math.isnan(table["first"][3])
     assert table["Difference"].isna().tolist() == [False, False, True, True]
 
 
 def test_no_label_is_lost_where_two_are_spelled_alike() -> None:
     table = two_classifiers.aligned({"a b": 0.5}, {"a_b": 0.25, "a b": 0.75})
     assert table["label"].tolist() == ["a b", "a_b"]
-    assert table["Compared with"].tolist() == [0.75, 0.25]
+    assert table["second"].tolist() == [0.75, 0.25]
 
 
 @pytest.fixture
@@ -69,9 +69,9 @@ def test_the_page_shows_both_readers_numbers_and_both_maps(page: tuple[AppTest, 
     )
     table = app.dataframe[0].value.set_index("label")
     assert table.index.tolist() == ["Effusion", "Edema", "Mass"]
-    assert table["Classifier"].tolist()[:2] == [first["Effusion"], first["Edema"]]
-    assert table["Compared with"]["Edema"] == second["edema"]
-    assert table["Compared with"]["Mass"] == second["Mass"]
+    assert table["classifier"].tolist()[:2] == [first["Effusion"], first["Edema"]]
+    assert table["other"]["Edema"] == second["edema"]
+    assert table["other"]["Mass"] == second["Mass"]
     assert table["Difference"]["Edema"] == second["edema"] - first["Edema"]
     for label in ("Effusion", "Edema"):
         app.selectbox(key="diagnose_both_map").set_value(label).run()

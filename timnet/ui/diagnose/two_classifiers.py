@@ -22,7 +22,7 @@ from timnet.ui.checkpoints import Checkpoint
 if TYPE_CHECKING:
     from timnet.reading import Reading
 
-FIRST, SECOND, DIFFERENCE = "Classifier", "Compared with", "Difference"
+FIRST, SECOND, DIFFERENCE = "first", "second", "Difference"
 
 
 def choose(classifiers: list[Checkpoint], first: Checkpoint, key: str) -> Checkpoint | None:
@@ -61,7 +61,8 @@ def aligned(first: Mapping[str, float], second: Mapping[str, float]) -> pd.DataF
 
 def show(first: Reading, second: Reading, key: str) -> str:
     """Show two classifiers' numbers and maps of one film; return the label whose maps are shown."""
-    table = aligned(first.probabilities, second.probabilities)
+    one, other = first.checkpoint, second.checkpoint
+    table = aligned(first.probabilities, second.probabilities).rename(columns={FIRST: one, SECOND: other})
     chart, numbers = st.columns([3, 2], gap="large")
     chart.plotly_chart(
         bars.compared(table),
@@ -77,8 +78,8 @@ def show(first: Reading, second: Reading, key: str) -> str:
         alt="Probability of each label by either classifier, and the difference, as a table",
         column_config={
             "label": "Label",
-            FIRST: st.column_config.NumberColumn(format="%.3f"),
-            SECOND: st.column_config.NumberColumn(format="%.3f"),
+            one: st.column_config.NumberColumn(format="%.3f"),
+            other: st.column_config.NumberColumn(format="%.3f"),
             DIFFERENCE: st.column_config.NumberColumn(format="%+.3f"),
         },
     )
@@ -89,13 +90,13 @@ def show(first: Reading, second: Reading, key: str) -> str:
     options = list(first.maps)
     label = st.selectbox("Map of", options, key=f"{key}_both_map")
     label = label if label in first.maps else options[0]
-    other = label if label in second.maps else records.match_name(label, second.maps)
+    same = label if label in second.maps else records.match_name(label, second.maps)
     beside = (
-        panels.painted(second, other, SECOND)
-        if other is not None
-        else viewer.View(second.film, title=f"{SECOND}: not asked for this label")
+        panels.painted(second, same, other)
+        if same is not None
+        else viewer.View(second.film, title=f"{other}: not asked for this label")
     )
-    viewer.show(panels.painted(first, label, FIRST), beside, key=f"{key}_viewer")
+    viewer.show(panels.painted(first, label, one), beside, key=f"{key}_viewer")
     st.caption(
         "Each map from weak (dark) to strong (bright) evidence, on its own network's scale.  \n"
         f":material/info: {notices.MAP}"
