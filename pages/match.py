@@ -74,16 +74,19 @@ with notices.sentences():
 with result:
     if findings == asked_report.EXAMPLE:
         st.warning("An example text: it does not describe your X-ray.", icon=":material/edit_note:")
-    number, about = st.columns([2, 3], vertical_alignment="center")
-    number.metric(
+    beside = st.container(horizontal=True, vertical_alignment="center", gap="medium")
+    beside.metric(
         "Match probability",
         f"{reading.match:.3f}",
+        width="content",
         help="**Near 1**: the report fits this X-ray. **Near 0**: it fits another one better. **About 0.5**: "
         "undecided. It says nothing about whether the findings are correct or complete.",
     )
     # What stands here is of another text until the changes of this one have been looked at.
-    headline = about.empty()
+    headline = beside.empty()
     headline.caption("Looking at each change of the text …")
+    if reading.rank:
+        st.markdown(notices.plain(reading.rank.sentence))
     panels.trust(reading.trust, reading.card)
     reading_room.sentences(reading, "match")
     st.caption(f"Section read: {reading.section.capitalize()}. {panels.match_calibration(reading)}")

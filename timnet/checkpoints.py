@@ -17,6 +17,8 @@ LAYERS, LINEAR = "layers", "linear"
 """Heads of a classifier: the paper's layers, or the one linear layer of a probe."""
 CALIBRATION = "calibration.json"
 """What the numbers of these weights mean (`evaluation.calibration.record`), where that was fitted."""
+OTHER_REPORTS = "other_reports.safetensors"
+"""Vectors of other patients' reports by these weights (`evaluation.other_reports`), where they are kept."""
 
 
 class CheckpointError(TimnetError):

@@ -57,6 +57,8 @@ def page(reading: Reading, name: str, *, simulated: bool = False) -> bytes:
     if reading.match is not None:
         sheet.line(f"Match probability {reading.match:.3f}", 12, bold=True)
         sheet.line(reading.trust, 9, bold=True)
+        if reading.rank:
+            sheet.line(reading.rank.sentence, 9)
         if reading.explanation:
             sheet.line(reading.explanation.sentence, 9, bold=True)
         sheet.line(

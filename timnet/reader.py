@@ -28,11 +28,13 @@ from torch import Tensor
 from timnet import cards, checkpoints
 from timnet.cards import Card
 from timnet.checkpoints import ClassifierSpec, Spec, TimnetSpec
+from timnet.evaluation import other_reports
 from timnet.evaluation.calibration import record as certainty
 from timnet.evaluation.calibration.probability import probabilities
 from timnet.evaluation.calibration.record import MATCH, Certainty
 from timnet.evaluation.maps import cam, grad_cam_library
 from timnet.evaluation.maps.grad_cam_library import Method
+from timnet.evaluation.other_reports import OtherReports
 from timnet.films import frontal_check
 from timnet.films.film import Film
 from timnet.films.letterbox import Letterbox
@@ -74,6 +76,8 @@ class Reader:
     trust: str
     _network: TIMNet | Classifier | Probe
     _encoder: TextEncoder | None
+    others: OtherReports | None = None
+    """Reports of other patients that a match is ranked among."""
 
     @classmethod
     def load(cls, checkpoint: str | Path, device: str | None = None) -> Reader:
@@ -100,7 +104,8 @@ class Reader:
             return cls(folder.name, sha256, spec, sure, card, trust, network, None)
         timnet, spec, encoder = weights.load_timnet(folder)
         encoder.bert.to(chosen)
-        return cls(folder.name, sha256, spec, sure, card, trust, timnet.to(chosen), encoder)
+        others = other_reports.of(folder)
+        return cls(folder.name, sha256, spec, sure, card, trust, timnet.to(chosen), encoder, others)
 
     def see(self, film: Source) -> Seen:
         """Take a film through the trunk, once for all that is asked about it."""
@@ -317,12 +322,17 @@ class Reader:
         reading, values = self._reading(start, seen, asked.names, *found)
         if not asked.texts:
             return replace(reading, probabilities=dict(zip(asked.names, values, strict=True)))
+        rank = None
+        if self.others is not None:
+            v_image_1D = torch.from_numpy(self.film_vector(seen)).to(self._device)
+            rank = self.others.rank(self.timnet, v_image_1D, float(found[0][0]))
         singly = values[1:] if len(asked.sentences) > 1 else values
         return replace(
             reading,
             match=values[0],
             sentences=tuple(zip(asked.sentences, singly, strict=True)),
             section=asked.section,
+            rank=rank,
             trained_tokens=self._trained_tokens,
             beyond=self._beyond(asked.sentences),
         )

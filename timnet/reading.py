@@ -28,6 +28,7 @@ from timnet.evaluation.calibration.probability import Verdict
 from timnet.evaluation.calibration.record import MATCH, Certainty
 from timnet.evaluation.explanation import Explanation
 from timnet.evaluation.maps import cam
+from timnet.evaluation.other_reports import Rank
 from timnet.films.film import Film
 from timnet.films.letterbox import Letterbox, square
 from timnet.reports import report_text
@@ -103,6 +104,8 @@ class Reading:
     """What it was worth on real X-rays, in one sentence (`cards.trust_of`): it stands beside every number."""
     certainty: Certainty = certainty.UNKNOWN
     """How logits became these probabilities, and which of them are too close to call."""
+    rank: Rank | None = None
+    """Where the match stands among other patients' reports; None where the network comes without any."""
 
     def verdict(self, name: str) -> Verdict:
         """Return what a label's probability means in words, as the function `verdict` does."""
@@ -202,6 +205,7 @@ class Reading:
         if self.match is not None:
             told["match_calibrated"] = self.calibrated(MATCH)
             told["match_probability"] = self.match
+            told["rank_among_other_reports"] = asdict(self.rank) if self.rank else None
             told["section_read"] = self.section
             told["explanation"] = self.explanation.sentence if self.explanation else None
             told["sentences"] = [

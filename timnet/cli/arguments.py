@@ -86,6 +86,9 @@ class Calibrate:
     """Cohorts by name (a folder of TIMNET_HOME) or by path; of a classifier one."""
     seed: int = 0
     """Of the mismatched reports."""
+    other_reports: str = ""
+    """Of a matching network: keep the vectors, not the texts, of up to 1,000 held-out reports beside the
+    weights, so that each match is told with its rank among them; what is said here names their source."""
     json: bool = False
     """Print one JSON object."""
 

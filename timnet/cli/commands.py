@@ -146,6 +146,11 @@ def calibrate(words: list[str]) -> None:
     record.keep(folder, found)
     told = {"checkpoint": folder.name, **dataclasses.asdict(found)}
     lines = [f"{folder.name}: fitted on {found.fitted_on}, checked on {found.checked_on}"]
+    if asked.other_reports:
+        from timnet.evaluation import other_reports
+
+        kept = other_reports.keep(folder, asked.cohorts, asked.other_reports, asked.seed, progress)
+        told, lines = {**told, "other_reports": kept}, [*lines, f"  matches are ranked among {kept}"]
     output.show(
         told,
         asked.json,

@@ -104,6 +104,7 @@ def _one(asked: arguments.Match | arguments.Diagnose, findings: str | None) -> N
         name, lines = MATCH, [f"match probability {reading.match:.3f}", f"section read: {reading.section}"]
         lines += [f"  {probability:.3f}  {sentence}" for sentence, probability in reading.sentences]
         lines += [reading.long_text] if reading.long_text else []
+        lines[1:1] = [reading.rank.sentence] if reading.rank else []
         lines[1:1] = [reading.trust, *([reading.explanation.sentence] if reading.explanation else [])]
     else:
         over = None

@@ -23,6 +23,7 @@ from timnet.checkpoints import (
     DESCRIPTION,
     LAYERS,
     LINEAR,
+    OTHER_REPORTS,
     OWN_ENCODER,
     WEIGHTS,
     CheckpointError,
@@ -81,7 +82,8 @@ def save_checkpoint(
         }
     )
     description = {"format": 1, "weights_sha256": hashlib.sha256(weights).hexdigest(), **asdict(spec)}
-    (folder / CALIBRATION).unlink(missing_ok=True)
+    for of_other_weights in (CALIBRATION, OTHER_REPORTS):
+        (folder / of_other_weights).unlink(missing_ok=True)
     files.write_whole(folder / WEIGHTS, weights)
     files.write_whole(
         folder / DESCRIPTION, (json.dumps(description, indent=2, sort_keys=True) + "\n").encode()

@@ -15,6 +15,7 @@ from pydantic import BaseModel, TypeAdapter
 
 from timnet import cards, config, files, settings_file
 from timnet.cards import Card
+from timnet.checkpoints import OTHER_REPORTS
 from timnet.counting import counted
 from timnet.errors import TimnetError
 from timnet.training import run_names
@@ -116,7 +117,7 @@ def _read(path: Path) -> Checkpoint | None:
         told = files.read(path, _DESCRIPTION, TimnetError)
         if not (folder / WEIGHTS).is_file():
             return None
-        names = (DESCRIPTION, CALIBRATION, cards.FILE, cards.METRICS)
+        names = (DESCRIPTION, CALIBRATION, OTHER_REPORTS, cards.FILE, cards.METRICS)
         times = [(folder / name).stat().st_mtime_ns for name in names if (folder / name).exists()]
         card, at_chance = _worth(folder, told.kind)
         return Checkpoint(
