@@ -5,6 +5,7 @@
 # make install-check  install the wheel into an environment of its own and use it there
 # make ct     fetch the CT that simulated films are made from (34 MB, into build/)
 # make demo-cohort  make assets/demo anew from it
+# make demo-vectors  read it with the network for simulated X-rays, for assets/demo-vectors
 # make ablations  which of the open choices pays: 30 short pre-trainings, less than an hour on one idle core
 # make pictures  take the pictures of docs/guide.md (needs Chromium)
 # make clean  remove what the commands above made; cohorts and runs stay
@@ -16,7 +17,7 @@ BIN := .venv/bin
 UV := $(shell command -v uv 2>/dev/null)
 INSTALL = $(if $(UV),$(UV) pip install --quiet --compile-bytecode --python $(BIN)/python,$(BIN)/python -m pip install --quiet)
 
-.PHONY: app test proof check sizes install-check ct demo-cohort ablations pictures clean
+.PHONY: app test proof check sizes install-check ct demo-cohort demo-vectors ablations pictures clean
 
 app: .venv/app
 	$(BIN)/streamlit run app.py
@@ -58,6 +59,9 @@ build/ct/mask.nii.gz: | .venv/bin/python
 demo-cohort: .venv/app ct
 	rm -rf assets/demo
 	$(BIN)/python -m timnet simulate assets/demo
+
+demo-vectors: .venv/app
+	$(BIN)/python docs/demo_vectors.py
 
 ablations: .venv/app
 	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/ablations.py

@@ -12,7 +12,7 @@ import numpy as np
 import streamlit as st
 
 from timnet import config
-from timnet.cohorts import store
+from timnet.cohorts import demo_vectors, store
 from timnet.cohorts.readers import demo as reader
 from timnet.cohorts.records import CohortError
 from timnet.cohorts.store import Cohort
@@ -45,6 +45,7 @@ def _made(home: str, folder: str) -> str:
         return ""
     try:
         reader.run(Path(folder), NAME)
+        demo_vectors.take(Cohort.open(store.find(NAME)))
     except (CohortError, OSError) as error:
         return str(error)
     return ""
