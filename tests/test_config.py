@@ -2,19 +2,27 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import hashlib
+import io
 import json
 import shutil
+from typing import Annotated
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from streamlit.testing.v1 import AppTest
+from typing_extensions import Doc
 from wrong_values import wrong_values
 
 from timnet import config, settings_file
 from timnet.checkpoints import checkpoint_folder
-from timnet.config import ConfigError, Finetune, Pretrain
+from timnet.cli import parsing
+from timnet.config import ConfigError, Finetune, Pretrain, declared, places
+from timnet.config.declared import Before, Limits, Shown
+from timnet.training import run_names
 
 names = st.text(min_size=1).filter(lambda text: text.strip())
 
@@ -133,9 +141,9 @@ def test_every_field_survives_json():
 
 def test_a_field_that_came_later_leaves_older_runs_their_names():
     """Folders and snapshots carry the hash of this text: runs under way would be lost."""
-    shapes = (Pretrain, Finetune)
-    given = {field.name: field.default for shape in shapes for field in dataclasses.fields(shape)}
-    differs = {name for name, value in settings_file._ADDED.items() if given[name] != value}
+    known = [each for shape in (Pretrain, Finetune) for each in declared.settings(shape).values()]
+    younger = [(each, each.mark(declared.Before)) for each in known]
+    differs = {each.name for each, before in younger if before and each.default != before.value}
     # Runs that are older than the choice of views took all of them.
     assert differs == {"views"}
     text = settings_file.to_json(Pretrain(cohorts=("a",), views="all", tokens=128))
@@ -166,7 +174,7 @@ def test_cohorts_and_checkpoints_live_where_the_environment_says(monkeypatch, tm
 def test_an_installed_timnet_keeps_cohorts_and_runs_among_the_users_data(monkeypatch, tmp_path):
     monkeypatch.delenv("TIMNET_HOME", raising=False)
     monkeypatch.delenv("TIMNET_CHECKPOINTS", raising=False)
-    monkeypatch.setattr(config, "_INSTALLED", True)
+    monkeypatch.setattr(places, "_INSTALLED", True)
     monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path))
     assert (config.home(), config.checkpoints()) == (
         tmp_path / "timnet" / "data",
@@ -192,3 +200,58 @@ def test_repeats_are_one_number_a_cohort_in_bounds(repeats):
     with pytest.raises(ConfigError, match=r"^repeats: expected .*, got "):
         Pretrain(cohorts=("a", "b"), repeats=repeats)
     assert Pretrain(cohorts=("a", "b"), repeats=(1, 16)).repeats == (1, 16)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class WithOneMore(Pretrain):
+    """Settings with one more, declared on one line."""
+
+    warmth: Annotated[int, Doc("How warm."), Limits(1, 9), Shown("Steps", "Warmth"), Before(2)] = 3
+
+
+def test_a_setting_is_added_by_its_declaration_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(settings_file._COMMANDS, "pretrain", WithOneMore)
+    # The command line: option, help, range.
+    asked, *_ = parsing.training(WithOneMore, ["a", "--warmth", "4"])
+    assert asked.warmth == 4
+    with pytest.raises(SystemExit), contextlib.redirect_stdout(io.StringIO()) as told:
+        parsing.training(WithOneMore, ["--help"])
+    assert "--warmth INT" in told.getvalue() and "How warm. (default: 3)" in told.getvalue()
+    with pytest.raises(ConfigError, match="warmth: expected 1 to 9, got 10"):
+        parsing.training(WithOneMore, ["a", "--warmth", "10"])
+    # The file and the name of the folder: a run that is older than the setting keeps both.
+    settings_file._adapter.cache_clear()
+    text = settings_file.to_json(asked)
+    assert json.loads(text)["warmth"] == 4 and settings_file.from_json(text) == asked
+    older = WithOneMore(cohorts=("a",), warmth=2)
+    assert settings_file.to_json(older) == settings_file.to_json(Pretrain(cohorts=("a",)))
+    assert run_names.folder_name(older) != run_names.folder_name(asked)
+    settings_file._adapter.cache_clear()
+
+
+def test_the_form_asks_for_a_setting_as_it_is_declared() -> None:
+    def page() -> None:
+        import streamlit as st
+        from test_config import WithOneMore
+
+        from timnet.ui.fine_tune import settings_form
+
+        first = settings_form.preset(WithOneMore, "paper")
+        names = {"start": [""], "image_weights": ["base", "imagenet"]}
+        told = settings_form.ask(WithOneMore, "Steps", first, lambda name: f"k_{name}", names)
+        st.json({name: told[name] for name in ("warmth", "batch", "augment", "image_weights", "erase")})
+
+    app = AppTest.from_function(page, default_timeout=30).run()
+    assert not app.exception
+    warmth = app.number_input(key="k_warmth")
+    assert (warmth.label, warmth.help, warmth.min, warmth.max) == ("Warmth", "How warm.", 1, 9)
+    assert json.loads(app.json[0].value) == {
+        "warmth": 3, "batch": 16, "augment": False, "image_weights": "imagenet", "erase": False,
+    }  # fmt: skip
+    assert app.toggle(key="k_erase").disabled, "it means nothing without augmentation"
+    warmth.set_value(5)
+    app.toggle(key="k_augment").set_value(True).run()
+    app.toggle(key="k_erase").set_value(True).run()
+    assert json.loads(app.json[0].value)["erase"] and json.loads(app.json[0].value)["warmth"] == 5
+    app.toggle(key="k_augment").set_value(False).run()
+    assert not json.loads(app.json[0].value)["erase"]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import json
 from dataclasses import asdict
 from functools import cache
@@ -12,72 +11,15 @@ import pydantic_core
 from pydantic import TypeAdapter, ValidationError
 
 from timnet import files
-from timnet.config import STRICT, ConfigError, Finetune, Pretrain, Run
+from timnet.config import STRICT, ConfigError, Finetune, Pretrain, Run, declared
+from timnet.config.declared import Before, Paper
 
 _COMMANDS: dict[str, type[Pretrain] | type[Finetune]] = {"pretrain": Pretrain, "finetune": Finetune}
 
 
-_ADDED = {
-    "views": "all",
-    "grow_from": 0,
-    "start": "",
-    "trunk_rate": 1.0,
-    "crop_text": False,
-    "evaluate_every": 5,
-    "text_layers": 3,
-    "h_cls": "mlp",
-    "negatives": "drawn",
-    "mirrored": False,
-    "chunk": 0,
-    "recompute": False,
-    "erase": False,
-    "probe": "",
-    "mode": "full",
-    "shuffled_labels": False,
-    "least_steps": 0,
-    "class_weights": "none",
-    "looks": 20,
-    "patience": 0,
-}
-"""Fields younger than runs that can still go on, with the values that those runs had: these are not written,
-so that a run keeps its name and its snapshots."""
-_ADDED_TO: dict[type, dict[str, object]] = {Finetune: {"schedule": "constant"}}
-"""The same for one kind of settings alone."""
-
-
-_PAPER: dict[type, dict[str, Any]] = {
-    Pretrain: {
-        "preset": "paper",
-        "views": "all",
-        "image_weights": "imagenet",
-        "text_encoder": "bert-base-uncased",
-        "text_mode": "full",
-        "objective": "pairs",
-        "padding": "literal",
-        "side": 500,
-        "tokens": 256,
-        "epochs": 50,
-        "batch": 16,
-        "augment": False,
-        "normalisation": "imagenet",
-    },
-    Finetune: {
-        "preset": "paper",
-        "views": "all",
-        "side": 500,
-        "epochs": 100,
-        "batch": 16,
-        "augment": False,
-        "normalisation": "imagenet",
-        "drop_last": False,
-        "looks": 0,
-    },
-}
-
-
 def numbers(settings: type[Run], preset: str) -> dict[str, Any]:
     """Return the fields in which a preset differs from the defaults; none for `small`."""
-    return dict(_PAPER[settings]) if preset == "paper" else {}
+    return _marked(settings, Paper) if preset == "paper" else {}
 
 
 def command(settings: Run) -> str:
@@ -111,10 +53,18 @@ def from_json(text: str, source: str = "config.json") -> Run:
         ) from None
 
 
-def _older(shape: type[Run]) -> dict[str, object]:
-    """Return the younger fields of settings, with what they were before they came."""
-    known = {field.name for field in dataclasses.fields(shape)}
-    return {name: value for name, value in _ADDED.items() if name in known} | _ADDED_TO.get(shape, {})
+def _older(shape: type[Run]) -> dict[str, Any]:
+    """Return the settings younger than runs that can still go on, with the values that those runs had.
+
+    These are not written, so that a run keeps its name and its snapshots.
+    """
+    return _marked(shape, Before)
+
+
+def _marked(shape: type[Run], kind: type[Paper] | type[Before]) -> dict[str, Any]:
+    """Return the values that settings have in one kind of declaration, by name."""
+    known = declared.settings(shape).items()
+    return {name: mark.value for name, each in known for mark in each.marks if isinstance(mark, kind)}
 
 
 @cache

@@ -84,10 +84,11 @@ def test_every_finer_setting_of_a_pre_training_is_the_one_of_the_command_line(
     app.selectbox(key="pt_mode_small").select("partial").run()
     chosen = {
         "objective": "pairs", "h_cls": "product", "negatives": "mined", "both_normal": "ignore",
-        "schedule": "cosine", "padding": "literal", "chunk": 16, "precision": "fp32",
+        "schedule": "cosine", "padding": "literal", "precision": "fp32",
         "views": "all", "start": "timnet",
     }  # fmt: skip
     numbers = {
+        "chunk": 16,
         "trunk_rate": 0.3,
         "grow_from": 64,
         "batch": 48,
@@ -101,7 +102,7 @@ def test_every_finer_setting_of_a_pre_training_is_the_one_of_the_command_line(
         app.number_input(key=f"pt_{name}_small").set_value(value)
     app.toggle(key="pt_erase_small").set_value(True)
     app.toggle(key="pt_recompute_small").set_value(True)
-    app.number_input(key="pt_evaluate_every").set_value(2)
+    app.number_input(key="pt_evaluate_every_small").set_value(2)
     app.selectbox(key="pt_probe_synthetic").select("Opacity").run()
     app.button(key="pt_start").click().run()
     assert not app.exception and not app.error
@@ -135,7 +136,7 @@ def test_reports_are_read_in_part_only_where_the_text_network_is_not_trained(
     assert (settings.crop_text, settings.grow_from) == (True, 32)
     app.number_input(key="pt_grow_from_small").set_value(200)
     app.number_input(key="pt_side_small").set_value(64).run()
-    assert "Taken as 64: it must be 32 to 64." in [each.value for each in app.caption]
+    assert "Image size of the first epoch is taken as 64: 32 to 64." in [each.value for each in app.caption]
     app.selectbox(key="pt_mode_small").select("full").run()
     assert not app.exception and app.toggle(key="pt_crop_text_small").disabled
 

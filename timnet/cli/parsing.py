@@ -49,8 +49,9 @@ def training(shape: type[config.Run], words: list[str]) -> tuple[config.Run, Pat
 
     The numbers of the preset that the words name become the defaults, which other words override.
     """
-    hints = get_type_hints(shape)
-    positional = "cohorts" if shape is config.Pretrain else "cohort"
+    hints = get_type_hints(shape, include_extras=True)
+    pretrains = issubclass(shape, config.Pretrain)
+    positional = "cohorts" if pretrains else "cohort"
     fields: list[Any] = [(positional, Annotated[hints[positional], tyro.conf.Positional])]
     for name, number in settings_file.numbers(shape, _preset(words)).items():
         fields.append((name, hints[name], dataclasses.field(default=number)))
@@ -60,7 +61,7 @@ def training(shape: type[config.Run], words: list[str]) -> tuple[config.Run, Pat
     fields.append(("json", Annotated[bool, as_json], dataclasses.field(default=False)))
     fresh = tyro.conf.arg(help="Start anew where the run was stopped; without it, the run goes on.")
     fields.append(("fresh", Annotated[bool, fresh], dataclasses.field(default=False)))
-    asked = parse(_shaped(shape, fields), "pretrain" if shape is config.Pretrain else "finetune", words)
+    asked = parse(_shaped(shape, fields), "pretrain" if pretrains else "finetune", words)
     settings = shape(**{field.name: getattr(asked, field.name) for field in dataclasses.fields(shape)})
     return settings, asked.out, asked.json, asked.fresh
 
@@ -74,7 +75,7 @@ def grid(words: list[str]) -> tuple[Grid, Path | None, bool, str | None]:
     from timnet.evaluation.label_efficiency.curve import FRACTIONS
     from timnet.training.grids import GRIDDED, Grid
 
-    hints = get_type_hints(config.Finetune)
+    hints = get_type_hints(config.Finetune, include_extras=True)
     fields: list[Any] = [("cohort", Annotated[str, tyro.conf.Positional])]
     for name, number in settings_file.numbers(config.Finetune, _preset(words)).items():
         fields.append((name, hints[name], dataclasses.field(default=number)))

@@ -32,6 +32,11 @@ _HELD = {
 _NUMBERS = ("side", "epochs", "batch")
 
 
+def key(name: str, paper: bool) -> str:
+    """Return the key of a setting's widget: one a preset where presets differ."""
+    return f"ft_{name}_{'paper' if paper else 'small'}" if name in _NUMBERS else f"ft_{name}"
+
+
 def into_form(asked: config.Finetune) -> None:
     """Put settings into the form of the page; call it before the form is drawn."""
     state, left = st.session_state, []
@@ -62,7 +67,7 @@ def into_form(asked: config.Finetune) -> None:
         else:
             left.append(name)
     for name in _NUMBERS:
-        state[f"ft_{name}_{asked.preset}"] = getattr(asked, name)
+        state[key(name, asked.preset == "paper")] = getattr(asked, name)
     usual = settings_file.numbers(config.Finetune, asked.preset)
     for each in fields(asked):
         held = each.name in _HELD or each.name in _NUMBERS

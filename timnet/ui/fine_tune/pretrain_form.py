@@ -12,7 +12,7 @@ from timnet.cohorts.pairs import LEAST_HELD_OUT, LEAST_TRAIN
 from timnet.counting import counted
 from timnet.training import estimates, worker
 from timnet.ui import cache, notices
-from timnet.ui.fine_tune import pretrain_settings, run
+from timnet.ui.fine_tune import pretrain_settings, run, settings_form
 
 MODES = {
     "frozen": "Text network as it is (fast)",
@@ -48,7 +48,7 @@ def form(names: list[str], root: Path) -> None:
         )
     paper = st.toggle("Settings of the paper (slow without a GPU)", key="pt_paper")
     numbers = settings_file.numbers(config.Pretrain, "paper" if paper else "small")
-    preset = numbers.get("preset", "small")
+    preset = str(numbers.get("preset", "small"))
     modes = list(MODES)
     mode = st.selectbox(
         "Reports",
@@ -64,11 +64,10 @@ def form(names: list[str], root: Path) -> None:
     )
     epochs = middle.number_input("Epochs", 1, 10_000, numbers.get("epochs", 40), key=f"pt_epochs_{preset}")
     seed = right.number_input("Random seed", 0, 2**31 - 1, 0, key="pt_seed")
-    asked: dict[str, Any] = {**numbers, "text_mode": mode, "side": side, "epochs": epochs, "seed": seed}
-    asked |= pretrain_settings.ask(cohorts, mode, numbers, int(side))
-    settings = config.Pretrain(
-        cohorts=tuple(cohorts), repeats=repeats if any(n > 1 for n in repeats) else (), **asked
-    )
+    asked: dict[str, Any] = {**settings_form.preset(config.Pretrain, preset), "text_mode": mode}
+    asked = pretrain_settings.ask(cohorts, {**asked, "side": side, "epochs": epochs, "seed": seed})
+    asked |= {"cohorts": tuple(cohorts), "repeats": repeats if any(n > 1 for n in repeats) else ()}
+    settings = config.Pretrain(**asked)
     enough = _told(settings, root)
     if st.button(
         "Start",
