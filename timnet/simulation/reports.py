@@ -8,16 +8,13 @@ from __future__ import annotations
 
 import re
 import textwrap
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable
 
 import numpy as np
 
-from timnet.simulation import phrases
+from timnet.simulation import finding_words, phrases
 from timnet.simulation.facts import Case, Finding
 from timnet.simulation.frames import as_sentence, draw, listed, pick, spin
-
-LOW_MM, HIGH_MM = 25, 60
-"""An endotracheal tube's tip nearer to the carina is low, farther away it is high."""
 
 _TOPIC_OF = {
     "pleural_effusion": "pleura", "pneumothorax": "pleura", "cardiomegaly": "heart", "fracture": "bones",
@@ -36,7 +33,7 @@ _WORDINESS = {0.15: 0.18, 0.45: 0.42, 0.75: 0.31, 1.0: 0.09}
 
 def sentence(finding: Finding, rng: np.random.Generator, phrasing: str = "train") -> str:
     """Say one finding in one sentence."""
-    return as_sentence(_said([finding], rng, phrasing))
+    return as_sentence(finding_words.said([finding], rng, phrasing))
 
 
 def normal(rng: np.random.Generator, phrasing: str = "train") -> str:
@@ -114,7 +111,7 @@ def _body(case: Case, rng: np.random.Generator, phrasing: str, wordiness: float,
     for group in _grouped(case.findings, rng):
         kind = group[0].kind
         is_device = kind == "support_devices"
-        words, change = _said(group, rng, phrasing), []
+        words, change = finding_words.said(group, rng, phrasing), []
         moved = kind not in _LASTING and rng.random() < 0.4
         if case.prior and rng.random() < 0.45:
             if not led and _VERB.search(words) and rng.random() < 0.6:
@@ -126,7 +123,7 @@ def _body(case: Case, rng: np.random.Generator, phrasing: str, wordiness: float,
         again = []
         if wordiness == 1 and not is_device:
             # Twice, in other words: the longest draw that opens differently, if there is one.
-            draws = [_said(group, rng, phrasing) for _ in range(4)]
+            draws = [finding_words.said(group, rng, phrasing) for _ in range(4)]
             others = [draw for draw in draws if draw[:12] != words[:12]]
             again = [as_sentence(max(others or draws, key=len))]
         said[_TOPIC_OF.get(kind, "lungs")] += [as_sentence(words), *again, *change]
@@ -145,7 +142,7 @@ def _body(case: Case, rng: np.random.Generator, phrasing: str, wordiness: float,
 def _impression(case: Case, rng: np.random.Generator, phrasing: str, wordiness: float) -> list[str]:
     """Sum up what counts, the findings in the order of the case and then devices that lie badly."""
     found = [finding for finding in case.findings if finding.kind != "support_devices"]
-    misplaced = [finding for finding in case.findings if _bank(finding) in _MISPLACED]
+    misplaced = [finding for finding in case.findings if finding_words.bank(finding) in _MISPLACED]
     told = []
     if not found:
         nothing = "nothing" if case.findings or rng.random() < 0.65 else "normal"
@@ -154,7 +151,7 @@ def _impression(case: Case, rng: np.random.Generator, phrasing: str, wordiness: 
             as_sentence(pick(phrases.LEADS, rng) + words if case.prior and rng.random() < 0.2 else words)
         )
     for group in _grouped([*found, *misplaced], rng):
-        briefest = sorted((_said(group, rng, phrasing) for _ in range(3)), key=len)
+        briefest = sorted((finding_words.said(group, rng, phrasing) for _ in range(3)), key=len)
         told.append(as_sentence(briefest[2 if wordiness == 1 else 0]))
         if group[0].kind in _ADVISED and rng.random() < 0.15 + 0.4 * wordiness:
             told.append(as_sentence(draw(phrases.ADVICE[_ADVISED[group[0].kind]], rng, phrasing)))
@@ -173,7 +170,7 @@ def _add_normals(
 ) -> None:
     """Add what is normal and what is absent, as far as the findings leave room for it."""
     kinds = {finding.kind for finding in case.findings}
-    banks = {_bank(finding) for finding in case.findings}
+    banks = {finding_words.bank(finding) for finding in case.findings}
     focal, pleural, diffuse = kinds & _FOCAL, kinds & _PLEURAL, kinds & _DIFFUSE
     large = any(finding.kind in _PLEURAL and finding.severity == 3 for finding in case.findings)
     collapsed = "lobar atelectasis" in banks
@@ -237,7 +234,7 @@ def _grouped(findings: Iterable[Finding], rng: np.random.Generator) -> list[list
     """Put findings that keep company into one sentence now and then; a pair's bank is named by its first."""
     groups: list[list[Finding]] = []
     for finding in findings:
-        together = [old for old in groups if len(old) == 1 and _pair(old[0], finding)]
+        together = [old for old in groups if len(old) == 1 and finding_words.pair(old[0], finding)]
         if together and rng.random() < 0.5:
             together[0].append(finding)
         else:
@@ -245,95 +242,6 @@ def _grouped(findings: Iterable[Finding], rng: np.random.Generator) -> list[list
     return groups
 
 
-def _pair(one: Finding, other: Finding) -> str:
-    """Name the bank that says both findings at once, "" where there is none."""
-    if one.kind == other.kind == "consolidation":
-        return "consolidations"
-    if (one.kind, other.kind) == ("edema", "cardiomegaly"):
-        return "edema with cardiomegaly"
-    is_beside = one.side == other.side and other.variant == "linear" and other.place == "lower zone"
-    return "effusion with atelectasis" if one.kind == "pleural_effusion" and is_beside else ""
-
-
-def _bank(finding: Finding) -> str:
-    """Name the bank of frames that fits a finding."""
-    kind, variant = finding.kind, finding.variant
-    if kind == "pleural_effusion":
-        return f"{variant} effusion{'s' if finding.side == 'both' else ''}"
-    if kind in ("atelectasis", "pneumothorax"):
-        return f"{variant} {kind}".strip()
-    if kind == "edema":
-        return f"edema {finding.severity}"
-    if kind == "fracture":
-        return "clavicle fracture" if finding.place == "clavicle" else "rib fracture"
-    if variant == "endotracheal_tube":
-        height = "low " if finding.size_mm < LOW_MM else "high " if finding.size_mm > HIGH_MM else ""
-        return f"{height}endotracheal tube"
-    if variant == "enteric_tube":
-        return f"enteric tube in {finding.place}"
-    return variant.replace("_", " ") if kind == "support_devices" else kind
-
-
-def _said(group: Sequence[Finding], rng: np.random.Generator, phrasing: str) -> str:
-    first, *others = group
-    if not others:
-        return draw(phrases.FINDINGS[_bank(first)], rng, phrasing, **_slots(first))
-    slots = _slots(first)
-    for name, words in _slots(others[0]).items():
-        slots[f"{name}2"] = words
-    if first.kind == "pleural_effusion":
-        slots |= {"area": slots["area2"], "mild": slots["mild2"]}
-    return draw(phrases.FINDINGS[_pair(first, others[0])], rng, phrasing, **slots)
-
-
-def _slots(finding: Finding) -> dict[str, str]:
-    """Give the words of a finding for every slot that a frame of its kind may have."""
-    side, place, severity = finding.side, finding.place, finding.severity
-    slots = {
-        "side": side,
-        "other": "left" if side == "right" else "right",
-        "lobe": f"{side} {place}",
-        "where": phrases.WHERE.get(place, ""),
-        "area": phrases.AREA.get(place, ""),
-        "over": f"over the {side} {place.removesuffix(' zone')} (lung|lung zone)",
-        "mild": phrases.MILD[severity],
-        "mildly": phrases.MILDLY[severity],
-        "small": phrases.SMALL[severity],
-        "some": phrases.SOME[severity],
-        "extent": phrases.EXTENT[severity],
-        "patch": phrases.PATCH[severity],
-        "hazy": phrases.HAZE[severity],
-        "hazily": ("faintly", "moderately", "markedly")[severity - 1],
-        "line": phrases.LINE if finding.kind == "support_devices" else phrases.PLEURAL_LINE[severity],
-        "apical": "[apical ]" if severity == 1 else "",
-        "loss": phrases.LOSS.get(severity, ""),
-        "collapse": phrases.COLLAPSE.get(severity, ""),
-        "edema": phrases.EDEMA[severity],
-        "disp": "displaced" if finding.variant == "displaced" else "(nondisplaced|non-displaced)",
-        "rib": f"({place}th|{phrases.ORDINALS.get(place)})",
-        "size": f"({finding.size_mm:.0f} mm|{finding.size_mm / 10:.1f} cm)",
-        "tip": f"[approximately ]({finding.size_mm / 10:.1f} cm|{finding.size_mm / 10:.1f} cm"
-        f"|{finding.size_mm:.0f} mm) above the carina",
-        "enteric": phrases.ENTERIC,
-        "vein": "(superior vena cava|SVC)" if place == "superior vena cava" else place,
-        "border": "",
-        "sign": _SIGNS.get(finding.kind, {}).get(severity, ""),
-    }
-    if finding.kind == "pleural_effusion" and side == "both":
-        slots["sign"] = phrases.BOTH_SIGN[severity]
-    if finding.kind == "consolidation" and severity > 1:
-        slots["border"] = f"[ {phrases.BORDER[f'{side} {place}']}]"
-    if (finding.kind, side, place) == ("consolidation", "left", "lower lobe"):
-        slots["where"] = f"({slots['where']}|{slots['where']}|{phrases.RETROCARDIAC[0]})"
-        slots["area"] = f"({slots['area']}|{slots['area']}|{phrases.RETROCARDIAC[1]})"
-    return {name: words.replace("{side}", side) for name, words in slots.items()}
-
-
-_SIGNS: Mapping[str, Mapping[int, str]] = {
-    "pleural_effusion": phrases.EFFUSION_SIGN,
-    "emphysema": phrases.EMPHYSEMA_SIGN,
-    "fibrosis": phrases.FIBROSIS_SIGN,
-}
 _MISPLACED = ("low endotracheal tube", "high endotracheal tube", "enteric tube in esophagus")
 _ADVISED = {
     "consolidation": "consolidation", "nodule": "nodule", "mass": "nodule", "pneumothorax": "pneumothorax",
