@@ -115,9 +115,11 @@ class Pretrain:
     views: Views = "frontal"
     """X-rays to train and measure on: `frontal` leaves lateral ones out and takes unknown views."""
     backbone: str = "resnet18"
-    """Image branch: a ResNet, DenseNet, EfficientNet or MobileNet of torchvision, efficientnet_lite0."""
+    """Image branch: a ResNet, DenseNet, EfficientNet or MobileNet of torchvision, efficientnet_lite0, a
+    network of timm, or an image encoder's folder or hub id (with a / in it), which brings its weights."""
     image_weights: str = "base"
-    """Start of the image branch: base (random), imagenet, a checkpoint folder, or a state-dict file."""
+    """Start of the image branch: base (random), imagenet, a checkpoint folder, an image encoder's folder or
+    hub id (Hugging Face, timm), or a state-dict file."""
     start: str = ""
     """A TIMNet checkpoint that is trained on as a whole, head and text branch too; empty: new weights around
     `image_weights`."""
@@ -193,6 +195,7 @@ class Pretrain:
     """Seed of initial weights, order, negatives and augmentation."""
 
     def __post_init__(self) -> None:
+        _bring_weights(self, "image_weights")
         _require(bool(self.cohorts), "cohorts", "at least one cohort", self.cohorts)
         fits = not self.repeats or len(self.repeats) == len(self.cohorts)
         _require(
@@ -236,7 +239,8 @@ class Finetune:
     uncertain: Literal["ignore", "zeros", "ones", "per-label"] = "ignore"
     """What a label that its source calls uncertain (-1) counts as; `ignore`: unknown, it is masked."""
     initialisation: str = "base"
-    """base (random) | imagenet | a checkpoint folder | a state-dict file (.safetensors, .pt, .pth)."""
+    """base (random) | imagenet | a checkpoint folder | an image encoder's folder or hub id | a state-dict
+    file (.safetensors, .pt, .pth) | vectors of another program (.npz, .parquet): a probe of them."""
     fraction: float = 1.0
     """Share of the labelled training films that is used, 0.005 to 1."""
     seed: int = 0
@@ -248,7 +252,7 @@ class Finetune:
     `probe`: the trunk stays as it is, a logistic line is fitted on its features, in seconds once they are
     kept; epochs, batch, step size and augmentation then mean nothing."""
     backbone: str = "resnet18"
-    """As of pretrain's --backbone; a checkpoint's own where one is the initialisation."""
+    """As of pretrain's --backbone; the initialisation's own where it brings one."""
     side: int = 224
     """Films are letterboxed to side x side pixels."""
     width: int = 512
@@ -282,6 +286,7 @@ class Finetune:
     """`auto` times both on the device and takes the faster."""
 
     def __post_init__(self) -> None:
+        _bring_weights(self, "initialisation")
         _require(bool(self.cohort.strip()), "cohort", "a cohort", self.cohort)
         _require(bool(self.task.strip()), "task", "a task", self.task)
         _require(0 <= self.seed < 2**32, "seed", "0 to 4294967295", self.seed)
@@ -298,6 +303,12 @@ class Finetune:
 
 
 Run = Pretrain | Finetune
+
+
+def _bring_weights(settings: Run, field: str) -> None:
+    """Let a backbone that is a folder or hub id start from its own weights, never from random ones."""
+    if "/" in settings.backbone and getattr(settings, field) == "base":
+        object.__setattr__(settings, field, settings.backbone)
 
 
 def _require(holds: bool, field: str, expected: str, came: object) -> None:

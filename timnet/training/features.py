@@ -8,23 +8,28 @@ Shapes: N films, C channels of the trunk.
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Callable
 from contextlib import suppress
+from pathlib import Path
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from timnet import config
-from timnet.cohorts import features, vectors
+from timnet import config, files, spreadsheet
+from timnet.cohorts import features, stored_vectors, vectors
 from timnet.cohorts.records import CohortError, Progress
 from timnet.cohorts.store import Cohort
-from timnet.model import devices, initialisation
+from timnet.model import devices, initialisation, weights
 from timnet.model.branches import Trunk, seeded
 from timnet.training import batches
 
+LEFT_OVER = "not-joined.csv"
 _BATCH = 32
+
+_log = logging.getLogger(__name__)
 
 
 def trunk(settings: config.Finetune) -> tuple[Trunk, initialisation.Matched]:
@@ -35,9 +40,10 @@ def trunk(settings: config.Finetune) -> tuple[Trunk, initialisation.Matched]:
         CheckpointError: it is damaged, or nothing of it fits.
     """
     start = features.start_of(settings)
+    network = initialisation.network_of(settings.initialisation, settings.backbone, settings.normalisation)
     with seeded(start.seed):
-        made = Trunk(start.backbone, start.normalisation)
-    return made.eval(), initialisation.initialise(made, settings.initialisation, start.backbone)
+        made = weights.build_trunk(network)
+    return made.eval(), initialisation.initialise(made, settings.initialisation, network.backbone)
 
 
 def build(
@@ -57,6 +63,8 @@ def build(
         CheckpointError: the start is damaged, or nothing of it fits.
     """
     folder = features.place(cohort, settings)
+    if stored_vectors.is_stored(settings.initialisation):
+        return _joined(cohort, settings, folder)
     if not len(cohort):
         raise CohortError(f"{cohort.name}: expected films, found none")
     while vectors.state(folder).name != "complete":
@@ -69,6 +77,19 @@ def build(
         if check:
             check()
         time.sleep(0.5)
+    return features.load(folder)
+
+
+def _joined(cohort: Cohort, settings: config.Finetune, folder: Path) -> NDArray[np.float16]:
+    """Return the vectors of a file, zeros where a film has none; what did not join is written beside them."""
+    if vectors.state(folder).name != "complete":
+        joined = stored_vectors.join(cohort, Path(settings.initialisation).expanduser())
+        with vectors.building(folder, len(cohort), 0, joined.vectors_NC.shape[1]) as built:
+            files.write_whole(folder / LEFT_OVER, spreadsheet.safe_csv(joined.left_over))
+            built.append(joined.vectors_NC)
+        if len(joined.left_over):
+            told = (Path(settings.initialisation).name, len(joined.left_over), joined.by, folder / LEFT_OVER)
+            _log.warning("%s: %d names did not join by %s, see %s", *told)
     return features.load(folder)
 
 
