@@ -174,7 +174,9 @@ def encoder_folder(source: str) -> Path | None:
     folder = Path(source).expanduser()
     if folder.is_dir():
         return folder
-    if not re.fullmatch(r"[\w-][\w.-]*/[\w-][\w.-]*", source) or folder.parent.is_dir():
+    # A path that is misspelt is never asked for elsewhere.
+    hub = re.fullmatch(r"[\w-][\w.-]*/[\w-][\w.-]*", source) and not folder.parent.is_dir()
+    if not hub or folder.suffix in (".pt", ".pth", ".ckpt", ".bin", ".safetensors", ".npz", ".parquet"):
         return None
     from huggingface_hub import snapshot_download
 

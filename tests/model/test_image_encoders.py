@@ -17,7 +17,7 @@ from timnet.checkpoints import ClassifierSpec, TimnetSpec
 from timnet.cohorts import store
 from timnet.errors import TimnetError
 from timnet.evaluation.maps import cam
-from timnet.model import image_encoders, initialisation, onnx_export, weights
+from timnet.model import encoder_folders, initialisation, onnx_export, weights
 from timnet.reader import Reader
 from timnet.training import grids, in_process, loop, run_results, worker
 from timnet.training.recipes import finetune
@@ -117,7 +117,7 @@ def test_a_side_that_cuts_patches_is_refused(folders):
 def test_greys_are_normalised_as_the_preprocessor_says(told, mean, std, folders, tmp_path):
     shutil.copytree(folders("vit")[0], tmp_path / "vit")
     (tmp_path / "vit" / "preprocessor_config.json").write_text(json.dumps(told))
-    made = image_encoders.of_folder(tmp_path / "vit")
+    made = encoder_folders.of_folder(tmp_path / "vit")
     assert made.mean == pytest.approx([mean] * 3)
     assert made.std == pytest.approx([std] * 3)
 

@@ -71,8 +71,8 @@ def start_of(settings: config.Finetune) -> Start:
                 raise CohortError(f"{folder.name}: its description cannot be read") from None
             # A checkpoint comes with its own network.
             return Start(source, weights, own, normal, 0)
-    if not path.is_file() and (folder := checkpoints.encoder_folder(source)) is not None:
-        return Start(source, checkpoints.encoder_sha256(folder), backbone, checkpoints.OWN, 0)
+    if not path.is_file() and (other := checkpoints.encoder_folder(source)) is not None:
+        return Start(source, checkpoints.encoder_sha256(other), backbone, checkpoints.OWN, 0)
     if not path.is_file():
         raise CohortError(
             f"{path.name}: expected base, imagenet, a checkpoint folder or a state-dict file, found none"

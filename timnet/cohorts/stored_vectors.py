@@ -51,7 +51,7 @@ def is_stored(source: str) -> bool:
 
 def known(features_NC: NDArray[np.floating]) -> NDArray[np.bool_]:
     """Return which films (N,) have a vector."""
-    return np.asarray(features_NC).any(1)
+    return np.asarray(np.asarray(features_NC).any(1), bool)
 
 
 def join(cohort: Cohort, path: Path) -> Joined:

@@ -22,7 +22,7 @@ from torch import Tensor
 from timnet import checkpoints
 from timnet.checkpoints import CheckpointError, TimnetSpec
 from timnet.errors import TimnetError
-from timnet.model import image_encoders, weights
+from timnet.model import encoder_folders, weights
 from timnet.model.branches import GREY_MEAN, GREY_STD, LITE, XRV, Trunk, backbones, seeded
 from timnet.model.image_encoders import EncoderTrunk, Network
 from timnet.model.timnet import TIMNet
@@ -68,13 +68,13 @@ def _named(backbone: str, normalisation: str) -> Network:
         return _foreign(backbone, folder)
     if backbone in backbones():
         return Network(backbone, normalisation)
-    return Network(backbone, checkpoints.OWN, image_encoders.of_name(backbone))
+    return Network(backbone, checkpoints.OWN, encoder_folders.of_name(backbone))
 
 
 def _foreign(source: str, folder: Path) -> Network:
     # A hub's folder has the name of a commit.
     name = source if source != str(folder) and not Path(source).expanduser().is_dir() else folder.name
-    return Network(name[-200:], checkpoints.OWN, image_encoders.of_folder(folder))
+    return Network(name[-200:], checkpoints.OWN, encoder_folders.of_folder(folder))
 
 
 def check(source: str, backbone: str, normalisation: str, side: int) -> None:
@@ -127,7 +127,7 @@ def initialise(trunk: Trunk, source: str, backbone: str) -> Matched:
     elif (path := Path(source).expanduser()).is_file():
         state = _external(path)
     elif isinstance(trunk, EncoderTrunk) and (folder := checkpoints.encoder_folder(source)) is not None:
-        state = image_encoders.load(folder, trunk.encoder)
+        state = encoder_folders.load(folder, trunk.encoder)
     else:
         state = _external(path)
     if _is_xrv(state):
