@@ -108,7 +108,7 @@ def load(folder: Path, encoder: ImageEncoder) -> dict[str, Tensor]:
     if not list(folder.glob("*.safetensors")):
         others = ", ".join(sorted(path.name for path in folder.iterdir())[:4])
         raise ModelError(
-            f"{folder.name}: expected weights in model.safetensors, found {others}; others are not read"
+            f"{folder.name}: expected weights in model.safetensors, found {others}; pickles are not read"
         )
     with refusing(f"{folder.name}: its weights cannot be read"):
         if encoder.library == "timm":

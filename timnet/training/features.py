@@ -63,16 +63,15 @@ def build(
         CheckpointError: the start is damaged, or nothing of it fits.
     """
     folder = features.place(cohort, settings)
-    if stored_vectors.is_stored(settings.initialisation):
-        return _joined(cohort, settings, folder)
     if not len(cohort):
         raise CohortError(f"{cohort.name}: expected films, found none")
+    read = _join if stored_vectors.is_stored(settings.initialisation) else _read
     while vectors.state(folder).name != "complete":
         # Only the lock of a process that writes counts: the page that started this process holds the other
         # one through it, and waiting for that would be waiting for itself.
         if not vectors.is_written(folder):
             with suppress(vectors.BusyError):
-                _read(cohort, settings, progress)
+                read(cohort, settings, progress)
                 break
         if check:
             check()
@@ -80,17 +79,16 @@ def build(
     return features.load(folder)
 
 
-def _joined(cohort: Cohort, settings: config.Finetune, folder: Path) -> NDArray[np.float16]:
-    """Return the vectors of a file, zeros where a film has none; what did not join is written beside them."""
-    if vectors.state(folder).name != "complete":
-        joined = stored_vectors.join(cohort, Path(settings.initialisation).expanduser())
-        with vectors.building(folder, len(cohort), 0, joined.vectors_NC.shape[1]) as built:
-            files.write_whole(folder / LEFT_OVER, spreadsheet.safe_csv(joined.left_over))
-            built.append(joined.vectors_NC)
-        if len(joined.left_over):
-            told = (Path(settings.initialisation).name, len(joined.left_over), joined.by, folder / LEFT_OVER)
-            _log.warning("%s: %d names did not join by %s, see %s", *told)
-    return features.load(folder)
+def _join(cohort: Cohort, settings: config.Finetune, progress: Progress | None) -> None:
+    """Take the vectors of a file, zeros where a film has none; what did not join is written beside them."""
+    folder, path = features.place(cohort, settings), Path(settings.initialisation).expanduser()
+    joined = stored_vectors.join(cohort, path)
+    with vectors.building(folder, len(cohort), 0, joined.vectors_NC.shape[1]) as built:
+        files.write_whole(folder / LEFT_OVER, spreadsheet.safe_csv(joined.left_over))
+        if built.done < len(cohort):
+            built.append(joined.vectors_NC[built.done :])
+    if left := len(joined.left_over):
+        _log.warning("%s: %d names not joined by %s: %s", path.name, left, joined.by, folder / LEFT_OVER)
 
 
 @torch.inference_mode()
