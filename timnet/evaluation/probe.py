@@ -117,8 +117,12 @@ def preview(
     learned = tasks.drawn_rows(cohort, targets, fraction, seed)
     has_N = stored_vectors.known(features_NC)
     known_NL = targets.y_NL if uncertain == "ignore" else tasks.targets(cohort, task, views="frontal").y_NL
-    rows, on = unseen(cohort, np.where(has_N[:, None], known_NL, np.nan), learned)
-    learned = learned[has_N[learned]]
+    rows, on = unseen(cohort, known_NL, learned)
+    rows, learned = rows[has_N[rows]], learned[has_N[learned]]
+    if not len(rows) or not len(learned):
+        raise CohortError(
+            f"{cohort.name}: expected vectors of X-rays to learn from and to look at, found none"
+        )
     line = fit(features_NC[learned], targets.y_NL[learned])
     logits = line.logits(features_NC[rows])
     patients = cohort.films()["patient"].iloc[rows].tolist()

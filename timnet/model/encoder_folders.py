@@ -94,8 +94,8 @@ def of_name(name: str) -> ImageEncoder:
     except ModuleNotFoundError:
         pass
     raise ModelError(
-        f"backbone: expected one of {', '.join(backbones())}, an image encoder's folder (with a / in it) or "
-        f"hub id, or a network of timm (pip install timm), got {name[:60]!r}"
+        f"backbone: expected one of {', '.join(backbones())}, or a folder, hub id (with a / in it) or name "
+        f"of timm (pip install timm), got {name[:60]!r}"
     )
 
 
