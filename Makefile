@@ -76,7 +76,7 @@ pictures: .venv/dev
 	$(INSTALL) -r requirements.txt
 	touch $@
 
-.venv/dev: requirements.txt requirements-onnx.txt requirements-ray.txt requirements-dev.txt | .venv/bin/python
+.venv/dev: requirements.txt requirements-onnx.txt requirements-ray.txt requirements-timm.txt requirements-dev.txt | .venv/bin/python
 	$(INSTALL) -r requirements-dev.txt
 	touch $@
 

@@ -2,7 +2,7 @@
 
 import streamlit as st
 
-from timnet import config
+from timnet import checkpoints, config
 from timnet.training import run_results, runs
 from timnet.ui import cache, demo, frame, notices
 from timnet.ui.fine_tune import (
@@ -87,12 +87,14 @@ with notices.sentences():
                         label="See its point on the curve",
                         icon=":material/show_chart:",
                     )
-                    st.page_link(
-                        "pages/diagnose.py",
-                        label="Diagnose an X-ray with it",
-                        icon=":material/radiology:",
-                        query_params={"diagnose_network": state.folder.name},
-                    )
+                    # A probe of vectors leaves no network to read X-rays with.
+                    if checkpoints.is_checkpoint(state.folder):
+                        st.page_link(
+                            "pages/diagnose.py",
+                            label="Diagnose an X-ray with it",
+                            icon=":material/radiology:",
+                            query_params={"diagnose_network": state.folder.name},
+                        )
         run.keeping(state, copy_settings.into_form)
     st.header("All runs")
     all_runs.show(states)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -13,8 +15,12 @@ from timnet import config, files
 from timnet.errors import TimnetError
 
 WEIGHTS, DESCRIPTION, OWN_ENCODER = "model.safetensors", "model.json", "text-encoder"
+ENCODER_CONFIG = "config.json"
+"""What an image encoder of another library is, in its folder."""
 LAYERS, LINEAR = "layers", "linear"
 """Heads of a classifier: the paper's layers, or the one linear layer of a probe."""
+OWN = "own"
+"""Normalisation of an image encoder of another library."""
 CALIBRATION = "calibration.json"
 """What the numbers of these weights mean (`evaluation.calibration.record`), where that was fitted."""
 OTHER_REPORTS = "other_reports.safetensors"
@@ -30,6 +36,20 @@ Label = Annotated[str, Field(min_length=1, max_length=200)]
 Side = Annotated[int, Field(ge=16, le=2048)]
 Name = Annotated[str, Field(max_length=200)]
 Scale = Annotated[float, Field(gt=0, le=1e6)]
+
+
+@dataclass(frozen=True, kw_only=True)
+class ImageEncoder:
+    """An image encoder of another library: all it takes to build it anew without its folder."""
+
+    library: Literal["transformers", "timm"]
+    config: dict[str, Any]
+    """The library's own, as far as it tells sizes and switches."""
+    mean: Annotated[tuple[float, ...], Field(min_length=1, max_length=16)]
+    """By which greys in [0, 1] are normalised, one a channel."""
+    std: Annotated[tuple[Annotated[float, Field(gt=0)], ...], Field(min_length=1, max_length=16)]
+    side: Side
+    """That it was trained at, in pixels."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,6 +74,8 @@ class TimnetSpec:
     """Tokens of the longest text that it was trained on; None: `tokens`, longer ones were cut."""
     map_scale: Scale = 1.0
     """Evidence, in logits, at which a map is painted at full strength."""
+    image_encoder: ImageEncoder | None = None
+    """What `backbone` names, where it is one of another library."""
     kind: Literal["timnet"] = "timnet"
 
 
@@ -71,6 +93,8 @@ class ClassifierSpec:
     """LAYERS, or LINEAR for a probe, which has no use for `width`."""
     map_scale: Scale = 1.0
     """Evidence, in logits, at which a map is painted at full strength."""
+    image_encoder: ImageEncoder | None = None
+    """What `backbone` names, where it is one of another library."""
     kind: Literal["classifier"] = "classifier"
 
     def __post_init__(self) -> None:
@@ -91,6 +115,7 @@ class _Head(BaseModel):
 
 
 _HEAD = TypeAdapter(_Head)
+files.strict(ImageEncoder)
 _SPECS: dict[str, TypeAdapter[Any]] = {
     "timnet": files.strict(TimnetSpec),
     "classifier": files.strict(ClassifierSpec),
@@ -138,6 +163,41 @@ def named(source: str) -> Path:
     if folder is None:
         raise CheckpointError(f"{Path(source).name}: no checkpoint of that name or path")
     return folder
+
+
+def encoder_folder(source: str) -> Path | None:
+    """Return the folder of an image encoder that a path or hub id (OWNER/NAME) means; None of neither.
+
+    A hub id that is not on this machine yet is fetched: settings and safetensors, never code or pickles.
+
+    Raises:
+        CheckpointError: the hub id is out of reach.
+    """
+    folder = Path(source).expanduser()
+    if folder.is_dir():
+        return folder
+    # A path that is misspelt is never asked for elsewhere.
+    hub = re.fullmatch(r"[\w-][\w.-]*/[\w-][\w.-]*", source) and not folder.parent.is_dir()
+    if not hub or folder.suffix in (".pt", ".pth", ".ckpt", ".bin", ".safetensors", ".npz", ".parquet"):
+        return None
+    from huggingface_hub import snapshot_download
+
+    try:
+        return Path(snapshot_download(source, allow_patterns=["*config.json", "*.safetensors*"]))
+    except Exception as error:
+        reason = next(iter(str(error).strip().splitlines()), type(error).__name__)[:200]
+        raise CheckpointError(
+            f"{source}: expected a folder, a file, or a hub id within reach ({reason})"
+        ) from None
+
+
+def encoder_sha256(folder: Path) -> str:
+    """Return the sha256 over settings and weights of an image encoder's folder."""
+    digest = hashlib.sha256()
+    for path in sorted([*folder.glob("*config.json"), *folder.glob("*.safetensors")]):
+        with path.open("rb") as file:
+            digest.update(path.name.encode() + hashlib.file_digest(file, "sha256").digest())
+    return digest.hexdigest()
 
 
 def _description(folder: Path) -> dict[str, Any]:

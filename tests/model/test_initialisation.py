@@ -10,9 +10,9 @@ import pytest
 import torch
 from perturbing import perturbed
 from safetensors.torch import save_file
-from torchvision.models import resnet18
+from torchvision.models import densenet121, resnet18
 
-from timnet.checkpoints import CheckpointError
+from timnet.checkpoints import CheckpointError, ClassifierSpec
 from timnet.model import initialisation, weights
 from timnet.model.branches import Trunk
 
@@ -138,3 +138,64 @@ def test_imagenet_out_of_reach_says_where_to_put_the_file(tmp_path, monkeypatch)
         CheckpointError, match=r"imagenet: .*put resnet18-f37072fd\.pth into .*or start from base"
     ):
         initialisation.initialise(Trunk("resnet18"), "imagenet", "resnet18")
+
+
+def torchxrayvision(labels=18):
+    """Return a network of the layout of torchxrayvision's DenseNet and its forward pass up to the pooling.
+
+    torchxrayvision 1.5.7, models.py: torchvision's densenet121 of one channel, greys by datasets.normalize.
+    """
+    network = densenet121(weights=None, num_classes=labels)
+    network.features.conv0 = torch.nn.Conv2d(1, 64, 7, stride=2, padding=3, bias=False)
+    network.register_buffer("op_threshs", torch.full((labels,), torch.nan))
+    perturbed(network)
+    network.features.norm0.running_var.fill_(3e5)
+
+    def pooled(greys_B1SS):
+        return network.features((2 * greys_B1SS - 1) * 1024).relu().mean((2, 3))
+
+    return network, pooled
+
+
+@pytest.mark.parametrize("suffix", [".pth", ".safetensors"])
+def test_torchxrayvisions_densenet_brings_its_network_and_its_greys(tmp_path, suffix):
+    network, pooled = torchxrayvision()
+    state = network.state_dict()
+    path = tmp_path / f"xrv{suffix}"
+    torch.save(state, path) if suffix == ".pth" else save_file(state, path)
+    made = initialisation.network_of(str(path), "resnet18", "film")
+    assert (made.backbone, made.normalisation) == ("densenet121", "torchxrayvision")
+    trunk = weights.build_trunk(made).eval()
+    told = initialisation.initialise(trunk, str(path), made.backbone)
+    assert told.missing == ()
+    assert set(told.unexpected) == {"classifier.weight", "classifier.bias", "op_threshs"}
+    films = torch.rand(2, 1, 64, 64, generator=torch.Generator().manual_seed(0))
+    with torch.inference_mode():
+        torch.testing.assert_close(trunk(films).mean((2, 3)), pooled(films), rtol=1e-3, atol=1e-4)
+
+
+def test_a_classifier_from_torchxrayvision_keeps_variances_beyond_half_precision(tmp_path):
+    network, _ = torchxrayvision()
+    torch.save(network.state_dict(), tmp_path / "xrv.pt")
+    made = initialisation.network_of(str(tmp_path / "xrv.pt"), "resnet18", "film")
+    spec = ClassifierSpec(
+        backbone=made.backbone, side=64, width=8, normalisation=made.normalisation, task="t", labels=("t",)
+    )
+    classifier = weights.build_classifier(spec, 0)
+    initialisation.initialise(classifier.trunk, str(tmp_path / "xrv.pt"), made.backbone)
+    weights.save_checkpoint(tmp_path / "net", classifier, spec)
+    again, _ = weights.load_classifier(tmp_path / "net")
+    assert again.trunk.normalisation == "torchxrayvision"
+    assert torch.equal(again.trunk.features.norm0.running_var, network.features.norm0.running_var)
+    assert (tmp_path / "net" / "model.safetensors").stat().st_size < 2.2 * sum(
+        value.numel() for value in classifier.state_dict().values()
+    )
+
+
+def test_a_pickled_network_is_refused_with_what_makes_a_state_dict_of_it(tmp_path):
+    torch.save(torchxrayvision()[0], tmp_path / "nih-densenet121-best.pt")
+    with pytest.raises(
+        CheckpointError, match=r"make one where its library is: torch\.save\(torch\.load"
+    ) as told:
+        initialisation.network_of(str(tmp_path / "nih-densenet121-best.pt"), "resnet18", "film")
+    assert "state_dict()" in str(told.value)

@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
+import image_encoders
 import pytest
 import torch
 from driving import HOSTILE, Open, finished, stopped, texts
@@ -158,7 +159,7 @@ def test_a_file_of_weights_is_compared_tensor_by_tensor_before_a_run_starts_from
     assert "name the file of weights" in app.info[0].value
     assert "ft_start" not in {button.key for button in app.button}
     app.text_input(key="ft_weights").set_value("/etc/passwd").run()
-    assert "expected a file inside" in app.error[0].value
+    assert "expected a file or folder inside" in app.error[0].value
     app.text_input(key="ft_weights").set_value(str(tmp_path / "none.safetensors")).run()
     assert "none of its 1 keys fits a resnet18" in app.error[0].value
     app.text_input(key="ft_weights").set_value(str(tmp_path / "w.safetensors")).run()
@@ -170,6 +171,27 @@ def test_a_file_of_weights_is_compared_tensor_by_tensor_before_a_run_starts_from
     started = runs.settings(folder)
     assert isinstance(started, config.Finetune) and len(workers) == 1
     assert started.initialisation == str(tmp_path / "w.safetensors")
+
+
+def test_an_image_encoders_folder_and_a_file_of_vectors_are_starts_too(
+    open_page: Open, workers: list[list[str]], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("TIMNET_CHECKPOINTS", str(tmp_path / "runs"))
+    monkeypatch.setenv("TIMNET_IMPORTS", str(tmp_path))
+    image_encoders.saved("dinov2", tmp_path / "rad-dino")
+    (tmp_path / "vectors.npz").touch()
+    app = open_page("fine_tune")
+    app.selectbox(key="ft_initialisation").select("file").run()
+    for name, told in (
+        ("rad-dino", "All 79 tensors of the image network were taken"),
+        ("vectors.npz", "A linear probe is fitted to these vectors"),
+    ):
+        app.text_input(key="ft_weights").set_value(str(tmp_path / name)).run()
+        assert not app.exception and not app.error
+        assert any(told in each.value for each in app.caption)
+        app.button(key="ft_start").click().run()
+        started = {runs.settings(path.parent) for path in (tmp_path / "runs").glob("*/config.json")}
+        assert str(tmp_path / name) in {getattr(each, "initialisation", "") for each in started}
 
 
 def test_each_share_of_the_labels_tells_its_films_and_outlives_another_task(open_page: Open) -> None:

@@ -101,6 +101,8 @@ class Embed:
     """By name (a folder of TIMNET_HOME) or by path."""
     checkpoint: str = config.MATCHING
     """A TIMNet checkpoint: folder, or name under checkpoints/."""
+    out: Path | None = None
+    """Write the X-rays' vectors to a file too (.npz or .parquet: image and vector)."""
 
 
 @dataclass(frozen=True)
@@ -140,11 +142,15 @@ class Features:
     side: int = config.Finetune.side
     """Films are letterboxed to side x side pixels."""
     backbone: str = config.Finetune.backbone
-    """As of pretrain's --backbone; a checkpoint's own where one is the start."""
+    """As of pretrain's --backbone; the start's own where it brings one."""
     normalisation: Literal["film", "imagenet"] = config.Finetune.normalisation
     """`film`: each film by its own mean and deviation; `imagenet`: all alike. A checkpoint keeps its own."""
     seed: int = config.Finetune.seed
     """Of weights that the start does not give."""
+    out: Path | None = None
+    """Write them to a file too (.npz or .parquet: image and vector), for other programs or as a start."""
+    like: str | None = None
+    """Print the X-rays whose features are most like those of this study's first."""
 
 
 @dataclass(frozen=True)

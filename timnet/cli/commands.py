@@ -82,7 +82,7 @@ def embed(words: list[str]) -> None:
     """Prepare a cohort for searches by a matching network."""
     asked = parsing.parse(arguments.Embed, "embed", words)
     from timnet import checkpoints
-    from timnet.cohorts import store
+    from timnet.cohorts import store, stored_vectors, vectors
     from timnet.model import embed as embedding
 
     folder = checkpoints.named(asked.checkpoint)
@@ -92,26 +92,41 @@ def embed(words: list[str]) -> None:
     with store.Cohort.open(store.find(asked.cohort)) as cohort:
         embedding.build(cohort, folder, line.done)
         line.end()
+        if asked.out:
+            stored_vectors.write(asked.out, cohort, vectors.load(vectors.place(cohort, folder)).films_ND)
         print(f"{cohort.name}: ready for searches by {folder.name}")
 
 
 def features(words: list[str]) -> None:
     """Read a cohort's films with a start, for probes and for labelling."""
     asked = parsing.parse(arguments.Features, "features", words)
-    from timnet.cohorts import store
+    from timnet.cohorts import store, stored_vectors
     from timnet.training import features as reading
 
     os.nice(5)
     line = ProgressLine("reading films")
     # Of a fine-tuning only what its trunk depends on; the task names nothing here.
-    settings = config.Finetune(task="none", **dataclasses.asdict(asked))
+    given = {key: value for key, value in dataclasses.asdict(asked).items() if key not in ("out", "like")}
+    settings = config.Finetune(task="none", **given)
     with store.Cohort.open(store.find(asked.cohort)) as cohort:
-        films, channels = reading.build(cohort, settings, line.done).shape
+        features_NC = reading.build(cohort, settings, line.done)
+        films, channels = features_NC.shape
         line.end()
+        if asked.out:
+            stored_vectors.write(asked.out, cohort, features_NC)
         print(
             f"{cohort.name}: {counted(channels, 'feature')} of {counted(films, 'film')} by "
             f"{settings.initialisation}"
         )
+        if asked.like:
+            film = next(iter(cohort.films_of([asked.like])["film"]), -1)
+            if film < 0:
+                raise Refused(
+                    f"like: expected a study of {cohort.name} with an X-ray, got {asked.like!r:.80}"
+                )
+            likest = stored_vectors.nearest(features_NC, film)
+            paths = cohort.films()["path"][likest.index]
+            print("\n".join(f"{path}  {cosine:.3f}" for path, cosine in zip(paths, likest, strict=True)))
 
 
 def pretrain(words: list[str]) -> None:

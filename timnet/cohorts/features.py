@@ -18,7 +18,7 @@ import numpy as np
 import pydantic_core
 from numpy.typing import NDArray
 
-from timnet import config
+from timnet import checkpoints, config
 from timnet.cohorts import pixels, vectors
 from timnet.cohorts.records import CohortError
 from timnet.cohorts.store import Cohort
@@ -52,6 +52,7 @@ def start_of(settings: config.Finetune) -> Start:
 
     Raises:
         CohortError: no start of that name or path.
+        CheckpointError: a hub id out of reach.
     """
     source, backbone, normalisation = settings.initialisation, settings.backbone, settings.normalisation
     if source == "base":
@@ -70,6 +71,8 @@ def start_of(settings: config.Finetune) -> Start:
                 raise CohortError(f"{folder.name}: its description cannot be read") from None
             # A checkpoint comes with its own network.
             return Start(source, weights, own, normal, 0)
+    if not path.is_file() and (other := checkpoints.encoder_folder(source)) is not None:
+        return Start(source, checkpoints.encoder_sha256(other), backbone, checkpoints.OWN, 0)
     if not path.is_file():
         raise CohortError(
             f"{path.name}: expected base, imagenet, a checkpoint folder or a state-dict file, found none"

@@ -124,6 +124,15 @@ def check(asked: Any) -> None:
                 require(limits.holds(one), name, limits.words(), value)
 
 
+def bring_weights(asked: Any, name: str) -> None:
+    """Let a backbone that is a folder or hub id start from its own weights, never from random ones.
+
+    `name`: the setting that holds the start.
+    """
+    if "/" in asked.backbone and getattr(asked, name) == "base":
+        object.__setattr__(asked, name, asked.backbone)
+
+
 def require(holds: bool, field: str, expected: str, came: object) -> None:
     """Raise ConfigError for a setting unless a condition holds."""
     if not holds:

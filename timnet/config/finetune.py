@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 from typing_extensions import Doc
 
-from timnet.config.declared import Before, Limits, Paper, Shown, check, require
+from timnet.config.declared import Before, Limits, Paper, Shown, bring_weights, check, require
 from timnet.config.words import (
     AUGMENT,
     NORMALISATION,
@@ -40,7 +40,11 @@ class Finetune:
     ] = "ignore"
     initialisation: Annotated[
         str,
-        Doc("base (random) | imagenet | a checkpoint folder | a state-dict file (.safetensors, .pt, .pth)."),
+        Doc(
+            "base (random) | imagenet | a checkpoint folder | an image encoder's folder or hub id | a "
+            "state-dict file (.safetensors, .pt, .pth) | vectors of another program (.npz, .parquet): a "
+            "probe of them."
+        ),
     ] = "base"
     fraction: Annotated[
         float,
@@ -80,7 +84,7 @@ class Finetune:
         Shown(TRAINING, "Random seed"),
     ] = 0
     backbone: Annotated[
-        str, Doc("As of pretrain's --backbone; a checkpoint's own where one is the initialisation.")
+        str, Doc("As of pretrain's --backbone; the initialisation's own where it brings one.")
     ] = "resnet18"
     width: Annotated[int, Doc("Channels of the 1x1 convolution."), Limits(8, 4096)] = 512
     side: Annotated[
@@ -153,6 +157,7 @@ class Finetune:
     precision: Annotated[Precision, Doc(PRECISION)] = "auto"
 
     def __post_init__(self) -> None:
+        bring_weights(self, "initialisation")
         check(self)
         require(bool(self.cohort.strip()), "cohort", "a cohort", self.cohort)
         require(bool(self.task.strip()), "task", "a task", self.task)

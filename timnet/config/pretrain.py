@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 from typing_extensions import Doc
 
-from timnet.config.declared import Before, Limits, Paper, Shown, check, require
+from timnet.config.declared import Before, Limits, Paper, Shown, bring_weights, check, require
 from timnet.config.words import (
     AUGMENT,
     NORMALISATION,
@@ -46,7 +46,11 @@ class Pretrain:
     ] = "small"
     backbone: Annotated[
         str,
-        Doc("Image branch: a ResNet, DenseNet, EfficientNet, MobileNet or EfficientNet-Lite by name."),
+        Doc(
+            "Image branch: a ResNet, DenseNet, EfficientNet, MobileNet or EfficientNet-Lite by name, a "
+            "network of timm, or an image encoder's folder or hub id (with a / in it), which brings its "
+            "weights."
+        ),
     ] = "resnet18"
     text_encoder: Annotated[
         str,
@@ -194,7 +198,8 @@ class Pretrain:
         str,
         Doc(
             "Initial weights of the image branch: base (random), imagenet (must be on this computer, or is "
-            "fetched by torchvision), a checkpoint folder, or a state-dict file."
+            "fetched by torchvision), a checkpoint folder, an image encoder's folder or hub id (Hugging "
+            "Face, timm), or a state-dict file."
         ),
         Paper("imagenet"),
         Shown(_STEPS, "Initial weights of the image branch", only=("start", ("",))),
@@ -304,6 +309,7 @@ class Pretrain:
     ] = ""
 
     def __post_init__(self) -> None:
+        bring_weights(self, "image_weights")
         check(self)
         require(bool(self.cohorts), "cohorts", "at least one cohort", self.cohorts)
         fits = not self.repeats or len(self.repeats) == len(self.cohorts)

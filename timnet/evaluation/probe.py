@@ -21,7 +21,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from timnet.cohorts import store, tasks
+from timnet.cohorts import store, stored_vectors, tasks
 from timnet.cohorts.pairs import Pairs
 from timnet.cohorts.records import CohortError
 from timnet.cohorts.store import Cohort
@@ -115,8 +115,14 @@ def preview(
     """
     targets = tasks.targets(cohort, task, uncertain, "frontal")
     learned = tasks.drawn_rows(cohort, targets, fraction, seed)
+    has_N = stored_vectors.known(features_NC)
     known_NL = targets.y_NL if uncertain == "ignore" else tasks.targets(cohort, task, views="frontal").y_NL
     rows, on = unseen(cohort, known_NL, learned)
+    rows, learned = rows[has_N[rows]], learned[has_N[learned]]
+    if not len(rows) or not len(learned):
+        raise CohortError(
+            f"{cohort.name}: expected vectors of X-rays to learn from and to look at, found none"
+        )
     line = fit(features_NC[learned], targets.y_NL[learned])
     logits = line.logits(features_NC[rows])
     patients = cohort.films()["patient"].iloc[rows].tolist()

@@ -28,9 +28,9 @@ JOINT = 512
 GREY_MEAN, GREY_STD = 0.449, 0.226
 """ImageNet's channel statistics averaged to one grey channel."""
 
-FILM, IMAGENET = "film", "imagenet"
-"""Normalisations: each film by its own mean and deviation, so that exposure and windowing do not count, or
-every film by ImageNet's."""
+FILM, IMAGENET, XRV = "film", "imagenet", "torchxrayvision"
+"""Normalisations: each film by its own mean and deviation, so that exposure and windowing do not count, every
+film by ImageNet's, or greys from -1024 to 1024 as torchxrayvision's networks see them."""
 
 
 class ModelError(TimnetError):
@@ -47,7 +47,7 @@ class Trunk(nn.Module):
 
     def __init__(self, backbone: str, normalisation: str = FILM) -> None:
         super().__init__()
-        if normalisation not in (FILM, IMAGENET):
+        if normalisation not in (FILM, IMAGENET, XRV):
             raise ModelError(f"normalisation: expected {FILM} or {IMAGENET}, got {normalisation!r}")
         self.normalisation = normalisation
         self.recompute = False
@@ -77,7 +77,7 @@ class Trunk(nn.Module):
     def early(self) -> list[nn.Module]:
         """Return the stages before the last one that halves the grid: those that `last-layers` freezes."""
         stages = self.stages()
-        last = max(i for i, stage in enumerate(stages) if any(map(_halves, stage.modules())))
+        last = max(i for i, stage in enumerate(stages) if any(map(halves, stage.modules())))
         return stages[:last]
 
     def forward(self, x_B1SS: Tensor) -> Tensor:
@@ -91,6 +91,8 @@ class Trunk(nn.Module):
         """Return films of about zero mean and unit deviation."""
         if self.normalisation == IMAGENET:
             return (x_B1SS - GREY_MEAN) / GREY_STD
+        if self.normalisation == XRV:
+            return (2 * x_B1SS - 1) * 1024
         deviation, mean = torch.std_mean(x_B1SS, (1, 2, 3), keepdim=True)
         # A film of one grey has no deviation to divide by.
         return (x_B1SS - mean) / deviation.clamp(min=1e-3)
@@ -100,10 +102,15 @@ class ImageBranch(nn.Module):
     """h_i of eq. (2): film -> grid and vector of the joint space."""
 
     def __init__(
-        self, backbone: str = "resnet18", width: int = 512, joint: int = JOINT, normalisation: str = FILM
+        self,
+        backbone: str = "resnet18",
+        width: int = 512,
+        joint: int = JOINT,
+        normalisation: str = FILM,
+        trunk: Trunk | None = None,
     ) -> None:
         super().__init__()
-        self.trunk = Trunk(backbone, normalisation)
+        self.trunk = trunk or Trunk(backbone, normalisation)
         # Batch norm follows and subtracts any bias.
         self.conv = nn.Conv2d(self.trunk.channels, width, kernel_size=1, bias=False)
         self.bn = nn.BatchNorm2d(width)
@@ -187,7 +194,8 @@ class _DepthwiseConv(nn.Conv2d):
             return super().forward(x_BChw.float())
 
 
-def _halves(layer: nn.Module) -> bool:
+def halves(layer: nn.Module) -> bool:
+    """Say whether a layer halves the grid by its stride."""
     return getattr(layer, "stride", 1) in (2, (2, 2))
 
 

@@ -1,6 +1,7 @@
-"""What a trunk starts from: base (random), imagenet, a checkpoint folder, or a file from elsewhere.
+"""What a trunk starts from: base (random), imagenet, a checkpoint, an image encoder's folder, or a file.
 
-A file's tensors are found under whatever prefix fits best. Refuses pickles that hold more than tensors, and
+A checkpoint, a folder or hub id, and a file of torchxrayvision bring their own network. A file's tensors are
+found under whatever prefix fits best. Refuses pickles that hold more than tensors, and
 weights of which nothing fits; what was filled and what was not is told.
 """
 
@@ -20,12 +21,16 @@ from torch import Tensor
 
 from timnet import checkpoints
 from timnet.checkpoints import CheckpointError, TimnetSpec
-from timnet.model import weights
-from timnet.model.branches import GREY_MEAN, GREY_STD, LITE, Trunk
+from timnet.errors import TimnetError
+from timnet.model import encoder_folders, weights
+from timnet.model.branches import GREY_MEAN, GREY_STD, LITE, XRV, Trunk, backbones, seeded
+from timnet.model.image_encoders import EncoderTrunk, Network
 from timnet.model.timnet import TIMNet
 
 _STEM, _STEM_MEAN = "_conv_stem.weight", "_bn0.running_mean"
 """Names of EfficientNet-Lite's releases."""
+_XRV_STEM, _XRV_NETWORK = "features.conv0.weight", "densenet121"
+"""The first layer of torchxrayvision's DenseNet, of one grey channel, and the network."""
 
 
 @dataclass(frozen=True)
@@ -37,17 +42,79 @@ class Matched:
     unexpected: tuple[str, ...]
 
 
+def network_of(source: str, backbone: str, normalisation: str) -> Network:
+    """Return the network that a start brings; where it brings none, that of `backbone`.
+
+    Raises:
+        CheckpointError: a checkpoint, file or hub id that cannot be read.
+        ModelError: no such network, or a folder of none.
+    """
+    if source in ("base", "imagenet"):
+        return _named(backbone, normalisation)
+    if (folder := checkpoints.checkpoint_folder(source)) is not None:
+        spec = checkpoints.describe(folder)
+        return Network(spec.backbone, spec.normalisation, spec.image_encoder)
+    if not Path(source).expanduser().is_file():
+        if (folder := checkpoints.encoder_folder(source)) is not None:
+            return _foreign(source, folder)
+    elif _is_xrv(_external(Path(source).expanduser())):
+        return Network(_XRV_NETWORK, XRV)
+    return _named(backbone, normalisation)
+
+
+def _named(backbone: str, normalisation: str) -> Network:
+    """Return the network of a backbone's name, or of the folder or hub id that it is."""
+    if "/" in backbone and (folder := checkpoints.encoder_folder(backbone)) is not None:
+        return _foreign(backbone, folder)
+    if backbone in backbones():
+        return Network(backbone, normalisation)
+    return Network(backbone, checkpoints.OWN, encoder_folders.of_name(backbone))
+
+
+def _foreign(source: str, folder: Path) -> Network:
+    # A hub's folder has the name of a commit.
+    name = source if source != str(folder) and not Path(source).expanduser().is_dir() else folder.name
+    return Network(name[-200:], checkpoints.OWN, encoder_folders.of_folder(folder))
+
+
+def check(source: str, backbone: str, normalisation: str, side: int) -> None:
+    """Refuse a start that cannot be used, before anything is written: errors as of `network_of`.
+
+    An image encoder of another library is loaded, and sees one black film at the side.
+    """
+    network = network_of(source, backbone, normalisation)
+    with seeded(0):
+        trunk = weights.build_trunk(network).eval()
+    if network.image_encoder is None:
+        return
+    initialise(trunk, source, network.backbone)
+    try:
+        with torch.inference_mode():
+            trunk(torch.zeros(1, 1, side, side))
+    except TimnetError:
+        raise
+    except Exception as error:
+        # The libraries refuse a side in words of their own.
+        reason = next(iter(str(error).strip().splitlines()), type(error).__name__)[:200]
+        raise CheckpointError(
+            f"{network.backbone}: expected a side that it can read, as its own {network.image_encoder.side}, "
+            f"got {side} ({reason})"
+        ) from None
+
+
 def initialise(trunk: Trunk, source: str, backbone: str) -> Matched:
     """Fill a trunk's weights from an initialisation.
 
     Args:
         source: `base` keeps the random weights; `imagenet` takes torchvision's; else a checkpoint folder
-            (also by its name under checkpoints/) or a file with a state dict (.safetensors, .pt, .pth).
+            (also by its name under checkpoints/), an image encoder's folder or hub id, or a file with a state
+            dict (.safetensors, .pt, .pth).
 
     Raises:
         CheckpointError: not to be had, damaged, or none of its keys fits the trunk.
     """
-    wanted = trunk.state_dict()
+    target = trunk.network if isinstance(trunk, EncoderTrunk) else trunk
+    wanted = target.state_dict()
     if source == "base":
         return Matched((), tuple(wanted), ())
     if source == "imagenet":
@@ -57,8 +124,15 @@ def initialise(trunk: Trunk, source: str, backbone: str) -> Matched:
         if spec.backbone != backbone:
             raise CheckpointError(f"{folder.name}: expected a {backbone}, got a {spec.backbone}")
         state = weights.tensors(folder)
+    elif (path := Path(source).expanduser()).is_file():
+        state = _external(path)
+    elif isinstance(trunk, EncoderTrunk) and (folder := checkpoints.encoder_folder(source)) is not None:
+        state = encoder_folders.load(folder, trunk.encoder)
     else:
-        state = _external(Path(source).expanduser())
+        state = _external(path)
+    if _is_xrv(state):
+        # Three equal slices that add up to the one.
+        state = {**state, _XRV_STEM: state[_XRV_STEM].expand(-1, 3, -1, -1) / 3}
     if backbone.startswith("densenet"):
         # torchvision's files are older than its names: denselayer1.norm.1 is denselayer1.norm1.
         state = {re.sub(r"(denselayer\d+\.(?:norm|conv))\.(\d)", r"\1\2", key): x for key, x in state.items()}
@@ -71,7 +145,7 @@ def initialise(trunk: Trunk, source: str, backbone: str) -> Matched:
             f"{Path(source).name}: none of its {len(state)} keys fits a {backbone}; "
             f"expected names like {next(iter(wanted))}, got {', '.join(list(state)[:3])}"
         )
-    trunk.load_state_dict(found, strict=False)
+    target.load_state_dict(found, strict=False)
     taken = {id(value) for value in found.values()}
     return Matched(
         tuple(found),
@@ -90,7 +164,15 @@ def continue_from(timnet: TIMNet, spec: TimnetSpec, source: str) -> None:
     if folder is None:
         raise CheckpointError(f"start: expected a TIMNet checkpoint, found none at {source}")
     found, other, _ = weights.load_timnet(folder)
-    for name in ("backbone", "width", "normalisation", "text_encoder_sha256", "text_width", "head"):
+    for name in (
+        "backbone",
+        "width",
+        "normalisation",
+        "text_encoder_sha256",
+        "text_width",
+        "head",
+        "image_encoder",
+    ):
         if getattr(other, name) != getattr(spec, name):
             raise CheckpointError(
                 f"{folder.name}: start: expected {name} {getattr(spec, name)}, got {getattr(other, name)}"
@@ -101,6 +183,11 @@ def continue_from(timnet: TIMNet, spec: TimnetSpec, source: str) -> None:
 def _imagenet(backbone: str) -> Mapping[str, Tensor]:
     from torchvision.models import get_model_weights
 
+    if backbone not in backbones():
+        raise CheckpointError(
+            f"imagenet: expected a network of torchvision, got {backbone}; a folder or hub id as the start "
+            "brings its own weights"
+        )
     published = get_model_weights(backbone).DEFAULT
     try:
         return published.get_state_dict(progress=False, check_hash=True, weights_only=True)
@@ -131,7 +218,8 @@ def _external(path: Path) -> Mapping[str, Tensor]:
         # The unpickler meets hostile and damaged files with many error types; all of them mean a refusal.
         raise CheckpointError(
             f"{path.name}: expected a state dict of plain tensors; anything else in it is refused "
-            f"({type(error).__name__})"
+            f"({type(error).__name__}); of a whole network that you trust, such as torchxrayvision's, make "
+            "one where its library is: torch.save(torch.load(FILE, weights_only=False).state_dict(), 'x.pt')"
         ) from None
     for name in ("state_dict", "model", "teacher"):
         if isinstance(state, dict) and isinstance(state.get(name), dict):
@@ -139,6 +227,11 @@ def _external(path: Path) -> Mapping[str, Tensor]:
     if not isinstance(state, dict) or not all(isinstance(value, Tensor) for value in state.values()):
         raise CheckpointError(f"{path.name}: expected a state dict of tensors, got {type(state).__name__}")
     return state
+
+
+def _is_xrv(state: Mapping[str, Tensor]) -> bool:
+    """Say whether a state dict is that of torchxrayvision's DenseNet: torchvision's, of one channel."""
+    return _XRV_STEM in state and state[_XRV_STEM].shape[1:2] == (1,)
 
 
 def _best_prefix(state: Mapping[str, Tensor], wanted: Mapping[str, Tensor]) -> dict[str, Tensor]:

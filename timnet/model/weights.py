@@ -33,16 +33,23 @@ from timnet.checkpoints import (
     _description,
     describe,
 )
-from timnet.model import encoders, plain_bert
+from timnet.model import encoders, image_encoders, plain_bert
 from timnet.model.branches import ImageBranch, TextBranch, Trunk, seeded
 from timnet.model.classifier import Classifier, Probe
 from timnet.model.timnet import TIMNet
 
 
+def build_trunk(network: image_encoders.Network | Spec) -> Trunk:
+    """Return a trunk with random weights; ModelError where its description is of none."""
+    if network.image_encoder is not None:
+        return image_encoders.EncoderTrunk(network.image_encoder)
+    return Trunk(network.backbone, network.normalisation)
+
+
 def build_timnet(spec: TimnetSpec, seed: int, bert: nn.Module | None = None) -> TIMNet:
     """Return a new TIMNet; `bert` is held inside where it is trained."""
     with seeded(seed):
-        image = ImageBranch(spec.backbone, spec.width, normalisation=spec.normalisation)
+        image = ImageBranch(width=spec.width, trunk=build_trunk(spec))
         text = TextBranch(spec.text_width, spec.width, encoder=bert, window=spec.tokens)
         return TIMNet(image, text, head=spec.head)
 
@@ -52,7 +59,7 @@ def build_classifier(spec: ClassifierSpec, seed: int) -> Classifier | Probe:
     if spec.head not in (LAYERS, LINEAR):
         raise CheckpointError(f"head: expected {LAYERS} or {LINEAR}, got {spec.head!r}")
     with seeded(seed):
-        trunk = Trunk(spec.backbone, spec.normalisation)
+        trunk = build_trunk(spec)
         if spec.head == LINEAR:
             return Probe(trunk, len(spec.labels))
         return Classifier(trunk, len(spec.labels), spec.width)
@@ -61,7 +68,7 @@ def build_classifier(spec: ClassifierSpec, seed: int) -> Classifier | Probe:
 def save_checkpoint(
     folder: Path, module: nn.Module, spec: Spec, encoder: encoders.TextEncoder | None = None
 ) -> None:
-    """Write a checkpoint: fp16 weights, then the description that carries their sha256.
+    """Write a checkpoint: weights in fp16 where that holds them, then the description with their sha256.
 
     A trained text encoder is written beside them, with its tokenizer; a calibration of other weights that
     lies there is removed.
@@ -76,7 +83,7 @@ def save_checkpoint(
         encoder.tokenizer.save_pretrained(target)
     weights = save(
         {
-            key: (value.half() if value.is_floating_point() else value).cpu().contiguous()
+            key: _stored(value).cpu().contiguous()
             for key, value in module.state_dict().items()
             if not key.startswith("text.encoder.")
         }
@@ -153,6 +160,12 @@ def finite(state: Mapping[str, Tensor], source: str) -> None:
             f"{source}: expected finite weights, got NaN or infinity in {len(bad)} of {len(state)} tensors, "
             f"first in {ascii(bad[0])[1:-1][:80]}"
         )
+
+
+def _stored(value: Tensor) -> Tensor:
+    """Return a floating tensor as fp16, unless that cannot hold it: variances of greys up to 1024."""
+    half = value.half() if value.is_floating_point() else value
+    return half if bool((half.isfinite() | ~value.isfinite()).all()) else value.float()
 
 
 def full(value: Tensor) -> Tensor:

@@ -21,7 +21,7 @@ import pandas as pd
 import pydantic_core
 
 from timnet import config
-from timnet.cohorts import store
+from timnet.cohorts import store, stored_vectors
 from timnet.training import runs
 from timnet.training.events import Event
 from timnet.training.runs import State
@@ -219,7 +219,7 @@ def epochs_of(settings: config.Finetune, films: int) -> int:
 
 def steps_of(settings: config.Finetune, films: int) -> int:
     """Return how many steps a run on so many films takes; a probe takes none."""
-    if settings.mode == "probe":
+    if settings.mode == "probe" or stored_vectors.is_stored(settings.initialisation):
         return 0
     return epochs_of(settings, films) * steps_an_epoch(films, settings.batch, settings.drop_last)
 

@@ -8,23 +8,28 @@ Shapes: N films, C channels of the trunk.
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Callable
 from contextlib import suppress
+from pathlib import Path
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from timnet import config
-from timnet.cohorts import features, vectors
+from timnet import config, files, spreadsheet
+from timnet.cohorts import features, stored_vectors, vectors
 from timnet.cohorts.records import CohortError, Progress
 from timnet.cohorts.store import Cohort
-from timnet.model import devices, initialisation
+from timnet.model import devices, initialisation, weights
 from timnet.model.branches import Trunk, seeded
 from timnet.training import batches
 
+LEFT_OVER = "not-joined.csv"
 _BATCH = 32
+
+_log = logging.getLogger(__name__)
 
 
 def trunk(settings: config.Finetune) -> tuple[Trunk, initialisation.Matched]:
@@ -35,9 +40,10 @@ def trunk(settings: config.Finetune) -> tuple[Trunk, initialisation.Matched]:
         CheckpointError: it is damaged, or nothing of it fits.
     """
     start = features.start_of(settings)
+    network = initialisation.network_of(settings.initialisation, settings.backbone, settings.normalisation)
     with seeded(start.seed):
-        made = Trunk(start.backbone, start.normalisation)
-    return made.eval(), initialisation.initialise(made, settings.initialisation, start.backbone)
+        made = weights.build_trunk(network)
+    return made.eval(), initialisation.initialise(made, settings.initialisation, network.backbone)
 
 
 def build(
@@ -59,17 +65,30 @@ def build(
     folder = features.place(cohort, settings)
     if not len(cohort):
         raise CohortError(f"{cohort.name}: expected films, found none")
+    read = _join if stored_vectors.is_stored(settings.initialisation) else _read
     while vectors.state(folder).name != "complete":
         # Only the lock of a process that writes counts: the page that started this process holds the other
         # one through it, and waiting for that would be waiting for itself.
         if not vectors.is_written(folder):
             with suppress(vectors.BusyError):
-                _read(cohort, settings, progress)
+                read(cohort, settings, progress)
                 break
         if check:
             check()
         time.sleep(0.5)
     return features.load(folder)
+
+
+def _join(cohort: Cohort, settings: config.Finetune, progress: Progress | None) -> None:
+    """Take the vectors of a file, zeros where a film has none; what did not join is written beside them."""
+    folder, path = features.place(cohort, settings), Path(settings.initialisation).expanduser()
+    joined = stored_vectors.join(cohort, path)
+    with vectors.building(folder, len(cohort), 0, joined.vectors_NC.shape[1]) as built:
+        files.write_whole(folder / LEFT_OVER, spreadsheet.safe_csv(joined.left_over))
+        if built.done < len(cohort):
+            built.append(joined.vectors_NC[built.done :])
+    if left := len(joined.left_over):
+        _log.warning("%s: %d names not joined by %s: %s", path.name, left, joined.by, folder / LEFT_OVER)
 
 
 @torch.inference_mode()

@@ -75,14 +75,17 @@ def finish(
     material: Material,
     settings: config.Finetune,
     folder: Path,
-    network: Classifier | Probe,
-    spec: ClassifierSpec,
+    network: Classifier | Probe | None,
+    spec: ClassifierSpec | None,
     said: Said,
     matched: Matched,
     on: torch.device,
     precision: str,
 ) -> dict[str, Any]:
-    """Write a trained network and what it says of the held-out films; return what was measured."""
+    """Write a trained network and what it says of the held-out films; return what was measured.
+
+    Without a network, what is said came of vectors alone: there is no checkpoint to write or calibrate.
+    """
     targets, test_rows, val_rows, drawn = (
         material.targets,
         material.test_rows,
@@ -104,11 +107,12 @@ def finish(
         test.truth_NL, test.p_NL, patients.iloc[test_rows].tolist(), targets.labels, settings.seed
     )
     files.write_whole(folder / predictions.FILE, kept.to_bytes())
-    pixels = material.cohort.pixels(settings.side)
-    spec = replace(spec, map_scale=_map_scale(network, pixels, drawn, on))
-    weights.save_checkpoint(folder, network, spec)
+    if network is not None and spec is not None:
+        pixels = material.cohort.pixels(settings.side)
+        spec = replace(spec, map_scale=_map_scale(network, pixels, drawn, on))
+        weights.save_checkpoint(folder, network, spec)
     sure = record.UNKNOWN
-    if len(val_rows):
+    if len(val_rows) and network is not None:
         sure = fit.of_predictions(kept, checkpoints.weights_sha256(folder), material.cohort.name)
         record.keep(folder, sure)
     return {

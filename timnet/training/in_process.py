@@ -124,18 +124,24 @@ def measure(
 
 def check(settings: config.Run) -> None:
     """Refuse a training whose cohort, task or weights are not there, before anything is written."""
-    from timnet.cohorts import features, store, tasks
-    from timnet.model import branches, encoders
+    from timnet.cohorts import features, store, stored_vectors, tasks
+    from timnet.model import encoders, initialisation
 
-    branches.Trunk(settings.backbone, settings.normalisation)
     if isinstance(settings, config.Finetune):
         with store.Cohort.open(store.find(settings.cohort)) as cohort:
             tasks.targets(cohort, settings.task, settings.uncertain, settings.views)
-        features.start_of(settings)
+            features.start_of(settings)
+            if stored_vectors.is_stored(settings.initialisation):
+                stored_vectors.join(cohort, Path(settings.initialisation).expanduser())
+                return
+        initialisation.check(
+            settings.initialisation, settings.backbone, settings.normalisation, settings.side
+        )
         return
     for name in settings.cohorts:
         store.Cohort.open(store.find(name)).close()
     features.start_of(config.Finetune(cohort="none", task="none", initialisation=settings.image_weights))
+    initialisation.check(settings.image_weights, settings.backbone, settings.normalisation, settings.side)
     if settings.start and checkpoints.checkpoint_folder(settings.start) is None:
         raise RunError(f"start: expected a TIMNet checkpoint, found none at {settings.start}")
     if encoders.local_folder(settings.text_encoder):

@@ -8,6 +8,7 @@ from typing import Any
 import pandas as pd
 
 from timnet import cards, config, files
+from timnet.cohorts import stored_vectors
 from timnet.counting import counted
 from timnet.training.runs import RESULT, RunError, _log, all_runs
 
@@ -51,7 +52,7 @@ def points(root: Path) -> pd.DataFrame:
                     "run": run.folder.name,
                     "cohort": Path(settings.cohort).name,
                     "task": settings.task,
-                    "initialisation": Path(settings.initialisation).name,
+                    "initialisation": _start(settings),
                     "fraction": settings.fraction,
                     "films": films,
                     "positives": positives.get(row["label"], sum(positives.values()) if positives else None),
@@ -61,6 +62,13 @@ def points(root: Path) -> pd.DataFrame:
                 }
             )
     return pd.DataFrame(rows)
+
+
+def _start(settings: config.Finetune) -> str:
+    """Return a start's name, which says where a probe of vectors stands among trained networks."""
+    told = Path(settings.initialisation).name
+    probed = stored_vectors.is_stored(told) and settings.mode != "probe"
+    return f"{told} (linear probe)" if probed else told
 
 
 def _recipe(settings: config.Finetune) -> str:

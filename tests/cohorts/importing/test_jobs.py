@@ -132,10 +132,11 @@ def test_only_folders_that_the_operator_opened_are_let_in(
     (opened / "w.pth").touch()
     (closed / "w.pth").touch()
     (opened / "w-link").symlink_to(closed / "w.pth")
-    assert jobs.allowed_file(str(opened / "w.pth")) == (opened / "w.pth").resolve()
-    for name in (closed / "w.pth", opened / "w-link", opened / "export", opened / "missing.pth", ""):
-        with pytest.raises(CohortError, match="expected a file inside"):
-            jobs.allowed_file(str(name))
+    assert jobs.allowed_start(str(opened / "w.pth")) == (opened / "w.pth").resolve()
+    assert jobs.allowed_start(str(opened / "export")) == (opened / "export").resolve()
+    for name in (closed / "w.pth", closed, opened / "w-link", opened / "link", opened / "missing.pth", ""):
+        with pytest.raises(CohortError, match="expected a file or folder inside"):
+            jobs.allowed_start(str(name))
     monkeypatch.setenv("TIMNET_IMPORTS", "none")
     with pytest.raises(CohortError, match="turned imports from pages off"):
         jobs.allowed(str(opened))

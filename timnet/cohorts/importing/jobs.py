@@ -123,9 +123,9 @@ def allowed_export(name: str) -> Path:
     return _open(name, Path.exists, "folder or a table")
 
 
-def allowed_file(name: str) -> Path:
-    """Return a file that pages may read weights from; CohortError as of `allowed`."""
-    return _open(name, Path.is_file, "file")
+def allowed_start(name: str) -> Path:
+    """Return a file or folder that pages may read weights from; CohortError as of `allowed`."""
+    return _open(name, Path.exists, "file or folder")
 
 
 def _open(name: str, there: Callable[[Path], bool], what: str) -> Path:

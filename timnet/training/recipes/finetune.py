@@ -18,8 +18,9 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from timnet import checkpoints, config
+from timnet import config
 from timnet.checkpoints import ClassifierSpec
+from timnet.cohorts import stored_vectors
 from timnet.model import devices, initialisation, weights
 from timnet.training import augment, batches, estimates, evaluation_hooks, loop, objectives, snapshots
 from timnet.training.events import MEMORY, Events
@@ -55,7 +56,7 @@ def train(settings: config.Finetune, folder: Path, events: Events) -> dict[str, 
     Raises:
         ValueError: the cohort, task, split or initialisation cannot be used; the message says why.
     """
-    if settings.mode == "probe":
+    if settings.mode == "probe" or stored_vectors.is_stored(settings.initialisation):
         return probe.train(settings, folder, events)
     material = gather(settings)
     cohort, targets = material.cohort, material.targets
@@ -66,19 +67,18 @@ def train(settings: config.Finetune, folder: Path, events: Events) -> dict[str, 
     found = snapshots.newest(folder)
     # Timed anew, a busy device could give another answer than the one the run was trained with.
     precision = found.origin.precision if found else devices.precision(settings.precision, on)
-    source = checkpoints.checkpoint_folder(settings.initialisation)
-    start = checkpoints.describe(source) if source else None
-    backbone = start.backbone if start else settings.backbone
+    made = initialisation.network_of(settings.initialisation, settings.backbone, settings.normalisation)
     spec = ClassifierSpec(
-        backbone=backbone,
+        backbone=made.backbone,
         side=settings.side,
         width=settings.width,
-        normalisation=start.normalisation if start else settings.normalisation,
+        normalisation=made.normalisation,
+        image_encoder=made.image_encoder,
         task=settings.task,
         labels=targets.labels,
     )
     classifier = weights.build_classifier(spec, settings.seed)
-    matched = initialisation.initialise(classifier.trunk, settings.initialisation, backbone)
+    matched = initialisation.initialise(classifier.trunk, settings.initialisation, made.backbone)
     batches.channels_last(classifier, on)
     events.append("phase", phase="reading films", device=devices.describe(on), precision=precision)
     pixels = cohort.pixels(settings.side, progress=events.phase("reading films"), checked=True)

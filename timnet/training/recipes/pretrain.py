@@ -29,6 +29,8 @@ from timnet.cohorts.readers import demo
 from timnet.evaluation import held_out, matching, metrics, probe
 from timnet.evaluation.maps import cam
 from timnet.model import devices, encoders, initialisation, weights
+from timnet.model.branches import FILM, IMAGENET
+from timnet.model.image_encoders import Network
 from timnet.model.timnet import TIMNet
 from timnet.reports import prompts
 from timnet.training import (
@@ -105,20 +107,25 @@ def train(
     trained = _trained(encoder, settings)
     # A frozen encoder that has no folder here to be found in again is kept like a trained one.
     own_encoder = encoder if trained is not None or encoder.sha256 is None else None
+    made = initialisation.network_of(settings.image_weights, settings.backbone, settings.normalisation)
+    if made.normalisation in (FILM, IMAGENET):
+        # A checkpoint of such a network must be of the backbone that is asked for.
+        made = Network(settings.backbone, settings.normalisation)
     spec = TimnetSpec(
-        backbone=settings.backbone,
+        backbone=made.backbone,
         side=settings.side,
         tokens=settings.tokens,
         padding=settings.padding,
         width=settings.width,
-        normalisation=settings.normalisation,
+        normalisation=made.normalisation,
+        image_encoder=made.image_encoder,
         text_encoder=settings.text_encoder,
         text_encoder_sha256=None if own_encoder else encoder.sha256,
         text_width=encoder.width,
         head=objectives.head(settings.objective, settings.h_cls),
     )
     timnet = weights.build_timnet(spec, settings.seed, trained)
-    matched = initialisation.initialise(timnet.image.trunk, settings.image_weights, settings.backbone)
+    matched = initialisation.initialise(timnet.image.trunk, settings.image_weights, made.backbone)
     if settings.start:
         initialisation.continue_from(timnet, spec, settings.start)
     timnet.image.trunk.recompute = settings.recompute

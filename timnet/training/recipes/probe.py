@@ -7,6 +7,7 @@ snapshot: what takes time is kept beside the cohort, and the fit starts anew.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,13 +16,15 @@ import torch
 
 from timnet import config
 from timnet.checkpoints import LINEAR, ClassifierSpec
-from timnet.cohorts.features import start_of
+from timnet.cohorts import stored_vectors
+from timnet.cohorts.records import CohortError
 from timnet.evaluation import probe
-from timnet.model import devices
+from timnet.model import devices, initialisation
 from timnet.model.classifier import Probe
+from timnet.model.initialisation import Matched
 from timnet.training import batches, features
 from timnet.training.events import Events
-from timnet.training.finetune_data import finish, gather
+from timnet.training.finetune_data import Material, finish, gather
 
 PRECISION = "fp32"
 """That of features, whatever the settings say: they serve runs and pages alike."""
@@ -33,9 +36,10 @@ def train(settings: config.Finetune, folder: Path, events: Events) -> dict[str, 
     Raises:
         ValueError: the cohort, task, split or initialisation cannot be used; the message says why.
     """
-    material = gather(settings)
+    material, on = gather(settings), devices.device()
+    if stored_vectors.is_stored(settings.initialisation):
+        return _on_vectors(material, settings, folder, events, on)
     targets, drawn = material.targets, material.drawn
-    on = devices.device()
     trunk, matched = features.trunk(settings)
     events.append("phase", phase="reading films", device=devices.describe(on), precision=PRECISION)
     tell = events.phase("reading films")
@@ -47,12 +51,13 @@ def train(settings: config.Finetune, folder: Path, events: Events) -> dict[str, 
         network.out.weight.copy_(torch.from_numpy(line.weights_LC))
         network.out.bias.copy_(torch.from_numpy(line.bias_L))
     batches.channels_last(network, on)
-    start = start_of(settings)
+    made = initialisation.network_of(settings.initialisation, settings.backbone, settings.normalisation)
     spec = ClassifierSpec(
-        backbone=start.backbone,
+        backbone=made.backbone,
         side=settings.side,
         width=settings.width,
-        normalisation=start.normalisation,
+        normalisation=made.normalisation,
+        image_encoder=made.image_encoder,
         task=settings.task,
         labels=targets.labels,
         head=LINEAR,
@@ -62,3 +67,33 @@ def train(settings: config.Finetune, folder: Path, events: Events) -> dict[str, 
         return line.logits(features_NC[rows])
 
     return finish(material, settings, folder, network, spec, said, matched, on, PRECISION)
+
+
+def _on_vectors(
+    material: Material, settings: config.Finetune, folder: Path, events: Events, on: torch.device
+) -> dict[str, Any]:
+    """Fit a probe on the vectors of a file: X-rays without one neither teach nor test; no network is kept.
+
+    Raises:
+        CohortError: the file cannot be used, or too few X-rays of a split have a vector.
+    """
+    features_NC = features.build(material.cohort, settings)
+    known_N = stored_vectors.known(features_NC)
+    names = ("drawn", "train_rows", "val_rows", "test_rows")
+    parts = {name: getattr(material, name) for name in names}
+    kept = replace(material, **{name: rows[known_N[rows]] for name, rows in parts.items()})
+    for name, least in (("drawn", 1), ("test_rows", 2)):
+        if len(getattr(kept, name)) < least:
+            which = "the labelled X-rays drawn" if name == "drawn" else "the labelled test X-rays"
+            raise CohortError(
+                f"{Path(settings.initialisation).name}: expected vectors of {least} or more of {which}, got "
+                f"{len(getattr(kept, name))}"
+            )
+    events.append("phase", phase="fitting", films=len(kept.drawn))
+    line = probe.fit(features_NC[kept.drawn], material.targets.y_NL[kept.drawn])
+    told = finish(
+        kept, settings, folder, None, None, lambda rows, phase: line.logits(features_NC[rows]),
+        Matched((), (), ()), on, PRECISION,
+    )  # fmt: skip
+    untested = len(material.test_rows) - len(kept.test_rows)
+    return {**told, "probe_on_vectors": True, "films_test_without_vector": untested}

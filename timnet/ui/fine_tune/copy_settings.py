@@ -41,7 +41,7 @@ def into_form(asked: config.Finetune) -> None:
     """Put settings into the form of the page; call it before the form is drawn."""
     state, left = st.session_state, []
     known = {*look.NAMES, *(network.name for network in checkpoints.listed("timnet"))}
-    filed = Path(asked.initialisation).suffix in (".safetensors", ".pt", ".pth")
+    filed = "/" in asked.initialisation or "." in asked.initialisation
     if filed:
         state["ft_weights"] = asked.initialisation
     start, cohort = Path(asked.initialisation).name, Path(asked.cohort).name

@@ -13,6 +13,7 @@ import pandas as pd
 import streamlit as st
 
 from timnet import config
+from timnet.cohorts import stored_vectors
 from timnet.cohorts.importing import jobs
 from timnet.plots import look
 from timnet.ui import checkpoints
@@ -47,17 +48,21 @@ def ask(backbone: str) -> str | None:
     if start != FILE:
         return str(start)
     named = st.text_input(
-        "File of weights",
+        "File or folder of weights",
         key="ft_weights",
         persist_state="session",
         placeholder="weights.pth",
         help=f"A state dict of a {backbone} as torchvision names its tensors, under any prefix, in "
         ".safetensors, .pt or .pth; the release of C2L is one. Files that hold more than tensors and plain "
-        "settings are refused.",
+        "settings are refused. Or the folder of an image encoder of Hugging Face or timm, or vectors of "
+        "another program (.npz, .parquet).",
     )
     if not named.strip():
         return None
-    path = jobs.allowed_file(named)
+    path = jobs.allowed_start(named)
+    if stored_vectors.is_stored(str(path)):
+        st.caption("A linear probe is fitted to these vectors; the X-rays themselves are not read.")
+        return str(path)
     told = path.stat()
     show(_compared(str(path), backbone, (told.st_size, told.st_mtime_ns)), "ft_compared")
     return str(path)
@@ -83,7 +88,7 @@ def show(keys: dict[str, Sequence[str]], key: str) -> None:
 
 def _name(start: str) -> str:
     if start == FILE:
-        return "A file of weights …"
+        return "A file or folder of weights …"
     return look.NAMES.get(start, f"{start} (learned from reports)")
 
 
@@ -92,7 +97,7 @@ def _compared(path: str, backbone: str, told: Any) -> dict[str, Sequence[str]]:
     """Return what a file fills; `told`, its size and time, keeps an answer from outliving another content."""
     from dataclasses import asdict
 
-    from timnet.model import initialisation
-    from timnet.model.branches import Trunk
+    from timnet.model import initialisation, weights
 
-    return asdict(initialisation.initialise(Trunk(backbone), path, backbone))
+    network = initialisation.network_of(path, backbone, config.Finetune.normalisation)
+    return asdict(initialisation.initialise(weights.build_trunk(network), path, network.backbone))

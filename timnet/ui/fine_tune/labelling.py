@@ -13,7 +13,7 @@ import pandas as pd
 import streamlit as st
 
 from timnet import config
-from timnet.cohorts import tasks
+from timnet.cohorts import stored_vectors, tasks
 from timnet.cohorts.records import UNCERTAIN, CohortError
 from timnet.cohorts.store import Cohort
 from timnet.counting import counted
@@ -111,8 +111,10 @@ def _ask(cohort: Cohort, label: str, order: str, place: str) -> None:
 def _next(cohort: Cohort, label: str, order: str, place: str) -> list[int]:
     """Return the films to label next."""
     features_NC = features.opened(place)
+    has_N = stored_vectors.known(features_NC)
     rows = active_learning.candidates(cohort, label)
     learned, y_K1 = active_learning.known(cohort, label)
+    rows, learned, y_K1 = rows[has_N[rows]], learned[has_N[learned]], y_K1[has_N[learned]]
     if not len(rows):
         return []
     # Before the first label of each kind there is no line to be unsure of.
