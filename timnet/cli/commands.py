@@ -147,11 +147,13 @@ def evaluate(words: list[str]) -> None:
 
     folder = checkpoints.named(asked.checkpoint)
     progress = ProgressLine("matching pairs").done
-    table = metrics.records(
-        held_out.measure(folder, asked.cohorts, asked.held_out, asked.seed, progress, asked.views)
+    table, by_group = map(
+        metrics.records,
+        held_out.measure_groups(folder, asked.cohorts, asked.held_out, asked.seed, progress, asked.views),
     )
     lines = [f"{row['label']}  {row['metric']:<7}{output.number(row)}" for row in table]
-    output.show({"checkpoint": folder.name, "cohorts": asked.cohorts, "held_out": table}, asked.json, lines)
+    told = {"checkpoint": folder.name, "cohorts": asked.cohorts, "held_out": table, "subgroups": by_group}
+    output.show(told, asked.json, [*lines, *output.subgroups(by_group)])
 
 
 def calibrate(words: list[str]) -> None:
@@ -315,4 +317,5 @@ def _train(shape: type[config.Run], words: list[str]) -> None:
         line.end()
     table = result.get("test") or result["held_out"]
     lines = [f"{row['label']}  {row['metric']:<7}{output.number(row)}" for row in table]
+    lines += output.subgroups(result.get("subgroups") or [])
     output.show({"run": folder.name, "settings": dataclasses.asdict(settings), **result}, as_json, lines)
