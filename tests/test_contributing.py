@@ -103,7 +103,7 @@ def test_a_reader_made_by_the_recipe_imports_a_cohort(tmp_path: Path) -> None:
         assert code.count(before) == 1, name
         code = code.replace(before, line + before)
         if name.endswith("commands.py"):
-            code = code.replace("csv_table, demo, dicom_folder,", "csv_table, demo, dicom_folder, folder,")
+            code = code.replace("        dicom_folder,\n", "        dicom_folder,\n        folder,\n")
             code = code.replace("    ImportMendeley,\n", "    ImportFolder,\n    ImportMendeley,\n")
         (copy / name).write_text(code, encoding="utf-8")
 

@@ -196,11 +196,13 @@ def test_pretrain_leaves_a_checkpoint_that_matches(capsys, places, film):
         (["pretrain"], "cohorts: expected at least one cohort, got none"),
         (
             ["import", "pacs", "x"],
-            "import: expected mimic or open_i or nih or mendeley or csv or dicom or demo, got pacs",
+            "import: expected mimic or open_i or nih or chexpert or padchest or vindr or rsna or mendeley or "
+            "csv or dicom or demo, got pacs",
         ),
         (
             ["import"],
-            "import: expected mimic or open_i or nih or mendeley or csv or dicom or demo, got nothing",
+            "import: expected mimic or open_i or nih or chexpert or padchest or vindr or rsna or mendeley or "
+            "csv or dicom or demo, got nothing",
         ),
         (["import", "csv", "nowhere", "--name", "x"], "nowhere"),
         (["import", "mimic", "{folder}"], "mimic_cxr: expected mimic-cxr-2.0.0-metadata.csv.gz in empty"),
@@ -209,6 +211,10 @@ def test_pretrain_leaves_a_checkpoint_that_matches(capsys, places, film):
             "open_i: expected indiana_reports.csv or a folder ecgen-radiology",
         ),
         (["import", "nih", "{folder}"], "nih: expected Data_Entry_2017_v2020.csv in empty, found none"),
+        (["import", "chexpert", "{folder}"], "chexpert: expected train.csv, valid.csv or df_chexpert_plus"),
+        (["import", "padchest", "{folder}"], "padchest: expected PADCHEST_chest_x_ray_images_labels_160K"),
+        (["import", "vindr", "{folder}"], "vindr: expected annotations/image_labels_train.csv or Kaggle's"),
+        (["import", "rsna", "{folder}"], "rsna: expected stage_2_train_labels.csv in empty, found none"),
         (["import", "csv", "{folder}", "--name", "x", "--mapping", "no.toml"], "no.toml: expected a mapping"),
         (["import", "mendeley", "{folder}", "--name", "../x"], "x"),
         (["finetune", "nowhere", "--task", "Opacity"], "nowhere"),

@@ -155,6 +155,15 @@ class Row(BaseModel):
         return self
 
 
+class GroupRow(Row):
+    """A row of a metrics table by subgroup."""
+
+    kind: str
+    group: str
+    images: int
+    note: str
+
+
 class EarlyStopping(BaseModel):
     """Which epoch early stopping kept, and the validation images that it used."""
 
@@ -171,6 +180,8 @@ class Measured(BaseModel):
 
     model_config = ConfigDict(extra="allow", strict=True, allow_inf_nan=False)
     test: list[Row] | None = None
+    subgroups: list[GroupRow] | None = None
+    """Of the X-rays of `test`, else of `held_out`, by sex, age and view (`evaluation.subgroups`)."""
     held_out: list[Row] | None = None
     real: list[bool] | None = None
     """Whether each of its cohorts holds real X-rays."""

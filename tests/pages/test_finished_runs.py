@@ -33,7 +33,14 @@ def test_a_finished_run_is_judged_from_what_it_kept(
     app = open_page("fine_tune")
     assert not app.exception and not app.error
     tabs = [tab.label for tab in app.tabs]
-    assert tabs == ["How good", "Yes or no", "Curves", "Can its numbers be trusted?", "Where is it wrong?"]
+    assert tabs == [
+        "How good",
+        "For whom",
+        "Yes or no",
+        "Curves",
+        "Can its numbers be trusted?",
+        "Where is it wrong?",
+    ]
     said = " ".join(element.value for element in app.markdown)
     assert judged.chosen and f"**Positive at {judged.chosen.threshold:.3g} or above.**" in said
     for decision in (judged.chosen, judged.half):

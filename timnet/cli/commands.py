@@ -13,6 +13,7 @@ from timnet import cards, config, files, settings_file
 from timnet.cli import arguments, output, parsing, readings
 from timnet.cli.audit import audit
 from timnet.cli.import_arguments import (
+    ImportChexpert,
     ImportCsv,
     ImportDemo,
     ImportDicomFolder,
@@ -20,6 +21,9 @@ from timnet.cli.import_arguments import (
     ImportMimic,
     ImportNih,
     ImportOpenI,
+    ImportPadchest,
+    ImportRsna,
+    ImportVindr,
 )
 from timnet.cli.output import Refused
 from timnet.cli.progress import ProgressLine
@@ -45,12 +49,28 @@ def diagnose(words: list[str]) -> None:
 def import_cohort(words: list[str]) -> None:
     """Import an export into a cohort under TIMNET_HOME."""
     from timnet.cohorts.importing import jobs
-    from timnet.cohorts.readers import csv_table, demo, dicom_folder, mendeley, mimic_cxr, nih, open_i
+    from timnet.cohorts.readers import (
+        chexpert,
+        csv_table,
+        demo,
+        dicom_folder,
+        mendeley,
+        mimic_cxr,
+        nih,
+        open_i,
+        padchest,
+        rsna,
+        vindr,
+    )
 
     sources: dict[str, tuple[type, Any]] = {
         "mimic": (ImportMimic, mimic_cxr),
         "open_i": (ImportOpenI, open_i),
         "nih": (ImportNih, nih),
+        "chexpert": (ImportChexpert, chexpert),
+        "padchest": (ImportPadchest, padchest),
+        "vindr": (ImportVindr, vindr),
+        "rsna": (ImportRsna, rsna),
         "mendeley": (ImportMendeley, mendeley),
         "csv": (ImportCsv, csv_table),
         "dicom": (ImportDicomFolder, dicom_folder),
@@ -142,11 +162,13 @@ def evaluate(words: list[str]) -> None:
 
     folder = checkpoints.named(asked.checkpoint)
     progress = ProgressLine("matching pairs").done
-    table = metrics.records(
-        held_out.measure(folder, asked.cohorts, asked.held_out, asked.seed, progress, asked.views)
+    table, by_group = map(
+        metrics.records,
+        held_out.measure_groups(folder, asked.cohorts, asked.held_out, asked.seed, progress, asked.views),
     )
     lines = [f"{row['label']}  {row['metric']:<7}{output.number(row)}" for row in table]
-    output.show({"checkpoint": folder.name, "cohorts": asked.cohorts, "held_out": table}, asked.json, lines)
+    told = {"checkpoint": folder.name, "cohorts": asked.cohorts, "held_out": table, "subgroups": by_group}
+    output.show(told, asked.json, [*lines, *output.subgroups(by_group)])
 
 
 def calibrate(words: list[str]) -> None:
@@ -315,4 +337,5 @@ def _train(shape: type[config.Run], words: list[str]) -> None:
         line.end()
     table = result.get("test") or result["held_out"]
     lines = [f"{row['label']}  {row['metric']:<7}{output.number(row)}" for row in table]
+    lines += output.subgroups(result.get("subgroups") or [])
     output.show({"run": folder.name, "settings": dataclasses.asdict(settings), **result}, as_json, lines)

@@ -90,6 +90,48 @@ class ImportNih(Import):
 
 
 @dataclass(frozen=True)
+class ImportChexpert(Import):
+    """Make a cohort of CheXpert (train.csv, valid.csv) or CheXpert Plus (df_chexpert_plus_240401.csv)."""
+
+    root: Annotated[Path, tyro.conf.Positional]
+    """Folder with the tables and the folders train and valid, or one above it."""
+    name: str = "chexpert"
+    """Name of the cohort."""
+
+
+@dataclass(frozen=True)
+class ImportPadchest(Import):
+    """Make a cohort of PadChest: PADCHEST_chest_x_ray_images_labels_160K_01.02.19.csv and its images."""
+
+    root: Annotated[Path, tyro.conf.Positional]
+    """Folder with the table, and the images in folders called as ImageDir says or any other."""
+    name: str = "padchest"
+    """Name of the cohort."""
+    labels: tuple[str, ...] = ()
+    """Labels to keep, or patterns of them ('*effusion'); by default the 40 most frequent."""
+
+
+@dataclass(frozen=True)
+class ImportVindr(Import):
+    """Make a cohort of VinDr-CXR: annotations/image_labels_train.csv and train/*.dicom, or Kaggle's copy."""
+
+    root: Annotated[Path, tyro.conf.Positional]
+    """Folder with annotations/, train/ and test/, or with train.csv and train/."""
+    name: str = "vindr"
+    """Name of the cohort."""
+
+
+@dataclass(frozen=True)
+class ImportRsna(Import):
+    """Make a cohort of the RSNA pneumonia challenge: stage_2_train_labels.csv and stage_2_train_images/."""
+
+    root: Annotated[Path, tyro.conf.Positional]
+    """Folder with the tables and stage_2_train_images/."""
+    name: str = "rsna"
+    """Name of the cohort."""
+
+
+@dataclass(frozen=True)
 class ImportMendeley(Import):
     """Make a cohort of Mendeley-V2: train|val|test / NORMAL|PNEUMONIA."""
 

@@ -59,6 +59,16 @@ def number(row: dict[str, Any]) -> str:
     return f"{row['value']:.3f}{interval}"
 
 
+def subgroups(rows: list[dict[str, Any]]) -> list[str]:
+    """Return the lines of a table by sex, age and view, and its largest gap; none where there is no table."""
+    from timnet.evaluation.subgroups import largest_gap, told
+
+    if not rows:
+        return []
+    lines = [f"{row['label']}  {row['kind']} {row['group']}  auROC  {told(row)}" for row in rows]
+    return [*lines, largest_gap(rows)]
+
+
 def show(told: dict[str, Any], as_json: bool, lines: Sequence[str]) -> None:
     """Print what a command found: one JSON object, or lines for a person."""
     print(files.to_json(told, "result", Refused) if as_json else "\n".join(lines))

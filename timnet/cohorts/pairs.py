@@ -49,6 +49,8 @@ class Pairs:
     split: NDArray[np.str_]
     held_out: NDArray[np.bool_]
     without_text: int
+    cohorts: tuple[Cohort, ...] = ()
+    """Numbered by `source`."""
 
     def films(self, pairs: Sequence[int]) -> NDArray[np.uint8]:
         """Return the films (N, S, S) of the pairs asked for, in their order."""
@@ -117,6 +119,7 @@ def collect(
             contrast since every report is one patient's.
     """
     pixels, rows, sources, splits = [], [], [], []
+    cohorts: list[Cohort] = []
     studies: list[str] = []
     patients: list[str] = []
     findings: list[str] = []
@@ -125,6 +128,7 @@ def collect(
     without = 0
     for source, name in enumerate(names):
         cohort = store.Cohort.open(store.find(name))
+        cohorts.append(cohort)
         table = cohort.films()
         table = table[cohort.viewed(views)]
         kept = table[table["findings"].str.strip() != ""]
@@ -169,6 +173,7 @@ def collect(
         split=split,
         held_out=held,
         without_text=without,
+        cohorts=tuple(cohorts),
     )
     for part in (np.flatnonzero(held),) if measuring else (np.flatnonzero(~held), np.flatnonzero(held)):
         if not found.mismatched(part.tolist(), np.random.default_rng(0)):

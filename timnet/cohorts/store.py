@@ -70,6 +70,7 @@ _FILMS = """
 SELECT f.film, s.study, s.patient, s.split, f.view, f.path, f.rows, f.columns, r.findings, r.report
 FROM films f JOIN studies s ON s.id = f.study JOIN reports r ON r.study = s.id ORDER BY f.film
 """
+_PEOPLE = "SELECT s.sex, s.age, f.view FROM films f JOIN studies s ON s.id = f.study ORDER BY f.film"
 _PAGE = """
 WITH page AS MATERIALIZED (SELECT s.id AS id, {rank} AS rank {where} ORDER BY {order} LIMIT ? OFFSET ?)
 SELECT s.study, s.patient, s.split, s.sex, s.age, s.films, s.film, r.findings, r.impression, r.report
@@ -163,6 +164,11 @@ class Cohort:
             with self._connection() as connection:
                 self._films = pd.read_sql_query(_FILMS, connection)
         return self._films.copy(deep=False)  # copy on write: a caller's change stays the caller's
+
+    def people(self) -> pd.DataFrame:
+        """Return sex (M, F, O or missing), age in years and view of every film, in the order of `films`."""
+        with self._connection() as connection:
+            return pd.read_sql_query(_PEOPLE, connection).astype({"age": float})
 
     def viewed(self, views: config.Views) -> NDArray[np.bool_]:
         """Return which films (N,) are of these views; a view that is not known counts as frontal."""

@@ -38,10 +38,25 @@ def measure(
     progress: Progress | None = None,
     views: config.Views = "frontal",
 ) -> pd.DataFrame:
-    """Return the matching metrics (`matching.evaluate`) of a TIMNet checkpoint, and whether it tells sides.
+    """Return the matching metrics of a TIMNet checkpoint: the first table of `measure_groups`."""
+    return measure_groups(checkpoint, cohorts, held_out, seed, progress, views)[0]
+
+
+def measure_groups(
+    checkpoint: Path,
+    cohorts: Sequence[str],
+    held_out: Sequence[str] = ("val", "test"),
+    seed: int = 0,
+    progress: Progress | None = None,
+    views: config.Views = "frontal",
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Return a TIMNet's matching metrics (`matching.evaluate`), and those by sex, age and view.
+
+    The first table also says whether it tells sides.
 
     Mismatched reports come from the film's own cohort. Probabilities are calibrated where the checkpoint
-    is. The last rows are those of `matching.laterality`, where a report puts something on one side alone.
+    is. The last rows of the first are those of `matching.laterality`, where a report puts something on one
+    side alone.
 
     Raises:
         CheckpointError: no TIMNet there. CohortError: no such cohort, or too few pairs.
@@ -54,12 +69,13 @@ def measure(
     matched = matching.evaluate(timnet, v_image_PD, v_text_PD, pairs, chosen, seed, line)
     twins = [edits.misplaced(pairs.texts[number]) for number in pairs.text[chosen]]
     sided = [place for place, twin in enumerate(twins) if twin is not None]
+    grouped = matching.by_group(timnet, v_image_PD, v_text_PD, pairs, chosen, seed, line)
     if not sided:
-        return matched
+        return matched, grouped
     v_twin = _texts(loaded, [str(twins[place]) for place in sided], progress)
     patients = [str(pairs.patient[chosen[place]]) for place in sided]
     told = matching.laterality(timnet, v_image_PD[sided], v_text_PD[sided], v_twin, patients, seed)
-    return pd.concat([matched, told], ignore_index=True)
+    return pd.concat([matched, told], ignore_index=True), grouped
 
 
 def vectors(

@@ -27,7 +27,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from timnet.cohorts.pairs import Pairs
-from timnet.evaluation import metrics
+from timnet.evaluation import metrics, subgroups
 from timnet.evaluation.calibration import probability
 from timnet.model.timnet import TIMNet
 
@@ -60,29 +60,69 @@ def evaluate(
 
     Rows are labelled ONE, MANY and, for the pairs whose labels are all known, OTHER.
     """
-    place = {pair: i for i, pair in enumerate(chosen)}
     tables = []
     kinds = [(ONE, 1, False), (MANY, NEGATIVES, False), (OTHER, NEGATIVES, True)]
     if len(np.unique(pairs.labels[chosen][pairs.labels[chosen] >= 0])) < 2:
         kinds.pop()
     for label, number, other in kinds:
-        rng = np.random.default_rng(seed)
         asked = [pair for pair in chosen if pairs.labels[pair] >= 0] if other else chosen
-        drawn = {(pair, pair) for pair in asked}
-        for _ in range(number):
-            drawn.update(pairs.mismatched(asked, rng, other))
-        film, report = (list(side) for side in zip(*sorted(drawn), strict=True))
-        logits = timnet.match(v_image_ND[[place[i] for i in film]], v_text_ND[[place[i] for i in report]])
-        tables.append(
-            metrics.evaluate(
-                (np.array(film) == np.array(report)).astype(float)[:, None],
-                probability.probabilities([line] * len(logits), logits.double().cpu().numpy())[:, None],
-                pairs.patient[film].astype(str).tolist(),
-                [label],
-                seed,
-            )
+        film, true_N1, p_N1 = _asked(
+            timnet, v_image_ND, v_text_ND, pairs, chosen, asked, seed, line, number, other
         )
+        patients = pairs.patient[film].astype(str).tolist()
+        tables.append(metrics.evaluate(true_N1, p_N1, patients, [label], seed))
     return pd.concat(tables, ignore_index=True)
+
+
+@torch.inference_mode()
+def by_group(
+    timnet: TIMNet,
+    v_image_ND: Tensor,
+    v_text_ND: Tensor,
+    pairs: Pairs,
+    chosen: list[int],
+    seed: int,
+    line: probability.Line = probability.PLAIN,
+) -> pd.DataFrame:
+    """Return the area of MANY by the films' sex, age and view (`subgroups.evaluate`); as of `evaluate`."""
+    film, true_N1, p_N1 = _asked(
+        timnet, v_image_ND, v_text_ND, pairs, chosen, chosen, seed, line, NEGATIVES, False
+    )
+    source_N, row_N = pairs.source[film], pairs.row[film]
+    parts = [np.flatnonzero(source_N == source) for source in range(len(pairs.cohorts))]
+    found = [
+        subgroups.of_films(cohort, row_N[part]) for cohort, part in zip(pairs.cohorts, parts, strict=True)
+    ]
+    order = np.argsort(np.concatenate(parts), kind="stable") if parts else np.array([], int)
+    groups = (
+        {kind: np.concatenate([each[kind] for each in found])[order] for kind in found[0]} if found else {}
+    )
+    patients = pairs.patient[film].astype(str).tolist()
+    return subgroups.evaluate(groups, true_N1, p_N1, patients, [MANY], seed, film)
+
+
+def _asked(
+    timnet: TIMNet,
+    v_image_ND: Tensor,
+    v_text_ND: Tensor,
+    pairs: Pairs,
+    chosen: list[int],
+    asked: list[int],
+    seed: int,
+    line: probability.Line,
+    number: int,
+    other: bool,
+) -> tuple[NDArray[np.int64], NDArray[np.float64], NDArray[np.float64]]:
+    """Return the film of every true and mismatched pair drawn, whether it is true, and its probability."""
+    place, rng = {pair: i for i, pair in enumerate(chosen)}, np.random.default_rng(seed)
+    drawn = {(pair, pair) for pair in asked}
+    for _ in range(number):
+        drawn.update(pairs.mismatched(asked, rng, other))
+    film, report = (list(side) for side in zip(*sorted(drawn), strict=True))
+    logits = timnet.match(v_image_ND[[place[i] for i in film]], v_text_ND[[place[i] for i in report]])
+    p_N = probability.probabilities([line] * len(logits), logits.double().cpu().numpy())
+    true_N = (np.array(film) == np.array(report)).astype(float)
+    return np.array(film), true_N[:, None], p_N[:, None]
 
 
 @torch.inference_mode()

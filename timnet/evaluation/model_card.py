@@ -226,10 +226,22 @@ def _performance(measured: Mapping[str, Any]) -> Section:
         (
             *(items or [("Metrics", UNKNOWN)]),
             ("Intervals", "95 %, by a bootstrap over patients" if items else UNKNOWN),
-            ("By age, sex, device or hospital", NOT_DONE),
+            *_by_group(measured.get("subgroups") or []),
             ("Against radiologists, or with them", NOT_DONE),
         ),
     )
+
+
+def _by_group(rows: list[dict[str, Any]]) -> list[tuple[str, str]]:
+    """Return the areas by sex, age and view, of several labels their average, and the largest gap."""
+    if not rows:
+        return [("By age, sex, device or hospital", NOT_DONE)]
+    from timnet.evaluation.subgroups import largest_gap, told
+
+    names = [row["label"] for row in rows]
+    label = "macro" if "macro" in names else names[0]
+    items = [(f"{row['kind']}: {row['group']}", told(row)) for row in rows if row["label"] == label]
+    return [*items, ("Largest gap", largest_gap(rows)), ("By device or hospital", NOT_DONE)]
 
 
 def _probabilities(sure: Certainty, spec: Spec) -> Section:

@@ -22,7 +22,7 @@ from timnet.checkpoints import ClassifierSpec
 from timnet.cohorts import splits, store, tasks
 from timnet.cohorts.readers import demo
 from timnet.cohorts.store import Cohort
-from timnet.evaluation import appraisal, metrics, predictions
+from timnet.evaluation import appraisal, metrics, predictions, subgroups
 from timnet.evaluation.calibration import fit, record
 from timnet.evaluation.maps import cam
 from timnet.model import devices, weights
@@ -106,6 +106,14 @@ def finish(
     tested = metrics.evaluate(
         test.truth_NL, test.p_NL, patients.iloc[test_rows].tolist(), targets.labels, settings.seed
     )
+    by_group = subgroups.evaluate(
+        subgroups.of_films(material.cohort, test_rows),
+        test.truth_NL,
+        test.p_NL,
+        patients.iloc[test_rows].tolist(),
+        targets.labels,
+        settings.seed,
+    )
     files.write_whole(folder / predictions.FILE, kept.to_bytes())
     if network is not None and spec is not None:
         pixels = material.cohort.pixels(settings.side)
@@ -117,6 +125,7 @@ def finish(
         record.keep(folder, sure)
     return {
         "test": metrics.records(tested),
+        "subgroups": metrics.records(by_group),
         "appraisal": [appraisal.of(kept, label, sure.line(label)).as_dict() for label in targets.labels],
         "real": [material.cohort.source != demo.SOURCE],
         "films": len(drawn),

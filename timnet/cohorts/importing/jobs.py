@@ -61,7 +61,9 @@ class Settings:
 
     __pydantic_config__ = files.STRICT
 
-    kind: Literal["csv", "mimic", "dicom", "nih", "open_i", "mendeley", "demo"]
+    kind: Literal[
+        "csv", "mimic", "dicom", "nih", "open_i", "chexpert", "padchest", "vindr", "rsna", "mendeley", "demo"
+    ]
     """The reader's word on the command line."""
     root: str
     """Folder of the export, among those that pages may import from, or an upload."""

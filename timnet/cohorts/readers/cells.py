@@ -123,6 +123,17 @@ def label(name: str, cell: str, signs: Collection[str] = ()) -> float:
     return value
 
 
+def verdict(name: str, cell: str) -> float:
+    """Return the value of a label that is 1, 0 or UNCERTAIN, nan where unknown; RowError for any other."""
+    try:
+        value = label(name, cell)
+    except RowError:
+        value = math.inf
+    if value not in (0.0, 1.0, UNCERTAIN) and not math.isnan(value):
+        raise RowError(f"label {name} is none of 1, 0, -1, or blank")
+    return value
+
+
 @lru_cache(maxsize=4096)  # most cells say what others said
 def _word(cell: str) -> str:
     """Return a cell in lower case, without accents, in single blanks and with a plain minus."""

@@ -7,11 +7,10 @@ is its own patient, and the summary says so. Refuses a wrong column or key by na
 
 from __future__ import annotations
 
-import math
 import re
 import tomllib
 import unicodedata
-from collections import Counter, OrderedDict
+from collections import Counter
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from fnmatch import fnmatchcase
@@ -20,7 +19,7 @@ from typing import Any
 
 from timnet.cohorts import store
 from timnet.cohorts.readers import cells as meaning
-from timnet.cohorts.readers import path_names, tables
+from timnet.cohorts.readers import joined, path_names, tables
 from timnet.cohorts.readers.cells import RowError
 from timnet.cohorts.readers.tables import Table
 from timnet.cohorts.records import (
@@ -164,27 +163,21 @@ def read(
     plan, left = _surveyed(plan)
     if notes is not None:
         notes += plan.notes
-    studies: OrderedDict[str, StudyRecord | None] = OrderedDict()
-    seen: set[str] = set()
-    for row, cells in tables.rows(found):
+    yield from joined.studies(_rows(plan), left)
+
+
+def _rows(plan: _Plan) -> Iterator[joined.Row]:
+    for row, cells in tables.rows(plan.table):
         if isinstance(cells, Skipped):
-            yield cells
+            yield row, "", cells.reason
             continue
+        key = ""
         try:
             path = plan.film(cells)
             key = plan.study(cells, path)
-            left[key] -= 1
-            known = studies.setdefault(key, None)
-            record = plan.record(cells, path, key)
-            if path in seen:
-                raise RowError("film is listed twice")
-            studies[key] = _joined(known, record)
-            seen.add(path)
+            yield row, key, plan.record(cells, path, key)
         except (RowError, PathError) as error:
-            yield Skipped(row, str(error))
-        while studies and left[first := next(iter(studies))] <= 0:
-            if (ready := studies.pop(first)) is not None:
-                yield ready
+            yield row, key, str(error)
 
 
 @dataclass(frozen=True)
@@ -319,20 +312,6 @@ def is_table(name: str) -> bool:
 def is_usual(name: str) -> bool:
     """Return whether a table of this name is taken where there are several."""
     return name.split(".")[0].casefold() in _USUAL_TABLES
-
-
-def _joined(known: StudyRecord | None, row: StudyRecord) -> StudyRecord:
-    """Add a row's film to its study; RowError if they say different things of it."""
-    if known is None:
-        return row
-    for what in ("patient", "report", "split"):
-        if getattr(known, what) != getattr(row, what):
-            raise RowError(f"{what} differs from the first row of its study")
-    for name, value in row.labels.items():
-        first = known.labels[name]
-        if value != first and not (math.isnan(value) and math.isnan(first)):
-            raise RowError(f"label {name} differs from the first row of its study")
-    return replace(known, films=known.films + row.films)
 
 
 def _column(table: Table, role: str, wanted: str | None) -> str | None:

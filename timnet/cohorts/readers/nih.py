@@ -13,14 +13,12 @@ from pathlib import Path
 from typing import Unpack
 
 from timnet.cohorts import splits, store
-from timnet.cohorts.paths import read_inside
+from timnet.cohorts.readers import box_scale, lines, tables
 from timnet.cohorts.readers import cells as meaning
-from timnet.cohorts.readers import lines, tables
 from timnet.cohorts.records import (
     Box,
     CohortError,
     FilmRecord,
-    PathError,
     Progress,
     Rules,
     Skipped,
@@ -29,8 +27,6 @@ from timnet.cohorts.records import (
 )
 from timnet.cohorts.tasks import NO_FINDING
 from timnet.counting import counted
-from timnet.films import sandbox
-from timnet.films.film import MAX_BYTES, FilmError
 
 SOURCE = "nih"
 LABELS = (
@@ -125,7 +121,11 @@ def read(
                 study=stem,
                 patient=cells[_PATIENT].strip(),
                 report="",
-                films=(FilmRecord(film, view, _on_film(root, film, boxes.get(stem, ()), outside)),),
+                films=(
+                    FilmRecord(
+                        film, view, box_scale.on_film(root, film, boxes.get(stem, ()), BOX_SIDE, outside)
+                    ),
+                ),
                 labels={label: float(label in said) for label in (*LABELS, NO_FINDING)},
                 split=split_of.get(stem),
                 sex=meaning.sex(cells.get("Patient Gender", "")),
@@ -160,23 +160,6 @@ def _gather_boxes(place: Path, boxes: dict[str, list[Box]], notes: list[str]) ->
             boxes.setdefault(Path(cells[_FILM].strip()).stem, []).append(
                 Box(finding, left, top, width, height)
             )
-
-
-def _on_film(root: Path, path: str, boxes: Sequence[Box], outside: Sequence[Path]) -> tuple[Box, ...]:
-    """Return boxes in the film's own pixels; none for a film that cannot be read, which the import names."""
-    if not boxes:
-        return ()
-    try:
-        folders = [each.resolve() for each in outside]
-        data = read_inside(root.resolve(), path, MAX_BYTES, folders)
-        film = sandbox.read_untrusted(data, name=path, reuse=True)
-    except (PathError, FilmError):
-        return ()
-    across, down = film.columns / BOX_SIDE, film.rows / BOX_SIDE
-    return tuple(
-        Box(box.label, box.left * across, box.top * down, box.width * across, box.height * down)
-        for box in boxes
-    )
 
 
 def _splits(place: Path, table: tables.Table, notes: list[str]) -> dict[str, str]:

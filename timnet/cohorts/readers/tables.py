@@ -14,13 +14,13 @@ import csv
 import json
 import re
 import unicodedata
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import chain, islice
 from pathlib import Path
 
 from timnet.cohorts.readers import lines
-from timnet.cohorts.readers.cells import known
+from timnet.cohorts.readers.cells import RowError, known
 from timnet.cohorts.readers.lines import Encoding, Row
 from timnet.cohorts.records import CohortError, Skipped, fold
 
@@ -126,6 +126,17 @@ def rows(table: Table, key: str | None = None) -> Iterator[tuple[str, dict[str, 
                 yield name, dict(zip(table.columns, cells, strict=True))
             else:
                 yield name, Skipped(name, "row has not as many cells as the header")
+
+
+def gather(table: Table, key: str, take: Callable[[dict[str, str]], object]) -> Iterator[Skipped]:
+    """Hand the cells of every row to `take`; yield the rows that it refuses by RowError, and the unusable."""
+    for row, cells in rows(table, key):
+        try:
+            if isinstance(cells, Skipped):
+                raise RowError(cells.reason)
+            take(cells)
+        except RowError as error:
+            yield Skipped(f"{table.path.name} {row}", str(error))
 
 
 def named(table: Table, role: str, wanted: str) -> str:

@@ -223,11 +223,17 @@ def train(
         return {}
 
     events.append("phase", phase="testing", films=len(held_pairs))
-    table, retrieved = measure(held_pairs)
+    timnet.eval()
+    vectors = _vectors(timnet, pairs, held_pairs, reports, on, precision == "bf16", events)
+    table, retrieved, by_group = (
+        measured(timnet, *vectors, pairs, held_pairs, settings.seed)
+        for measured in (matching.evaluate, matching.recall, matching.by_group)
+    )
     save(folder)
     run_plot.draw(folder)
     return {
         "held_out": metrics.records(table),
+        "subgroups": metrics.records(by_group),
         "retrieval": metrics.records(retrieved),
         "probe": probe_of(held_pairs),
         "best": _best(settings, folder, events),

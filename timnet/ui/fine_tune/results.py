@@ -60,6 +60,7 @@ def show(folder: Path, told: dict[str, Any]) -> None:
         found = None
     if found is None:
         run.results(told["test"], key="ft_result")
+        run.by_group(told)
         st.caption(
             "The predictions for single X-rays are not stored with this run: shipped networks come without "
             "them. Operating point, curves and calibration need them; a run that you start stores its own."
@@ -74,14 +75,16 @@ def show(folder: Path, told: dict[str, Any]) -> None:
     with notices.sentences():
         judged = _appraised(str(folder), max(stamps), label)
     # Whoever opens the last tab waits for films and a network: nobody else does.
-    good, decided, curves, trusted, wrong = st.tabs(
-        ["How good", "Yes or no", "Curves", "Can its numbers be trusted?", "Where is it wrong?"],
+    good, groups, decided, curves, trusted, wrong = st.tabs(
+        ["How good", "For whom", "Yes or no", "Curves", "Can its numbers be trusted?", "Where is it wrong?"],
         key="ft_tabs",
         on_change="rerun",
     )
     with good:
         run.results(told["test"], key="ft_result")
         _area(judged)
+    with groups:
+        run.by_group(told)
     with decided:
         _decisions(judged)
     with curves:

@@ -44,6 +44,16 @@ _TABLE: dict[str, Any] = {
 }
 
 
+_GROUPS: dict[str, Any] = {
+    "kind": "By",
+    "group": "Group",
+    **{name: _TABLE[name] for name in ("label", "value", "low", "high")},
+    "images": "Images",
+    "positives": "Positive",
+    "note": "Note",
+}
+
+
 def progress(state: runs.State) -> None:
     """Show where a run stands, as it stands now."""
     last, folder = state.last, state.folder
@@ -126,6 +136,7 @@ def end(state: runs.State) -> None:
         else:
             st.success(pretrain_results.told(told), icon=":material/check_circle:")
             results(told["held_out"], key="ft_result", counted="Pairs")
+            by_group(told)
             if "retrieval" in told:
                 pretrain_results.retrieval(told["retrieval"], key="ft_retrieval")
     elif state.name == "cancelled":
@@ -210,6 +221,27 @@ def results(rows: list[dict[str, Any]], key: str, counted: str = "Test X-rays") 
         placeholder="undefined",
         key=key,
         alt="Test metrics with their 95 % intervals",
+    )
+
+
+def by_group(told: Mapping[str, Any]) -> None:
+    """Show a run's auROC by sex, age and view, with the largest gap; say so where it was not measured."""
+    # Only a result needs it, and it is slow to import.
+    from timnet.evaluation import subgroups
+
+    rows = told.get("subgroups") or []
+    if not rows:
+        st.caption("By sex, age and view: not measured by the version that made this run.")
+        return
+    st.markdown(notices.plain(subgroups.largest_gap(rows)))
+    st.dataframe(
+        pd.DataFrame(rows),
+        column_config=_GROUPS,
+        column_order=list(_GROUPS),
+        hide_index=True,
+        placeholder="",
+        key="ft_subgroups",
+        alt="auROC by sex, age and view, with 95 % intervals and the number of images",
     )
 
 

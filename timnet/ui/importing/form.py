@@ -26,6 +26,10 @@ READERS = {
     "dicom": ("A PACS export (DICOM)", "Any folder of DICOM files; reports as structured reports or a table"),
     "nih": ("NIH ChestX-ray14", "images/ and Data_Entry_2017_v2020.csv"),
     "open_i": ("Open-i", "indiana_reports.csv and indiana_projections.csv, or ecgen-radiology/"),
+    "chexpert": ("CheXpert, CheXpert Plus", "train.csv and valid.csv, or df_chexpert_plus_240401.csv"),
+    "padchest": ("PadChest", "PADCHEST_chest_x_ray_images_labels_160K_01.02.19.csv and its images"),
+    "vindr": ("VinDr-CXR", "annotations/ with train/ and test/, or Kaggle's train.csv and train/"),
+    "rsna": ("RSNA pneumonia challenge", "stage_2_train_labels.csv and stage_2_train_images/"),
     "mendeley": ("Mendeley-V2", "train, val or test / NORMAL or PNEUMONIA"),
     "demo": ("Simulated X-rays", "What `python -m timnet simulate` wrote"),
 }
