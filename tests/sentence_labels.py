@@ -1,4 +1,4 @@
-"""The sentences of `sentences/` with the labels they state, and how well labels by words agree with them."""
+"""The sentences of `reports/sentences/` with the labels they state, and how well the rules agree."""
 
 from __future__ import annotations
 
