@@ -19,7 +19,7 @@ setup(
     ],
     package_dir={"timnet.shipped.assets": "assets", "timnet.shipped.checkpoints": "checkpoints"},
     package_data={
-        "timnet": ["py.typed", "ui/browser/*", "simulation/phrases.toml"],
+        "timnet": ["py.typed", "ui/browser/*", "simulation/phrases.toml", "reports/phrases/*"],
         "timnet.shipped.assets": ["**/*"],
         "timnet.shipped.checkpoints": [f"{name}/*" for name in SHIPPED],
     },

@@ -1,6 +1,6 @@
 """The command line: `python -m timnet COMMAND ...`, the same functions as the pages.
 
-match, diagnose, import SOURCE, embed, audit, features, pretrain, evaluate, finetune, calibrate, curve,
+match, diagnose, import SOURCE, embed, audit, label, features, pretrain, evaluate, finetune, calibrate, curve,
 export, card, simulate, runs, run.
 Exit status 0, or 2 with one sentence on standard error for what cannot be done; never a traceback. 130 and
 143 after Ctrl-C and SIGTERM, 1 for a fault of timnet's own. `--json` prints one object on standard output.

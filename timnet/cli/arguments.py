@@ -132,6 +132,16 @@ class Audit:
 
 
 @dataclass(frozen=True)
+class Label:
+    """Label a cohort's studies by the words of their reports; source `report`, below every other source."""
+
+    cohort: Annotated[str, tyro.conf.Positional]
+    """By name (a folder of TIMNET_HOME) or by path."""
+    json: bool = False
+    """Print one JSON object."""
+
+
+@dataclass(frozen=True)
 class Features:
     """Read a cohort's films with a start, so that probes of it answer in seconds; kept beside the cohort."""
 

@@ -117,6 +117,21 @@ def embed(words: list[str]) -> None:
         print(f"{cohort.name}: ready for searches by {folder.name}")
 
 
+def label(words: list[str]) -> None:
+    """Label a cohort's studies by the words of their reports."""
+    asked = parsing.parse(arguments.Label, "label", words)
+    from timnet.cohorts import report_labels, store
+
+    line = ProgressLine("reading reports")
+    with store.Cohort.open(store.find(asked.cohort)) as cohort:
+        found = report_labels.label(cohort.folder, line.done)
+        line.end()
+        told = {"cohort": cohort.name, "studies": len(found.signs), **dataclasses.asdict(found)}
+    del told["signs"]
+    told["first_left_out"] = list(found.first_left_out)
+    output.show(told, asked.json, output.labelled(cohort.name, found))
+
+
 def features(words: list[str]) -> None:
     """Read a cohort's films with a start, for probes and for labelling."""
     asked = parsing.parse(arguments.Features, "features", words)
@@ -303,6 +318,7 @@ COMMANDS: dict[str, Command] = {
     "import": import_cohort,
     "embed": embed,
     "audit": audit,
+    "label": label,
     "features": features,
     "pretrain": pretrain,
     "evaluate": evaluate,

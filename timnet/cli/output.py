@@ -11,6 +11,7 @@ from timnet.counting import counted
 from timnet.errors import TimnetError
 
 if TYPE_CHECKING:
+    from timnet.cohorts.report_labels import Labelled
     from timnet.evaluation.calibration.record import Line
 
 
@@ -37,6 +38,17 @@ def summed_up(summary: Summary) -> list[str]:
         *(f"note: {note}" for note in summary.notes),
     ]
     return [*lines, f"seconds: {summary.seconds}"]
+
+
+def labelled(name: str, found: Labelled) -> list[str]:
+    """Return what labelling by reports found as lines for a person."""
+    languages = ", ".join(f"{language} {count}" for language, count in found.languages.items())
+    lines = [f"{name}: {counted(len(found.signs), 'study')} labelled by the report ({languages})"]
+    for label, counts in found.labels.items():
+        lines.append(f"  {label:<28}" + "  ".join(f"{value} {count:>6}" for value, count in counts.items()))
+    lines += [f"left out: {count}  {reason}" for reason, count in found.left_out.items()]
+    lines += [f"  such as {study}" for study in found.first_left_out]
+    return [*lines, f"seconds: {found.seconds}"]
 
 
 def calibration(line: Line) -> str:

@@ -23,6 +23,8 @@ APP, EXPERT = "app", "expert"
 """Sources of labels that come before the reader's own: added in the app, and read by experts."""
 SOURCES = {APP: 0, EXPERT: 1}
 """Their numbers; the reader's sources follow in the order in which it names them. The lowest is best."""
+REPORT, REPORT_NUMBER = "report", 2**31
+"""Source of labels by the words of the reports (`report_labels`), after all others."""
 
 # kind: split, sex, decade of age and views, so that one column answers every count but that of labels.
 # views: those of its films in order, each followed by SEPARATOR, "" where a film states none.

@@ -197,7 +197,7 @@ class Cohort:
         return table.copy(deep=False)
 
     def label_sources(self) -> tuple[str, ...]:
-        """Return whose labels there are, the best first: app, expert, the reader's first, its others."""
+        """Return whose labels there are, the best first: app, expert, the reader's, report."""
         with self._connection() as connection:
             found = connection.execute(
                 "SELECT name FROM label_sources WHERE source IN (SELECT source FROM labels) ORDER BY source"

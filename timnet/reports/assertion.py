@@ -1,78 +1,185 @@
-"""What a text asserts: its words without those that it denies, for a search that leaves denials out.
+"""What a sentence asserts, denies, leaves open or only mentions, word by word, by the cues of its language.
 
-Owns the scope of a denial: from `no` or `without` to the clause's end, or the clause before `is not seen` or
-`has resolved`. `No change in the effusion` and `cannot be excluded` deny nothing. By rules of words alone, as
-NegEx (Chapman et al., J Biomed Inform 2001): an aid to searching, never a label.
+Owns how far a cue reaches: from `no` or `without` to the clause's end, or the clause before `is not seen` or
+`has resolved`; a comma ends it where no list goes on. `No change in the effusion` denies nothing. By rules of
+words alone, as NegEx (Chapman et al., J Biomed Inform 2001); the cues stand in the phrase tables.
 """
 
 from __future__ import annotations
 
-import re
+import textwrap
+from collections.abc import Iterator, Sequence
+from functools import lru_cache
 from itertools import pairwise
+from typing import NamedTuple
 
-from timnet.reports import report_text
+from timnet.reports import language, phrase_tables, report_text
+from timnet.reports.phrase_tables import Found, Table, Word
 
-DENIED = "xdeniedx"
+DENIED_WORD = "xdeniedx"
 """Stands for denied words, so that no phrase reaches across them."""
-_VERB = re.compile(r"\b(?:is|are|was|were|has|have|persists?|remains?)\b", re.IGNORECASE)
-_AND = re.compile(rf"\band\s+(?!(?:now|no|not|since)\b|{_VERB.pattern})", re.IGNORECASE)
-_CLAUSE = re.compile(
-    r";|\b(?:but|however|although|though|except|apart from|aside from|other than|yet)\b"
-    r"|(?<=\w\s)\bthere\s+(?=(?:is|are|was|were)\b)|\bwith\s+(?=(?:an?|the|small|mild|moderate|large|persistent|residual|new|increas\w+|worsening|stable"
-    r"|unchanged|improv\w+)\b)"
-    r"|,\s+(?=(?:and\s+)?there\b|which\b|with\b|a\b|an\b|the\b|small\b|mild\b|moderate\b|large\b|stable\b|unchanged\b)",
-    re.IGNORECASE,
-)
-_CHANGE = (
-    r"(?:(?:significant|interval|substantial|appreciable|relevant|further|marked|definite|other|new)\s+)*"
-    r"(?:change|increase|decrease|improvement|worsening|progression|growth|enlargement|difference)s?\b"
-)
-_NOTHING_DENIED = re.compile(
-    rf"\b(?:no|without)\s+{_CHANGE}|\bno(?:t)?\s+(?:only|doubt|more than|less than|fewer than)\b"
-    r"|\b(?:cannot|can ?not|not|could not|never)\s+(?:be\s+)?(?:entirely\s+|completely\s+)?"
-    r"(?:excluded?|ruled? out)\b"
-    r"|\bnot\s+(?:\w+\s+)?(?:changed|increased|decreased|improved|resolved|cleared)\b"
-    r"|\bnot\s+(?:without|(?:free|clear)\s+of)\b",
-    re.IGNORECASE,
-)
-_BEFORE = re.compile(
-    r"\b(?:no|not|without|neither|nor|never|denies|lacks?|lacking|negative for"
-    r"|(?:free|clear|absence|lack|resolution|clearance|disappearance) of|nothing to suggest"
-    r"|fails? to (?:show|reveal)|resolved(?=\s+[a-z]))\b",
-    re.IGNORECASE,
-)
-_BEHIND = re.compile(
-    r"\b(?:(?:is|are|was|were|been)\s+(?:not|no longer|never)\s+(?:\w+ly\s+)?(?:seen|identified|noted|visible"
-    r"|evident|present|visuali[sz]ed|demonstrated|detected|appreciated|apparent|found)"
-    r"|(?:has|have)\s+not\s+(?:developed|recurred|appeared|formed)"
-    r"|(?::|\s[-–])\s*(?:none|nil|no|absent|negative)(?=\W*\Z)"
-    r"|(?:not|no longer)\s+(?:seen|identified|noted|visible|evident|present|visuali[sz]ed|demonstrated"
-    r"|detected)|(?:has|have|had)\s+(?:now\s+|completely\s+|since\s+|entirely\s+)*(?:resolved|cleared|disappeared)"
-    r"|(?:is|are)\s+(?:now\s+)?(?:absent|resolved|excluded|ruled out))\b",
-    re.IGNORECASE,
-)
+LONGEST = 2000
+"""Characters that are read at a time."""
+ASSERTED, OPEN, DENIED, UNTOLD = range(4)
+"""What is said of a word; UNTOLD: asked for, or of the patient's past."""
+_BEFORE = {"deny_before": DENIED, "hedge_before": OPEN, "hedge_around": OPEN, "untold_before": UNTOLD}
+_BEHIND = {"deny_behind": DENIED, "hedge_behind": OPEN, "hedge_around": OPEN, "untold_behind": UNTOLD}
+_SAID = _BEFORE | _BEHIND
+_HEDGES = ("hedge_before", "hedge_around")
+
+
+class Reading(NamedTuple):
+    """A sentence as it was read."""
+
+    words: list[Word]
+    of_word: list[frozenset[int]]
+    """The elements of the table that each word is."""
+    clauses: list[int]
+    """Where they begin, and the number of words."""
+    said: list[int]
+    """What is said of each word."""
 
 
 def asserted(text: str) -> str:
-    """Return a text in which DENIED stands for the words of each denial."""
-    return " ".join(
-        "".join(_part(part) for part in _clauses(sentence)) for sentence in report_text.sentences(text)
+    """Return a text in which DENIED_WORD stands for the words of each denial.
+
+    A text whose language cannot be told is read by the English table: an aid to searching, never a label.
+    """
+    spoken = language.told(text) or "en"
+    return " ".join(_asserted(spoken, sentence) for sentence in sentences(text))
+
+
+@lru_cache(20_000)
+def _asserted(spoken: str, sentence: str) -> str:
+    told = read(phrase_tables.table(spoken), sentence)
+    kept, at = [], 0
+    for word, said in zip(told.words, told.said, strict=True):
+        if said == DENIED and word.text.isalnum():
+            kept += [sentence[at : word.start], DENIED_WORD]
+            at = word.end
+    return "".join([*kept, sentence[at:]])
+
+
+def sentences(text: str) -> Iterator[str]:
+    """Yield the sentences of a text, one of more than LONGEST characters in pieces."""
+    for sentence in report_text.sentences(text):
+        if len(sentence) <= LONGEST:
+            yield sentence
+        else:  # a table without full stops, or an attack
+            yield from textwrap.wrap(sentence, LONGEST, break_on_hyphens=False)
+
+
+def read(table: Table, sentence: str) -> Reading:
+    """Return what a sentence, as of `sentences`, says of each of its words."""
+    told = phrase_tables.words(sentence)
+    of_word = [table.elements(word.text) for word in told]
+    cues = _cues(table, of_word)
+    starts = _clauses(table, told, of_word, cues)
+    said = [ASSERTED] * len(told)
+    for first, stop in pairwise(starts):
+        within = [cue for cue in cues if first <= cue.places[0] < stop]
+        _clause(table, told, of_word, within, first, stop, said)
+    return Reading(told, of_word, starts, said)
+
+
+def _cues(table: Table, of_word: Sequence[frozenset[int]]) -> list[Found]:
+    """Return the cues in order, the longest where several begin or overlap."""
+    kept: list[Found] = []
+    found = sorted(
+        table.find(table.cues, of_word, 0, len(of_word)), key=lambda cue: (cue.places[0], -cue.places[-1])
     )
+    for cue in found:
+        if not kept or cue.places[0] > kept[-1].places[-1]:
+            kept.append(cue)
+    return kept
 
 
-def _clauses(sentence: str) -> list[str]:
-    starts = {0, len(sentence), *(found.start() for found in _CLAUSE.finditer(sentence))}
-    for found in _AND.finditer(sentence):  # it joins clauses where each has a verb of its own
-        before = max(start for start in starts if start <= found.start())
-        if _VERB.search(sentence, before, found.start()) and _VERB.search(sentence, found.end()):
-            starts.add(found.start())
-    return [sentence[start:end] for start, end in pairwise(sorted(starts))]
+def _clauses(
+    table: Table, told: Sequence[Word], of_word: Sequence[frozenset[int]], cues: Sequence[Found]
+) -> list[int]:
+    """Return where the clauses of a sentence begin, and its length."""
+    starts = {0, len(told)}
+    starts |= {cue.places[0] for cue in cues if cue.phrase.kind == "breaks"}
+    is_listed = False  # an `or` follows before the clause ends: a comma goes on with a list
+    for at in range(len(told) - 2, -1, -1):
+        opens = not table.openers.isdisjoint(of_word[at + 1])
+        is_listed = at + 1 not in starts and (is_listed or not table.alternatives.isdisjoint(of_word[at]))
+        if told[at].text == ";" or (
+            opens
+            and ((told[at].text == "," and not is_listed) or not table.before_openers.isdisjoint(of_word[at]))
+        ):
+            starts.add(at)
+    # What joins parts of a sentence joins clauses where each has a verb of its own.
+    verbs = [at for at, elements in enumerate(of_word) if not table.verbs.isdisjoint(elements)]
+    cued = {cue.places[0] for cue in cues if cue.phrase.kind not in ("deny_before", "breaks")}
+    for at in range(1, len(told) - 1):
+        if table.joins.isdisjoint(of_word[at]) or at + 1 in verbs or at + 1 in cued:
+            continue
+        before = max(start for start in starts if start <= at)
+        after = min(start for start in starts if start > at)
+        if any(before <= verb < at for verb in verbs) and any(at < verb < after for verb in verbs):
+            starts.add(at)
+    return sorted(starts)
 
 
-def _part(clause: str) -> str:
-    if _NOTHING_DENIED.search(clause):
-        return clause
-    if behind := _BEHIND.search(clause):
-        return f" {DENIED} {clause[behind.end() :]}"
-    before = _BEFORE.search(clause)
-    return f"{clause[: before.start()]}{DENIED} " if before else clause
+def _clause(
+    table: Table,
+    told: Sequence[Word],
+    of_word: Sequence[frozenset[int]],
+    cues: Sequence[Found],
+    first: int,
+    stop: int,
+    said: list[int],
+) -> None:
+    """Write down what is said of the words of one clause."""
+    denied = first  # where the denial that runs ends
+    for number, cue in enumerate(cues):
+        start, end, kind = cue.places[0], cue.places[-1] + 1, cue.phrase.kind
+        # `No opacity suspicious for pneumonia`: the denial goes on.
+        if kind in _HEDGES and start < denied and told[start - 1].text != ",":
+            continue
+        if kind in _BEHIND:
+            start = _back(table, told, of_word, first, start)
+            # `No effusion is suspected` leaves nothing open.
+            denials = (other.places[0] for other in cues[:number] if other.phrase.kind == "deny_before")
+            if kind == "hedge_behind" and any(start <= place for place in denials):
+                continue
+        if kind in _BEFORE:
+            ends = (other.places[0] for other in cues[number + 1 :] if _ends(other, kind, told))
+            end = _forth(table, told, of_word, end, next(ends, stop))
+            denied = end if kind == "deny_before" else denied
+        if kind in _SAID:
+            said[start:end] = [_SAID[kind]] * (end - start)
+
+
+def _ends(cue: Found, running: str, told: Sequence[Word]) -> bool:
+    """Tell whether a cue ends the reach of one before it."""
+    kind = cue.phrase.kind
+    if kind == "no_denial":
+        return running == "deny_before"
+    is_new = cue.places[0] > 0 and told[cue.places[0] - 1].text == ","
+    return kind in _BEFORE and (is_new or kind not in _HEDGES)
+
+
+def _back(
+    table: Table, told: Sequence[Word], of_word: Sequence[frozenset[int]], first: int, start: int
+) -> int:
+    """Return where the reach of a cue behind begins: after a comma, before a whole list."""
+    for at in range(start - 1, first - 1, -1):
+        if not table.joins.isdisjoint(of_word[at]):
+            return first
+        if told[at].text == ",":
+            return at + 1
+    return first
+
+
+def _forth(table: Table, told: Sequence[Word], of_word: Sequence[frozenset[int]], end: int, stop: int) -> int:
+    """Return where the reach of a cue ends: at a comma before another statement."""
+    commas = [at for at in range(end, stop) if told[at].text == ","]
+    for comma, after in pairwise([*commas, stop]):
+        part = of_word[comma + 1 : after]
+        if not part or not table.joins.isdisjoint(part[0]):
+            continue
+        if any(not table.states.isdisjoint(elements) for elements in part):
+            return comma
+    return stop

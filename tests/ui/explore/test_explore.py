@@ -17,7 +17,7 @@ from PIL import Image
 from streamlit.testing.v1 import AppTest
 
 from timnet import config, settings_file, spreadsheet
-from timnet.cohorts import facets
+from timnet.cohorts import facets, report_labels, schema
 from timnet.cohorts.readers import csv_table
 from timnet.cohorts.store import Cohort
 from timnet.ui.explore import results
@@ -119,6 +119,23 @@ def test_labels_are_told_with_their_source_present_ones_first(open_page: Open, t
     assert table["Label"].tolist()[0] == "Nodule" and table["Label"].tolist()[-1] == "Mass"
     assert dict(zip(table["Label"], table["Value"], strict=True))["Edema"] == "uncertain"
     assert "Other" not in set(table["Label"]) and table["Source"].nunique() == 1
+
+
+def test_the_sentence_behind_a_label_by_the_report_stands_beside_it(open_page: Open, tmp_path: Path) -> None:
+    report = "FINDINGS: <b>No</b> effusion. The heart is enlarged."
+    home = _home(tmp_path, [{"path": "a.png", "patient": "p", "report": report}], text="report")
+    report_labels.label(home / "made")
+    app = open_page(home, cohort="made")
+    table = next(each.value for each in app.dataframe if "Sentence" in each.value)
+    rows = {row.Label: (row.Value, row.Source, row.Sentence) for row in table.itertuples()}
+    assert rows["Cardiomegaly"] == ("present", "report", "The heart is enlarged.")
+    assert rows["Pleural Effusion"][:2] == ("absent", "report")
+    assert "phrase tables have changed" not in _captions(app)
+    # As if the tables had told something else when the cohort was labelled.
+    with schema.change(home / "made") as connection:
+        connection.execute("UPDATE labels SET value = 0.0 WHERE value = 1.0")
+        connection.execute("UPDATE meta SET value = value + 1 WHERE key = 'revision'")
+    assert "phrase tables have changed" in _captions(open_page(home, cohort="made"))
 
 
 def test_counts_follow_the_filters(open_page: Open, cohort_folder: Path) -> None:

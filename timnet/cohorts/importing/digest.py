@@ -14,8 +14,8 @@ from timnet.cohorts.records import (
 
 
 def check_source(name: str) -> str:
-    """Return a label source's name; CohortError if it is blank or that of labels added in the app."""
-    if not name.strip() or name == schema.APP:
+    """Return a label source's name; CohortError if it is blank or one of timnet's own."""
+    if not name.strip() or name in (schema.APP, schema.REPORT):
         raise CohortError(f"label source: expected a reader's own name, got {name[:80]!r}")
     return name
 

@@ -20,11 +20,12 @@ from pathlib import Path
 import filelock
 
 from timnet import files
-from timnet.cohorts import label_store, pixels, schema, splits, verdicts
+from timnet.cohorts import label_store, pixels, report_labels, schema, splits, verdicts
 from timnet.cohorts.decode_pool import AS_USUAL, Reading
 from timnet.cohorts.importing import draft, finish, reuse
 from timnet.cohorts.importing.digest import check_source, digest_of
 from timnet.cohorts.records import CohortError, Progress, Skipped, StudyRecord, Summary
+from timnet.reports import phrase_tables
 
 DRAFT = "draft"  # in place of a fingerprint, until all films are known
 CACHE_KIB = 200_000  # of the database's pages: its indexes are then written once, not at every commit
@@ -72,10 +73,13 @@ def write(
     Raises:
         CohortError: nothing could be imported, the folder holds something else, another import of it is
             running, it cannot be written, or `strict` is broken. The previous cohort stays.
+        PhraseError: a phrase table is damaged.
 
     A film whose path, size and time of change are those of the cohort that is there is not read again. Labels
-    that were added in the app, and verdicts, stay with their studies.
+    that were added in the app, and verdicts, stay with their studies. Where the cohort was labelled by its
+    reports, those of the new one are read for labels, too.
     """
+    phrase_tables.check()  # the index that is made last reads reports by them
     folder, root, started = folder.resolve(), root.resolve(), time.monotonic()
     if not root.is_dir():
         raise CohortError(f"root: expected the folder of an export, got {str(root)!r}")
@@ -188,12 +192,16 @@ def _publish(place: Path, folder: Path, side: int) -> Summary:
     """Move a complete draft into its place: the cache first, under its own name, the database last."""
     folder.mkdir(exist_ok=True)
     folder.chmod(0o700)  # also one that an older version made
+    with closing(schema.attach(place)) as connection:  # takes minutes where there are many: before the lock
+        told = report_labels.read(connection) if _has_report_labels(folder) else None
     with label_store.lock(folder):
         with closing(schema.attach(place)) as connection:
             connection.execute("BEGIN")
             if (folder / schema.DATABASE).exists():
                 label_store.carry_over(folder, connection)
                 verdicts.carry_over(folder, connection)
+            if told is not None:
+                report_labels.replace(connection, told.signs)
             connection.execute("COMMIT")
             # A log would be left behind by the exchange; what it holds goes into the database with this.
             connection.execute("PRAGMA journal_mode=DELETE")
@@ -207,6 +215,10 @@ def _publish(place: Path, folder: Path, side: int) -> Summary:
         files.sync(folder.parent)
     pixels.remove_other(folder, known["fingerprint"])
     return Summary.from_dict(json.loads(known["summary"]))
+
+
+def _has_report_labels(folder: Path) -> bool:
+    return (folder / schema.DATABASE).exists() and report_labels.is_labelled(folder)
 
 
 def _cause(error: OSError | sqlite3.Error) -> str:

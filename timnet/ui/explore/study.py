@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 import streamlit as st
 
+from timnet.cohorts import report_labels, schema
 from timnet.cohorts.records import UNCERTAIN, Study, StudyFilm
 from timnet.cohorts.store import Cohort
 from timnet.ui import cache, demo, notices, panels, report, viewer
@@ -106,6 +107,9 @@ def _labels(study: Study) -> None:
     words = {1.0: "present", 0.0: "absent", UNCERTAIN: "uncertain"}
     table = pd.DataFrame(rows, columns=["Label", "Value", "Source"])
     table["Value"] = [words.get(value, f"{value:g}") for value in table["Value"]]
+    behind = report_labels.sentences(study)
+    if behind:
+        table["Sentence"] = [behind[label] if source == schema.REPORT else "" for label, _, source in rows]
     st.dataframe(
         table,
         hide_index=True,
@@ -113,6 +117,8 @@ def _labels(study: Study) -> None:
         alt="Labels of the chosen study that are known, with who says so",
     )
     st.caption("Labels not listed are unknown.")
+    if "" in behind.values():
+        st.caption("The phrase tables have changed since: `python -m timnet label` reads the reports again.")
 
 
 def _tags(cohort: Cohort, film: StudyFilm) -> None:
