@@ -4,7 +4,7 @@ import streamlit as st
 
 from timnet.counting import counted
 from timnet.ui import cache, demo, frame, notices
-from timnet.ui.explore import filters, import_form, results, study, upkeep
+from timnet.ui.explore import check, filters, import_form, results, study, upkeep
 
 frame.require()
 st.title("Explore a cohort")
@@ -53,5 +53,6 @@ with notices.sentences():
     # Last, because counts over a large cohort take longer than what stands below them.
     with charts:
         results.counts(cohort, wanted)
+    check.show(cohort)
     upkeep.show(cohort)
 import_form.ask()

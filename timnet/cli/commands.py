@@ -12,6 +12,7 @@ from typing import Any
 from timnet import cards, config, files, settings_file
 from timnet.cli import arguments, output, parsing, readings
 from timnet.cli.audit import audit
+from timnet.cli.check import check
 from timnet.cli.import_arguments import (
     ImportCsv,
     ImportDemo,
@@ -261,6 +262,7 @@ COMMANDS: dict[str, Command] = {
     "import": import_cohort,
     "embed": embed,
     "audit": audit,
+    "check": check,
     "features": features,
     "pretrain": pretrain,
     "evaluate": evaluate,
