@@ -120,7 +120,7 @@ def plant(
         if place % 2:
             copies.at[row, "split"] = "train" if split == "test" else "test"
         kind = checks.LEAK if place % 2 else checks.DUPLICATE
-        planted.setdefault(kind, set()).add(copies.at[row, "study"])
+        planted.setdefault(kind, set()).add(str(copies.at[row, "study"]))
     changes = {row: int(rng.integers(1, 4)) for row in turned} | dict.fromkeys(mirrored, 0)
     paths = []
     for row, each in table.iterrows():

@@ -46,7 +46,7 @@ class Pose(torch.nn.Module):
 
     def forward(self, x_B1SS: torch.Tensor) -> torch.Tensor:
         """Return a number a film."""
-        return self.head(F.dropout(self.grid(x_B1SS), 0.3, self.training))  # type: ignore[no-any-return]
+        return self.head(F.dropout(self.grid(x_B1SS), 0.3, self.training))
 
 
 def poses(x_BSS: torch.Tensor) -> torch.Tensor:
@@ -58,7 +58,7 @@ def poses(x_BSS: torch.Tensor) -> torch.Tensor:
 def logits(network: Pose, x_BSS: torch.Tensor) -> torch.Tensor:
     """Return a logit a pose (B, 8)."""
     x_B8SS = poses(x_BSS)
-    return network(x_B8SS.flatten(0, 1)[:, None]).reshape(len(x_BSS), 8)  # type: ignore[no-any-return]
+    return network(x_B8SS.flatten(0, 1)[:, None]).reshape(len(x_BSS), 8)
 
 
 def changed(x_BSS: torch.Tensor) -> torch.Tensor:

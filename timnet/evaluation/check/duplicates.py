@@ -73,8 +73,8 @@ def nearest(
             # Of hundreds of copies no film needs more than a few.
             pairs = pd.concat([pairs, hits]).sort_values("cosine", ascending=False, kind="stable")
             pairs = pairs.groupby(["film", "crosses"]).head(NEAREST)
-        for film, part in pairs.groupby("film"):
-            yield int(film), part["other"].tolist()
+        for name, part in pairs.groupby("film"):
+            yield int(str(name)), part["other"].tolist()
         told(min(at + _BLOCK, len(x_NC)), len(x_NC))
 
 

@@ -66,7 +66,7 @@ def judged(greys_HW: NDArray[np.uint8], is_lateral: bool, view: str) -> Iterator
 def unpadded(pixels_SS: NDArray[np.uint8]) -> NDArray[np.uint8]:
     """Return a cached film without the black that fills its square up: as much on either side."""
     for _ in range(2):
-        dark = ~pixels_SS.any(1)
+        dark = np.logical_not(pixels_SS.max(1))
         border = min(int(dark.argmin()), int(dark[::-1].argmin()))
         pixels_SS = pixels_SS[border : len(pixels_SS) - border].T
     return pixels_SS

@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from timnet import spreadsheet
 from timnet.cohorts.checks import DUPLICATE, KINDS, LABEL, LEAK, LYING, REPORT, VIEW, Kept
 from timnet.cohorts.store import Cohort
 from timnet.counting import counted
@@ -46,7 +47,11 @@ def checked(cohort: Cohort, x_NC: NDArray[np.floating] | None, progress: Progres
     films = cohort.films().assign(label="", other="")
     for row in rows:
         if row.get("film") is not None:
-            row |= {name: row.get(name, films[name].iat[row["film"]]) for name in COLUMNS if name in films}
+            row |= {
+                name: row.get(name, films[name].iat[int(float(str(row["film"])))])
+                for name in COLUMNS
+                if name in films
+            }
     table = pd.DataFrame(rows, columns=list(COLUMNS)).astype({"film": "Int64", "score": float})
     place = table["kind"].map(list(KINDS).index)
     order = table.assign(place=place).sort_values(["place", "score"], ascending=[True, False], kind="stable")
@@ -63,7 +68,7 @@ def _reports(cohort: Cohort, unchecked: list[tuple[str, str]]) -> Iterator[dict[
         return
     wording = table["findings"].str.casefold().str.split().str.join(" ")
     patients = table["patient"].groupby(wording).transform("nunique")
-    for at, row in enumerate(table.itertuples(index=False)):
+    for at, row in enumerate(spreadsheet.records(table)):
         number = int(patients.iloc[at])
         if empty.iloc[at]:
             score, reason = 1.0, "no report"
@@ -79,10 +84,10 @@ def _reports(cohort: Cohort, unchecked: list[tuple[str, str]]) -> Iterator[dict[
             continue
         yield {
             "kind": REPORT,
-            "study": row.study,
-            "patient": row.patient,
-            "split": row.split,
-            "film": None if pd.isna(row.film) else int(row.film),
+            "study": row["study"],
+            "patient": row["patient"],
+            "split": row["split"],
+            "film": row["film"],
             "label": "",
             "other": "",
             "score": score,

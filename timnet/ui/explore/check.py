@@ -69,8 +69,8 @@ def _follow(place: Path) -> None:
 def _list(cohort: Cohort, done: Kept) -> None:
     counts = done.found["kind"].value_counts()
     kinds = [kind for kind in KINDS if kind in counts]
-    for each in done.unchecked.itertuples(index=False):
-        st.caption(notices.plain(f"Not checked ({KINDS[each.kind]}): {each.reason}."))
+    for kind, reason in zip(done.unchecked["kind"], done.unchecked["reason"], strict=True):
+        st.caption(notices.plain(f"Not checked ({KINDS[str(kind)]}): {reason}."))
     if not kinds:
         st.success("Nothing was found.", icon=":material/check:")
         return
