@@ -23,5 +23,5 @@ setup(
         "timnet.shipped.assets": ["**/*"],
         "timnet.shipped.checkpoints": [f"{name}/*" for name in SHIPPED],
     },
-    exclude_package_data={"timnet.shipped.assets": ["chest/fit.py"]},
+    exclude_package_data={"timnet.shipped.assets": ["chest/fit.py", "chest/fit_pose.py"]},
 )

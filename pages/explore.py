@@ -4,7 +4,7 @@ import streamlit as st
 
 from timnet.counting import counted
 from timnet.ui import cache, demo, frame, notices
-from timnet.ui.explore import filters, results, study, upkeep
+from timnet.ui.explore import check, filters, results, study, upkeep
 
 frame.require()
 st.title("Explore a cohort")
@@ -50,4 +50,5 @@ with notices.sentences():
     # Last, because counts over a large cohort take longer than what stands below them.
     with charts:
         results.counts(cohort, wanted)
+    check.show(cohort)
     upkeep.show(cohort)

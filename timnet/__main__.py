@@ -1,9 +1,10 @@
 """The command line: `python -m timnet COMMAND ...`, the same functions as the pages.
 
-match, diagnose, import SOURCE, embed, audit, label, features, pretrain, evaluate, finetune, calibrate, curve,
-export, card, simulate, runs, run.
-Exit status 0, or 2 with one sentence on standard error for what cannot be done; never a traceback. 130 and
-143 after Ctrl-C and SIGTERM, 1 for a fault of timnet's own. `--json` prints one object on standard output.
+match, diagnose, import SOURCE, embed, audit, check, label, features, pretrain, evaluate, finetune,
+calibrate, curve, export, card, simulate, runs, run.
+Exit status 0, or 2 with one sentence on standard error for what cannot be done; never a traceback. 3 where
+a check found what --fail-on names, 130 and 143 after Ctrl-C and SIGTERM, 1 for a fault of timnet's own.
+`--json` prints one object on standard output.
 """
 
 from __future__ import annotations

@@ -142,6 +142,27 @@ class Label:
 
 
 @dataclass(frozen=True)
+class Check:
+    """What is wrong with a cohort? Labels, duplicates, X-rays lying or mirrored, views, reports.
+
+    Ends with status 3 where a kind that --fail-on names is found.
+    """
+
+    cohort: Annotated[str, tyro.conf.Positional]
+    """By name (a folder of TIMNET_HOME) or by path."""
+    checkpoint: str = config.MATCHING
+    """A checkpoint whose features compare X-rays and labels: folder, or name under checkpoints/."""
+    out: Path | None = None
+    """Write the whole list to a file: .csv, .parquet or .jsonl."""
+    fail_on: tuple[
+        Literal["any", "leak", "label", "duplicate", "lying", "mirrored", "view", "report"], ...
+    ] = ()
+    """Kinds of fault, or any, that end a pipeline."""
+    json: bool = False
+    """Print one JSON object."""
+
+
+@dataclass(frozen=True)
 class Features:
     """Read a cohort's films with a start, so that probes of it answer in seconds; kept beside the cohort."""
 

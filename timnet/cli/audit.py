@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
 from typing import Any
 
 from timnet import config
 from timnet.cli import arguments, output, parsing
 from timnet.cli.output import Refused
-from timnet.cli.progress import ProgressLine
+from timnet.cli.progress import Phases
 from timnet.counting import counted
 
 SHOWN = 10
@@ -39,7 +38,7 @@ def audit(words: list[str]) -> None:
             raise CheckpointError(f"{path.name}: expected a {shape.kind} checkpoint")
     # Pages stay quick meanwhile.
     os.nice(5)
-    told = _Phases()
+    told = Phases()
     with store.Cohort.open(store.find(asked.cohort)) as cohort:
         found = _part(run.ranked(cohort, folder, told.step), asked.split)
         if not len(found.ranked):
@@ -70,26 +69,6 @@ def audit(words: list[str]) -> None:
             "worst": worst,
         }
     output.show(summary, asked.json, [*_lines(summary, worst, asked.texts), config.RESEARCH_USE])
-
-
-class _Phases:
-    """A progress line for whatever is done now, each with its own time left."""
-
-    def __init__(self) -> None:
-        self._lines: dict[str, ProgressLine] = {}
-
-    def step(self, phase: str, done: int, total: int) -> None:
-        if phase not in self._lines:
-            self.end()
-            self._lines[phase] = ProgressLine(phase)
-        self._lines[phase].done(done, total)
-
-    def of(self, phase: str) -> Callable[[int, int | None], None]:
-        return lambda done, total: self.step(phase, done, total or 0)
-
-    def end(self) -> None:
-        if self._lines:
-            list(self._lines.values())[-1].end()
 
 
 def _part(found: Any, split: str | None) -> Any:

@@ -12,6 +12,7 @@ from typing import Any
 from timnet import cards, config, files, settings_file
 from timnet.cli import arguments, output, parsing, readings
 from timnet.cli.audit import audit
+from timnet.cli.check import check
 from timnet.cli.import_arguments import (
     ImportChexpert,
     ImportCsv,
@@ -319,6 +320,7 @@ COMMANDS: dict[str, Command] = {
     "embed": embed,
     "audit": audit,
     "label": label,
+    "check": check,
     "features": features,
     "pretrain": pretrain,
     "evaluate": evaluate,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -79,6 +80,26 @@ class ProgressLine:
             print(f"\r\x1b[K{text}", end="", file=sys.stderr, flush=True)
         else:
             print(text, file=sys.stderr, flush=True)
+
+
+class Phases:
+    """A progress line for whatever is done now, each with its own time left."""
+
+    def __init__(self) -> None:
+        self._lines: dict[str, ProgressLine] = {}
+
+    def step(self, phase: str, done: int, total: int) -> None:
+        if phase not in self._lines:
+            self.end()
+            self._lines[phase] = ProgressLine(phase)
+        self._lines[phase].done(done, total)
+
+    def of(self, phase: str) -> Callable[[int, int | None], None]:
+        return lambda done, total: self.step(phase, done, total or 0)
+
+    def end(self) -> None:
+        if self._lines:
+            list(self._lines.values())[-1].end()
 
 
 def _duration(seconds: float) -> str:

@@ -83,11 +83,15 @@ def start(cohort: Cohort, checkpoint: Path, classifier: Path | None, top: int) -
     vectors.launch(place(cohort, checkpoint), words)
 
 
-def state(folder: Path) -> State:
-    """Return how far the audit of a folder is; complete is one that has a list and no process at it."""
+def state(folder: Path, made: str = _RANKED) -> State:
+    """Return how far the audit of a folder is; complete is one that has a list and no process at it.
+
+    Args:
+        made: the file that the list is; another command's may have another name.
+    """
     if not folder.is_dir():
         return State("none")
-    has_list = (folder / _RANKED).is_file()
+    has_list = (folder / made).is_file()
     told = processes.tail(folder / _LOG)
     if vectors.is_held(folder):
         share = _SHARE.match(told)

@@ -17,7 +17,7 @@ from pathlib import Path
 import filelock
 
 from timnet import config
-from timnet.cohorts import audits, label_store, pixels, schema, vectors
+from timnet.cohorts import audits, checks, label_store, pixels, schema, vectors
 from timnet.cohorts.importing import jobs, uploads
 from timnet.cohorts.places import place
 from timnet.cohorts.records import CohortError
@@ -110,7 +110,7 @@ def _idle(folder: Path) -> Iterator[None]:
     if not (folder / schema.DATABASE).is_file():
         raise CohortError(f"{folder.name}: no cohort of that name")
     with _import_lock(folder), label_store.lock(folder):
-        for kind in (vectors.FOLDER, audits.FOLDER, pixels.FEATURES):
+        for kind in (vectors.FOLDER, audits.FOLDER, checks.FOLDER, pixels.FEATURES):
             if any(vectors.is_held(each) for each in (folder / kind).glob("*")):
                 raise CohortError(f"{folder.name}: its films are being read by a network; wait for it to end")
         yield

@@ -62,11 +62,12 @@ class Preview:
     on: str
 
 
-def fit(x_NC: NDArray[np.floating], y_NL: NDArray[np.floating]) -> Line:
+def fit(x_NC: NDArray[np.floating], y_NL: NDArray[np.floating], penalty: float = PENALTY) -> Line:
     """Fit a line to the known labels of films.
 
     Args:
         y_NL: 0 to 1, nan where unknown; what lies between counts as that share of a positive film.
+        penalty: see `PENALTY`.
     """
     from sklearn.linear_model import LogisticRegression
 
@@ -87,7 +88,7 @@ def fit(x_NC: NDArray[np.floating], y_NL: NDArray[np.floating]) -> Line:
             # Half a film of each class more: no film says that a label cannot be.
             bias_L[label] = np.log((truth.sum() + 0.5) / ((1 - truth).sum() + 0.5))
             continue
-        line = LogisticRegression(C=PENALTY, max_iter=STEPS, tol=1e-6)
+        line = LogisticRegression(C=penalty, max_iter=STEPS, tol=1e-6)
         line.fit(x[counts], kind[counts], sample_weight=share[counts])
         weights_LC[label] = line.coef_[0] * scale_C
         bias_L[label] = line.intercept_[0] - weights_LC[label] @ mean_C

@@ -5,12 +5,13 @@ small convolutional network on the film at 32 x 32 pixels tells frontal chest fi
 everything else. It refuses nothing by itself: callers do, and offer to go on. Weights and how they were made:
 assets/chest. Judged by benchmarks/refusal.py.
 
-Shapes: B a film and its mirror image, C channels, S the detector's side.
+Shapes: B films, such as one and its mirror image, C channels, S the detector's side.
 """
 
 from __future__ import annotations
 
 from functools import lru_cache
+from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
@@ -90,19 +91,25 @@ def probabilities(pixels_HW: NDArray[np.float32]) -> NDArray[np.float64]:
     """Return what the detector gives FRONTAL, LATERAL and OTHER (3,): the film's and its mirror's mean."""
     # A mirrored chest is as much a chest, and what the detector errs on it rarely errs on twice.
     small_SS = standardised(pixels_HW)
-    detector, x_BCHW = loaded(), np.stack([small_SS, small_SS[:, ::-1]])[:, None]
-    for weight, offset in detector.grid:
+    x_BC = logits(loaded(), np.stack([small_SS, small_SS[:, ::-1]]))
+    exponentials = np.exp(x_BC.astype(np.float64) - x_BC.max(1, keepdims=True))
+    mean: NDArray[np.float64] = (exponentials / exponentials.sum(1, keepdims=True)).mean(0)
+    return mean
+
+
+def logits(network: Detector, small_BSS: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Return a network's logits (B, classes) of films as `standardised` makes them."""
+    x_BCHW = small_BSS[:, None]
+    for weight, offset in network.grid:
         padded = np.zeros((*x_BCHW.shape[:2], x_BCHW.shape[2] + 2, x_BCHW.shape[3] + 2), np.float32)
         padded[..., 1:-1, 1:-1] = x_BCHW
         windows = sliding_window_view(padded, (3, 3), axis=(2, 3))[:, :, ::2, ::2]
         found = np.tensordot(windows, weight, axes=((1, 4, 5), (1, 2, 3))) + offset
         x_BCHW = np.maximum(found, 0).transpose(0, 3, 1, 2)
-    x_BC = x_BCHW.reshape(2, -1)  # no pooling: where the dark fields lie is what makes a chest
-    for number, (weight, offset) in enumerate(detector.head):
+    x_BC = x_BCHW.reshape(len(small_BSS), -1)  # no pooling: where the dark fields lie is what makes a chest
+    for number, (weight, offset) in enumerate(network.head):
         x_BC = (x_BC if number == 0 else np.maximum(x_BC, 0)) @ weight.T + offset
-    exponentials = np.exp(x_BC.astype(np.float64) - x_BC.max(1, keepdims=True))
-    mean: NDArray[np.float64] = (exponentials / exponentials.sum(1, keepdims=True)).mean(0)
-    return mean
+    return x_BC
 
 
 def least() -> float:
@@ -116,17 +123,17 @@ def standardised(pixels_HW: NDArray[np.float32]) -> NDArray[np.float32]:
     return ((small - small.mean()) / (small.std() + np.float32(0.01))).astype(np.float32)
 
 
-@lru_cache(maxsize=1)
-def loaded() -> Detector:
-    """Return the detector.
+@lru_cache(maxsize=2)
+def loaded(weights: Path = WEIGHTS) -> Detector:
+    """Return the detector, or another network of its shape.
 
     Raises:
         ChestError: its weights cannot be used.
     """
     try:
-        with safe_open(WEIGHTS, framework="numpy") as file:
+        with safe_open(weights, framework="numpy") as file:
             state = {name: file.get_tensor(name).astype(np.float32) for name in file.keys()}  # noqa: SIM118
-            least_frontal = float((file.metadata() or {})["least_frontal"])
+            least_frontal = float((file.metadata() or {}).get("least_frontal", "nan"))
         grid = []
         for conv, norm in ((0, 1), (3, 4), (6, 7)):
             gain = state[f"grid.{norm}.weight"] / np.sqrt(
@@ -137,4 +144,4 @@ def loaded() -> Detector:
         head = [(state[f"head.{layer}.weight"], state[f"head.{layer}.bias"]) for layer in (1, 3)]
         return Detector(tuple(grid), tuple(head), least_frontal)
     except (OSError, SafetensorError, KeyError, ValueError) as error:
-        raise ChestError(f"{WEIGHTS.name}: cannot be used ({' '.join(str(error).split())[:200]})") from None
+        raise ChestError(f"{weights.name}: cannot be used ({' '.join(str(error).split())[:200]})") from None
