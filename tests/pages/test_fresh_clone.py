@@ -223,8 +223,12 @@ def test_a_cohort_is_prepared_for_similar_cases_then_scored(
     app.pills(key="match_demo").set_value("Pleural effusion").run()
     shown(app)
     opened(app, "Other patients")
-    app.button(key="match_prepare").click().run()
-    shown(app)
+    if films == "shipped":
+        # The vectors of the demo come with timnet.
+        assert "match_prepare" not in {button.key for button in app.button}
+    else:
+        app.button(key="match_prepare").click().run()
+        shown(app)
     cohort = store.Cohort.open(store.find("demo"))
     network = app.selectbox(key="match_network").value
     folder = vectors.place(cohort, config.checkpoints() / network)

@@ -22,6 +22,7 @@ from timnet.reader import Reader
 from timnet.training import evaluation_hooks, pairing, run_results, runs, worker
 from timnet.training.events import EVENTS, Cancelled, Events
 from timnet.training.recipes import pretrain
+from timnet.training.recipes.pretrain_measures import MAPPED, Measures
 
 # Every test here trains a network.
 pytestmark = pytest.mark.whole
@@ -143,7 +144,7 @@ def test_who_stops_a_run_while_it_looks_finds_it_where_it_was(
     watched, three_splits, tiny_bert, tmp_path, monkeypatch
 ):
     asked, folder = settings(three_splits, tiny_bert, epochs=5), tmp_path / "run"
-    real, calls = pretrain._vectors, []
+    real, calls = Measures.vectors, []
 
     def stopped(*given):
         calls.append(1)
@@ -151,7 +152,7 @@ def test_who_stops_a_run_while_it_looks_finds_it_where_it_was(
             raise Cancelled
         return real(*given)
 
-    monkeypatch.setattr(pretrain, "_vectors", stopped)
+    monkeypatch.setattr(Measures, "vectors", stopped)
     worker.prepare(asked, folder)
     state = worker.work(folder, pretrain.train)
     assert (state.name, state.resumable) == ("cancelled", True)
@@ -202,7 +203,7 @@ def test_full_strength_of_a_map_is_the_99th_percentile_of_what_the_reader_shows(
     learned = films[(films["split"] == "train") & (films["findings"].str.strip() != "")]
     shown = [
         reader.read(read_film(cohort.root / path), findings).maps[MATCH]
-        for path, findings in learned[["path", "findings"]].head(pretrain.MAPPED).to_numpy()
+        for path, findings in learned[["path", "findings"]].head(MAPPED).to_numpy()
     ]
     maps = np.stack(shown)
     assert reader.spec.map_scale == pytest.approx(np.quantile(maps[maps > 0], 0.99), rel=0.03)
