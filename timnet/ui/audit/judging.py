@@ -76,9 +76,8 @@ def name() -> None:
         placeholder=READER,
         max_chars=verdicts.LONGEST,
         persist_state="session",
-        bind="query-params",
         width=115,
-        help="It is kept with your verdicts, and in the address of this tab, so that a reload keeps it.",
+        help="It is kept with your verdicts.",
     )
 
 
