@@ -96,7 +96,7 @@ def test_started_on_the_page_killed_and_resumed_it_ends_the_same_and_is_there_to
     app.button_group(key="ft_learn").set_value("reports").run()
     for name in ("side", "epochs", "tokens"):
         app.number_input(key=f"pt_{name}_small").set_value(NUMBERS[name])
-    app.number_input(key="pt_evaluate_every").set_value(NUMBERS["evaluate_every"])
+    app.number_input(key="pt_evaluate_every_small").set_value(NUMBERS["evaluate_every"])
     app.selectbox(key="pt_precision_small").select("fp32").run()
     monkeypatch.setattr(subprocess, "Popen", recorded)
     app.button(key="pt_start").click().run()
