@@ -116,7 +116,7 @@ def strangers(names, vectors):
         (not_finite, "expected finite numbers up to 65504, got another for 'films/002.png'"),
         (too_large, "expected finite numbers up to 65504, got another for 'films/002.png'"),
         (zeros, "expected vectors beside 0, got another for 'films/002.png'"),
-        (twice, "expected every name once, got 'films/001.png' 2 times"),
+        (twice, "expected every name once, 'films/001.png' stands there 2 times"),
         (two_of_one_film, "expected one vector an X-ray, films/001.png has 2"),
         (strangers, "none of 120 is one, the first is 'films/000.pngx'"),
     ],

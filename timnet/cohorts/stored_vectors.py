@@ -25,6 +25,7 @@ from timnet import files
 from timnet.cohorts import schema
 from timnet.cohorts.records import CohortError
 from timnet.cohorts.store import Cohort
+from timnet.counting import counted
 
 NAMES = ("image", "path", "name", "file", "film", "sha256", "study")
 VECTORS = ("vector", "embedding", "feature")
@@ -105,7 +106,8 @@ def read(path: Path) -> tuple[list[str], NDArray[np.float32]]:
         ) from None
     if vectors.ndim != 2 or not vectors.size or len(names) != len(vectors):
         raise CohortError(
-            f"{path.name}: expected a name and a vector an X-ray, got {len(names)} names and {vectors.shape}"
+            f"{path.name}: expected a name and a vector an X-ray, got {counted(len(names), 'name')} and "
+            f"{vectors.shape}"
         )
     finite = (np.abs(vectors) <= LARGEST).all(1)
     for good, what in ((finite, f"finite numbers up to {LARGEST:g}"), (vectors.any(1), "vectors beside 0")):
@@ -114,7 +116,9 @@ def read(path: Path) -> tuple[list[str], NDArray[np.float32]]:
             raise CohortError(f"{path.name}: expected {what}, got another for {first!r}")
     name, times = Counter(names).most_common(1)[0]
     if times > 1:
-        raise CohortError(f"{path.name}: expected every name once, got {name[:80]!r} {times} times")
+        raise CohortError(
+            f"{path.name}: expected every name once, {name[:80]!r} stands there {counted(times, 'time')}"
+        )
     return names, vectors.astype(np.float32)
 
 

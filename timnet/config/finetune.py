@@ -115,7 +115,7 @@ class Finetune:
         Shown(TRAINING, "Batch size", only=("mode", ("full", "last-layers"))),
     ] = 16
     learning_rate: Annotated[
-        float, Doc("Adam's step size."), Limits(1e-9, 0.999, said="above 0 and below 1")
+        float, Doc("Adam's step size."), Limits(1e-15, 0.999, said="above 0 and below 1")
     ] = 1e-4
     schedule: Annotated[Schedule, Doc(SCHEDULE), Before("constant")] = "constant"
     augment: Annotated[bool, Doc(AUGMENT), Paper(False)] = True

@@ -175,7 +175,7 @@ class Pretrain:
     learning_rate: Annotated[
         float,
         Doc("Adam's step size."),
-        Limits(1e-9, 0.999, said="above 0 and below 1"),
+        Limits(1e-15, 0.999, said="above 0 and below 1"),
         Shown(_STEPS, "Learning rate"),
     ] = 1e-4
     schedule: Annotated[

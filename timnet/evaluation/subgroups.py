@@ -18,6 +18,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from timnet.cohorts.store import Cohort
+from timnet.counting import counted
 from timnet.evaluation import metrics
 
 AGES = ((18, "0-17"), (40, "18-39"), (65, "40-64"), (math.inf, "65+"))
@@ -112,7 +113,7 @@ def largest_gap(rows: Sequence[Mapping[str, Any]]) -> str:
 
 def told(row: Mapping[str, Any]) -> str:
     """Return a group's value with its interval and count, or that it is too few."""
-    images = f"{row['images']:,} images"
+    images = counted(row["images"], "image")
     if row["value"] is None:
         return f"{row['note']} ({images})"
     return f"{row['value']:.3f} ({row['low']:.3f} to {row['high']:.3f}; {images})"
