@@ -74,8 +74,8 @@ with notices.sentences():
 with result:
     if findings == asked_report.EXAMPLE:
         st.warning("An example text: it does not describe your X-ray.", icon=":material/edit_note:")
-    beside = st.container(horizontal=True, vertical_alignment="center", gap="medium")
-    beside.metric(
+    row = st.container(horizontal=True, vertical_alignment="center", gap="medium")
+    row.metric(
         "Match probability",
         f"{reading.match:.3f}",
         width="content",
@@ -83,7 +83,7 @@ with result:
         "undecided. It says nothing about whether the findings are correct or complete.",
     )
     # What stands here is of another text until the changes of this one have been looked at.
-    headline = beside.empty()
+    headline = row.empty()
     headline.caption("Looking at each change of the text …")
     if reading.rank:
         st.markdown(notices.plain(reading.rank.sentence))

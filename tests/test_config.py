@@ -248,6 +248,8 @@ def test_the_form_asks_for_a_setting_as_it_is_declared() -> None:
     assert json.loads(app.json[0].value) == {
         "warmth": 3, "batch": 16, "augment": False, "image_weights": "imagenet", "erase": False,
     }  # fmt: skip
+    schedule = app.selectbox(key="k_schedule").help
+    assert schedule.startswith("**Rises at first, falls to 0 at the end**: the step"), "the page's words"
     assert app.toggle(key="k_erase").disabled, "it means nothing without augmentation"
     warmth.set_value(5)
     app.toggle(key="k_augment").set_value(True).run()

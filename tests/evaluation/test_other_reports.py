@@ -126,4 +126,4 @@ def test_the_command_keeps_them_and_a_classifier_has_none(
         == 0
     )
     out = capsys.readouterr().out
-    assert "It fits better than" in out and config.RESEARCH_USE in out
+    assert "This report fits better than" in out and config.RESEARCH_USE in out

@@ -29,7 +29,7 @@ def check(words: list[str]) -> None:
     folder = checkpoints.named(asked.checkpoint)
     # Pages stay quick meanwhile.
     os.nice(5)
-    told = Phases()
+    phases = Phases()
     with store.Cohort.open(store.find(asked.cohort)) as cohort:
         place = checks.place(cohort, folder)
         with audits.holding(place) as lock:
@@ -37,11 +37,11 @@ def check(words: list[str]) -> None:
                 raise vectors.BusyError(f"{cohort.name}: is being checked by another process")
             done = checks.load(place)
             if done is None:
-                reading = told.of("reading X-rays")
+                reading = phases.of("reading X-rays")
                 x_NC = features.build(cohort, checks.settings(folder), reading) if len(cohort) else None
-                done = run.checked(cohort, x_NC, told.step)
+                done = run.checked(cohort, x_NC, phases.step)
                 checks.keep(place, done)
-        told.end()
+        phases.end()
         if write is not None:
             write(done.found)
         number = {kind: int((done.found["kind"] == kind).sum()) for kind in checks.KINDS}

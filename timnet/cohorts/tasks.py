@@ -20,25 +20,11 @@ from timnet import config
 from timnet.cohorts import splits
 from timnet.cohorts.records import UNCERTAIN, CohortError, match_name
 from timnet.cohorts.store import Cohort
+from timnet.reports import phrase_tables
 
 # N films, L labels.
 NO_FINDING = "No Finding"
-CHEXPERT14 = (
-    NO_FINDING,
-    "Enlarged Cardiomediastinum",
-    "Cardiomegaly",
-    "Lung Opacity",
-    "Lung Lesion",
-    "Edema",
-    "Consolidation",
-    "Pneumonia",
-    "Atelectasis",
-    "Pneumothorax",
-    "Pleural Effusion",
-    "Pleural Other",
-    "Fracture",
-    "Support Devices",
-)
+CHEXPERT14 = phrase_tables.LABELS
 ABNORMAL = "abnormal"
 ALL = "all"
 CHEXPERT = "chexpert14"

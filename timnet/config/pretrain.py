@@ -113,8 +113,8 @@ class Pretrain:
         Literal["mlp", "linear", "product"],
         Doc(
             "The layers that turn an X-ray's and a report's vectors into a match. `mlp`: one hidden layer of "
-            "512 on the absolute difference, as in the paper; `linear`: none; `product`: one that sees the "
-            "product of the vectors too. The cosine objectives have none of these."
+            "512 on the absolute difference, as in the paper; `linear`: no hidden layer; `product`: one that "
+            "sees the product of the vectors too. The cosine objectives have none of these."
         ),
         Before("mlp"),
         Shown(

@@ -66,7 +66,7 @@ def evaluate(
         kinds.pop()
     for label, number, other in kinds:
         asked = [pair for pair in chosen if pairs.labels[pair] >= 0] if other else chosen
-        film, true_N1, p_N1 = _asked(
+        film, true_N1, p_N1 = _drawn(
             timnet, v_image_ND, v_text_ND, pairs, chosen, asked, seed, line, number, other
         )
         patients = pairs.patient[film].astype(str).tolist()
@@ -85,7 +85,7 @@ def by_group(
     line: probability.Line = probability.PLAIN,
 ) -> pd.DataFrame:
     """Return the area of MANY by the films' sex, age and view (`subgroups.evaluate`); as of `evaluate`."""
-    film, true_N1, p_N1 = _asked(
+    film, true_N1, p_N1 = _drawn(
         timnet, v_image_ND, v_text_ND, pairs, chosen, chosen, seed, line, NEGATIVES, False
     )
     source_N, row_N = pairs.source[film], pairs.row[film]
@@ -101,7 +101,7 @@ def by_group(
     return subgroups.evaluate(groups, true_N1, p_N1, patients, [MANY], seed, film)
 
 
-def _asked(
+def _drawn(
     timnet: TIMNet,
     v_image_ND: Tensor,
     v_text_ND: Tensor,

@@ -41,7 +41,7 @@ class Rank:
     @property
     def sentence(self) -> str:
         """Return the rank in words."""
-        return f"It fits better than {self.share:.0%} of {self.source}."
+        return f"This report fits better than {self.share:.0%} of {self.source}."
 
 
 @dataclass(frozen=True)

@@ -21,7 +21,7 @@ from timnet import config
 from timnet.cohorts import store
 from timnet.cohorts.pairs import Pairs, collect
 from timnet.cohorts.readers import demo
-from timnet.evaluation import held_out, metrics, probe
+from timnet.evaluation import held_out, matching, metrics, probe
 from timnet.model import devices, encoders
 from timnet.reports import prompts
 from timnet.training import (
@@ -208,7 +208,9 @@ def _tested(measures: Measures, folder: Path, longest: int) -> dict[str, Any]:
     settings, pairs, events = measures.settings, measures.pairs, measures.events
     held_pairs = np.flatnonzero(pairs.held_out).tolist()
     events.append("phase", phase="testing", films=len(held_pairs))
-    table, retrieved, by_group = measures.all_tables(held_pairs)
+    table, retrieved, by_group = measures.measured(
+        held_pairs, matching.evaluate, matching.recall, matching.by_group
+    )
     measures.save(folder, longest)
     run_plot.draw(folder)
     train_pairs = list(measures.train_pairs)

@@ -5,7 +5,7 @@ Shapes: P pairs, C channels, D joint width.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -67,21 +67,16 @@ class Measures:
 
     def tables(self, chosen: Sequence[int]) -> Tables:
         """Return the matching and retrieval tables of the pairs."""
-        v = self.vectors(chosen)
-        timnet, seed = self.built.timnet, self.settings.seed
-        return (
-            matching.evaluate(timnet, *v, self.pairs, list(chosen), seed),
-            matching.recall(timnet, *v, self.pairs, list(chosen), seed),
-        )
+        matched, found = self.measured(chosen, matching.evaluate, matching.recall)
+        return matched, found
 
-    def all_tables(self, chosen: Sequence[int]) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]:
-        """Return matching, retrieval, and matching by sex, age and view, of the pairs."""
-        v = self.vectors(chosen)
-        matched, found, by_group = (
-            measure(self.built.timnet, *v, self.pairs, list(chosen), self.settings.seed)
-            for measure in (matching.evaluate, matching.recall, matching.by_group)
-        )
-        return matched, found, by_group
+    def measured(
+        self, chosen: Sequence[int], *measures: Callable[..., pd.DataFrame]
+    ) -> Iterator[pd.DataFrame]:
+        """Yield the tables that functions of `matching` give of the pairs, from one look at them."""
+        vectors = self.vectors(chosen)
+        for measure in measures:
+            yield measure(self.built.timnet, *vectors, self.pairs, list(chosen), self.settings.seed)
 
     def probe(self, chosen: list[int]) -> list[dict[str, Any]] | None:
         """Return what a linear probe reads off the image branch; None where none is asked for."""
@@ -101,7 +96,7 @@ class Measures:
         spec = replace(self.built.spec, map_scale=self._map_scale(), longest_text=longest)
         weights.save_checkpoint(to, self.built.timnet, spec, self.built.own_encoder)
 
-    def _films(self, chosen: Sequence[int]) -> Any:
+    def _films(self, chosen: Sequence[int]) -> Iterator[tuple[list[int], Tensor]]:
         """Yield pairs and their films, a batch at a time."""
         for start in range(0, len(chosen), _BATCH):
             self.events.check()

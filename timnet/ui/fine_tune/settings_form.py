@@ -67,7 +67,7 @@ def _one(box: Any, each: Declared, shown: Shown, known: Mapping[str, Any], key: 
     """Show one setting's widget and return its value."""
     first = known[each.name]
     disabled = shown.only is not None and known[shown.only[0]] not in shown.only[1]
-    given = {"key": key, "help": each.help, "disabled": disabled, "persist_state": "session"}
+    given = {"key": key, "help": _help(each, shown), "disabled": disabled, "persist_state": "session"}
     if each.type is bool:
         value = box.toggle(shown.label, first, **given)
     elif each.type in (int, float):
@@ -78,6 +78,14 @@ def _one(box: Any, each: Declared, shown: Shown, known: Mapping[str, Any], key: 
         at = values.index(first) if first in values else 0
         value = box.selectbox(shown.label, values, at, lambda name: words.get(name, name), **given)
     return first if disabled else value
+
+
+def _help(each: Declared, shown: Shown) -> str:
+    """Return a setting's help with the page's words in place of the names that the terminal knows."""
+    told = each.help
+    for value, words in shown.words:
+        told = told.replace(f"`{value}`", f"**{words}**")
+    return told
 
 
 def _number(box: Any, each: Declared, first: float, label: str, given: Mapping[str, Any]) -> float:
