@@ -27,6 +27,12 @@ SENTENCES = Path(__file__).parent / "sentences"
         ("Cardiomegaly", "Clear lungs.", "not named"),
         ("Pneumothorax", "No effusion. A right apical pneumothorax is seen.", "asserted"),
         ("Pneumothorax", "The pneumothorax has resolved.", "denied"),
+        ("Pneumothorax", "A small left apical pleural air collection.", "asserted"),
+        ("Pneumothorax", "No pleural air collections.", "denied"),
+        ("Pneumothorax", "The pneumothorax has almost completely resolved.", "asserted"),
+        ("Pneumothorax", "No consolidation, large effusion/pneumothorax.", "denied"),
+        ("Pleural Effusion", "Pneumothorax/effusion not seen.", "denied"),
+        ("Pleural Effusion", "No pneumothorax, large effusion.", "asserted"),
         ("Support Devices", "A right PICC ends in the SVC.", "asserted"),
         ("Lung Opacity", "Patchy airspace disease in the right base.", "asserted"),
         ("Lung Opacity", "The lungs are clear.", "denied"),
@@ -37,6 +43,24 @@ SENTENCES = Path(__file__).parent / "sentences"
 )
 def test_a_label_is_found_in_the_words_of_reports(label, findings, said):
     assert label_words.said(label, findings) == said
+
+
+@pytest.mark.parametrize(
+    ("sentence", "label", "value"),
+    [
+        ("V. a. Rundherd rechts.", "Lung Lesion", -1),
+        ("Im Seitenbild v. a. Rundherd rechts.", "Lung Lesion", -1),
+        ("Infiltrat im Mittellappen nicht auszuschließen.", "Lung Opacity", -1),
+        ("Frage nach Pneumonie?", "Pneumonia", None),
+        ("Ausschluss Pneumothorax.", "Pneumothorax", None),
+        ("Pneumothorax komplett rückläufig.", "Pneumothorax", 0),
+        ("Herzgröße im Normbereich.", "Cardiomegaly", 0),
+        ("Sinus phrenicocostales beidseits frei.", "Pleural Effusion", 0),
+    ],
+)
+def test_german_sentences_with_abbreviations_and_questions(sentence, label, value) -> None:
+    found = label_words.labels([sentence], "de")
+    assert found is not None and (found[label].value if label in found else None) == value
 
 
 @pytest.mark.parametrize("spoken", phrase_tables.LANGUAGES)

@@ -149,7 +149,9 @@ def _clause(
             end = _forth(table, told, of_word, end, next(ends, stop))
             denied = end if kind == "deny_before" else denied
         if kind in _SAID:
-            said[start:end] = [_SAID[kind]] * (end - start)
+            for at in range(start, end):  # `History of pneumonia?` asks, and leaves nothing open
+                if kind != "hedge_behind" or said[at] != UNTOLD:
+                    said[at] = _SAID[kind]
 
 
 def _ends(cue: Found, running: str, told: Sequence[Word]) -> bool:

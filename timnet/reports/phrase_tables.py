@@ -60,8 +60,8 @@ SINGLES = ("openers", "before_openers", "joins", "alternatives", "verbs", "state
 GAP, ANY = -1, -2
 """Numbers of no element: several words or none, and one word whatever it is."""
 WIDEST = 9
-_WORD = re.compile(r"[^\W_]+|[,;:?()]|(?<=\s)[-–—](?=\s)")
-_PART = re.compile(r"[^\W_*]*\*?[^\W_*]*\*?|[,:?.-]")
+_WORD = re.compile(r"[^\W_]+|[,;:?()]|(?<=\s)[-–—](?=\s)|(?<=[^\W\d_]{3})/(?=[^\W\d_]{3})")
+_PART = re.compile(r"[^\W_*]*\*?[^\W_*]*\*?|[,:?./-]")
 _SIGNS = {"(": ",", ")": ",", "–": "-", "—": "-"}
 
 

@@ -91,7 +91,8 @@ def _ends(words: list[str], following: str) -> bool:
     if not word.endswith(".") or (len(words) == 1 and ITEM.fullmatch(word)):
         return False
     word = word.lstrip(_OPENERS).lower()
-    if word in _NEVER_LAST:
+    before = words[-2].lower() if len(words) > 1 else ""
+    if not _NEVER_LAST.isdisjoint((word, before + word, word + following.lower())):  # `V. a.` is `V.a.`
         return False
     if word in _BEFORE_NUMBERS:
         return not following[:1].isdigit()
