@@ -6,6 +6,7 @@ import errno
 import logging
 import math
 import os
+import re
 import shutil
 import signal
 import sqlite3
@@ -717,6 +718,23 @@ def test_any_query_finds_what_its_sets_of_studies_give(texts, query):
         assert set(texts.search(words)) == expected
         assert texts.count(query=words) == len(expected)
         assert texts.count(query=words, split="train") == len(expected)
+
+
+@pytest.mark.parametrize(
+    ("query", "found"),
+    [
+        ("PICC", {"peripherally inserted central catheter", "picc"}),
+        ('"peripherally  inserted central catheter"', {"peripherally  inserted central catheter", "picc"}),
+        ("rll", {"rll", "right lower lobe"}),
+        ("pic*", None),
+    ],
+)
+def test_abbreviations_and_what_they_stand_for_find_each_other(query, found):
+    told = search.expression(query)
+    if found is None:
+        assert "catheter" not in told
+    else:
+        assert {each.casefold() for each in re.findall(r'"([^"]*)"', told)} == found
 
 
 @pytest.mark.parametrize(

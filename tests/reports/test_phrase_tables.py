@@ -145,3 +145,28 @@ def test_a_table_that_is_no_toml_is_refused_in_one_sentence(tmp_path: Path, monk
 )
 def test_the_language_of_a_report_is_told_by_its_words_or_not_at_all(text: str, spoken: str) -> None:
     assert language.told(text) == spoken
+
+
+@pytest.mark.parametrize(
+    ("text", "why"),
+    [
+        ('spellings = ["oedem"]', "spellings: expected pairs of words in lower case, got "),
+        ("[spellings]\noedem = 1", "spellings: expected pairs of words in lower case, got "),
+        ('[spellings]\nOedem = "edem"', "spellings: expected pairs of words in lower case, got "),
+        ("[others]", "spellings: expected pairs of words in lower case, got None"),
+    ],
+)
+def test_damaged_pairs_are_refused_by_file_and_entry(tmp_path: Path, monkeypatch, text, why) -> None:
+    (tmp_path / "phrases").mkdir()
+    (tmp_path / "phrases" / "search.toml").write_text(text, encoding="utf-8")
+    monkeypatch.setattr(phrase_tables.resources, "files", lambda package: tmp_path)
+    with pytest.raises(PhraseError, match=f"^search.toml: {why}"):
+        phrase_tables.pairs.__wrapped__("search.toml", "spellings")
+
+
+def test_sections_without_one_of_their_kinds_are_refused(tmp_path: Path, monkeypatch) -> None:
+    (tmp_path / "phrases").mkdir()
+    (tmp_path / "phrases" / "sections.toml").write_text('findings = ["findings"]', encoding="utf-8")
+    monkeypatch.setattr(phrase_tables.resources, "files", lambda package: tmp_path)
+    with pytest.raises(PhraseError, match=r"^sections\.toml: expected an entry report, found none"):
+        phrase_tables.lists.__wrapped__("sections.toml", ("findings", "report"))

@@ -1,7 +1,8 @@
 """Filters and what a user types into the search box become SQL, or one sentence that says why not.
 
 Owns the filters, and the little language: words (all must occur), "phrases", AND, OR, NOT in any case,
-`-word` for NOT, brackets, `effus*` for a beginning; British and American spellings find each other. Every
+`-word` for NOT, brackets, `effus*` for a beginning; British and American spellings find each other, and so
+do abbreviations and what they stand for (`reports/phrases/search.toml`). Every
 word is quoted, so hyphens, colons and the index's own operators are searched for, never run. Refuses what
 SQLite's FTS5 cannot parse, without ever showing its error.
 """
@@ -11,7 +12,7 @@ from __future__ import annotations
 import math
 import re
 import sqlite3
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, TypedDict
@@ -20,6 +21,7 @@ import pandas as pd
 
 from timnet.cohorts import label_store, schema
 from timnet.cohorts.records import UNCERTAIN, CohortError
+from timnet.reports import phrase_tables
 
 MAX_CHARACTERS = 500
 ENDINGS = (
@@ -27,17 +29,6 @@ ENDINGS = (
     "ment", "ation",
 )  # fmt: skip
 """Of English words, those that a stemmer takes off."""
-SPELLINGS = (
-    ("oedem", "edem"), ("haemo", "hemo"), ("haema", "hema"), ("tumour", "tumor"), ("oesophag", "esophag"),
-    ("anaemi", "anemi"), ("ischaemi", "ischemi"), ("leukaemi", "leukemi"), ("aetiolog", "etiolog"),
-    ("paediatr", "pediatr"), ("orthopaed", "orthoped"), ("caec", "cec"), ("fibre", "fiber"),
-    ("centre", "center"), ("calibre", "caliber"), ("grey", "gray"), ("colour", "color"), ("litre", "liter"),
-    ("metre", "meter"), ("anaesth", "anesth"), ("diarrhoea", "diarrhea"), ("foetal", "fetal"),
-    ("isation", "ization"), ("ised", "ized"), ("ising", "izing"), ("sulph", "sulf"),
-)  # fmt: skip
-"""British and American spellings of parts of words."""
-_BRITISH = re.compile("|".join(british for british, _ in SPELLINGS), re.IGNORECASE)
-_AMERICAN = re.compile("|".join(rf"(?<![ao]){american}" for _, american in SPELLINGS), re.IGNORECASE)
 _OPERATORS = {"AND", "OR", "NOT"}
 _TOKEN = re.compile(r'-(?=["(])|"[^"]*"|[()"]|[^\s()"]+')
 _DEEPEST = 50
@@ -246,19 +237,28 @@ def _term(token: str) -> str:
     text = token.strip('"') if token[0] == '"' else token
     word = text.rstrip("*")
     is_beginning = token[0] != '"' and word != text
-    american = _BRITISH.sub(lambda part: _respelt(part[0], 1), word)
-    british = _AMERICAN.sub(lambda part: _respelt(part[0], 0), word)
-    return _bracketed(
-        [
-            _beginning(each) if is_beginning else f'"{each}"'
-            for each in dict.fromkeys((word, american, british))
-        ],
-        "OR",
+    spellings = phrase_tables.pairs("search.toml", "spellings")
+    words = [word, _respelt(word, spellings, ""), _respelt(word, _turned(spellings), "(?<![ao])")]
+    if not is_beginning:
+        stand_for = phrase_tables.pairs("search.toml", "abbreviations")
+        plain = " ".join(word.casefold().split())
+        words += [each[plain] for each in (stand_for, _turned(stand_for)) if plain in each]
+    found = dict.fromkeys(words)
+    return _bracketed([_beginning(each) if is_beginning else f'"{each}"' for each in found], "OR")
+
+
+def _respelt(word: str, spellings: Mapping[str, str], before: str) -> str:
+    """Return a word with its parts spelt another way; `before` is what may stand before a part."""
+    return re.sub(
+        before + "(?:" + "|".join(map(re.escape, spellings)) + ")",
+        lambda part: spellings[part[0].casefold()],
+        word,
+        flags=re.IGNORECASE,
     )
 
 
-def _respelt(part: str, to: int) -> str:
-    return next(pair[to] for pair in SPELLINGS if pair[1 - to] == part.lower())
+def _turned(pairs: Mapping[str, str]) -> dict[str, str]:
+    return {right: left for left, right in reversed(pairs.items())}
 
 
 def _beginning(word: str) -> str:

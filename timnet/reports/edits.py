@@ -10,9 +10,10 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache
 from typing import Literal
 
-from timnet.reports import report_text
+from timnet.reports import phrase_tables, report_text
 from timnet.reports.negation import EditError, negated
 
 __all__ = ["MOST", "Edit", "EditError", "Refusal", "every", "mirrored", "misplaced", "negated", "swapped"]
@@ -22,15 +23,6 @@ Kind = Literal["remove", "negate", "swap"]
 MOST = 30
 """Sentences that are edited, from the first on: a report has fewer, a pasted book more."""
 
-_SIDES = {"left": "right", "rul": "lul", "rll": "lll", "lt": "rt", "lij": "rij"}
-_WORDS = _SIDES | {other: side for side, other in _SIDES.items()}
-_OTHER = _WORDS | {"r": "l", "l": "r"}
-# `left in place` is no side, nor is the letter of `2 L`, `R/O` and `L spine`.
-_SIDE = re.compile(
-    rf"(?<![&\w])(?:{'|'.join(_WORDS)})(?=ward|\b)(?!\s+(?:in\s+place|behind)\b)"
-    r"|(?<![\w.'’/-])(?<!\d )(?-i:[RL])(?:(?=-sided)|(?![\w'’/-]|\s+spine))",
-    re.IGNORECASE,
-)
 _ONE_SIDED = re.compile(
     r"\b(?:(?:left|right|[lr]t?\.?)\s+(?:middle\s+lobe|atri\w*|ventric\w*|heart|aortic)|rml|lingula\w*)\b",
     re.IGNORECASE,
@@ -83,14 +75,31 @@ class Refusal:
     reason: str
 
 
+@cache
+def _others() -> dict[str, str]:
+    """Return the words of a side, and those of the other."""
+    sides = phrase_tables.pairs("sides.toml", "sides")
+    return {**sides, **{other: side for side, other in sides.items()}}
+
+
+@cache
+def _side() -> re.Pattern[str]:
+    # `left in place` is no side, nor is the letter of `2 L`, `R/O` and `L spine`.
+    return re.compile(
+        rf"(?<![&\w])(?:{'|'.join(map(re.escape, _others()))})(?=ward|\b)(?!\s+(?:in\s+place|behind)\b)"
+        r"|(?<![\w.'’/-])(?<!\d )(?-i:[RL])(?:(?=-sided)|(?![\w'’/-]|\s+spine))",
+        re.IGNORECASE,
+    )
+
+
 def mirrored(text: str) -> str:
     """Swap left and right, case preserved: the report of the mirrored patient."""
 
     def other(side: re.Match[str]) -> str:
-        new = _OTHER[side[0].lower()]
+        new = {**_others(), "r": "l", "l": "r"}[side[0].lower()]
         return new.upper() if side[0].isupper() else new.title() if side[0][0].isupper() else new
 
-    return _SIDE.sub(other, text)
+    return _side().sub(other, text)
 
 
 def swapped(text: str) -> str:
@@ -99,7 +108,7 @@ def swapped(text: str) -> str:
     Raises:
         EditError: it names no side, or a part that has no counterpart on the other side.
     """
-    if not _SIDE.search(text):
+    if not _side().search(text):
         raise EditError("it names no side")
     if part := _ONE_SIDED.search(text):
         raise EditError(f"\u201c{part[0]}\u201d has no counterpart on the other side")
@@ -132,12 +141,12 @@ def _halves(sentence: str) -> set[str]:
     if _BOTH.search(sentence):
         return {"l", "r"}
     # `left`, `lul` and `lll` are the left half, the others the right one.
-    return {side[0].lower() for side in _SIDE.findall(sentence)}
+    return {side[0].lower() for side in _side().findall(sentence)}
 
 
 def _content(sentence: str) -> set[str]:
     """Return the words of a sentence that say what is there, in the singular, without its sides."""
-    words = set(re.findall(r"[a-z]+", _BOTH.sub("", _SIDE.sub("", sentence)).lower())) - _LITTLE_SAID
+    words = set(re.findall(r"[a-z]+", _BOTH.sub("", _side().sub("", sentence)).lower())) - _LITTLE_SAID
     return {re.sub(r"(?<=[a-z]{4})s\Z", "", word) for word in words}
 
 
@@ -156,7 +165,7 @@ def every(findings: str) -> tuple[list[Edit], list[Refusal]]:
         return " ".join(filter(None, [*told[:place], after, *told[place + 1 :]]))
 
     changes: tuple[tuple[Kind, Callable[[str], str]], ...] = (("negate", negated), ("swap", swapped))
-    sided = [bool(_SIDE.search(sentence)) for sentence in told]
+    sided = [bool(_side().search(sentence)) for sentence in told]
     for place, sentence in enumerate(told[:MOST]):
         if len(told) > 1:
             edits.append(Edit("remove", place, sentence, "", whole(place, "")))

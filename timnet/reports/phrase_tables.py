@@ -49,6 +49,8 @@ FURTHER = {
     "Other": "",
 }
 """Findings that tables name besides, and the observation they are; "": one that excludes `No Finding`."""
+PAIRS = (("search.toml", "spellings"), ("search.toml", "abbreviations"), ("sides.toml", "sides"))
+"""Entries of pairs of words: what a search finds besides, and what is swapped where sides are."""
 KINDS = ("present", "uncertain", "absent", "denied")
 """Phrases that name a label, leave it open, say that it is absent, or count only where they are denied."""
 CUES = (
@@ -214,6 +216,8 @@ def check() -> None:
     for language in LANGUAGES:
         table(language)
     others()
+    for file, key in PAIRS:
+        pairs(file, key)
 
 
 @cache
@@ -221,6 +225,24 @@ def others() -> Mapping[str, Sequence[str]]:
     """Return words of languages without a table; PhraseError where the file is damaged."""
     given = _read(OTHERS)
     return {name: [plain(each).casefold() for each in _entries(OTHERS, given, name).texts] for name in given}
+
+
+@cache
+def lists(name: str, keys: tuple[str, ...]) -> Mapping[str, Sequence[str]]:
+    """Return the lists of words of a file by their keys, all of which it has; PhraseError where damaged."""
+    given = _read(name)
+    _check_keys(name, given, keys)
+    return {key: _entries(name, given, key).texts for key in keys}
+
+
+@cache
+def pairs(name: str, key: str) -> Mapping[str, str]:
+    """Return the words of a file's entry and those they are paired with; PhraseError where damaged."""
+    found = _read(name).get(key)
+    words = [*found, *found.values()] if isinstance(found, dict) else [None]
+    if not all(isinstance(each, str) and each == each.casefold().strip() != "" for each in words):
+        raise PhraseError(f"{name}: {key}: expected pairs of words in lower case, got {found!r:.60}")
+    return found
 
 
 def _read(name: str) -> dict[str, Any]:

@@ -16,10 +16,8 @@ from timnet.reports import section_names as names
 from timnet.reports.sections import is_header, sections
 from timnet.reports.sentence_ends import CLOSERS, ITEM, sentences
 
-__all__ = ["SEARCHED", "Extract", "extract", "findings", "is_header", "sections", "sentences"]
+__all__ = ["Extract", "extract", "findings", "is_header", "is_searched", "sections", "sentences"]
 
-SEARCHED = {*names.FINDINGS, *names.REPORT, *names.IMPRESSION, *names.COMMENT}
-"""Headers of the sections that may stand for a study."""
 _NARROW = 50
 """Characters of a line below which nobody wraps."""
 
@@ -146,23 +144,28 @@ def findings(text: str) -> str:
     return extract(text).findings
 
 
+def is_searched(header: str) -> bool:
+    """Tell whether the section of a header, as of `sections`, may stand for a study."""
+    return header in names.of("findings", "report", "impression", "comment")
+
+
 def extract(text: str) -> Extract:
     """Return what stands for the study, as `findings`, with where it was found, and the impression."""
     bodies = sections(text)
     if bodies.keys() == {""}:
         whole = _collapsed(_TITLE.sub("", bodies[""], count=1) if _TITLE.match(bodies[""]) else bodies[""])
         return Extract(whole, "whole text" if whole else "", "")
-    impression = _merged(bodies, names.IMPRESSION)
+    impression = _merged(bodies, names.of("impression"))
     places = {
-        "findings": _merged(bodies, names.FINDINGS) or _merged(bodies, names.REPORT),
+        "findings": _merged(bodies, names.of("findings")) or _merged(bodies, names.of("report")),
         "views": _of_views(bodies),
         "text before the headers": _leading(bodies),
         "impression": impression,
-        "comment": _merged(bodies, names.COMMENT),
+        "comment": _merged(bodies, names.of("comment")),
         "text after the headers": _closing(bodies),
-        "wet read": _merged(bodies, names.PRELIMINARY),
+        "wet read": _merged(bodies, names.of("preliminary")),
     }
-    addendum = _merged(bodies, names.ADDENDUM)
+    addendum = _merged(bodies, names.of("addendum"))
     if _OF_THE_FILM.search(addendum) or not any(places.values()):
         places["addendum"] = addendum
     first = next((place for place, words in places.items() if words), "")
@@ -171,7 +174,7 @@ def extract(text: str) -> Extract:
 
 
 def _of_views(bodies: dict[str, str]) -> str:
-    for header in (*names.CIRCUMSTANCES, ""):
+    for header in (*names.of("circumstances"), ""):
         for opening in _VIEWS.finditer(bodies.get(header, "")):
             if _VIEW_WORD.search(opening[1]):
                 return _collapsed(bodies[header][opening.end() :])
@@ -186,8 +189,8 @@ def _leading(bodies: dict[str, str]) -> str:
 
 
 def _closing(bodies: dict[str, str]) -> str:
-    last = next((header for header in reversed(bodies) if header not in names.OTHER), "")
-    paragraphs = _BLANK_LINE.split(bodies[last]) if last in names.CIRCUMSTANCES else []
+    last = next((header for header in reversed(bodies) if header not in names.of("other")), "")
+    paragraphs = _BLANK_LINE.split(bodies[last]) if last in names.of("circumstances") else []
     text = _collapsed("\n\n".join(paragraphs[1:])) or _seen(paragraphs)
     return "" if _PURPOSE.search(text) else text
 

@@ -41,8 +41,6 @@ _AMID = {"a", "an", "see", "the", "in", "per", "and", "of", "to", "for", "as", "
 _WORD = re.compile(r"\S+")
 _NAME = re.compile(r"[^\W\d_](?:[^\W\d_]|[ \t/&'’-])*")
 _DASH = re.compile(r"([^\W\d_a-z](?:[^\W\d_]|[ &/])+?)[ \t]+[-–—]+[ \t]+(?=\S)")
-_WINDOW = names.LONGEST + 20  # characters before a colon: a name and the word before it
-_MOST_WORDS = max(len(name.split()) for name in names.ALL)
 _PART = {"other", "additional", "incidental", "associated", "ancillary", "clinical", "no", "negative"}
 """Words before a header that make it the name of a part of a section."""
 
@@ -107,14 +105,15 @@ def _headers(line: str, is_fresh: bool) -> Iterator[tuple[str, int, int]]:
         if bare := _bare_header(line, mark, is_fresh):
             yield bare
         return
-    at = 0
+    at, window = 0, names.longest() + 20  # characters before a colon: a name and the word before it
+    most_words = max(len(name.split()) for name in names.of())
     for colon in _COLON.finditer(line):
-        first = max(at or mark, colon.start() - _WINDOW)
+        first = max(at or mark, colon.start() - window)
         segment = line[first : colon.start()].rstrip(" \t*_")
         if not segment[-1:].isalpha():
             continue
         words = list(_WORD.finditer(segment))
-        for place in range(max(len(words) - _MOST_WORDS, first > (at or mark)), len(words)):
+        for place in range(max(len(words) - most_words, first > (at or mark)), len(words)):
             word, before = words[place], words[place - 1][0] if place else ""
             found = _header(segment[word.start() :].lstrip("*_|"), before, is_fresh or bool(at))
             if found:
@@ -126,8 +125,8 @@ def _headers(line: str, is_fresh: bool) -> Iterator[tuple[str, int, int]]:
 
 def _bare_header(line: str, mark: int, is_fresh: bool) -> tuple[str, int, int] | None:
     """Return the header of a line without a colon: alone on it, or before a dash."""
-    bare = line[mark : mark + 2 * names.LONGEST].rstrip(" \t*_#")
-    if _NAME.fullmatch(bare) and len(line) <= mark + 2 * names.LONGEST:
+    bare = line[mark : mark + 2 * names.longest()].rstrip(" \t*_#")
+    if _NAME.fullmatch(bare) and len(line) <= mark + 2 * names.longest():
         is_set_apart = bare.isupper() or not set("#*_").isdisjoint(line[:mark])
         is_title = is_fresh or bare[0].isupper()
         if name := names.known(bare) if is_set_apart else names.exact(bare) if is_title else "":
@@ -148,7 +147,7 @@ def _header(name: str, before: str, is_fresh: bool) -> str:
         if begins:
             return names.known(name)
         found = names.exact(name)
-        is_told_apart = found in names.IMPRESSION and before.lower() not in _PART
+        is_told_apart = found in names.of("impression") and before.lower() not in _PART
         return found if is_told_apart or not before[:1].isupper() else ""
     return names.exact(name) if begins and (before or is_fresh) else ""
 

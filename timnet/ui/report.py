@@ -29,7 +29,7 @@ def show(text: str, query: str | None, key: str) -> None:
     """
     bodies = {title: body for title, body in report_text.sections(text).items() if body.strip()}
     # What is searched is findings and impression; a text without them is searched as a whole.
-    searched = [title for title in bodies if title in report_text.SEARCHED] or list(bodies)
+    searched = list(filter(report_text.is_searched, bodies)) or list(bodies)
     found = dict(zip(searched, highlight.found([bodies[title] for title in searched], query), strict=True))
     sections = [
         {"title": title.capitalize(), "pieces": found.get(title, [(body, False)])}
