@@ -77,6 +77,7 @@ def test_a_soft_label_counts_as_a_share_of_a_film():
 def test_features_are_the_pooled_grid_of_the_trunk_and_are_read_once(cohort, settings, monkeypatch):
     read = reading.build(cohort, settings)
     trunk, _ = reading.trunk(settings)
+    reading.normalise(trunk, cohort, settings)
     films = torch.from_numpy(cohort.pixels(32)[[5, 90]].copy()).unsqueeze(1).float() / 255
     with torch.inference_mode():
         expected = trunk(films).mean((2, 3)).numpy()
@@ -84,6 +85,18 @@ def test_features_are_the_pooled_grid_of_the_trunk_and_are_read_once(cohort, set
     np.testing.assert_allclose(read[[5, 90]], expected, rtol=2e-3, atol=2e-3)
     monkeypatch.setattr(reading, "_read", None)
     np.testing.assert_array_equal(reading.build(cohort, settings), read)
+
+
+def test_a_random_trunk_of_any_depth_tells_films_apart(cohort, settings):
+    deep = replace(settings, backbone="efficientnet_lite0", side=64)
+    features_NC = reading.build(cohort, deep)
+    assert (features_NC.std(0) > 1e-3).mean() > 0.9
+    first, second = reading.trunk(deep)[0], reading.trunk(deep)[0]
+    for network in (first, second):
+        reading.normalise(network, cohort, deep)
+        assert not network.training
+    for name, value in first.state_dict().items():
+        assert torch.equal(value, second.state_dict()[name]), name
 
 
 def test_what_a_page_starts_reads_the_films_to_the_end_and_ends_itself(cohort, settings):

@@ -19,7 +19,7 @@ import pydantic_core
 from numpy.typing import NDArray
 
 from timnet import checkpoints, config
-from timnet.cohorts import pixels, vectors
+from timnet.cohorts import pixels, stored_vectors, vectors
 from timnet.cohorts.records import CohortError
 from timnet.cohorts.store import Cohort
 
@@ -56,7 +56,7 @@ def start_of(settings: config.Finetune) -> Start:
     """
     source, backbone, normalisation = settings.initialisation, settings.backbone, settings.normalisation
     if source == "base":
-        return Start(source, source, backbone, normalisation, settings.seed)
+        return Start(source, "base, normalised by films", backbone, normalisation, settings.seed)
     if source == "imagenet":
         return Start(source, source, backbone, normalisation, 0)
     path = Path(source).expanduser()
@@ -79,8 +79,9 @@ def start_of(settings: config.Finetune) -> Start:
         )
     with path.open("rb") as file:
         digest = hashlib.file_digest(file, "sha256").hexdigest()
-    # A file may hold a part of the trunk; the rest is drawn.
-    return Start(source, digest, backbone, normalisation, settings.seed)
+    # A state dict may hold a part of the trunk; the rest is drawn.
+    seed = 0 if stored_vectors.is_stored(source) else settings.seed
+    return Start(source, digest, backbone, normalisation, seed)
 
 
 def place(cohort: Cohort, settings: config.Finetune) -> Path:

@@ -27,7 +27,8 @@ from timnet.model.branches import Trunk, seeded
 from timnet.training import batches
 
 LEFT_OVER = "not-joined.csv"
-_BATCH = 32
+_BATCH, _MEASURED = 32, 256
+"""Films of a batch, and those that the batch norm of a random trunk is measured on."""
 
 _log = logging.getLogger(__name__)
 
@@ -44,6 +45,21 @@ def trunk(settings: config.Finetune) -> tuple[Trunk, initialisation.Matched]:
     with seeded(start.seed):
         made = weights.build_trunk(network)
     return made.eval(), initialisation.initialise(made, settings.initialisation, network.backbone)
+
+
+def normalise(network: Trunk, cohort: Cohort, settings: config.Finetune) -> None:
+    """Give the batch norm of a random trunk the means and variances of a cohort's films; no label is read.
+
+    Nobody has trained it, so its own say 0 and 1, under which the signal of a deep network vanishes: features
+    that are all zero would be a floor that any start is above. Every other start keeps its own.
+    """
+    if settings.initialisation != "base" or len(cohort) < 2:
+        return
+    pixels_NSS, on = cohort.pixels(settings.side), next(network.parameters()).device
+    rows = np.unique(np.linspace(0, len(cohort) - 1, _MEASURED).astype(int))
+    parts = np.array_split(rows, -(-len(rows) // _BATCH))
+    with seeded(settings.seed):
+        torch.optim.swa_utils.update_bn((batches.films(pixels_NSS, part, on) for part in parts), network)
 
 
 def build(
@@ -97,6 +113,7 @@ def _read(cohort: Cohort, settings: config.Finetune, progress: Progress | None) 
     on = devices.device()
     batches.channels_last(network, on)
     pixels_NSS = cohort.pixels(settings.side, progress=progress, checked=True)
+    normalise(network, cohort, settings)
     with vectors.building(features.place(cohort, settings), len(cohort), 0, network.channels) as built:
         while built.done < len(cohort):
             rows = range(built.done, min(built.done + _BATCH, len(cohort)))

@@ -44,6 +44,7 @@ def train(settings: config.Finetune, folder: Path, events: Events) -> dict[str, 
     events.append("phase", phase="reading films", device=devices.describe(on), precision=PRECISION)
     tell = events.phase("reading films")
     features_NC = features.build(material.cohort, settings, tell, events.check)
+    features.normalise(trunk, material.cohort, settings)
     events.append("phase", phase="fitting", films=len(drawn))
     line = probe.fit(features_NC[drawn], targets.y_NL[drawn])
     network = Probe(trunk, len(targets.labels)).eval()
