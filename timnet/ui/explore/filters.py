@@ -24,7 +24,7 @@ LEFT_OUT = "words"
 """In the address where search words are left out of it."""
 _SYNTAX = (
     'All words must occur. "A phrase", AND, OR, NOT or -word, brackets; effus* finds any ending. '
-    "British and American spellings find each other."
+    "British and American spellings find each other, and so do abbreviations and what they stand for."
 )
 
 
