@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from timnet import cards, config
-from timnet.counting import counted, verb
+from timnet.counting import counted, duration, verb
 from timnet.evaluation import model_card
 from timnet.training import run_results
 
@@ -96,3 +96,11 @@ def test_one_epoch_step_and_image_are_singular_in_settings_and_cards() -> None:
     assert "(Ours, 1 X-ray): auROC" in cards.trust(card)
     assert "; 1 X-ray; evaluate" in model_card._worth(card, "").items[1][1]
     assert "1 image, 1 patient" in model_card._source(source)[1]
+
+
+@pytest.mark.parametrize(
+    ("seconds", "words"),
+    [(None, "–"), (89.4, "89 s"), (90, "2 min"), (5399, "90 min"), (5400, "1.5 h"), (36_000, "10.0 h")],
+)
+def test_a_duration_has_the_unit_in_which_it_is_short(seconds: float | None, words: str) -> None:
+    assert duration(seconds) == words

@@ -105,6 +105,12 @@ def settings(shape: type) -> Mapping[str, Declared]:
     return _declared[shape]
 
 
+def word(shape: type, name: str, value: str) -> str:
+    """Return the page's words for a value of a setting: itself where it has none."""
+    shown = settings(shape)[name].mark(Shown)
+    return dict(shown.words).get(value, value) if shown else value
+
+
 def _of(field: dataclasses.Field[Any], hint: Any) -> Declared:
     marks = getattr(hint, "__metadata__", ())
     return Declared(field.name, field.default, hint.__origin__ if marks else hint, marks)

@@ -15,11 +15,11 @@ import streamlit as st
 from timnet import cards, config, files
 from timnet.cards import Card
 from timnet.cohorts.readers.demo import Truth
+from timnet.config import declared
 from timnet.evaluation import explanation
 from timnet.films.film import Film
 from timnet.ui import cache, notices, reading_room, viewer
 from timnet.ui.checkpoints import Checkpoint, meant
-from timnet.ui.fine_tune import run
 
 if TYPE_CHECKING:
     from timnet.reading import Reading
@@ -83,7 +83,8 @@ def choose(checkpoints: list[Checkpoint], label: str, key: str, simulated: bool 
             if chosen.labels:
                 st.text("labels: " + ", ".join(chosen.labels))
             if isinstance(chosen.settings, config.Finetune):
-                st.text(f"what learned: {run.MODES[chosen.settings.mode].lower()}")
+                mode = declared.word(config.Finetune, "mode", chosen.settings.mode)
+                st.text(f"what learned: {mode.lower()}")
         st.page_link(
             "pages/card.py",
             label="Model card of this network",

@@ -15,7 +15,7 @@ import streamlit as st
 from timnet.cohorts import audits
 from timnet.cohorts.store import Cohort
 from timnet.counting import counted
-from timnet.ui import cache, checkpoints, demo, notices
+from timnet.ui import background, cache, checkpoints, demo, notices
 from timnet.ui.checkpoints import Checkpoint
 
 NONE = "none"
@@ -24,7 +24,6 @@ LINK = ("cohort", "network", "study")
 LINKED = "audit_linked"
 """Key of the session: the study that is to be opened, "" for the first of the list."""
 _TOLD = "audit_told"
-_MINUTE = 60
 
 
 @dataclass(frozen=True)
@@ -72,31 +71,12 @@ def follow(asked: Asked) -> audits.State:
     """Show how far the scoring is, or why it stopped; return its state."""
     state = audits.state(asked.folder)
     if state.name == "working":
-        _following(asked, state.ranked)
+        background.follow(
+            lambda: audits.state(asked.folder), background.phase, lambda now: now.ranked != state.ranked
+        )
     elif state.name == "stopped":
-        st.warning("The scoring stopped; nothing that is done is lost.", icon=":material/warning:")
-        st.text(state.told)
+        background.stopped(state, "The scoring stopped; nothing that is done is lost.")
     return state
-
-
-def told_of(state: audits.State) -> str:
-    """Return in words how far an audit is."""
-    if not state.total:
-        return f"{state.phase or 'starting'} …".capitalize()
-    left = ""
-    if state.seconds_left is not None:
-        minutes = round(state.seconds_left / _MINUTE)
-        left = f", about {minutes} min left" if minutes else ", less than a minute left"
-    return f"{state.phase.capitalize()}: {state.done:,} of {state.total:,}{left}"
-
-
-@st.fragment(run_every=1.0)
-def _following(asked: Asked, had_list: bool) -> None:
-    state = audits.state(asked.folder)
-    if state.name != "working" or state.ranked != had_list:
-        # It ended, or its list is there.
-        st.rerun()
-    st.progress(min(state.done / max(state.total, 1), 1.0), notices.plain(told_of(state)))
 
 
 def offer_more(asked: Asked, pairs: int) -> None:

@@ -21,9 +21,8 @@ from timnet.cohorts.search import Filters
 from timnet.cohorts.store import Cohort
 from timnet.counting import counted
 from timnet.films.film import INVERTED, LOOKS_INVERTED, Film, FilmError
-from timnet.ui import cache, demo, notices, panels, uploaded
+from timnet.ui import cache, demo, filters, notices, panels, uploaded
 from timnet.ui.checkpoints import Checkpoint
-from timnet.ui.explore import filters
 from timnet.ui.film_picker import Chosen
 
 UPLOAD, COHORT = "Upload", "From a cohort"

@@ -5,8 +5,6 @@ Owns the expander. The work is a process of its own (`cohorts.checks`): a closed
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import streamlit as st
 
 from timnet import spreadsheet
@@ -14,9 +12,7 @@ from timnet.cohorts import checks
 from timnet.cohorts.checks import KINDS, Kept
 from timnet.cohorts.store import Cohort
 from timnet.counting import counted
-from timnet.ui import checkpoints, demo, notices
-from timnet.ui.audit import scoring
-from timnet.ui.explore import filters, results
+from timnet.ui import background, checkpoints, demo, filters, notices, study_link
 
 _TABLE = "check_table"
 _COLUMNS = {"kind": "Kind", "study": "Study", "split": "Split", "reason": "Reason", "score": "Score"}
@@ -38,7 +34,7 @@ def show(cohort: Cohort) -> None:
         place = checks.place(cohort, checkpoint)
         state = checks.state(place)
         if state.name == "working":
-            _follow(place)
+            background.follow(lambda: checks.state(place), background.phase)
         elif state.name == "complete" and (done := checks.load(place)) is not None:
             _list(cohort, done)
         else:
@@ -47,8 +43,7 @@ def show(cohort: Cohort) -> None:
                 "are mirrored, wrong views and empty reports, in the background. You can close the page."
             )
             if state.name == "stopped" and state.told:
-                st.warning("It stopped; what was read of the X-rays is kept.", icon=":material/warning:")
-                st.text(state.told)
+                background.stopped(state, "It stopped; what was read of the X-rays is kept.")
             st.button(
                 f"Check {counted(len(cohort), 'X-ray')}",
                 key="check_start",
@@ -56,14 +51,6 @@ def show(cohort: Cohort) -> None:
                 on_click=checks.start,
                 args=(cohort, checkpoint),
             )
-
-
-@st.fragment(run_every=1.0)
-def _follow(place: Path) -> None:
-    state = checks.state(place)
-    if state.name != "working":
-        st.rerun()
-    st.progress(min(state.done / max(state.total, 1), 1.0), notices.plain(scoring.told_of(state)))
 
 
 def _list(cohort: Cohort, done: Kept) -> None:
@@ -119,5 +106,5 @@ def open_study(cohort: Cohort, study: str) -> None:
     for key, value in (("explore_query", ""), ("age", filters.AGES)):
         if key in session:
             session[key] = value
-    session["page"] = cohort.position(study) // results.PAGE + 1
+    session["page"] = study_link.page(cohort, study)
     session["explore_open"] = study

@@ -18,8 +18,8 @@ from timnet.cohorts.store import Cohort
 from timnet.counting import counted
 from timnet.plots import bars
 from timnet.ui import cache, notices
+from timnet.ui.study_link import PAGE
 
-PAGE = 12
 GALLERY, TABLE = "Gallery", "Table"
 CELL = 112
 """Width of a study in the gallery, in pixels of the page."""

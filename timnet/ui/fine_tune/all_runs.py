@@ -9,6 +9,7 @@ import pandas as pd
 import streamlit as st
 
 from timnet import config
+from timnet.config import declared
 from timnet.evaluation.metrics import MACRO
 from timnet.training import runs
 from timnet.ui import cache, notices
@@ -29,7 +30,7 @@ def show(states: list[runs.State]) -> None:
                 "Cohort": tuned.cohort if tuned else ", ".join(getattr(asked, "cohorts", ())),
                 "Task": tuned.task if tuned else "matching",
                 "Initial weights": tuned.initialisation if tuned else getattr(asked, "image_weights", ""),
-                "Layers to train": run.MODES[tuned.mode] if tuned else "",
+                "Layers to train": declared.word(config.Finetune, "mode", tuned.mode) if tuned else "",
                 "Labels": f"{tuned.fraction * 100:g} %" if tuned else "none needed",
                 "auROC": reached.get(state.folder.name),
                 "Seed": asked.seed,

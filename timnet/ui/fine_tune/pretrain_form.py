@@ -9,7 +9,7 @@ import streamlit as st
 
 from timnet import config, settings_file
 from timnet.cohorts.pairs import LEAST_HELD_OUT, LEAST_TRAIN
-from timnet.counting import counted
+from timnet.counting import counted, duration
 from timnet.training import estimates, worker
 from timnet.ui import cache, notices
 from timnet.ui.fine_tune import pretrain_settings, run, settings_form
@@ -109,7 +109,7 @@ def _told(settings: config.Pretrain, root: Path) -> bool:
         )
     else:
         scaled = f", scaled from X-rays of {time.side} pixels" if time.side != settings.side else ""
-        st.text(f"Time: about {run.duration(time.seconds)}, by an earlier run on this computer{scaled}.")
+        st.text(f"Time: about {duration(time.seconds)}, by an earlier run on this computer{scaled}.")
     room = f"Disk: up to {disk.needed / 1e9:.1f} GB while it trains; {disk.free / 1e9:.0f} GB are free."
     if disk.needed > disk.free:
         st.warning(notices.plain(room), icon=":material/hard_drive:")

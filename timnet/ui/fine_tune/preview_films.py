@@ -10,10 +10,9 @@ from timnet import config
 from timnet.cohorts import tasks
 from timnet.cohorts.store import Cohort
 from timnet.cohorts.tasks import Share
-from timnet.counting import counted
+from timnet.counting import counted, duration
 from timnet.training import estimates, runs
 from timnet.ui import cache, demo, notices
-from timnet.ui.fine_tune import run
 
 SHOWN = 8
 WIDTH = 96
@@ -56,4 +55,4 @@ def time(settings: config.Finetune, share: Share, root: Path) -> None:
         return
     seconds = found.seconds(estimates.steps_of(settings, share.films))
     by = "the last run" if found.runs == 1 else f"the last {counted(found.runs, 'run')}"
-    st.caption(f"Time: about {run.duration(seconds)}, by {by} of this kind on this computer.")
+    st.caption(f"Time: about {duration(seconds)}, by {by} of this kind on this computer.")

@@ -11,7 +11,7 @@ import pandas as pd
 import streamlit as st
 
 from timnet import config, processes
-from timnet.counting import counted, verb
+from timnet.counting import counted, duration, verb
 from timnet.plots import losses
 from timnet.training import run_names, run_results, runs, worker
 from timnet.ui import notices
@@ -25,12 +25,6 @@ STATES = {
     "cancelled": "stopped",
     "lost": "lost",
 }
-MODES: dict[config.Mode, str] = {
-    "full": "The whole network",
-    "last-layers": "Its last layers (faster)",
-    "probe": "A linear probe (seconds)",
-}
-"""What learns, in words."""
 PATIENCE = 5
 """Looks without a gain after which a run that is asked to stop early stops."""
 _TABLE: dict[str, Any] = {
@@ -243,15 +237,6 @@ def by_group(told: Mapping[str, Any]) -> None:
         key="ft_subgroups",
         alt="auROC by sex, age and view, with 95 % intervals and the number of images",
     )
-
-
-def duration(seconds: float | None) -> str:
-    """Return seconds in words; a dash where unknown."""
-    if seconds is None:
-        return "–"
-    if seconds < 90:
-        return f"{seconds:.0f} s"
-    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
 
 
 def _waits_for(state: runs.State) -> str:

@@ -19,9 +19,8 @@ from timnet.cohorts import vectors
 from timnet.cohorts.store import Cohort
 from timnet.counting import counted
 from timnet.reports import report_text
-from timnet.ui import cache, demo, film_picker, notices
+from timnet.ui import background, cache, demo, film_picker, notices, study_link
 from timnet.ui.checkpoints import Checkpoint
-from timnet.ui.explore import results
 
 if TYPE_CHECKING:
     from timnet.films.film import Film
@@ -47,7 +46,7 @@ def show(network: Checkpoint, film: Film, findings: str, chosen: film_picker.Cho
     folder = vectors.place(cohort, network.folder)
     state = vectors.state(folder)
     if state.name == "building":
-        _building(cohort, network)
+        background.follow(lambda: vectors.state(folder), lambda now: _progress(cohort, now))
     elif state.name != "complete":
         _offer(cohort, network, state)
     else:
@@ -70,11 +69,9 @@ def _offer(cohort: Cohort, network: Checkpoint, state: vectors.State) -> None:
         "in the background. You can close the page meanwhile."
     )
     if state.name == "stopped":
-        st.warning(
-            f"It stopped after {counted(state.done, 'X-ray or report', 'X-rays and reports')}.",
-            icon=":material/warning:",
+        background.stopped(
+            state, f"It stopped after {counted(state.done, 'X-ray or report', 'X-rays and reports')}."
         )
-        st.text(state.told)
     label = "Go on" if state.name == "stopped" and state.done else f"Prepare {notices.plain(cohort.name)}"
     # Started before the page is drawn: what stands above may run the page anew before it comes to here.
     st.button(
@@ -86,14 +83,10 @@ def _offer(cohort: Cohort, network: Checkpoint, state: vectors.State) -> None:
     )
 
 
-@st.fragment(run_every=1.0)
-def _building(cohort: Cohort, network: Checkpoint) -> None:
-    state = vectors.state(vectors.place(cohort, network.folder))
-    if state.name != "building":
-        st.rerun()
+def _progress(cohort: Cohort, state: vectors.State) -> str:
     total = counted(state.total, "X-ray or report", "X-rays and reports")
-    told = f"{state.done:,} of {total}" if state.total else "preparing the X-rays"
-    st.progress(state.done / max(state.total, 1), f"Reading {notices.plain(cohort.name)}: {told}")
+    done = f"{state.done:,} of {total}" if state.total else "preparing the X-rays"
+    return f"Reading {cohort.name}: {done}"
 
 
 def _answers(
@@ -160,7 +153,7 @@ def _reports(cohort: Cohort, found: list[Found]) -> None:
         number, words = st.columns([1, 5], vertical_alignment="center")
         with number:
             st.markdown(f"**{each.probability:.3f}**")
-            _link(cohort, each)
+            study_link.show(cohort, each.study, each.film)
         with words:
             _mark(each)
             st.text(each.findings)
@@ -174,20 +167,10 @@ def _films(cohort: Cohort, network: Checkpoint, found: list[Found]) -> None:
             st.image(picture, width="stretch", alt=f"X-ray {place + 1} of those that match the text best")
             st.markdown(f"**{each.probability:.3f}**")
             _mark(each)
-            _link(cohort, each)
+            study_link.show(cohort, each.study, each.film)
             st.text(each.findings[:160] + ("…" if len(each.findings) > 160 else ""))
 
 
 def _mark(each: Found) -> None:
     if each.mark:
         st.badge(each.mark, icon=":material/person:", color="orange")
-
-
-def _link(cohort: Cohort, each: Found) -> None:
-    page = cohort.position(each.study) // results.PAGE + 1
-    st.page_link(
-        "pages/explore.py",
-        label=f"Study {notices.plain(each.study)}",
-        icon=":material/open_in_new:",
-        query_params={"cohort": cohort.name, "page": str(page), "open": str(each.film)},
-    )
