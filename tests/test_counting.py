@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from timnet import cards, config
+from timnet import cards, config, performance
 from timnet.counting import counted, duration, verb
 from timnet.evaluation import model_card
 from timnet.training import run_results
@@ -93,7 +93,7 @@ def test_one_epoch_step_and_image_are_singular_in_settings_and_cards() -> None:
     )
     source = cards.Source(dataset="Theirs", real=True, images=1, patients=1)
     card = cards.Card(format=1, summary="Small.", trained_on=(source,), results=(result,))
-    assert "(Ours, 1 X-ray): auROC" in cards.trust(card)
+    assert "(Ours, 1 X-ray): auROC" in performance.trust(card)
     assert "; 1 X-ray; evaluate" in model_card._worth(card, "").items[1][1]
     assert "1 image, 1 patient" in model_card._source(source)[1]
 

@@ -32,7 +32,7 @@ from timnet.films import sandbox
 from timnet.films.film import FilmError, file_name
 from timnet.films.sandbox import Row
 from timnet.reader import Reader
-from timnet.reading import ReadingError, findings_of, verdict
+from timnet.reading import ReadingError, findings_of, not_alone, verdict
 
 BATCH = 16
 """X-rays in one forward. A run that was stopped goes on at a multiple of it."""
@@ -100,9 +100,9 @@ def run(
     """
     write = spreadsheet.writer(out)
     if matched:
-        _ = reader.timnet
+        _ = reader.matcher
     elif not isinstance(reader.spec, ClassifierSpec):
-        raise ReadingError(f"findings: {reader.name} matches X-rays with reports, it reads none alone")
+        raise not_alone(reader.name)
     asked = [digest_of(listing.xrays), reader.weights_sha256, repr(reader.certainty), matched, anyway, invert]
     request = hashlib.sha256(json.dumps([*asked, __version__, BATCH]).encode()).hexdigest()
     with _part(out, request) as (part, answers):

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 import textwrap
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 import numpy as np
 
@@ -208,13 +208,23 @@ def _add_normals(
         say("bones", "soft tissue", 0.35 * wordiness**2)
     say("abdomen", "abdomen", 0.35 * wordiness)
 
-    absent = [kind for kind in phrases.ABSENT if kind not in kinds]
     hidden = {
         "consolidation": collapsed or large or "mass" in kinds or "edema 3" in banks,
         "atelectasis": bool(pleural) or "consolidation" in kinds,
         "nodule": "mass" in kinds,
     }
-    absent = [kind for kind in absent if not hidden.get(kind) and rng.random() < often * _DENIED[kind]]
+    absent = [kind for kind in phrases.ABSENT if kind not in kinds and not hidden.get(kind)]
+    _add_absent(say, absent, rng, wordiness, labelled)
+    if not any(said.values()):
+        said["lungs"].append(as_sentence(draw(phrases.NORMALS["nothing"], rng, phrasing)))
+
+
+def _add_absent(
+    say: Callable[..., None], kinds: list[str], rng: np.random.Generator, wordiness: float, labelled: bool
+) -> None:
+    """Deny some of the findings that are not there."""
+    often = 0.25 + 0.75 * wordiness
+    absent = [kind for kind in kinds if rng.random() < often * _DENIED[kind]]
     rng.shuffle(absent)
     split = {"pleura": absent}
     if labelled or rng.random() < 0.3:
@@ -226,8 +236,6 @@ def _add_normals(
         for start in range(0, len(denied), at_once):
             names = [spin(phrases.ABSENT[kind], rng) for kind in denied[start : start + at_once]]
             say(topic, "none of", 1.0, list=listed(names))
-    if not any(said.values()):
-        said["lungs"].append(as_sentence(draw(phrases.NORMALS["nothing"], rng, phrasing)))
 
 
 def _grouped(findings: Iterable[Finding], rng: np.random.Generator) -> list[list[Finding]]:

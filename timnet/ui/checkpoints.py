@@ -13,7 +13,7 @@ from typing import Literal
 
 from pydantic import BaseModel, TypeAdapter
 
-from timnet import cards, config, files, settings_file
+from timnet import cards, config, files, performance, settings_file
 from timnet.cards import Card
 from timnet.checkpoints import OTHER_REPORTS
 from timnet.counting import counted
@@ -77,10 +77,10 @@ def listed(kind: Kind) -> list[Checkpoint]:
     """Return the checkpoints of one kind: recommended by their cards, others by age, at chance last."""
     found = [_read(path) for path in config.checkpoints().glob(f"*/{DESCRIPTION}")]
     wanted = [checkpoint for checkpoint in found if checkpoint and checkpoint.kind == kind]
-    tasks = cards.MATCH if kind == "timnet" else cards.DIAGNOSE
+    tasks = performance.MATCH if kind == "timnet" else performance.DIAGNOSE
 
     def key(each: Checkpoint) -> tuple[tuple[int, float], bool, int]:
-        return cards.recommendation(each.card, tasks), each.at_chance, -each.stamp
+        return performance.recommendation(each.card, tasks), each.at_chance, -each.stamp
 
     return sorted(wanted, key=key)
 
@@ -105,7 +105,7 @@ def settings(folder: Path) -> config.Run | None:
 
 def _worth(folder: Path, kind: Kind) -> tuple[Card | None, bool]:
     try:
-        return cards.read(folder), kind == "timnet" and cards.at_chance(folder)
+        return cards.read(folder), kind == "timnet" and performance.at_chance(folder)
     except cards.CardError:
         # Loading the checkpoint says what is wrong with it.
         return None, False

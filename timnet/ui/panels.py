@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import streamlit as st
 
-from timnet import cards, config, files
+from timnet import config, files, performance
 from timnet.cards import Card
 from timnet.cohorts.readers.demo import Truth
 from timnet.config import declared
@@ -76,7 +76,7 @@ def choose(checkpoints: list[Checkpoint], label: str, key: str, simulated: bool 
     with st.popover("About", icon=":material/description:", key=f"{key}_card", help="About this network"):
         if chosen.card:
             st.text(chosen.card.summary)
-            st.text(cards.trust(chosen.card))
+            st.text(performance.trust(chosen.card))
         else:
             st.caption("No model card. What its folder says:")
             st.text(f"{chosen.name}: reads X-rays at {chosen.side} x {chosen.side} pixels")
@@ -117,8 +117,7 @@ def picture(
         key: start of the widgets' keys.
         network: what the reading is of, and `findings` what it was asked with: for maps by other methods.
     """
-    of_text = reading.match is not None
-    ways, told = ([OVER, OWN], _METHOD_OF_TEXT) if of_text else ([OWN], _METHOD)
+    ways, meaning = ([OWN], _METHOD) if reading.match is None else ([OVER, OWN], _METHOD_OF_TEXT)
     with st.container(horizontal=True, vertical_alignment="center", gap="small"):
         wanted = st.segmented_control(
             "Panes",
@@ -133,42 +132,46 @@ def picture(
             "Map by",
             [*ways, *METHODS],
             key=f"{key}_method",
-            help=told,
+            help=meaning,
             width=230,
             label_visibility="collapsed",
         )
-    if method not in ways:
-        reading = cache.by_library(network, reading, name, str(method), findings)
-        words = (
-            f"{method} by pytorch-grad-cam, stretched so that the strongest point is always full strength: a "
-            "meaningless map shows a bright spot too, and two X-rays cannot be compared. Downloads keep the "
-            "map that is shown first."
-        )
-    else:
-        about, match = "", reading.match
-        if match is not None and match < explanation.FITS:
-            about = "The report does not fit this X-ray; painted is what speaks for it all the same. "
-        if of_text and method == OVER:
-            about += (
-                "Areas that support this report compared with a normal one. For a normal report the map is "
-                "nearly empty. "
-            )
-        elif of_text:
-            about += (
-                "Areas that support this report, compared with no other. Downloads keep the map shown first. "
-            )
-            reading = replace(reading, maps=reading.alone)
-        words = (
-            f"{about}From weak (dark) to strong (bright) evidence, on one scale for every X-ray of this "
-            f"network: where evidence is weak, the X-ray stays unpainted. Evidence: {reading.strength(name)}."
-            f"{_extent(reading.maps[name] / reading.map_scale)}"
-        )
+    reading, words = _by(str(method), reading, name, network, findings)
     views = [painted(reading, name, reading_room.titled(reading, name))]
     if wanted == TWO:
         views.insert(0, viewer.View(reading.film, title="X-ray"))
     with place:
         viewer.show(*views, key=f"{key}_viewer", height=reading_room.HEIGHT)
     st.caption(f"{words}  \n:material/info: {notices.MAP}")
+
+
+def _by(
+    method: str, reading: Reading, name: str, network: Checkpoint, findings: str | None
+) -> tuple[Reading, str]:
+    """Return a reading whose maps are by a method, and what the map of a name then means."""
+    if method not in (OVER, OWN):
+        return cache.by_library(network, reading, name, method, findings), (
+            f"{method} by pytorch-grad-cam, stretched so that the strongest point is always full strength: a "
+            "meaningless map shows a bright spot too, and two X-rays cannot be compared. Downloads keep the "
+            "map that is shown first."
+        )
+    about, match = "", reading.match
+    if match is not None and match < explanation.FITS:
+        about = "The report does not fit this X-ray; painted is what speaks for it all the same. "
+    if method == OVER:
+        about += (
+            "Areas that support this report compared with a normal one. For a normal report the map is "
+            "nearly empty. "
+        )
+    elif match is not None:
+        about += "Areas that support this report, compared with no other. "
+        about += "Downloads keep the map shown first. "
+        reading = replace(reading, maps=reading.alone)
+    return reading, (
+        f"{about}From weak (dark) to strong (bright) evidence, on one scale for every X-ray of this "
+        f"network: where evidence is weak, the X-ray stays unpainted. Evidence: {reading.strength(name)}."
+        f"{_extent(reading.maps[name] / reading.map_scale)}"
+    )
 
 
 def pair(place: Any, reading: Reading, edit: Edit, key: str) -> None:
@@ -187,7 +190,7 @@ def pair(place: Any, reading: Reading, edit: Edit, key: str) -> None:
 
 def trust(told: str, card: Card | None) -> None:
     """Show what the network was worth on real X-rays: beside every number."""
-    weak = cards.doubtful(card) or cards.sides(card) != ""
+    weak = performance.doubtful(card) or performance.sides(card) != ""
     st.markdown(
         f"{':orange' if weak else ':blue'}[:material/{'warning' if weak else 'fact_check'}: "
         f"**{notices.plain(told)}**]"

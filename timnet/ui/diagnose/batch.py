@@ -15,7 +15,7 @@ from dataclasses import dataclass
 import pandas as pd
 import streamlit as st
 
-from timnet import __version__, cards, config, spreadsheet
+from timnet import __version__, config, performance, spreadsheet
 from timnet.cohorts.records import CohortError
 from timnet.cohorts.search import Filters
 from timnet.cohorts.store import Cohort
@@ -240,7 +240,7 @@ def _read(
 
 def _table(asked: Sequence[Asked], told: Sequence[Told], network: Checkpoint, key: str) -> Asked | None:
     """Show the table and return the film whose row is open: at first the first that could be read."""
-    worth = cards.trust_of(network.folder)
+    worth = performance.trust_of(network.folder)
     panels.trust(worth, network.card)
     whole = table(asked, told, network.labels, network.name, worth)
     readable = [row for row, each in enumerate(told) if each.probabilities is not None]

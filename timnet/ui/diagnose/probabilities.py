@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import pandas as pd
 import streamlit as st
 
-from timnet import cards
+from timnet import performance
 from timnet.counting import counted
 from timnet.ui import notices
 
@@ -30,12 +30,12 @@ def table(reading: Reading) -> pd.DataFrame:
     for label, probability in reading.probabilities.items():
         line = reading.certainty.line(label)
         zone = ""
-        if reading.verdict(label) and cards.too_weak(reading.card, label):
+        if reading.verdict(label) and performance.too_weak(reading.card, label):
             zone = "all"
         elif line.low is not None and line.high is not None:
             zone = f"{line.low:.3f} to {line.high:.3f}" if line.low < line.high else "none"
         point = math.nan if line.threshold is None else line.threshold
-        worth = cards.label_worth(reading.card, label)
+        worth = performance.label_worth(reading.card, label)
         rows.append((label, probability, reading.verdict(label) or UNKNOWN, zone, point, worth))
     return pd.DataFrame(rows, columns=list(COLUMNS))
 

@@ -64,7 +64,7 @@ class Sample:
             try:
                 part = self.reports[self.done : self.done + _AT_ONCE]
                 if part:
-                    self._parts.append(reader.text_vectors([report.findings for report in part]))
+                    self._parts.append(reader.matcher.text_vectors([report.findings for report in part]))
             finally:
                 self._lock.release()
 

@@ -118,8 +118,8 @@ def _nearest_films(folder: str, stamp: int, place: str, number: int, findings: s
     from timnet.evaluation import retrieval
 
     asked = cache.reader(folder, stamp)
-    query_D = asked.text_vectors([findings])[0]
-    return retrieval.nearest(asked.timnet, query_D, _vectors(place).films_ND, number)
+    query_D = asked.matcher.text_vectors([findings])[0]
+    return retrieval.nearest(asked.matcher.timnet, query_D, _vectors(place).films_ND, number)
 
 
 @st.cache_resource(max_entries=3, scope="session", show_spinner="Searching the reports …")
@@ -127,13 +127,11 @@ def _nearest_reports(
     folder: str, stamp: int, place: str, number: int, sha256: str, _film: Film, _of: Cohort
 ) -> Nearest:
     """Return the first films of the nearest reports' studies, and the logits."""
-    import torch
-
     from timnet.evaluation import retrieval
 
     asked = cache.reader(folder, stamp)
-    query_D = torch.from_numpy(asked.film_vector(cache.seen(folder, stamp, sha256, _film)))[0]
-    rows, logits = retrieval.nearest(asked.timnet, query_D, _vectors(place).reports_MD, number)
+    query_D = asked.matcher.film_vectors(cache.seen(folder, stamp, sha256, _film).grid_1Chw)[0]
+    rows, logits = retrieval.nearest(asked.matcher.timnet, query_D, _vectors(place).reports_MD, number)
     return _first_films(str(_of.folder), _of.identity, _of)[rows], logits
 
 
