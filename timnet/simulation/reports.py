@@ -64,7 +64,7 @@ def write(case: Case, rng: np.random.Generator, phrasing: str = "train") -> str:
             int(rng.integers(len(parts) + 1)), ("history", _history(case, rng, 4 if wordiness == 1 else 1))
         )
     if rng.random() < 0.75:
-        parts.append(("comparison", pick(phrases.COMPARISONS[case.prior], rng)))
+        parts.append(("comparison", pick(phrases.COMPARISONS["later" if case.prior else "first"], rng)))
     parts.append((layout if layout in ("impression", "both") else "findings", body))
     if layout in ("full", "labelled"):
         conclusions = _impression(case, rng, phrasing, wordiness)
