@@ -84,8 +84,8 @@ def trust_of(folder: Path) -> str:
         CardError, ConfigError: one of its files is damaged.
     """
     card = cards.of(folder)
-    told = (trust(card), sides(card), AT_CHANCE if at_chance(folder) else "")
-    return " ".join(filter(None, told))
+    parts = (trust(card), sides(card), AT_CHANCE if at_chance(folder) else "")
+    return " ".join(filter(None, parts))
 
 
 def doubtful(card: Card | None) -> bool:

@@ -128,10 +128,10 @@ class Reader:
             if maps:
                 readings += map(self.read, seen, given)
                 continue
-            asked = [Question.of(text, self.spec, self.name) for text in given]
+            questions = [Question.of(text, self.spec, self.name) for text in given]
             grids_BChw = torch.cat([each.grid_1Chw for each in seen])
-            logits = self._logits(grids_BChw, [each.texts for each in asked])
-            readings += [self._answer(start, *each) for each in zip(seen, asked, logits, strict=True)]
+            logits = self._logits(grids_BChw, [each.texts for each in questions])
+            readings += [self._answer(start, *each) for each in zip(seen, questions, logits, strict=True)]
         return readings
 
     def numbers(self, squares_BSS: NDArray[np.uint8], findings: Sequence[str] = ()) -> NDArray[np.float64]:
@@ -167,10 +167,10 @@ class Reader:
             FilmError: it is no film.
         """
         start = time.perf_counter()
-        asked = Question.of(findings, self.spec, self.name)
+        question = Question.of(findings, self.spec, self.name)
         seen = film if isinstance(film, Seen) else self.see(film)
-        head = self._head(asked.texts, True)
-        return self._answer(start, seen, asked, *cam.with_maps(seen.grid_1Chw, head, asked.names))
+        head = self._head(question.texts, True)
+        return self._answer(start, seen, question, *cam.with_maps(seen.grid_1Chw, head, question.names))
 
     def edited(self, film: Source | Seen, findings: str) -> Reading:
         """Read a film with its findings and with every edit of them (`reports.edits`), from one forward.
@@ -218,7 +218,7 @@ class Reader:
         """
         return self.matched(self.matcher.logits(seen.grid_1Chw, v_text_MD))
 
-    def prompted(self, seen: Seen, asked: Sequence[Prompt]) -> list[float]:
+    def prompted(self, seen: Seen, prompts: Sequence[Prompt]) -> list[float]:
         """Return for each prompt the share of its sentence for, of the two: zero-shot, not calibrated.
 
         Source: CheXzero (Tiu et al., Nature Biomedical Engineering 2022), with the match head's logits.
@@ -226,7 +226,7 @@ class Reader:
         Raises:
             ReadingError: this is a classifier.
         """
-        texts = [text for each in asked for text in (each.positive, each.negative)]
+        texts = [text for each in prompts for text in (each.positive, each.negative)]
         logits_L = self.matcher.logits(seen.grid_1Chw, self.matcher.text_vectors(texts))
         return torch.from_numpy(logits_L[0::2] - logits_L[1::2]).sigmoid().tolist()
 
@@ -242,24 +242,24 @@ class Reader:
         with torch.no_grad():
             return list(self._head(())(grids_BChw.mean((2, 3))).double().cpu().numpy())
 
-    def _answer(self, start: float, seen: Seen, asked: Question, *found: Any) -> Reading:
+    def _answer(self, start: float, seen: Seen, question: Question, *found: Any) -> Reading:
         """Return the Reading of a question's logits, and of its maps where they were made."""
-        reading, values = self._reading(start, seen, asked.names, *found)
-        if not asked.texts:
-            return replace(reading, probabilities=dict(zip(asked.names, values, strict=True)))
+        reading, values = self._reading(start, seen, question.names, *found)
+        if not question.texts:
+            return replace(reading, probabilities=dict(zip(question.names, values, strict=True)))
         rank = None
         if self.others is not None:
             v_image_1D = self.matcher.film_vectors(seen.grid_1Chw)
             rank = self.others.rank(self.matcher.timnet, v_image_1D, float(found[0][0]))
-        singly = values[1:] if len(asked.sentences) > 1 else values
+        singly = values[1:] if len(question.sentences) > 1 else values
         return replace(
             reading,
             match=values[0],
-            sentences=tuple(zip(asked.sentences, singly, strict=True)),
-            section=asked.section,
+            sentences=tuple(zip(question.sentences, singly, strict=True)),
+            section=question.section,
             rank=rank,
             trained_tokens=self.matcher.trained_tokens,
-            beyond=self.matcher.beyond(asked.sentences),
+            beyond=self.matcher.beyond(question.sentences),
         )
 
     def _reading(
@@ -285,8 +285,8 @@ class Reader:
             trust=self.trust,
         )
         # Whatever is asked of the match head, a sentence or an edit, goes by the line of the match.
-        asked = [MATCH if self._matcher else name for name in names]
-        return reading, probabilities([self.certainty.line(name) for name in asked], logits_L).tolist()
+        scored = [MATCH if self._matcher else name for name in names]
+        return reading, probabilities([self.certainty.line(name) for name in scored], logits_L).tolist()
 
     def _head(self, texts: Sequence[str], and_normal: bool = False) -> cam.Head:
         """Return pooled grid -> logits of texts, those of normal ones behind them, or of the labels."""

@@ -1,6 +1,6 @@
 """A Reading: what a checkpoint says of one film, in numbers and maps, and why it may not be believed.
 
-Owns what is told of a film wherever it is told: its evidence at the film's own pixels, the picture with a map
+Owns what is said of a film, wherever that is shown: evidence at the film's own pixels, the picture with a map
 over it, and one object of numbers and of the findings' words. Made by `reader.Reader`.
 Research use only, never a diagnosis.
 
@@ -210,7 +210,7 @@ class Reading:
 
         Names, dates and numbers of known forms are marked in the words (`deidentify.scrub`).
         """
-        told: dict[str, Any] = {
+        numbers: dict[str, Any] = {
             "film": {
                 "rows": self.film.rows,
                 "columns": self.film.columns,
@@ -228,28 +228,28 @@ class Reading:
             "doubt": self.doubt or None,
         }
         if self.match is not None:
-            told["match_calibrated"] = self.calibrated(MATCH)
-            told["match_probability"] = self.match
-            told["rank_among_other_reports"] = asdict(self.rank) if self.rank else None
-            told["section_read"] = self.section
-            told["explanation"] = self.explanation.sentence if self.explanation else None
-            told["sentences"] = [
+            numbers["match_calibrated"] = self.calibrated(MATCH)
+            numbers["match_probability"] = self.match
+            numbers["rank_among_other_reports"] = asdict(self.rank) if self.rank else None
+            numbers["section_read"] = self.section
+            numbers["explanation"] = self.explanation.sentence if self.explanation else None
+            numbers["sentences"] = [
                 {"sentence": marked(sentence), "probability": probability}
                 for sentence, probability in self.sentences
             ]
-            told["sentence_probabilities"] = [probability for _, probability in self.sentences]
-            told["sentences_beyond_training"] = list(self.beyond)
+            numbers["sentence_probabilities"] = [probability for _, probability in self.sentences]
+            numbers["sentences_beyond_training"] = list(self.beyond)
         if self.edits:
-            told["edits"] = {edit.name: probability for edit, probability in self.edits}
+            numbers["edits"] = {edit.name: probability for edit, probability in self.edits}
         if self.probabilities:
-            told["probabilities"] = dict(self.probabilities)
-            told["worth_on_real_x_rays"] = {
+            numbers["probabilities"] = dict(self.probabilities)
+            numbers["worth_on_real_x_rays"] = {
                 name: performance.label_worth(self.card, name) for name in self.probabilities
             }
-            told["calibrated"] = {name: self.calibrated(name) for name in self.probabilities}
-            told["verdicts"] = {name: self.verdict(name) or None for name in self.probabilities}
-            told["verdicts_too_weak"] = self.too_weak or None
-        return told
+            numbers["calibrated"] = {name: self.calibrated(name) for name in self.probabilities}
+            numbers["verdicts"] = {name: self.verdict(name) or None for name in self.probabilities}
+            numbers["verdicts_too_weak"] = self.too_weak or None
+        return numbers
 
 
 def marked(words: str) -> str:

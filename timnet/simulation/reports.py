@@ -143,21 +143,21 @@ def _impression(case: Case, rng: np.random.Generator, phrasing: str, wordiness: 
     """Sum up what counts, the findings in the order of the case and then devices that lie badly."""
     found = [finding for finding in case.findings if finding.kind != "support_devices"]
     misplaced = [finding for finding in case.findings if finding_words.bank(finding) in _MISPLACED]
-    told = []
+    lines = []
     if not found:
         nothing = "nothing" if case.findings or rng.random() < 0.65 else "normal"
         words = draw(phrases.NORMALS[nothing], rng, phrasing)
-        told.append(
+        lines.append(
             as_sentence(pick(phrases.LEADS, rng) + words if case.prior and rng.random() < 0.2 else words)
         )
     for group in _grouped([*found, *misplaced], rng):
         briefest = sorted((finding_words.said(group, rng, phrasing) for _ in range(3)), key=len)
-        told.append(as_sentence(briefest[2 if wordiness == 1 else 0]))
+        lines.append(as_sentence(briefest[2 if wordiness == 1 else 0]))
         if group[0].kind in _ADVISED and rng.random() < 0.15 + 0.4 * wordiness:
-            told.append(as_sentence(draw(phrases.ADVICE[_ADVISED[group[0].kind]], rng, phrasing)))
+            lines.append(as_sentence(draw(phrases.ADVICE[_ADVISED[group[0].kind]], rng, phrasing)))
     if found and rng.random() < 0.1 + 0.3 * wordiness:
-        told.append(as_sentence(draw(phrases.NORMALS["nothing else"], rng, phrasing)))
-    return list(dict.fromkeys(told))
+        lines.append(as_sentence(draw(phrases.NORMALS["nothing else"], rng, phrasing)))
+    return list(dict.fromkeys(lines))
 
 
 def _add_normals(
