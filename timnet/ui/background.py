@@ -37,6 +37,17 @@ def stopped(state: State, words: str) -> None:
     st.text(state.told)
 
 
+def offer(
+    state: vectors.State, done: str, label: str, key: str, start: Callable[..., None], *args: object
+) -> None:
+    """Offer to start a process, or to let one go on that stopped; `done` says how far that came."""
+    if state.name == "stopped":
+        stopped(state, f"It stopped after {done}.")
+        label = "Go on" if state.done else label
+    # Started before the page is drawn: what stands above may run the page anew before it comes to here.
+    st.button(label, key=key, icon=":material/play_arrow:", on_click=start, args=args)
+
+
 def phase(state: audits.State) -> str:
     """Return in words how far an audit or a check is."""
     if not state.total:

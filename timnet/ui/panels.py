@@ -18,7 +18,7 @@ from timnet.cohorts.readers.demo import Truth
 from timnet.config import declared
 from timnet.evaluation import explanation
 from timnet.films.film import Film
-from timnet.ui import cache, notices, reading_room, viewer
+from timnet.ui import cache, download, notices, reading_room, viewer
 from timnet.ui.checkpoints import Checkpoint, meant
 
 if TYPE_CHECKING:
@@ -101,8 +101,8 @@ def outlines(truths: Mapping[str, Truth]) -> dict[str, list[np.ndarray]]:
     if not st.toggle("Show where the findings are", key="explore_truth"):
         return {}
     placed = [each for truth in truths.values() for each in truth.findings]
-    told = dict.fromkeys(" ".join(filter(None, (each.facts["side"], each.kind))) for each in placed)
-    st.caption("Outlined: " + notices.plain(", ".join(told).replace("_", " ")))
+    words = dict.fromkeys(" ".join(filter(None, (each.facts["side"], each.kind))) for each in placed)
+    st.caption("Outlined: " + notices.plain(", ".join(words).replace("_", " ")))
     return {path: [each.mask() for each in truth.findings] for path, truth in truths.items()}
 
 
@@ -188,12 +188,12 @@ def pair(place: Any, reading: Reading, edit: Edit, key: str) -> None:
         )
 
 
-def trust(told: str, card: Card | None) -> None:
+def trust(words: str, card: Card | None) -> None:
     """Show what the network was worth on real X-rays: beside every number."""
     weak = performance.doubtful(card) or performance.sides(card) != ""
     st.markdown(
         f"{':orange' if weak else ':blue'}[:material/{'warning' if weak else 'fact_check'}: "
-        f"**{notices.plain(told)}**]"
+        f"**{notices.plain(words)}**]"
     )
 
 
@@ -244,42 +244,27 @@ def exports(reading: Reading, name: str, key: str, simulated: bool = False) -> N
     """Offer the numbers, the painted X-ray at full size with its legend, and both on one page to print."""
     from timnet import legend  # with torch, which a reading has needed already
 
-    told = files.to_json(reading.as_dict(), "numbers", indent=2) + "\n"
+    numbers = files.to_json(reading.as_dict(), "numbers", indent=2) + "\n"
     stem = f"timnet-{reading.film.sha256[:12]}"
     with st.container(horizontal=True):
-        st.download_button(
-            "Numbers (JSON)",
-            told,
-            f"{stem}.json",
-            "application/json",
-            key=f"{key}_json",
-            on_click="ignore",
-            icon=":material/download:",
-        )
-        st.download_button(
-            "X-ray with map (PNG)",
-            lambda: cache.png(np.asarray(legend.picture(reading, name, simulated=simulated))),
-            f"{stem}.png",
-            "image/png",
-            key=f"{key}_png",
-            on_click="ignore",
-            icon=":material/download:",
-        )
+        download.offer("Numbers (JSON)", numbers, f"{stem}.json", f"{key}_json")
+
+        def picture() -> bytes:
+            return cache.png(np.asarray(legend.picture(reading, name, simulated=simulated)))
+
+        download.offer("X-ray with map (PNG)", picture, f"{stem}.png", f"{key}_png")
 
         def page() -> bytes:
             from timnet import pdf  # its fonts take a second to import
 
             return pdf.page(reading, name, simulated=simulated)
 
-        st.download_button(
+        download.offer(
             "One page (PDF)",
             page,
             f"{stem}.pdf",
-            "application/pdf",
-            key=f"{key}_pdf",
-            on_click="ignore",
-            icon=":material/picture_as_pdf:",
-            help="X-ray, map, numbers, fingerprints and the findings' words; no file name and no DICOM tag. "
+            f"{key}_pdf",
+            "X-ray, map, numbers, fingerprints and the findings' words; no file name and no DICOM tag. "
             "Names, dates and numbers in the words are marked only where their form is known: read it "
             "before you pass it on.",
         )

@@ -273,7 +273,7 @@ def test_the_table_leaves_with_labels_and_without_reports_and_no_cell_is_a_formu
     assert b"Secret" not in written and b"Clear" not in written
     read = pd.read_csv(io.BytesIO(written))
     assert read["study"].tolist() == ["'=1+1", "s2"] and read["patient"].tolist() == ["'@x", "p2"]
-    back = pd.read_parquet(io.BytesIO(results._parquet(whole)))
+    back = pd.read_parquet(io.BytesIO(spreadsheet.parquet(whole)))
     assert back["study"].tolist() == ["=1+1", "s2"]
 
 

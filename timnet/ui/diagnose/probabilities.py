@@ -14,7 +14,7 @@ import streamlit as st
 
 from timnet import performance
 from timnet.counting import counted
-from timnet.ui import notices
+from timnet.ui import notices, tables
 
 if TYPE_CHECKING:
     from timnet.evaluation.calibration.record import Certainty
@@ -42,11 +42,10 @@ def table(reading: Reading) -> pd.DataFrame:
 
 def show(reading: Reading, key: str) -> None:
     """Show all that is known of the labels in a table."""
-    st.dataframe(
+    tables.show(
         table(reading),
-        hide_index=True,
-        key=f"{key}_table",
-        alt="Probability of each label as a table, with what it means in words",
+        f"{key}_table",
+        "Probability of each label as a table, with what it means in words",
         column_config={
             "label": "Label",
             "probability": st.column_config.NumberColumn("Probability", format="%.3f"),
@@ -72,10 +71,10 @@ def explain(reading: Reading) -> None:
     """Say what the numbers and words of the labels mean."""
     if reading.too_weak:
         st.caption(notices.plain(reading.too_weak))
-    st.caption(told(reading.certainty))
+    st.caption(calibration(reading.certainty))
 
 
-def told(certainty: Certainty) -> str:
+def calibration(certainty: Certainty) -> str:
     """Return in words how a classifier's numbers were calibrated, or that they were not."""
     if not certainty.lines:
         return (

@@ -12,7 +12,7 @@ from timnet.cohorts import checks
 from timnet.cohorts.checks import KINDS, Kept
 from timnet.cohorts.store import Cohort
 from timnet.counting import counted
-from timnet.ui import background, checkpoints, demo, filters, notices, study_link
+from timnet.ui import background, checkpoints, demo, download, filters, fold, notices, study_link, tables
 
 _TABLE = "check_table"
 _COLUMNS = {"kind": "Kind", "study": "Study", "split": "Split", "reason": "Reason", "score": "Score"}
@@ -20,8 +20,8 @@ _COLUMNS = {"kind": "Kind", "study": "Study", "split": "Split", "reason": "Reaso
 
 def show(cohort: Cohort) -> None:
     """Offer to check a cohort, follow the check, or show what it found, once the reader opens it."""
-    box = st.expander("Check this cohort", icon=":material/rule:", key="check_open", on_change="rerun")
-    if not box.open:
+    box = fold.opened("Check this cohort", "rule", "check_open")
+    if box is None:
         return
     with box, notices.sentences():
         networks = {each.name: each for each in checkpoints.listed("timnet")}
@@ -74,25 +74,21 @@ def _list(cohort: Cohort, done: Kept) -> None:
         if rows := st.session_state[_TABLE].selection.rows:
             open_study(cohort, str(table["study"][rows[0]]))
 
-    st.dataframe(
+    tables.show(
         table.assign(kind=table["kind"].map(KINDS))[list(_COLUMNS)].rename(columns=_COLUMNS),
-        hide_index=True,
+        _TABLE,
+        "Faults found, one row each, with the reason",
         height=300,
-        key=_TABLE,
         on_select=choose,
         selection_mode="single-row",
         column_config={"Score": st.column_config.NumberColumn(format="%.3f")},
-        alt="Faults found, one row each, with the reason",
     )
     with st.container(horizontal=True, vertical_alignment="center"):
-        st.download_button(
+        download.offer(
             "List (CSV)",
             lambda: spreadsheet.safe_csv(spreadsheet.traced(table, cohort.name, {})),
             f"timnet-{cohort.name}-check.csv",
-            "text/csv",
-            key="check_csv",
-            on_click="ignore",
-            icon=":material/download:",
+            "check_csv",
         )
         st.caption("What may be wrong, not what is: look at each. A click on a row opens its study.")
 

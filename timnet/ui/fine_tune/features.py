@@ -31,16 +31,8 @@ def place(cohort: Cohort, settings: config.Finetune, key: str) -> Path | None:
         f"{counted(len(cohort), 'X-ray')} will be read once with these weights, in the background. After "
         "that, a preview for any share or new label takes seconds. You can close the page meanwhile."
     )
-    if state.name == "stopped":
-        background.stopped(state, f"It stopped after {counted(state.done, 'X-ray')}.")
-    label = "Go on" if state.name == "stopped" and state.done else "Read the X-rays"
-    st.button(
-        label,
-        key=f"{key}_read",
-        icon=":material/play_arrow:",
-        on_click=features.prepare,
-        args=(cohort, settings),
-    )
+    done = counted(state.done, "X-ray")
+    background.offer(state, done, "Read the X-rays", f"{key}_read", features.prepare, cohort, settings)
     return None
 
 

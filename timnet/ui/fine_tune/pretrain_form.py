@@ -64,11 +64,11 @@ def form(names: list[str], root: Path) -> None:
     )
     epochs = middle.number_input("Epochs", 1, 10_000, numbers.get("epochs", 40), key=f"pt_epochs_{preset}")
     seed = right.number_input("Random seed", 0, 2**31 - 1, 0, key="pt_seed")
-    asked: dict[str, Any] = {**settings_form.preset(config.Pretrain, preset), "text_mode": mode}
-    asked = pretrain_settings.ask(cohorts, {**asked, "side": side, "epochs": epochs, "seed": seed})
-    asked |= {"cohorts": tuple(cohorts), "repeats": repeats if any(n > 1 for n in repeats) else ()}
-    settings = config.Pretrain(**asked)
-    enough = _told(settings, root)
+    chosen: dict[str, Any] = {**settings_form.preset(config.Pretrain, preset), "text_mode": mode}
+    chosen = pretrain_settings.ask(cohorts, {**chosen, "side": side, "epochs": epochs, "seed": seed})
+    chosen |= {"cohorts": tuple(cohorts), "repeats": repeats if any(n > 1 for n in repeats) else ()}
+    settings = config.Pretrain(**chosen)
+    enough = _estimates(settings, root)
     if st.button(
         "Start",
         key="pt_start",
@@ -81,10 +81,10 @@ def form(names: list[str], root: Path) -> None:
     run.started(root)
 
 
-def _told(settings: config.Pretrain, root: Path) -> bool:
+def _estimates(settings: config.Pretrain, root: Path) -> bool:
     """Say what the run learns from, how long it takes and its disk space; return whether it can start."""
     of = tuple(cache.cohort(name).identity for name in settings.cohorts)
-    pairs = _pairs(of, settings.cohorts, settings.repeats, settings.held_out, settings.views, settings)
+    pairs = _pairs((of, settings.cohorts, settings.repeats, settings.held_out, settings.views), settings)
     st.text(
         f"{counted(pairs.train, 'X-ray')} with reports to learn from, {pairs.held_out:,} held out to measure "
         "on"
@@ -119,12 +119,5 @@ def _told(settings: config.Pretrain, root: Path) -> bool:
 
 
 @st.cache_data(max_entries=64, show_spinner="Counting …")
-def _pairs(
-    identities: tuple[str, ...],
-    cohorts: tuple[str, ...],
-    repeats: tuple[int, ...],
-    held_out: tuple[str, ...],
-    views: config.Views,
-    _settings: config.Pretrain,
-) -> estimates.Pairs:
+def _pairs(key: tuple[object, ...], _settings: config.Pretrain) -> estimates.Pairs:
     return estimates.pairs(_settings)
