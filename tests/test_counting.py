@@ -31,8 +31,7 @@ NO_COUNTS = {
     "csv.field_size_limit() characters",
     "film.rows rows",
     "film.columns columns",
-    "self.name X-rays",
-    "reader.name X-rays",
+    "name X-rays",
     "backbone names",
     "told labels",
 }

@@ -70,9 +70,6 @@ def _marked(shape: type[Run], kind: type[Paper] | type[Before]) -> dict[str, Any
 @cache
 def _adapter(command: str) -> TypeAdapter[Run]:
     # Made once: pages read the settings of every checkpoint at every look.
-    return TypeAdapter(_strict(_COMMANDS[command]))
-
-
-def _strict(settings: type) -> type:
-    settings.__pydantic_config__ = STRICT  # type: ignore[attr-defined]
-    return settings
+    shape: Any = _COMMANDS[command]
+    shape.__pydantic_config__ = STRICT
+    return TypeAdapter(shape)
