@@ -45,6 +45,7 @@ from timnet import (  # noqa: E402
     cards,
     checkpoints,
     config,
+    performance,
 )
 from timnet.__main__ import main as timnet  # noqa: E402
 from timnet.cohorts import store  # noqa: E402
@@ -336,12 +337,12 @@ def settings(rng: np.random.Generator, i: int) -> str:
             film = str(here / "cohort" / "films" / "s00003.jpg")
             command([*words, film, "--checkpoint", name, "--anyway", "--json"], i)
             command(["runs", "--json"], 1)
-        for asked in (checkpoints.describe, record.of, cards.of, cards.at_chance, runs.state,
+        for asked in (checkpoints.describe, record.of, cards.of, performance.at_chance, runs.state,
                       run_results.result, model_card.sections):  # fmt: skip
             with contextlib.suppress(TimnetError):
                 asked(folder)
         run_results.points(here / "checkpoints")
-        cards.trust(cards.of(folder))
+        performance.trust(cards.of(folder))
         return command(["runs", "--json"], 1)
     finally:
         path.unlink()

@@ -149,19 +149,19 @@ def all_maps(film: Film, rounds: int) -> dict[str, Any]:
 
 def match(reader: Reader, film: Film, rounds: int) -> dict[str, Any]:
     """Compare a match with its map, and a whole reading, with the forward passes that either needs."""
-    timnet, x = reader.timnet, square(film)
+    timnet, x = reader.matcher.timnet, square(film)
 
     def forward(texts: list[str]) -> Callable[[], Tensor]:
         def run() -> Tensor:
             with torch.no_grad():
-                return timnet.match(timnet.image(x)[1], reader.text_vectors(texts))
+                return timnet.match(timnet.image(x)[1], reader.matcher.text_vectors(texts))
 
         return run
 
     def mapped() -> Tensor:
         with torch.no_grad():
             grid_1Chw = timnet.image.grid(x)
-        v_text_1D = reader.text_vectors([WORDS])
+        v_text_1D = reader.matcher.text_vectors([WORDS])
         return cam.evidence(grid_1Chw, lambda pooled: timnet.match(timnet.image.fc(pooled), v_text_1D)[None])[
             1
         ]

@@ -50,8 +50,10 @@ def main() -> None:
         studies = [row for row in csv.DictReader(file) if row["split"] == "test"][: words.known]
     reader = Reader.load(words.checkpoint)
     texts = [report_text.findings(row["report"]) for row in studies[: words.questions]]
-    queries = reader.text_vectors(texts)
-    known = np.concatenate([reader.film_vector(reader.see(read_film(DEMO / row["path"]))) for row in studies])
+    queries = reader.matcher.text_vectors(texts)
+    known = np.concatenate(
+        [reader.matcher.film_vectors(reader.see(read_film(DEMO / row["path"])).grid_1Chw) for row in studies]
+    )
     rows = []
     for kind, vectors in cases(known, words.films):
         rows.append(measured(reader, kind, vectors, queries))
@@ -85,7 +87,7 @@ def cases(known: np.ndarray, number: int) -> Iterator[tuple[str, np.ndarray]]:
 
 def measured(reader: Reader, kind: str, vectors: np.ndarray, queries: torch.Tensor) -> dict[str, Any]:
     """Return the seconds of each search and the share of the true best that it finds."""
-    timnet = reader.timnet
+    timnet = reader.matcher.timnet
     wall, spent, whole, recalls = [], [], [], []
     retrieval.nearest(timnet, queries[0], vectors, TOP)
     for query in queries:

@@ -93,9 +93,12 @@ def main() -> None:
 def readers(checkpoint: str, seed: int) -> dict[str, Reader]:
     """Return a matching checkpoint's reader, and one of the same network with its weights drawn anew."""
     own = Reader.load(checkpoint)
-    forgotten = sanity.randomised(own.timnet, seed)
+    forgotten = sanity.randomised(own.matcher.timnet, seed)
     assert isinstance(forgotten, TIMNet)
-    return {"own": own, "forgotten": replace(own, _network=forgotten)}
+    return {
+        "own": own,
+        "forgotten": replace(own, _network=forgotten, _matcher=replace(own.matcher, timnet=forgotten)),
+    }
 
 
 def answers(asked: Mapping[str, Reader], ct: Path, studies: int, films: int) -> Table:
@@ -134,7 +137,7 @@ def laterality(ct: Path, kind: str, number: int) -> Iterator[Question]:
 
 def prefers(reader: Reader, question: Question) -> float:
     """Return 1 where the film's own text matches better than its twin's, 0 where not; a tie counts half."""
-    vectors_2D = reader.text_vectors([question.own, question.other])
+    vectors_2D = reader.matcher.text_vectors([question.own, question.other])
     own, other = reader.matches(reader.see(question.twin.film), vectors_2D)
     return 0.5 if own == other else float(own > other)
 

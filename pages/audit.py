@@ -21,9 +21,9 @@ if not names:
 
 with notices.sentences():
     with choices:
-        asked, bar = scoring.choose(names, networks)
-    state = scoring.follow(asked)
-    found = listing.opened(asked, state.name == "working")
+        audit, bar = scoring.choose(names, networks)
+    state = scoring.follow(audit)
+    found = listing.opened(audit, state.name == "working")
     if found is None:
         if state.name == "none":
             st.info(
@@ -34,26 +34,26 @@ with notices.sentences():
         st.stop()
     with bar:
         judging.name()
-    judged = {study: each.verdict for study, each in verdicts.latest(asked.cohort.folder).items()}
+    judged = {study: each.verdict for study, each in verdicts.latest(audit.cohort.folder).items()}
     listing.take_link(found.ranked)
     parts = st.container(horizontal=True, gap="medium", key="audit_parts")
     left = parts.container(width=listing.WIDTH)
     right = parts.container(width="stretch")
     with left:
         listed = listing.choose(found.ranked, judged)
-        listing.show(asked, listed)
-        scoring.offer_more(asked, len(found.ranked))
+        listing.show(audit, listed)
+        scoring.offer_more(audit, len(found.ranked))
     row = listed.chosen
     with right:
         if row is None:
-            scoring.tell(asked, "")
+            scoring.tell(audit, "")
             st.info("No study is left here: choose another part of the list.", icon=":material/done_all:")
         else:
-            scoring.tell(asked, str(listed.table["study"].iloc[row]))
-            judging.ask(asked, listed, row)
-            room.show(asked, listed.table.iloc[row])
-    judging.score(asked, listed)
-    downloads.offer(asked, listed)
+            scoring.tell(audit, str(listed.table["study"].iloc[row]))
+            judging.ask(audit, listed, row)
+            room.show(audit, listed.table.iloc[row])
+    judging.score(audit, listed)
+    downloads.offer(audit, listed)
     listing.left_out(found.left_out)
     if row is not None and (following := listed.following(row)) is not None:
-        room.prepare(asked, following)
+        room.prepare(audit, following)

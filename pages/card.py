@@ -17,17 +17,17 @@ st.markdown("What is known about this network, and what is not.")
 found = {each.name: each for kind in ("timnet", "classifier") for each in checkpoints.listed(kind)}
 if not found:
     notices.no_timnet()
-asked = st.query_params.get("network", "")
+linked = st.query_params.get("network", "")
 names = list(found)
-if asked and asked not in names:
-    notices.not_here("network", asked)
-name = st.selectbox("Network", names, index=names.index(asked) if asked in names else 0, key="card_network")
+if linked and linked not in names:
+    notices.not_here("network", linked)
+name = st.selectbox("Network", names, index=names.index(linked) if linked in names else 0, key="card_network")
 
 from timnet.evaluation import model_card  # noqa: E402  torch comes with it: the title stands before
 
 with notices.sentences():
-    told = model_card.sections(found[name].folder)
-for section in told:
+    sections = model_card.sections(found[name].folder)
+for section in sections:
     st.header(section.title)
     # Cells are markdown to Streamlit: what files say stays text.
     rows = [(notices.plain(item), notices.plain(_LONG.sub(r"\1 ", known))) for item, known in section.items]

@@ -3,8 +3,8 @@
 import streamlit as st
 
 from timnet.counting import counted
-from timnet.ui import cache, demo, frame, notices
-from timnet.ui.explore import check, filters, results, study, upkeep
+from timnet.ui import cache, demo, filters, frame, notices
+from timnet.ui.explore import check, results, study, upkeep
 
 frame.require()
 st.title("Explore a cohort")

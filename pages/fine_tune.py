@@ -48,10 +48,10 @@ with notices.sentences():
         if learn == "reports":
             pretrain_form.form(names, root)
         else:
-            asked = finetune_form.form(names, root)
+            settings = finetune_form.form(names, root)
     if learn == "labels":
         with more:
-            labelling.show(cache.cohort(asked.cohort), asked)
+            labelling.show(cache.cohort(settings.cohort), settings)
     states = runs.all_runs(root)
     with live:
         if not states:

@@ -18,7 +18,7 @@ from timnet.ui import (
     uploaded,
     viewer,
 )
-from timnet.ui.match import asked_report, other_patients, prompts, second_xray, similar_cases, text_edits
+from timnet.ui.match import other_patients, prompts, report_field, second_xray, similar_cases, text_edits
 
 CHANGES, FINDINGS, OTHERS, FACTS = (
     "What changes the match",
@@ -44,12 +44,12 @@ with notices.sentences():
         film = chosen.film
         kind = None if film is None else chosen.simulated
         network = panels.choose(networks, "Matching network", "match_network", kind)
-        uploaded.new(asked_report.TEXT)
+        uploaded.new(report_field.TEXT)
     pictures, words = st.columns(reading_room.WIDTHS)
     with words:
         film_picker.named(chosen)
         result = st.container()
-        findings, is_own = asked_report.ask(chosen)
+        findings, is_own = report_field.ask(chosen)
     place = pictures.empty()
     if film is not None:
         reading_room.first(place, film, "match", bool(cache.doubt(film)))
@@ -72,7 +72,7 @@ with notices.sentences():
     name = reading_room.chosen(reading, "match")
 
 with result:
-    if findings == asked_report.EXAMPLE:
+    if findings == report_field.EXAMPLE:
         st.warning("An example text: it does not describe your X-ray.", icon=":material/edit_note:")
     row = st.container(horizontal=True, vertical_alignment="center", gap="medium")
     row.metric(

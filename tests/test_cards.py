@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from wrong_values import wrong_values
 
-from timnet import cards, config, settings_file
+from timnet import cards, config, performance, settings_file
 from timnet.cards import Card, Result
 from timnet.evaluation.calibration import record
 
@@ -39,7 +39,8 @@ def test_a_shipped_card_is_read_and_says_what_it_was_worth(folder: Path) -> None
     shipped = cards.read(folder)
     assert shipped is not None and shipped.trained_on and shipped.licence and shipped.recommended_for
     measured = any(each.real and each.metric == "auROC" for each in shipped.results)
-    assert cards.trust(shipped).startswith("On real X-rays" if measured else "Never measured on real X-rays")
+    expected = "On real X-rays" if measured else "Never measured on real X-rays"
+    assert performance.trust(shipped).startswith(expected)
 
 
 @pytest.mark.parametrize(
@@ -57,30 +58,31 @@ def test_a_shipped_card_is_read_and_says_what_it_was_worth(folder: Path) -> None
     ],
 )
 def test_an_auroc_is_put_into_words_by_the_lower_end_of_its_interval(low, value, high, words) -> None:
-    assert cards.verdict(Result(**result(low=low, value=value, high=high))) == words
+    assert performance.verdict(Result(**result(low=low, value=value, high=high))) == words
 
 
 def test_the_sentence_names_data_set_number_and_interval(tmp_path: Path) -> None:
     simulated = result(real=False, value=0.99, low=0.98, high=1.0)
     women = result(group="women", value=0.9, low=0.8, high=0.95)
     told = read(tmp_path, card(simulated, women, result()))
-    assert cards.trust(told) == "On real X-rays (Theirs, 1,200 X-rays): auROC 0.75 (0.70 to 0.80), fair."
+    expected = "On real X-rays (Theirs, 1,200 X-rays): auROC 0.75 (0.70 to 0.80), fair."
+    assert performance.trust(told) == expected
     own = read(tmp_path, card(result(external=False)))
-    assert cards.trust(own).startswith("On real X-rays of its own source (Theirs, ")
+    assert performance.trust(own).startswith("On real X-rays of its own source (Theirs, ")
 
 
 def test_the_mean_speaks_for_a_classifier_and_each_label_for_itself(tmp_path: Path) -> None:
     effusion = result(label="Effusion", value=0.9, low=0.85, high=0.95)
     told = read(tmp_path, card(effusion, result(label="Edema"), result(label=cards.MACRO, value=0.8)))
-    assert ": mean auROC 0.80 (" in cards.trust(told)
-    assert cards.headline(told, "Effusion") == Result(**effusion)
-    assert cards.headline(told, "Mass") is None
+    assert ": mean auROC 0.80 (" in performance.trust(told)
+    assert performance.headline(told, "Effusion") == Result(**effusion)
+    assert performance.headline(told, "Mass") is None
 
 
 def test_without_a_measurement_on_real_x_rays_that_is_what_it_says(tmp_path: Path) -> None:
     for told in (card(), card(result(real=False)), card(result(metric="AP"))):
-        assert cards.trust(read(tmp_path, told)) == "Never measured on real X-rays."
-    assert cards.trust(None) == "Never measured on real X-rays."
+        assert performance.trust(read(tmp_path, told)) == "Never measured on real X-rays."
+    assert performance.trust(None) == "Never measured on real X-rays."
 
 
 def run(folder: Path, **measured: Any) -> None:
@@ -94,10 +96,10 @@ def run(folder: Path, **measured: Any) -> None:
 def test_a_run_without_a_card_tells_its_own_held_out_result_where_its_x_rays_are_real(tmp_path: Path) -> None:
     run(tmp_path, real=[True])
     expected = "On real X-rays of its own source (held-out patients of mine, 20 X-rays): auROC 0.70 (0.60 to"
-    assert cards.trust(cards.of(tmp_path)).startswith(expected)
+    assert performance.trust(cards.of(tmp_path)).startswith(expected)
     for real in ([False], None):
         run(tmp_path, real=real)
-        assert cards.trust(cards.of(tmp_path)) == "Never measured on real X-rays."
+        assert performance.trust(cards.of(tmp_path)) == "Never measured on real X-rays."
 
 
 def test_a_run_tells_what_each_of_its_labels_was_worth(tmp_path: Path) -> None:
@@ -106,8 +108,8 @@ def test_a_run_tells_what_each_of_its_labels_was_worth(tmp_path: Path) -> None:
     rows = [{"label": label, "metric": "auROC", "value": value} for label, value in values.items()]
     (tmp_path / cards.METRICS).write_text(json.dumps({"test": rows, "films_test": 90, "real": [True]}))
     told = cards.of(tmp_path)
-    assert ": mean auROC 0.72" in cards.trust(told)
-    assert {label: cards.label_worth(told, label)[:4] for label in ("Effusion", "Mass", "Edema")} == {
+    assert ": mean auROC 0.72" in performance.trust(told)
+    assert {label: performance.label_worth(told, label)[:4] for label in ("Effusion", "Mass", "Edema")} == {
         "Effusion": "0.80", "Mass": "0.64", "Edema": "not ",
     }  # fmt: skip
 
@@ -121,12 +123,12 @@ def test_a_network_whose_interval_holds_one_half_is_at_chance(tmp_path, low, val
     told = json.loads((tmp_path / cards.METRICS).read_text())
     told["held_out"][0] |= {"low": low, "value": value, "high": high}
     (tmp_path / cards.METRICS).write_text(json.dumps(told))
-    assert cards.at_chance(tmp_path) is at_chance
+    assert performance.at_chance(tmp_path) is at_chance
 
 
 def test_a_folder_without_any_file_has_no_card_and_is_not_called_at_chance(tmp_path: Path) -> None:
     assert cards.of(tmp_path) is None
-    assert not cards.at_chance(tmp_path)
+    assert not performance.at_chance(tmp_path)
 
 
 @pytest.mark.parametrize("folder", SHIPPED, ids=lambda folder: folder.name)
@@ -135,7 +137,7 @@ def test_every_field_of_a_card_takes_a_wrong_value_as_one_sentence(folder: Path,
     for text in wrong_values(json.loads((folder / cards.FILE).read_text())):
         (tmp_path / cards.FILE).write_text(text)
         try:
-            cards.trust(cards.read(tmp_path))
+            performance.trust(cards.read(tmp_path))
         except cards.CardError as error:
             refused += 1
             assert str(error).startswith(f"{tmp_path.name}/card.json: ") and "\n" not in str(error)
@@ -171,7 +173,9 @@ def test_numbers_that_no_measurement_gives_are_refused(tmp_path: Path) -> None:
 
 
 def test_the_sentence_beside_a_number_says_that_the_x_rays_are_childrens() -> None:
-    assert "children aged one to five" in cards.trust_of(config.REPOSITORY / "checkpoints/pneumonia-children")
+    assert "children aged one to five" in performance.trust_of(
+        config.REPOSITORY / "checkpoints/pneumonia-children"
+    )
 
 
 @pytest.mark.parametrize("name", [config.MATCHING, config.FINDINGS, "pneumonia-children"])
@@ -187,11 +191,13 @@ def test_what_a_page_says_of_the_calibration_speaks_of_x_rays(name: str) -> None
 def test_a_network_that_does_not_tell_sides_says_so_beside_its_numbers(
     tmp_path: Path, value: float, low: float | None, says: bool
 ) -> None:
-    measured = result(task=cards.SIDES, metric="share", value=value, low=low, high=low and 0.95)
+    measured = result(task=performance.SIDES, metric="share", value=value, low=low, high=low and 0.95)
     told = read(tmp_path, card(result(), measured))
-    assert ("It does not tell left from right (47 % right" in cards.sides(told)) is says
-    assert cards.trust(told).startswith("On real X-rays (Theirs")
+    assert ("It does not tell left from right (47 % right" in performance.sides(told)) is says
+    assert performance.trust(told).startswith("On real X-rays (Theirs")
 
 
 def test_the_shipped_network_of_real_reports_says_that_it_does_not_tell_sides() -> None:
-    assert "It does not tell left from right" in cards.trust_of(config.REPOSITORY / "checkpoints" / "open-i")
+    assert "It does not tell left from right" in performance.trust_of(
+        config.REPOSITORY / "checkpoints" / "open-i"
+    )

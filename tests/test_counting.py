@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from timnet import cards, config
-from timnet.counting import counted, verb
+from timnet import cards, config, performance
+from timnet.counting import counted, duration, verb
 from timnet.evaluation import model_card
 from timnet.training import run_results
 
@@ -31,8 +31,7 @@ NO_COUNTS = {
     "csv.field_size_limit() characters",
     "film.rows rows",
     "film.columns columns",
-    "self.name X-rays",
-    "reader.name X-rays",
+    "name X-rays",
     "backbone names",
     "told labels",
 }
@@ -93,6 +92,14 @@ def test_one_epoch_step_and_image_are_singular_in_settings_and_cards() -> None:
     )
     source = cards.Source(dataset="Theirs", real=True, images=1, patients=1)
     card = cards.Card(format=1, summary="Small.", trained_on=(source,), results=(result,))
-    assert "(Ours, 1 X-ray): auROC" in cards.trust(card)
+    assert "(Ours, 1 X-ray): auROC" in performance.trust(card)
     assert "; 1 X-ray; evaluate" in model_card._worth(card, "").items[1][1]
     assert "1 image, 1 patient" in model_card._source(source)[1]
+
+
+@pytest.mark.parametrize(
+    ("seconds", "words"),
+    [(None, "–"), (89.4, "89 s"), (90, "2 min"), (5399, "90 min"), (5400, "1.5 h"), (36_000, "10.0 h")],
+)
+def test_a_duration_has_the_unit_in_which_it_is_short(seconds: float | None, words: str) -> None:
+    assert duration(seconds) == words

@@ -247,14 +247,14 @@ def test_a_classifier_has_no_edits_and_empty_findings_neither(networks, film):
 def test_a_film_matches_texts_by_their_vectors_as_it_matches_the_texts(networks, film):
     reader = Reader.load(networks / "timnet")
     texts = ["The heart is enlarged.", "Clear lungs.", "There is a small left effusion."]
-    matches = reader.matches(reader.see(film), reader.text_vectors(texts))
+    matches = reader.matches(reader.see(film), reader.matcher.text_vectors(texts))
     assert matches.tolist() == pytest.approx([reader.read(film, text).match for text in texts], abs=1e-4)
 
 
 def test_a_classifier_has_no_vectors_of_texts(networks, film):
     reader = Reader.load(networks / "classifier")
     with pytest.raises(ReadingError, match="without text"):
-        reader.text_vectors(["Clear."])
+        reader.matcher.text_vectors(["Clear."])
     with pytest.raises(ReadingError, match="without text"):
         reader.matches(reader.see(film), torch.zeros(1, 512))
 
@@ -320,7 +320,9 @@ def test_a_films_vector_is_the_one_that_it_is_searched_by(networks, several):
     reader = Reader.load(networks / "timnet", device="cpu")
     vectors_ND = reader.embed(several, batch=4)
     assert vectors_ND.shape == (6, 512)
-    np.testing.assert_allclose(vectors_ND[:1], reader.film_vector(reader.see(several[0])), atol=1e-5)
+    np.testing.assert_allclose(
+        vectors_ND[:1], reader.matcher.film_vectors(reader.see(several[0]).grid_1Chw), atol=1e-5
+    )
     assert len(Reader.load(networks / "classifier").embed(several)) == 6
 
 

@@ -21,22 +21,6 @@ if TYPE_CHECKING:
     from timnet.training.in_process import curve, finetune, pretrain
 
 __version__ = "0.2.0"
-__all__ = [
-    "Classifier",
-    "Cohort",
-    "Film",
-    "Finetune",
-    "Grid",
-    "Pretrain",
-    "Reader",
-    "TIMNet",
-    "TimnetError",
-    "__version__",
-    "curve",
-    "finetune",
-    "pretrain",
-    "read_film",
-]
 _MODULES = {
     "Classifier": "model.classifier",
     "Cohort": "cohorts.store",
@@ -52,6 +36,7 @@ _MODULES = {
     "pretrain": "training.in_process",
     "read_film": "films.read",
 }
+__all__ = ["__version__", *_MODULES]
 
 
 def __getattr__(name: str) -> Any:

@@ -32,7 +32,7 @@ from timnet.films import sandbox
 from timnet.films.film import FilmError, file_name
 from timnet.films.sandbox import Row
 from timnet.reader import Reader
-from timnet.reading import ReadingError, findings_of, verdict
+from timnet.reading import ReadingError, findings_of, not_alone, verdict
 
 BATCH = 16
 """X-rays in one forward. A run that was stopped goes on at a multiple of it."""
@@ -100,11 +100,11 @@ def run(
     """
     write = spreadsheet.writer(out)
     if matched:
-        _ = reader.timnet
+        _ = reader.matcher
     elif not isinstance(reader.spec, ClassifierSpec):
-        raise ReadingError(f"findings: {reader.name} matches X-rays with reports, it reads none alone")
-    asked = [digest_of(listing.xrays), reader.weights_sha256, repr(reader.certainty), matched, anyway, invert]
-    request = hashlib.sha256(json.dumps([*asked, __version__, BATCH]).encode()).hexdigest()
+        raise not_alone(reader.name)
+    facts = [digest_of(listing.xrays), reader.weights_sha256, repr(reader.certainty), matched, anyway, invert]
+    request = hashlib.sha256(json.dumps([*facts, __version__, BATCH]).encode()).hexdigest()
     with _part(out, request) as (part, answers):
         resumed = len(answers)
         for batch in _read(listing.xrays[resumed:], reader, matched, anyway, invert):
@@ -137,12 +137,12 @@ def table(listing: Listing, answers: Sequence[Answer], reader: Reader, matched: 
     for at, label in enumerate(labels):
         # A label of the name of another column keeps both.
         name = f"label {label}" if label in first | last else label
-        told = [None if each.numbers is None else each.numbers[at] for each in answers]
-        numbers[name] = pd.Series(told, dtype=float)
+        given = [None if each.numbers is None else each.numbers[at] for each in answers]
+        numbers[name] = pd.Series(given, dtype=float)
         if not matched:
             numbers[f"{name}: word"] = [
                 "" if number is None else verdict(reader.certainty, reader.card, label, number)
-                for number in told
+                for number in given
             ]
     if matched:
         numbers["section read"] = [each.section for each in answers]
@@ -164,22 +164,22 @@ def _read(
             yield _answers(reader, batch, rows, matched)
 
 
-def _row(asked: Listed, side: int, anyway: bool, invert: bool) -> Row | Answer:
+def _row(xray: Listed, side: int, anyway: bool, invert: bool) -> Row | Answer:
     """Return an X-ray as the network takes it, or why it is refused."""
-    if asked.fault:
-        return Answer(refused=f"{file_name(asked.name)}: {asked.fault}")
+    if xray.fault:
+        return Answer(refused=f"{file_name(xray.name)}: {xray.fault}")
     try:
-        data = asked.fetch()
+        data = xray.fetch()
         row = sandbox.read_row(
-            data, name=asked.name, side=side, admit=asked.admit, remark=_DOUBT, invert=invert
+            data, name=xray.name, side=side, admit=xray.admit, remark=_DOUBT, invert=invert
         )
     except (FilmError, CohortError) as error:
         return Answer(refused=str(error))
     except OSError as error:
-        return Answer(refused=f"{file_name(asked.name)}: {error.strerror or type(error).__name__}")
+        return Answer(refused=f"{file_name(xray.name)}: {error.strerror or type(error).__name__}")
     if _doubt(row) and not anyway:
         return Answer(
-            refused=f"{file_name(asked.name)}: {row.remark}", doubt=_doubt(row), sha256=row.film.sha256
+            refused=f"{file_name(xray.name)}: {row.remark}", doubt=_doubt(row), sha256=row.film.sha256
         )
     return row
 
@@ -194,14 +194,14 @@ def _answers(
 ) -> list[Answer]:
     answers = [each if isinstance(each, Answer) else Answer() for each in rows]
     texts, read, sections = [], [], {}
-    for at, (asked, row) in enumerate(zip(batch, rows, strict=True)):
+    for at, (xray, row) in enumerate(zip(batch, rows, strict=True)):
         if isinstance(row, Answer):
             continue
         if matched:
             try:
-                extract = findings_of(asked.findings)
+                extract = findings_of(xray.findings)
             except ReadingError as error:
-                answers[at] = Answer(refused=f"{file_name(asked.name)}: {error}", sha256=row.film.sha256)
+                answers[at] = Answer(refused=f"{file_name(xray.name)}: {error}", sha256=row.film.sha256)
                 continue
             texts.append(extract.findings)
             sections[at] = extract.section

@@ -12,7 +12,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
 from timnet import config, files
-from timnet.errors import TimnetError
+from timnet.errors import TimnetError, reason
 
 WEIGHTS, DESCRIPTION, OWN_ENCODER = "model.safetensors", "model.json", "text-encoder"
 ENCODER_CONFIG = "config.json"
@@ -185,9 +185,8 @@ def encoder_folder(source: str) -> Path | None:
     try:
         return Path(snapshot_download(source, allow_patterns=["*config.json", "*.safetensors*"]))
     except Exception as error:
-        reason = next(iter(str(error).strip().splitlines()), type(error).__name__)[:200]
         raise CheckpointError(
-            f"{source}: expected a folder, a file, or a hub id within reach ({reason})"
+            f"{source}: expected a folder, a file, or a hub id within reach ({reason(error)})"
         ) from None
 
 

@@ -18,3 +18,12 @@ def counted(number: float, noun: str, plural: str = "") -> str:
 def verb(number: float, one: str = "is", several: str = "are") -> str:
     """Return the verb that agrees with a number."""
     return one if number == 1 else several
+
+
+def duration(seconds: float | None) -> str:
+    """Return seconds in words: `89 s`, `12 min`, `3.5 h`; a dash where they are unknown."""
+    if seconds is None:
+        return "–"
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"

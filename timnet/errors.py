@@ -8,6 +8,11 @@ class TimnetError(ValueError):
     """Something that cannot be done; the message is one sentence for the user."""
 
 
+def reason(error: Exception) -> str:
+    """Return the first line of what a library's error says, its class where it says nothing."""
+    return next(iter(str(error).strip().splitlines()), type(error).__name__)[:200]
+
+
 def one_line(error: object) -> str:
     """Return an error's words in one line of at most LONGEST characters, all of them printable.
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from PIL import Image
 
-from timnet import __version__, cards, config
+from timnet import __version__, config, performance
 from timnet.films import letterbox
 from timnet.pdf_sheet import GREY, ORANGE, PICTURE, Row, Sheet
 from timnet.reading import marked
@@ -92,8 +92,8 @@ def _calibration(reading: Reading) -> str:
 
 
 def _judged(reading: Reading, label: str) -> str:
-    verdict, measured = reading.verdict(label), cards.headline(reading.card, label)
-    worth = f" (on real X-rays: auROC {cards.figures(measured)})" if measured else ""
+    verdict, measured = reading.verdict(label), performance.headline(reading.card, label)
+    worth = f" (on real X-rays: auROC {performance.figures(measured)})" if measured else ""
     return f"{label}: {verdict}{worth}" if verdict else f"{label}{worth}"
 
 

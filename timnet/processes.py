@@ -104,10 +104,10 @@ def tail(log: Path, lines: int = 1) -> str:
 
 def environment(given: Mapping[str, str]) -> dict[str, str]:
     """Return an environment whose processes keep their memory; tunables that it sets stay as they are."""
-    told = given.get(VARIABLE, "")
-    named = {each.partition("=")[0] for each in told.split(":")}
+    before = given.get(VARIABLE, "")
+    named = {each.partition("=")[0] for each in before.split(":")}
     ours = [f"{name}={value}" for name, value in TUNABLES.items() if name not in named]
-    return {**given, VARIABLE: ":".join(filter(None, [told, *ours]))}
+    return {**given, VARIABLE: ":".join(filter(None, [before, *ours]))}
 
 
 def keep_memory() -> None:

@@ -1,6 +1,6 @@
 """A Reading: what a checkpoint says of one film, in numbers and maps, and why it may not be believed.
 
-Owns what is told of a film wherever it is told: its evidence at the film's own pixels, the picture with a map
+Owns what is said of a film, wherever that is shown: evidence at the film's own pixels, the picture with a map
 over it, and one object of numbers and of the findings' words. Made by `reader.Reader`.
 Research use only, never a diagnosis.
 
@@ -18,8 +18,9 @@ import torch
 import torch.nn.functional as F
 from numpy.typing import NDArray
 
-from timnet import __version__, cards, config
+from timnet import __version__, config, performance
 from timnet.cards import Card
+from timnet.checkpoints import ClassifierSpec, Spec
 from timnet.counting import counted
 from timnet.errors import TimnetError
 from timnet.evaluation import explanation
@@ -43,6 +44,16 @@ class ReadingError(TimnetError):
     """A question that this checkpoint cannot answer; the message says what it can."""
 
 
+def not_matching(name: str) -> ReadingError:
+    """Return what a classifier says that is given a text."""
+    return ReadingError(f"findings: {name} is a classifier, it reads X-rays without text")
+
+
+def not_alone(name: str) -> ReadingError:
+    """Return what a matching network says that is given no text."""
+    return ReadingError(f"findings: {name} matches X-rays with reports, it reads none alone")
+
+
 @dataclass(frozen=True)
 class Question:
     """What is asked of a film: texts, or the labels of a classifier."""
@@ -55,8 +66,18 @@ class Question:
     """As of `Reading`."""
 
     @classmethod
-    def of(cls, findings: str) -> Question:
-        """Return what is asked of a film with findings or a report; ReadingError where that says nothing."""
+    def of(cls, findings: str | None, spec: Spec, name: str) -> Question:
+        """Return what a checkpoint is asked of a film, with findings or a report where it matches them.
+
+        Raises:
+            ReadingError: findings are missing, say nothing, or are given to a classifier.
+        """
+        if isinstance(spec, ClassifierSpec):
+            if findings:
+                raise not_matching(name)
+            return cls(spec.labels)
+        if findings is None:
+            raise not_alone(name)
         extract = findings_of(findings)
         sentences = tuple(report_text.sentences(extract.findings))
         # One sentence is the whole: no second question.
@@ -101,7 +122,7 @@ class Reading:
     card: Card | None = None
     """What the network was trained on and worth."""
     trust: str = ""
-    """What it was worth on real X-rays, in one sentence (`cards.trust_of`): it stands beside every number."""
+    """How good it was on real X-rays (`performance.trust_of`): it stands beside every number."""
     certainty: Certainty = certainty.UNKNOWN
     """How logits became these probabilities, and which of them are too close to call."""
     rank: Rank | None = None
@@ -114,7 +135,11 @@ class Reading:
     @property
     def too_weak(self) -> str:
         """Say which labels are not sure whatever their numbers, and why; empty where none is."""
-        weak = [name for name in self.probabilities if self.verdict(name) and cards.too_weak(self.card, name)]
+        weak = [
+            name
+            for name in self.probabilities
+            if self.verdict(name) and performance.too_weak(self.card, name)
+        ]
         if not weak:
             return ""
         return (
@@ -185,7 +210,7 @@ class Reading:
 
         Names, dates and numbers of known forms are marked in the words (`deidentify.scrub`).
         """
-        told: dict[str, Any] = {
+        numbers: dict[str, Any] = {
             "film": {
                 "rows": self.film.rows,
                 "columns": self.film.columns,
@@ -203,28 +228,28 @@ class Reading:
             "doubt": self.doubt or None,
         }
         if self.match is not None:
-            told["match_calibrated"] = self.calibrated(MATCH)
-            told["match_probability"] = self.match
-            told["rank_among_other_reports"] = asdict(self.rank) if self.rank else None
-            told["section_read"] = self.section
-            told["explanation"] = self.explanation.sentence if self.explanation else None
-            told["sentences"] = [
+            numbers["match_calibrated"] = self.calibrated(MATCH)
+            numbers["match_probability"] = self.match
+            numbers["rank_among_other_reports"] = asdict(self.rank) if self.rank else None
+            numbers["section_read"] = self.section
+            numbers["explanation"] = self.explanation.sentence if self.explanation else None
+            numbers["sentences"] = [
                 {"sentence": marked(sentence), "probability": probability}
                 for sentence, probability in self.sentences
             ]
-            told["sentence_probabilities"] = [probability for _, probability in self.sentences]
-            told["sentences_beyond_training"] = list(self.beyond)
+            numbers["sentence_probabilities"] = [probability for _, probability in self.sentences]
+            numbers["sentences_beyond_training"] = list(self.beyond)
         if self.edits:
-            told["edits"] = {edit.name: probability for edit, probability in self.edits}
+            numbers["edits"] = {edit.name: probability for edit, probability in self.edits}
         if self.probabilities:
-            told["probabilities"] = dict(self.probabilities)
-            told["worth_on_real_x_rays"] = {
-                name: cards.label_worth(self.card, name) for name in self.probabilities
+            numbers["probabilities"] = dict(self.probabilities)
+            numbers["worth_on_real_x_rays"] = {
+                name: performance.label_worth(self.card, name) for name in self.probabilities
             }
-            told["calibrated"] = {name: self.calibrated(name) for name in self.probabilities}
-            told["verdicts"] = {name: self.verdict(name) or None for name in self.probabilities}
-            told["verdicts_too_weak"] = self.too_weak or None
-        return told
+            numbers["calibrated"] = {name: self.calibrated(name) for name in self.probabilities}
+            numbers["verdicts"] = {name: self.verdict(name) or None for name in self.probabilities}
+            numbers["verdicts_too_weak"] = self.too_weak or None
+        return numbers
 
 
 def marked(words: str) -> str:
@@ -237,10 +262,10 @@ def marked(words: str) -> str:
 def verdict(certainty: Certainty, card: Card | None, name: str, probability: float) -> Verdict:
     """Return what a label's probability means in words; nothing where no zone is known.
 
-    A label that was too weak on real X-rays (`cards.too_weak`) is not sure, whatever its number.
+    A label that was too weak on real X-rays (`performance.too_weak`) is not sure, whatever its number.
     """
     said = certainty.line(name).verdict(probability)
-    return "not sure" if said and cards.too_weak(card, name) else said
+    return "not sure" if said and performance.too_weak(card, name) else said
 
 
 def findings_of(findings: str | None) -> report_text.Extract:

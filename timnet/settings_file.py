@@ -30,8 +30,8 @@ def command(settings: Run) -> str:
 def to_json(settings: Run) -> str:
     """Write the settings as the text of a run's config.json: sorted keys, one trailing newline."""
     older = _older(type(settings))
-    told = {name: value for name, value in asdict(settings).items() if older.get(name) != value}
-    return json.dumps({"command": command(settings), **told}, indent=2, sort_keys=True) + "\n"
+    values = {name: value for name, value in asdict(settings).items() if older.get(name) != value}
+    return json.dumps({"command": command(settings), **values}, indent=2, sort_keys=True) + "\n"
 
 
 def from_json(text: str, source: str = "config.json") -> Run:
@@ -70,9 +70,6 @@ def _marked(shape: type[Run], kind: type[Paper] | type[Before]) -> dict[str, Any
 @cache
 def _adapter(command: str) -> TypeAdapter[Run]:
     # Made once: pages read the settings of every checkpoint at every look.
-    return TypeAdapter(_strict(_COMMANDS[command]))
-
-
-def _strict(settings: type) -> type:
-    settings.__pydantic_config__ = STRICT  # type: ignore[attr-defined]
-    return settings
+    shape: Any = _COMMANDS[command]
+    shape.__pydantic_config__ = STRICT
+    return TypeAdapter(shape)

@@ -31,10 +31,10 @@ def test_they_are_what_the_network_gives_of_the_demo(cohort: Cohort) -> None:
     reader, rows = Reader.load(checkpoint), [0, len(cohort) // 2, len(cohort) - 1]
     pixels_BSS = torch.from_numpy(np.stack([cohort.pixels(reader.spec.side)[row] for row in rows]))
     with torch.inference_mode():
-        films_BD = reader.timnet.image(pixels_BSS.unsqueeze(1).float() / 255)[1]
+        films_BD = reader.matcher.timnet.image(pixels_BSS.unsqueeze(1).float() / 255)[1]
     assert np.allclose(found.films_ND[rows], films_BD, atol=0.02, rtol=0.02)
     texts = vectors.reports(cohort)["findings"]
-    reports_BD = reader.text_vectors([texts.iloc[0], texts.iloc[-1]])
+    reports_BD = reader.matcher.text_vectors([texts.iloc[0], texts.iloc[-1]])
     assert np.allclose(found.reports_MD[[0, -1]], reports_BD, atol=0.02, rtol=0.02)
 
 

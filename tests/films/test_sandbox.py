@@ -116,7 +116,7 @@ def test_a_decoder_that_hangs_is_ended(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_a_decoder_that_computes_for_ever_is_ended(monkeypatch: pytest.MonkeyPatch) -> None:
     code = (
-        "import sys; from timnet.films import sandbox as d\n"
+        "import sys; from timnet.films import sandbox_child as d\n"
         "def endless(data, **how):\n    while True: pass\n"
         "d.CPU_SECONDS = 1; d.read.read_film = endless; d.main()"
     )
@@ -125,7 +125,7 @@ def test_a_decoder_that_computes_for_ever_is_ended(monkeypatch: pytest.MonkeyPat
 
 
 def test_a_decoder_that_runs_out_of_memory_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
-    code = "from timnet.films import sandbox as d; d.MEMORY_BYTES = 250 * 2**20; d.main()"
+    code = "from timnet.films import sandbox_child as d; d.MEMORY_BYTES = 250 * 2**20; d.main()"
     child_runs(monkeypatch, code)
     assert_same(read_untrusted(png(), name="x.png"), read_film(png()))
     large = np.zeros((5000, 5000), dtype=np.uint16)
@@ -135,7 +135,7 @@ def test_a_decoder_that_runs_out_of_memory_says_so(monkeypatch: pytest.MonkeyPat
 
 def test_the_limits_hold_in_the_child() -> None:
     code = (
-        "import resource as r; from timnet.films import sandbox as decoding; decoding.limit(); "
+        "import resource as r; from timnet.films import sandbox_child as decoding; decoding.limit(); "
         "print([r.getrlimit(x)[0] for x in (r.RLIMIT_AS, r.RLIMIT_CPU, r.RLIMIT_CORE, r.RLIMIT_FSIZE)])"
     )
     ran = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, check=True, timeout=60)
@@ -236,7 +236,7 @@ def test_nothing_of_the_file_is_in_the_childs_arguments_or_environment(
 
 def test_what_a_decoder_prints_does_not_reach_the_reply(monkeypatch: pytest.MonkeyPatch) -> None:
     code = (
-        "import os; from timnet.films import sandbox as d; from timnet.films import read as films\n"
+        "import os; from timnet.films import sandbox_child as d; from timnet.films import read as films\n"
         "read = films.read_film\n"
         "def talkative(data, **how):\n    os.write(1, b'DOE^JANE'); print('noise'); return read(data)\n"
         "films.read_film = talkative; d.main()"
@@ -333,7 +333,7 @@ def test_a_decoder_that_panics_is_one_sentence_and_its_child_is_not_used_again(
 ) -> None:
     # PyO3's PanicException, which decoders in Rust raise, is no Exception.
     code = (
-        "from timnet.films import film, read, sandbox as d\n"
+        "from timnet.films import film, read, sandbox_child as d\n"
         "class Panic(BaseException): pass\n"
         "def panicking(data, **how):\n    with film.guarded('x', 'the file'): raise Panic('DOE^JANE')\n"
         "read.read_film = panicking; d.main()"

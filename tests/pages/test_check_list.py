@@ -14,7 +14,8 @@ from timnet import config
 from timnet.cohorts import audits, checks
 from timnet.cohorts.checks import Kept
 from timnet.cohorts.store import Cohort
-from timnet.ui.explore import check, filters
+from timnet.ui import filters
+from timnet.ui.explore import check
 
 
 @pytest.fixture

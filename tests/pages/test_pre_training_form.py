@@ -235,5 +235,5 @@ def test_a_finished_pre_training_shows_matching_retrieval_and_how_its_best_was_c
 
 def test_no_share_of_long_reports_is_given_where_there_is_none() -> None:
     told = {"pairs_train": 4, "pairs_held_out": 2, "patients_train": 4, "patients_held_out": 2}
-    assert "window" not in pretrain_results.told({**told, "several_windows": 0.0})
-    assert "50.0% of the reports" in pretrain_results.told({**told, "several_windows": 0.5})
+    assert "window" not in pretrain_results.summary({**told, "several_windows": 0.0})
+    assert "50.0% of the reports" in pretrain_results.summary({**told, "several_windows": 0.5})

@@ -284,9 +284,9 @@ def test_similar_cases_are_the_heads_best_and_never_the_films_own_study(
     assert not app.exception and not app.error
     reader, table = Reader.load(networks / "timnet"), searched.films()
     own = table["study"][7]
-    v_text = reader.text_vectors([table["findings"][7]])
+    v_text = reader.matcher.text_vectors([table["findings"][7]])
     kept = vectors.load(vectors.place(searched, networks / "timnet"))
-    logits = reader.timnet.match_all(torch.from_numpy(np.array(kept.films_ND)).float(), v_text)[:, 0]
+    logits = reader.matcher.timnet.match_all(torch.from_numpy(np.array(kept.films_ND)).float(), v_text)[:, 0]
     best = [row for row in logits.argsort(descending=True).tolist() if table["study"][row] != own]
     shown = [element.value for element in app.markdown if re.fullmatch(r"\*\*\d\.\d{3}\*\*", element.value)]
     expected = [f"**{logits[row].sigmoid():.3f}**" for row in best[: similar_cases.SHOWN]]

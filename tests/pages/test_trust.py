@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from driving import TEXT, open_at, png
 
-from timnet import cards, config, settings_file
+from timnet import cards, config, performance, settings_file
 from timnet.__main__ import main
 from timnet.checkpoints import weights_sha256
 from timnet.evaluation.calibration import record
@@ -56,9 +56,9 @@ def test_the_recommended_network_comes_first_and_one_at_chance_is_marked(root: P
     first, second = checkpoints.listed("timnet")
     assert (first.name, second.title) == ("old-timnet", "new-timnet · at chance on its own held-out pairs")
     assert checkpoints.listed("classifier")[0].name == "old-classifier"
-    assert cards.recommended(root, cards.MATCH) == "old-timnet"
-    assert cards.recommended(root, cards.DIAGNOSE) == "old-classifier"
-    assert cards.recommended(root, ("initial weights",)) is None
+    assert performance.recommended(root, performance.MATCH) == "old-timnet"
+    assert performance.recommended(root, performance.DIAGNOSE) == "old-classifier"
+    assert performance.recommended(root, ("initial weights",)) is None
 
 
 def test_a_classifier_with_a_name_of_its_own_is_offered_by_it_and_another_by_its_settings(
@@ -92,7 +92,7 @@ def test_the_sentence_stands_beside_the_number(root: Path, page: str) -> None:
         }  # fmt: skip
     app.selectbox(key=f"{page}_network").select(f"new-{'timnet' if page == 'match' else 'classifier'}").run()
     said = [each.value.replace("\\", "") for each in app.markdown]
-    assert any("Never measured on real X-rays." in each and cards.AT_CHANCE in each for each in said)
+    assert any("Never measured on real X-rays." in each and performance.AT_CHANCE in each for each in said)
 
 
 def test_a_label_that_was_weak_on_real_x_rays_is_not_sure_whatever_its_number(
@@ -124,8 +124,8 @@ def test_a_label_that_was_weak_on_real_x_rays_is_not_sure_whatever_its_number(
 def test_a_word_needs_an_auroc_of_seven_tenths_and_surely_of_six(low, value, weak) -> None:
     told = MEASURED | {"label": "Edema", "value": value, "low": low, "high": low and 0.9}
     card = cards.Card(format=1, summary="s", trained_on=(), results=(cards.Result(**told),))
-    assert cards.too_weak(card, "Edema") is weak
-    assert not cards.too_weak(card, "Effusion")
+    assert performance.too_weak(card, "Edema") is weak
+    assert not performance.too_weak(card, "Effusion")
 
 
 def test_the_command_line_says_it_in_words_and_in_json(

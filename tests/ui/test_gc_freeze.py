@@ -9,6 +9,7 @@ import pytest
 import streamlit as st
 
 from timnet.ui import cache, gc_freeze
+from timnet.ui.checkpoints import Checkpoint
 
 
 class Knot:
@@ -29,7 +30,7 @@ def thawed() -> Iterator[None]:
 def test_after_a_network_is_loaded_a_search_passes_over_what_was_there_before(networks: Path) -> None:
     st.cache_resource.clear()
     before = len(gc.get_objects())
-    cache.reader(str(networks / "timnet"), 0)
+    cache.reader(Checkpoint(networks / "timnet", "timnet", 0, 64, (), None))
     assert gc.get_freeze_count() > 0.9 * before
     assert len(gc.get_objects()) < 0.1 * before
 

@@ -6,7 +6,7 @@ import io
 import os
 import time
 
-from timnet import cards, config, files
+from timnet import config, files, performance
 from timnet.cli import arguments, output
 from timnet.cli.output import Refused
 from timnet.cli.progress import ProgressLine
@@ -82,8 +82,8 @@ def _one(asked: arguments.Match | arguments.Diagnose, findings: str | None) -> N
     from timnet.reader import Reader
 
     def worth(label: str) -> str:
-        measured = cards.headline(reading.card, label)
-        return f"(on real X-rays: auROC {cards.label_worth(reading.card, label)})" if measured else ""
+        measured = performance.headline(reading.card, label)
+        return f"(on real X-rays: auROC {performance.label_worth(reading.card, label)})" if measured else ""
 
     cam = asked.cam
     if cam is not None and not (cam.parent.is_dir() and cam.suffix.lower() == ".png"):

@@ -31,34 +31,3 @@ from timnet.config.words import ClassWeights, Mode, Precision, Schedule, Views
 
 STRICT = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False, str_max_length=4096)
 Run = Pretrain | Finetune
-
-__all__ = [
-    "ASSETS",
-    "BUNDLE",
-    "COSINES",
-    "DEMO",
-    "FINDINGS",
-    "MAP_LIMITS",
-    "MATCHING",
-    "MIRRORING",
-    "REPOSITORY",
-    "RESEARCH_USE",
-    "SHIPPED",
-    "STRICT",
-    "TEXT_ENCODER",
-    "ClassWeights",
-    "ConfigError",
-    "Finetune",
-    "Mode",
-    "Precision",
-    "Pretrain",
-    "Run",
-    "Schedule",
-    "Views",
-    "checkpoint_places",
-    "checkpoints",
-    "demo",
-    "home",
-    "importable",
-    "refusing",
-]

@@ -39,8 +39,8 @@ class Limits:
         """Return the range in words."""
         if self.said:
             return self.said
-        told = f"{self.least:g} to {self.most:.12g}{f' {self.unit}' if self.unit else ''}"
-        return f"0, or {told}" if self.zero and self.least > 0 else told
+        text = f"{self.least:g} to {self.most:.12g}{f' {self.unit}' if self.unit else ''}"
+        return f"0, or {text}" if self.zero and self.least > 0 else text
 
     def holds(self, value: float) -> bool:
         """Say whether a number is within the range."""
@@ -105,32 +105,38 @@ def settings(shape: type) -> Mapping[str, Declared]:
     return _declared[shape]
 
 
+def word(shape: type, name: str, value: str) -> str:
+    """Return the page's words for a value of a setting: itself where it has none."""
+    shown = settings(shape)[name].mark(Shown)
+    return dict(shown.words).get(value, value) if shown else value
+
+
 def _of(field: dataclasses.Field[Any], hint: Any) -> Declared:
     marks = getattr(hint, "__metadata__", ())
     return Declared(field.name, field.default, hint.__origin__ if marks else hint, marks)
 
 
-def check(asked: Any) -> None:
+def check(chosen: Any) -> None:
     """Refuse a number outside its declared range.
 
     Raises:
         ConfigError: one is; the message names the setting.
     """
-    for name, each in settings(type(asked)).items():
+    for name, each in settings(type(chosen)).items():
         limits = each.mark(Limits)
         if limits is not None:
-            value = getattr(asked, name)
+            value = getattr(chosen, name)
             for one in value if isinstance(value, tuple) else (value,):
                 require(limits.holds(one), name, limits.words(), value)
 
 
-def bring_weights(asked: Any, name: str) -> None:
+def bring_weights(chosen: Any, name: str) -> None:
     """Let a backbone that is a folder or hub id start from its own weights, never from random ones.
 
     `name`: the setting that holds the start.
     """
-    if "/" in asked.backbone and getattr(asked, name) == "base":
-        object.__setattr__(asked, name, asked.backbone)
+    if "/" in chosen.backbone and getattr(chosen, name) == "base":
+        object.__setattr__(chosen, name, chosen.backbone)
 
 
 def require(holds: bool, field: str, expected: str, came: object) -> None:

@@ -7,19 +7,8 @@ from typing import Annotated, Literal
 
 from typing_extensions import Doc
 
+from timnet.config import words
 from timnet.config.declared import Before, Limits, Paper, Shown, bring_weights, check, require
-from timnet.config.words import (
-    AUGMENT,
-    NORMALISATION,
-    PRECISION,
-    SCHEDULE,
-    VIEWS,
-    ClassWeights,
-    Mode,
-    Precision,
-    Schedule,
-    Views,
-)
 
 TRAINING = "Training settings"
 
@@ -33,7 +22,7 @@ class Finetune:
         str,
         Doc("A label column, several joined by commas, `abnormal`, `chexpert14`, or `all` for every label."),
     ]
-    views: Annotated[Views, Doc(VIEWS), Before("all"), Paper("all")] = "frontal"
+    views: Annotated[words.Views, Doc(words.VIEWS), Before("all"), Paper("all")] = "frontal"
     uncertain: Annotated[
         Literal["ignore", "zeros", "ones", "per-label"],
         Doc("What a label that its source calls uncertain (-1) counts as; `ignore`: unknown, it is masked."),
@@ -57,7 +46,7 @@ class Finetune:
         Paper("paper"),
     ] = "small"
     mode: Annotated[
-        Mode,
+        words.Mode,
         Doc(
             "`full`: every layer is trained; `last-layers`: the trunk's last stage and what follows it: "
             "faster, and better with few labels at times; `probe`: the trunk stays as it is and a logistic "
@@ -87,13 +76,7 @@ class Finetune:
         str, Doc("As of pretrain's --backbone; the initialisation's own where it brings one.")
     ] = "resnet18"
     width: Annotated[int, Doc("Channels of the 1x1 convolution."), Limits(8, 4096)] = 512
-    side: Annotated[
-        int,
-        Doc("X-rays are letterboxed to side x side pixels."),
-        Limits(32, 1024, "pixels"),
-        Paper(500),
-        Shown(TRAINING, "Image size in pixels"),
-    ] = 224
+    side: Annotated[words.Side, Shown(TRAINING, "Image size in pixels")] = 224
     epochs: Annotated[
         int,
         Doc("Passes over the X-rays drawn."),
@@ -114,13 +97,11 @@ class Finetune:
         Paper(16),
         Shown(TRAINING, "Batch size", only=("mode", ("full", "last-layers"))),
     ] = 16
-    learning_rate: Annotated[
-        float, Doc("Adam's step size."), Limits(1e-15, 0.999, said="above 0 and below 1")
-    ] = 1e-4
-    schedule: Annotated[Schedule, Doc(SCHEDULE), Before("constant")] = "constant"
-    augment: Annotated[bool, Doc(AUGMENT), Paper(False)] = True
+    learning_rate: words.Rate = 1e-4
+    schedule: Annotated[words.Schedule, Doc(words.SCHEDULE), Before("constant")] = "constant"
+    augment: Annotated[bool, Doc(words.AUGMENT), Paper(False)] = True
     normalisation: Annotated[
-        Literal["film", "imagenet"], Doc(f"{NORMALISATION} A checkpoint keeps its own."), Paper("imagenet")
+        words.Normalisation, Doc(f"{words.NORMALISATION} A checkpoint keeps its own.")
     ] = "film"
     drop_last: Annotated[
         bool,
@@ -128,7 +109,7 @@ class Finetune:
         Paper(False),
     ] = True
     class_weights: Annotated[
-        ClassWeights,
+        words.ClassWeights,
         Doc("`balanced`: X-rays with a label weigh as much in all as those without it."),
         Before("none"),
     ] = "none"
@@ -154,7 +135,7 @@ class Finetune:
         Doc("A control: the X-rays drawn get each other's labels, so that the test must stay at chance."),
         Before(False),
     ] = False
-    precision: Annotated[Precision, Doc(PRECISION)] = "auto"
+    precision: Annotated[words.Precision, Doc(words.PRECISION)] = "auto"
 
     def __post_init__(self) -> None:
         bring_weights(self, "initialisation")

@@ -51,10 +51,10 @@ def checkpoint_places(source: str) -> tuple[Path, ...]:
 
 def demo() -> Path | None:
     """Return the folder of the demo films: ``TIMNET_DEMO``, by default the shipped one; None for ``none``."""
-    asked = os.environ.get("TIMNET_DEMO", "")
-    if asked == "none":
+    named = os.environ.get("TIMNET_DEMO", "")
+    if named == "none":
         return None
-    return Path(asked).expanduser().resolve() if asked else DEMO
+    return Path(named).expanduser().resolve() if named else DEMO
 
 
 def refusing() -> bool:
@@ -67,10 +67,10 @@ def importable() -> tuple[Path, ...]:
 
     By default the user's home and the folder that holds ``TIMNET_HOME``; none for ``none``.
     """
-    asked = os.environ.get("TIMNET_IMPORTS", "")
-    if asked == "none":
+    named = os.environ.get("TIMNET_IMPORTS", "")
+    if named == "none":
         return ()
-    listed = [Path(each).expanduser() for each in asked.split(os.pathsep) if each.strip()]
+    listed = [Path(each).expanduser() for each in named.split(os.pathsep) if each.strip()]
     folders = dict.fromkeys(path.resolve() for path in listed or (Path.home(), home().parent))
     # Never everything by default: a cohort's folder may lie at the top of a disk.
     return tuple(path for path in folders if listed or path != Path(path.anchor))

@@ -7,17 +7,8 @@ from typing import Annotated, Literal
 
 from typing_extensions import Doc
 
+from timnet.config import words
 from timnet.config.declared import Before, Limits, Paper, Shown, bring_weights, check, require
-from timnet.config.words import (
-    AUGMENT,
-    NORMALISATION,
-    PRECISION,
-    SCHEDULE,
-    VIEWS,
-    Precision,
-    Schedule,
-    Views,
-)
 from timnet.counting import counted
 
 MIRRORING = ("all-pairs", "sigmoid", "infonce")
@@ -66,25 +57,19 @@ class Pretrain:
         Paper("full"),
     ] = "frozen"
     width: Annotated[int, Doc("Channels of the 1x1 convolutions."), Limits(8, 4096)] = 512
-    side: Annotated[
-        int, Doc("X-rays are letterboxed to side x side pixels."), Limits(32, 1024, "pixels"), Paper(500)
-    ] = 224
+    side: words.Side = 224
     epochs: Annotated[int, Doc("Passes over the training pairs."), Limits(1, 10_000), Paper(50)] = 40
     seed: Annotated[
         int, Doc("Seed of initial weights, order, negatives and augmentation."), Limits(0, 2**32 - 1)
     ] = 0
-    normalisation: Annotated[Literal["film", "imagenet"], Doc(NORMALISATION), Paper("imagenet")] = "film"
+    normalisation: Annotated[words.Normalisation, Doc(words.NORMALISATION)] = "film"
     held_out: Annotated[
-        tuple[str, ...],
-        Doc("Splits that are never trained on and on which the matching is measured."),
+        tuple[str, ...], Doc("Splits that are never trained on and on which the matching is measured.")
     ] = ("val", "test")
-    shuffled: Annotated[
-        bool,
-        Doc("A control: each training X-ray gets another's report."),
-    ] = False
+    shuffled: Annotated[bool, Doc("A control: each training X-ray gets another's report.")] = False
 
     views: Annotated[
-        Views, Doc(VIEWS), Before("all"), Paper("all"),
+        words.Views, Doc(words.VIEWS), Before("all"), Paper("all"),
         Shown(
             _COMPARED, "X-rays",
             (("frontal", "Frontal, and those of unknown view"), ("lateral", "Lateral"), ("all", "All")),
@@ -148,11 +133,10 @@ class Pretrain:
         ),
         Before(False),
         Shown(
-            _COMPARED,
-            "Its own report with left and right swapped is a mismatch, too",
+            _COMPARED, "Its own report with left and right swapped is a mismatch, too",
             only=("objective", MIRRORING),
         ),
-    ] = False
+    ] = False  # fmt: skip
     both_normal: Annotated[
         Literal["contrast", "ignore"],
         Doc(
@@ -172,14 +156,9 @@ class Pretrain:
         Paper(16),
         Shown(_STEPS, "Batch size"),
     ] = 32
-    learning_rate: Annotated[
-        float,
-        Doc("Adam's step size."),
-        Limits(1e-15, 0.999, said="above 0 and below 1"),
-        Shown(_STEPS, "Learning rate"),
-    ] = 1e-4
+    learning_rate: Annotated[words.Rate, Shown(_STEPS, "Learning rate")] = 1e-4
     schedule: Annotated[
-        Schedule, Doc(SCHEDULE),
+        words.Schedule, Doc(words.SCHEDULE),
         Shown(
             _STEPS, "Learning rate over the run",
             (("constant", "The same throughout"), ("cosine", "Rises at first, falls to 0 at the end")),
@@ -221,7 +200,7 @@ class Pretrain:
         Before(0),
         Shown(_STEPS, "Image size of the first epoch, pixels (0: the same)"),
     ] = 0
-    augment: Annotated[bool, Doc(AUGMENT), Paper(False), Shown(_STEPS, "Augment the X-rays")] = True
+    augment: Annotated[bool, Doc(words.AUGMENT), Paper(False), Shown(_STEPS, "Augment the X-rays")] = True
     erase: Annotated[
         bool,
         Doc("With `augment`: noise too, and a rectangle of one grey over up to an eighth of the X-ray."),
@@ -283,7 +262,7 @@ class Pretrain:
         Shown(_MEMORY, "Recompute layers rather than keep them"),
     ] = False
     precision: Annotated[
-        Precision, Doc(PRECISION),
+        words.Precision, Doc(words.PRECISION),
         Shown(
             _MEMORY, "Precision",
             (("auto", "Whichever is faster here"), ("fp32", "32 bits"), ("bf16", "16 bits (bfloat16)")),
@@ -315,7 +294,7 @@ class Pretrain:
         fits = not self.repeats or len(self.repeats) == len(self.cohorts)
         require(fits, "repeats", f"a number for each of {counted(len(self.cohorts), 'cohort')}", self.repeats)
         require(self.grow_from <= self.side, "grow_from", f"0, or 32 to {self.side} pixels", self.grow_from)
-        whole = self.text_mode == "frozen" or not self.crop_text
-        require(whole, "crop_text", "text_mode frozen", self.text_mode)
+        if self.crop_text:
+            require(self.text_mode == "frozen", "crop_text", "text_mode frozen", self.text_mode)
         swaps = not self.mirrored or self.objective in MIRRORING
         require(swaps, "mirrored", f"the objective {' or '.join(MIRRORING)}", self.objective)

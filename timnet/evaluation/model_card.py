@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from timnet import cards, checkpoints, config, settings_file
+from timnet import cards, checkpoints, config, performance, settings_file
 from timnet.cards import Card, Source
 from timnet.checkpoints import ClassifierSpec, Spec, TimnetSpec
 from timnet.counting import counted
@@ -46,7 +46,7 @@ def sections(folder: Path) -> tuple[Section, ...]:
     settings, measured = _settings(folder), cards.measured(folder).model_dump(exclude_unset=True)
     return (
         _identity(folder, spec, card),
-        _worth(card, cards.trust_of(folder)),
+        _worth(card, performance.trust_of(folder)),
         _use(spec, card),
         _data(settings, measured, card),
         _training(settings, measured, card),
@@ -83,7 +83,9 @@ def _worth(card: Card | None, sentence: str) -> Section:
         count = counted(each.images, "X-ray") + (
             f", {each.positives:,} positive" if each.positives not in (None, each.images) else ""
         )
-        items.append((f"{named} ({where})", f"{each.metric} {cards.figures(each)}; {count}; {each.command}"))
+        items.append(
+            (f"{named} ({where})", f"{each.metric} {performance.figures(each)}; {count}; {each.command}")
+        )
     external = [each for each in card.results if each.external and each.real] if card else []
     sets = ", ".join(dict.fromkeys(each.dataset for each in external))
     return Section("What it was worth", (*items, ("External test, of another hospital", sets or NOT_DONE)))

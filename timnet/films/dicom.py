@@ -79,8 +79,8 @@ def decode(
             pixels, remarks = dicom_greyscale.render(dataset, stored, name, window, invert, aspect)
             notes += remarks
         part = word(dataset, "BodyPartExamined") or None
-        bits, told = int(dataset.BitsStored), tuple(notes)
-        return Greys(pixels, bits, told, spacing_mm, view, part, orientation, aspect)
+        bits, said = int(dataset.BitsStored), tuple(notes)
+        return Greys(pixels, bits, said, spacing_mm, view, part, orientation, aspect)
 
 
 def windows(data: bytes, name: str = "film") -> tuple[Window, ...]:

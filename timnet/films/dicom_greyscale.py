@@ -118,17 +118,7 @@ def render(
     physical = _physical(dataset, values, name, notes)
     if np.ptp(physical[used]) == 0:
         raise FilmError(name, ONE_GREY)
-    greys, note = _values_of_interest(dataset, physical, window)
-    if greys is not None:
-        is_between = used & (greys > _JUST_GREY) & (greys < 1 - _JUST_GREY)
-        if count[is_between].sum() < LEAST_GREYS * count[used].sum() or np.ptp(greys[used]) == 0:
-            greys, note = None, f"{note} leaves hardly any greys"
-    if greys is None:
-        bottom, top = np.percentile(physical[used], PERCENTILES, weights=count[used], method="inverted_cdf")
-        if bottom == top:
-            bottom, top = physical[used].min(), physical[used].max()
-        greys = np.clip((physical - bottom) / (top - bottom), 0.0, 1.0)
-        note = f"{note}: {PERCENTILES[0]} to {PERCENTILES[1]} percentile used"
+    greys, note = _greys(dataset, physical, np.where(used, count, 0), window)
     notes.append(note)
 
     is_inverse = word(dataset, "PhotometricInterpretation") == "MONOCHROME1"
@@ -146,6 +136,26 @@ def render(
     if visible is not None:
         pixels[~visible] = dicom_shutters.grey(dataset)
     return pixels, notes
+
+
+def _greys(dataset: Dataset, physical: np.ndarray, count: np.ndarray, window: int) -> tuple[np.ndarray, str]:
+    """Return greys by the window or table that was chosen, else by percentiles, and words for it.
+
+    `count`: how many pixels of the film have each value.
+    """
+    used = count > 0
+    greys, note = _values_of_interest(dataset, physical, window)
+    if greys is not None:
+        is_between = (greys > _JUST_GREY) & (greys < 1 - _JUST_GREY)
+        if count[is_between].sum() < LEAST_GREYS * count.sum() or np.ptp(greys[used]) == 0:
+            greys, note = None, f"{note} leaves hardly any greys"
+    if greys is None:
+        bottom, top = np.percentile(physical[used], PERCENTILES, weights=count[used], method="inverted_cdf")
+        if bottom == top:
+            bottom, top = physical[used].min(), physical[used].max()
+        greys = np.clip((physical - bottom) / (top - bottom), 0.0, 1.0)
+        note = f"{note}: {PERCENTILES[0]} to {PERCENTILES[1]} percentile used"
+    return greys, note
 
 
 def _physical(dataset: Dataset, values: np.ndarray, name: str, notes: list[str]) -> np.ndarray:

@@ -30,7 +30,6 @@ WEIGHTS = config.ASSETS / "chest" / "chest.safetensors"
 FRONTAL, LATERAL, OTHER = range(3)
 """Classes of the detector, in the order of its logits."""
 
-_CHEST = ("CHEST", "THORA", "TORAX", "TORACE", "LUNG", "CXR", "RIB")
 # Defined terms of PS3.16 CID 4031 and PS3.3 Annex L that are seen in radiographs; what is not listed, such as
 # PORTABLE or an empty word, says nothing.
 _ELSEWHERE = (

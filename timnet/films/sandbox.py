@@ -1,19 +1,18 @@
 """Decode in a child process under memory, CPU and wall limits: uploads, and the films of imports and cohorts.
 
-Owns the child's command, limits and reply. A decoder that crashes, hangs or asks for gigabytes ends the
-child, never the app or an import, and each such end is one sentence in a FilmError. Bytes go in and the
-film comes out through pipes, as a line of JSON and raw pixels: nothing of a patient reaches an argument, a
-log or a file, and nothing that the child sends is ever executed. A child answers one upload; for films of a
-cohort children are used again, because starting one takes longer than decoding most films.
+Owns the children and what is believed of their answers (`sandbox_child` gives them). A decoder that crashes,
+hangs or asks for gigabytes ends the child, never the app or an import, and each such end is one sentence in a
+FilmError. Bytes go in and the film comes out through pipes, as a line of JSON and raw pixels: nothing of a
+patient reaches an argument, a log or a file, and nothing that the child sends is ever executed. A child
+answers one upload; for films of a cohort children are used again, because starting one takes longer than
+decoding most films.
 """
 
 from __future__ import annotations
 
 import atexit
 import hashlib
-import importlib
 import json
-import os
 import signal
 import subprocess
 import sys
@@ -22,22 +21,21 @@ from collections.abc import Collection, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, BinaryIO, get_args
+from typing import Any, get_args
 
 import numpy as np
 
 from timnet.films import hanging, read
 from timnet.films.film import MAX_ASPECT, MAX_PIXELS, Admit, Film, FilmError, check_size, file_name
 from timnet.films.hanging import View
+from timnet.films.sandbox_child import CPU_SECONDS, READY
 
-MEMORY_BYTES = 2 * 2**30
-CPU_SECONDS = 20
 WALL_SECONDS = 20
 
 _ROOT = Path(__file__).resolve().parents[2]
 # As isolated as -I, which would ignore PYTHONPATH as well: no user site, no working folder, no bytecode.
-_COMMAND = (sys.executable, "-P", "-s", "-B", "-m", "timnet.films.sandbox")
-# One thread: each thread of a linear algebra library reserves address space, which MEMORY_BYTES limits.
+_COMMAND = (sys.executable, "-P", "-s", "-B", "-m", "timnet.films.sandbox_child")
+# One thread: each thread of a linear algebra library reserves address space, which is limited.
 # GNU libc keeps up to 64 MB for the next film: having them from the system anew takes a fifth of the time.
 _ENVIRONMENT = {
     "PYTHONPATH": str(_ROOT),
@@ -47,7 +45,6 @@ _ENVIRONMENT = {
     "MALLOC_MMAP_THRESHOLD_": str(32 * 2**20),
 }
 _LONGEST_HEADER = 64 * 2**10
-_READY = "ready"
 _MOST_IDLE = 8
 """Children kept for the next films of a cohort: as many as an import has at work."""
 
@@ -68,7 +65,7 @@ def prepare() -> None:
         while _spares and _spares[0].poll() is not None:
             _spares.pop()
         if not _spares:
-            _spares.append(_start(_READY))
+            _spares.append(_start(READY))
 
 
 def read_untrusted(
@@ -296,99 +293,3 @@ def _film(fields: dict[str, Any], pixels: np.ndarray) -> Film:
         orientation,
         aspect,
     )
-
-
-def limit() -> None:
-    """Limit this process: memory, computing time from now on, no core dump, no file written."""
-    # Imported here: the module is Unix only, and the parent has no use for it.
-    import resource
-
-    used = resource.getrusage(resource.RUSAGE_SELF)
-    seconds = int(used.ru_utime + used.ru_stime) + CPU_SECONDS
-    for what, soft in (
-        (resource.RLIMIT_AS, MEMORY_BYTES),
-        (resource.RLIMIT_CPU, seconds),
-        (resource.RLIMIT_CORE, 0),
-        (resource.RLIMIT_FSIZE, 0),
-    ):
-        hard = resource.getrlimit(what)[1]
-        most = soft if hard == resource.RLIM_INFINITY else min(soft, hard)
-        # The hard limit of computing stays: the next film has seconds of its own.
-        resource.setrlimit(what, (most, hard if what == resource.RLIMIT_CPU else most))
-
-
-def answer(
-    data: bytes,
-    out: BinaryIO,
-    *,
-    window: int = 0,
-    admit: Collection[Admit] = (),
-    invert: bool = False,
-    side: int | None = None,
-    remark: str | None = None,
-) -> bool:
-    """Decode the bytes and write the reply: a line of JSON, then the pixels in rows.
-
-    Pixels are float32, or with a side those of a pixel cache. Returns whether this process is fit for another
-    film: not after a decoder's panic or when memory ran out.
-    """
-    is_fit = True
-    body = memoryview(b"")
-    try:
-        film = read.read_film(data, window=window, admit=admit, invert=invert)
-        said = None
-        if remark is not None:
-            module, _, function = remark.partition(":")
-            said = getattr(importlib.import_module(module), function)(film)
-        pixels = film.pixels
-        if side is not None:
-            pixels = read.letterboxed(film, side)
-        body = pixels.data.cast("B")
-        fields: dict[str, object] = {
-            "rows": film.rows,
-            "columns": film.columns,
-            "bits": film.bits,
-            "spacing_mm": film.spacing_mm,
-            "view": film.view,
-            "notes": film.notes,
-            "body_part": film.body_part,
-            "orientation": film.orientation,
-            "aspect": film.aspect,
-            "remark": said,
-        }
-    except (FilmError, MemoryError) as error:
-        cause = error.__context__ if isinstance(error, FilmError) else error
-        is_fit = cause is None or (isinstance(cause, Exception) and not isinstance(cause, MemoryError))
-        reason = error.reason if isinstance(error, FilmError) else "it needs more memory than is available"
-        fields = {"reason": reason}
-    head = {**fields, "body": len(body), "is_last": not is_fit}
-    out.write(json.dumps(head).encode() + b"\n")
-    out.write(body)
-    out.flush()
-    return is_fit
-
-
-def main() -> None:
-    """Answer requests: each a line of JSON and a film's bytes on the standard input.
-
-    The argument `ready` has what most films need imported before there are bytes.
-    """
-    limit()
-    # pydicom imports these for its sample downloads where they are installed: a fifth of the child's time,
-    # and no business of a decoder.
-    sys.modules.update({"requests": None, "tqdm": None, "ssl": None})  # type: ignore[dict-item]
-    if _READY in sys.argv[1:]:
-        importlib.import_module("timnet.films.dicom")
-    # Decoders print: what they say goes where nobody listens, the reply keeps the pipe to itself.
-    with os.fdopen(os.dup(1), "wb") as out:
-        os.dup2(2, 1)
-        while line := sys.stdin.buffer.readline():
-            request = json.loads(line)
-            data = sys.stdin.buffer.read(request.pop("bytes"))
-            limit()
-            if not answer(data, out, **request):
-                break
-
-
-if __name__ == "__main__":
-    main()

@@ -169,23 +169,23 @@ class TextBranch(nn.Module):
         return self.project(states_BTH, mask_BT)
 
 
-class _GreyConv(nn.Conv2d):
-    """A three-channel convolution of one grey channel: its slices are summed as for three equal channels."""
+class _Given(nn.Conv2d):
+    """A convolution that was made already, under another class."""
 
     def __init__(self, conv: nn.Conv2d) -> None:
         nn.Module.__init__(self)
         self.__dict__.update(conv.__dict__)
+
+
+class _GreyConv(_Given):
+    """A three-channel convolution of one grey channel: its slices are summed as for three equal channels."""
 
     def forward(self, x_B1SS: Tensor) -> Tensor:
         return self._conv_forward(x_B1SS, self.weight.sum(1, keepdim=True), self.bias)
 
 
-class _DepthwiseConv(nn.Conv2d):
+class _DepthwiseConv(_Given):
     """A depthwise convolution that a CPU computes in fp32 under bf16, whose gradients are slow there."""
-
-    def __init__(self, conv: nn.Conv2d) -> None:
-        nn.Module.__init__(self)
-        self.__dict__.update(conv.__dict__)
 
     def forward(self, x_BChw: Tensor) -> Tensor:
         if x_BChw.device.type != "cpu" or not torch.is_autocast_enabled("cpu"):

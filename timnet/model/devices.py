@@ -38,12 +38,12 @@ def memory(on: torch.device) -> dict[str, int]:
     `gpu` counts what the driver holds beside torch's own memory, a neighbour's share with it.
     """
     unit = 1 if sys.platform == "darwin" else 1024
-    told = {"host": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit, "gpu": 0, "gpu_total": 0}
+    held = {"host": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit, "gpu": 0, "gpu_total": 0}
     if on.type == "cuda":
         free, total = torch.cuda.mem_get_info(on)
         beside = total - free - torch.cuda.memory_reserved(on)
-        told |= {"gpu": torch.cuda.max_memory_reserved(on) + beside, "gpu_total": total}
-    return told
+        held |= {"gpu": torch.cuda.max_memory_reserved(on) + beside, "gpu_total": total}
+    return held
 
 
 def free(on: torch.device) -> int:
@@ -51,14 +51,14 @@ def free(on: torch.device) -> int:
     return torch.cuda.mem_get_info(on)[0] if on.type == "cuda" else 0
 
 
-def precision(asked: str, on: torch.device) -> str:
+def precision(wanted: str, on: torch.device) -> str:
     """Return `fp32` or `bf16`: what is asked for, and for `auto` the faster of the two on this device.
 
     The two are timed in turn, and the best of each counts: another process may take the processor from any
     one of them for a while.
     """
-    if asked != "auto":
-        return asked
+    if wanted != "auto":
+        return wanted
     step = _step(on)
     seconds: dict[bool, list[float]] = {False: [], True: []}
     for _ in range(ROUNDS):

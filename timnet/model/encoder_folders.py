@@ -60,21 +60,21 @@ def of_folder(folder: Path) -> ImageEncoder:
         ModelError: no config.json, or one of a network that is none of these.
     """
     try:
-        told = files.read(folder / ENCODER_CONFIG, _CONFIG, ModelError)
+        described = files.read(folder / ENCODER_CONFIG, _CONFIG, ModelError)
     except FileNotFoundError:
         raise ModelError(
             f"{folder.name}: expected an image encoder's {ENCODER_CONFIG} and model.safetensors, found no "
             f"{ENCODER_CONFIG}"
         ) from None
-    if told.architecture:
-        return _of_timm(told.architecture, told.model_args, told.pretrained_cfg, folder.name)
-    kind = _WHOLE.get(told.model_type, told.model_type)
+    if described.architecture:
+        return _of_timm(described.architecture, described.model_args, described.pretrained_cfg, folder.name)
+    kind = _WHOLE.get(described.model_type, described.model_type)
     if kind not in KINDS:
         raise ModelError(
             f"{folder.name}: expected an image encoder ({', '.join([*KINDS, *_WHOLE])}, or one of timm), "
-            f"got {told.model_type[:60]!r}"
+            f"got {described.model_type[:60]!r}"
         )
-    shape = checked(told.vision_config if kind != told.model_type else dict(told), folder.name)
+    shape = checked(described.vision_config if kind != described.model_type else dict(described), folder.name)
     config = hugging(kind, shape)[1]
     mean, std = _seen(folder, *_GREYS.get(kind, _IMAGENET))
     return ImageEncoder(
@@ -116,12 +116,15 @@ def load(folder: Path, encoder: ImageEncoder) -> dict[str, Tensor]:
         else:
             made, config, options = hugging(encoder.config["model_type"], encoder.config)
             with seeded(0), _quiet():
-                network, told = made.from_pretrained(
+                network, loaded = made.from_pretrained(
                     folder, config=config, local_files_only=True, trust_remote_code=False,
                     use_safetensors=True, dtype=torch.float32, attn_implementation="sdpa",
                     output_loading_info=True, **options,
                 )  # fmt: skip
-            state, missing = network.state_dict(), {key for key in told["missing_keys"] if "mask" not in key}
+            state, missing = (
+                network.state_dict(),
+                {key for key in loaded["missing_keys"] if "mask" not in key},
+            )
     wanted = built(encoder).state_dict()
     lacks = [
         key for key in wanted if key in missing or getattr(state.get(key), "shape", 0) != wanted[key].shape
@@ -152,13 +155,13 @@ def _seen(folder: Path, mean: list[float], std: list[float]) -> tuple[list[float
     """Return the mean and deviation that a folder's images are normalised by, as greys in [0, 1]."""
     for name in ("preprocessor_config.json", "processor_config.json"):
         if (folder / name).is_file():
-            told = files.read(folder / name, _PREPROCESSOR, ModelError)
+            seen = files.read(folder / name, _PREPROCESSOR, ModelError)
             with refusing(f"{folder.name}/{name}: expected image_mean and image_std"):
-                told = told.get("image_processor", told)
-                scale = 255.0 * (told.get("rescale_factor", 1 / 255) if told.get("do_rescale", True) else 1)
-                plain = not told.get("do_normalize", True)
-                mean = [0.0] if plain else told.get("image_mean") or mean
-                std = [1.0] if plain else told.get("image_std") or std
+                seen = seen.get("image_processor", seen)
+                scale = 255.0 * (seen.get("rescale_factor", 1 / 255) if seen.get("do_rescale", True) else 1)
+                plain = not seen.get("do_normalize", True)
+                mean = [0.0] if plain else seen.get("image_mean") or mean
+                std = [1.0] if plain else seen.get("image_std") or std
                 return [each / scale for each in mean], [each / scale for each in std]
     return mean, std
 

@@ -23,6 +23,7 @@ from torch import Tensor, nn
 
 from timnet import config, files
 from timnet.counting import counted
+from timnet.errors import reason
 from timnet.model.branches import ModelError
 
 _SETTINGS = "config.json"
@@ -157,11 +158,7 @@ class TextEncoder:
 
     def _padded(self, rows: list[list[int]]) -> tuple[Tensor, Tensor]:
         """Return ids (B, T), padded behind each row's own, and their mask."""
-        ids_BT = nn.utils.rnn.pad_sequence(
-            [torch.tensor(row) for row in rows], batch_first=True, padding_value=self.tokenizer.pad_token_id
-        )
-        lengths = torch.tensor([len(row) for row in rows])
-        return ids_BT, (torch.arange(ids_BT.shape[1]) < lengths.unsqueeze(1)).long()
+        return _padded([torch.tensor(row) for row in rows], self.tokenizer.pad_token_id)
 
 
 class Upper(nn.Module):
@@ -212,10 +209,14 @@ class TokenStates:
 
     def batch(self, rows: Sequence[int]) -> tuple[Tensor, Tensor]:
         """Return padded states (B, T, H) float32 and their mask (B, T)."""
-        chosen = [self.states[int(row)].float() for row in rows]
-        states_BTH = nn.utils.rnn.pad_sequence(chosen, batch_first=True)
-        lengths = torch.tensor([len(state) for state in chosen])
-        return states_BTH, (torch.arange(states_BTH.shape[1]) < lengths.unsqueeze(1)).long()
+        return _padded([self.states[int(row)].float() for row in rows], 0)
+
+
+def _padded(rows: list[Tensor], value: int) -> tuple[Tensor, Tensor]:
+    """Return rows padded behind each one's own (B, T, ...), and their mask (B, T)."""
+    padded = nn.utils.rnn.pad_sequence(rows, batch_first=True, padding_value=value)
+    lengths = torch.tensor([len(row) for row in rows])
+    return padded, (torch.arange(padded.shape[1]) < lengths.unsqueeze(1)).long()
 
 
 def load(source: str) -> TextEncoder:
@@ -245,9 +246,9 @@ def load(source: str) -> TextEncoder:
         )
     except Exception as error:
         # The library meets a damaged or hostile folder with many error types; all of them mean a refusal.
-        reason = next(iter(str(error).strip().splitlines()), type(error).__name__)[:200]
         raise ModelError(
-            f"text encoder: expected a BERT's local folder or hub id within reach, got {source!r} ({reason})"
+            f"text encoder: expected a BERT's local folder or hub id within reach, got {source!r} "
+            f"({reason(error)})"
         ) from None
     # Heads that nobody asks may be missing; a layer that is would be drawn at random.
     if missing := sorted(key for key in loaded["missing_keys"] if "pooler" not in key):

@@ -20,6 +20,7 @@ import torch
 from torch import Tensor, nn
 
 from timnet.checkpoints import OWN, ImageEncoder
+from timnet.errors import reason
 from timnet.model.branches import ModelError, Trunk, halves
 from timnet.model.recompute import again
 
@@ -187,13 +188,13 @@ def timm_library() -> Any:
     return timm
 
 
-def checked(told: dict[str, Any], source: str) -> dict[str, Any]:
+def checked(config: dict[str, Any], source: str) -> dict[str, Any]:
     """Return sizes and switches of a config, none out of bounds."""
-    shape = {key: told[key] for key in _MOST if told.get(key) is not None}
+    shape = {key: config[key] for key in _MOST if config.get(key) is not None}
     for key, value in shape.items():
         if not isinstance(value, int | float) or not 0 <= value <= _MOST[key]:
             raise ModelError(f"{source}: {key}: expected 0 to {_MOST[key]}, got {ascii(value)[:60]}")
-    return shape | ({"hidden_act": str(told["hidden_act"])} if told.get("hidden_act") else {})
+    return shape | ({"hidden_act": str(config["hidden_act"])} if config.get("hidden_act") else {})
 
 
 @contextmanager
@@ -204,7 +205,7 @@ def refusing(sentence: str) -> Iterator[None]:
     except ModelError:
         raise
     except Exception as error:
-        reason = next(iter(str(error).strip().splitlines()), type(error).__name__)[:200]
+        why = reason(error)
         if isinstance(error, ModuleNotFoundError):
-            reason = f"it needs {error.name}: pip install {error.name}"
-        raise ModelError(f"{sentence} ({reason})") from None
+            why = f"it needs {error.name}: pip install {error.name}"
+        raise ModelError(f"{sentence} ({why})") from None

@@ -21,7 +21,7 @@ from torch import Tensor
 
 from timnet import checkpoints
 from timnet.checkpoints import CheckpointError, TimnetSpec
-from timnet.errors import TimnetError
+from timnet.errors import TimnetError, reason
 from timnet.model import encoder_folders, weights
 from timnet.model.branches import GREY_MEAN, GREY_STD, LITE, XRV, Trunk, backbones, seeded
 from timnet.model.image_encoders import EncoderTrunk, Network
@@ -95,10 +95,9 @@ def check(source: str, backbone: str, normalisation: str, side: int) -> None:
         raise
     except Exception as error:
         # The libraries refuse a side in words of their own.
-        reason = next(iter(str(error).strip().splitlines()), type(error).__name__)[:200]
         raise CheckpointError(
             f"{network.backbone}: expected a side that it can read, as its own {network.image_encoder.side}, "
-            f"got {side} ({reason})"
+            f"got {side} ({reason(error)})"
         ) from None
 
 

@@ -89,7 +89,7 @@ def export(folder: Path, out: Path) -> dict[str, float]:
     """
     _require_packages()
     spec = checkpoints.describe(folder)
-    told = {
+    facts = {
         "checkpoint": folder.name,
         "weights_sha256": checkpoints.weights_sha256(folder),
         "films": _FILMS,
@@ -102,7 +102,7 @@ def export(folder: Path, out: Path) -> dict[str, float]:
     out.mkdir(parents=True, exist_ok=True)
     differences = {}
     for graph in graphs(folder):
-        data = _onnx(graph, told, folder.name)
+        data = _onnx(graph, facts, folder.name)
         differences[f"{graph.name}.onnx"] = _difference(graph, data, folder.name)
         files.write_whole(out / f"{graph.name}.onnx", data)
     return differences
@@ -143,7 +143,7 @@ def graphs(folder: Path) -> list[Graph]:
     ]
 
 
-def _onnx(graph: Graph, told: Mapping[str, str], checkpoint: str) -> bytes:
+def _onnx(graph: Graph, facts: Mapping[str, str], checkpoint: str) -> bytes:
     sizes = {name for axes in graph.axes.values() for name in axes.values()}
     free = {name: torch.export.Dim(name, min=1) for name in sizes}
     shapes = tuple({axis: free[name] for axis, name in graph.axes[entry].items()} for entry in graph.inputs)
@@ -167,7 +167,7 @@ def _onnx(graph: Graph, told: Mapping[str, str], checkpoint: str) -> bytes:
             f"{checkpoint}: its {graph.name} graph cannot be written as ONNX ({cause})"
         ) from None
     assert made is not None
-    made.model.metadata_props.update(told)
+    made.model.metadata_props.update(facts)
     return made.model_proto.SerializeToString()
 
 

@@ -162,13 +162,13 @@ def _is_plain(folder: Path) -> bool:
             for name in ("config.json", "tokenizer.json")
         )
         settings = folder / "tokenizer_config.json"
-        told = json.loads(settings.read_text(encoding="utf-8")) if settings.is_file() else {}
+        settings_of = json.loads(settings.read_text(encoding="utf-8")) if settings.is_file() else {}
         parts = {name: (tokenizer.get(name) or {}).get("type") for name in _TOKENIZER}
         lower = tokenizer["normalizer"].get("lowercase")
         return (
             all(config.get(name, value) == value for name, value in _PLAIN.items())
             and parts == _TOKENIZER
-            and told.get("do_lower_case", lower) == lower
+            and settings_of.get("do_lower_case", lower) == lower
             and {"[CLS]", "[SEP]", "[PAD]"} <= set(tokenizer["model"]["vocab"])
         )
     except (OSError, ValueError, KeyError, TypeError, AttributeError):

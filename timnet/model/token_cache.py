@@ -168,12 +168,12 @@ def _encode(kind: Kind, missing: Mapping[str, str], total: int, progress: Progre
     for start in range(0, len(order), PART):
         names, done = order[start : start + PART], before + start
 
-        def told(of_part: int, _: int, done: int = done) -> None:
+        def report(of_part: int, _: int, done: int = done) -> None:
             if progress:
                 progress(done + of_part, total)
 
         part = [missing[name] for name in names]
-        states = kind.encoder.states(part, kind.tokens, kind.literal, told, upper=kind.upper).states
+        states = kind.encoder.states(part, kind.tokens, kind.literal, report, upper=kind.upper).states
         data = save(
             {
                 "states": torch.cat(states),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -12,12 +12,6 @@ from timnet.simulation.frames import draw
 
 LOW_MM, HIGH_MM = 25, 60
 """An endotracheal tube's tip nearer to the carina is low, farther away it is high."""
-
-_SIGNS: Mapping[str, Mapping[int, str]] = {
-    "pleural_effusion": phrases.EFFUSION_SIGN,
-    "emphysema": phrases.EMPHYSEMA_SIGN,
-    "fibrosis": phrases.FIBROSIS_SIGN,
-}
 
 
 def pair(one: Finding, other: Finding) -> str:
@@ -65,41 +59,31 @@ def said(group: Sequence[Finding], rng: np.random.Generator, phrasing: str) -> s
 def _slots(finding: Finding) -> dict[str, str]:
     """Give the words of a finding for every slot that a frame of its kind may have."""
     side, place, severity = finding.side, finding.place, finding.severity
+    graded = {slot: words[severity - 1] for slot, words in phrases.SEVERITY.items()}
+    bilateral = finding.kind == "pleural_effusion" and side == "both"
+    sign = phrases.SIGNS.get("pleural_effusions" if bilateral else finding.kind, ("", "", ""))
     slots = {
+        **graded,
         "side": side,
         "other": "left" if side == "right" else "right",
         "lobe": f"{side} {place}",
         "where": phrases.WHERE.get(place, ""),
         "area": phrases.AREA.get(place, ""),
         "over": f"over the {side} {place.removesuffix(' zone')} (lung|lung zone)",
-        "mild": phrases.MILD[severity],
-        "mildly": phrases.MILDLY[severity],
-        "small": phrases.SMALL[severity],
-        "some": phrases.SOME[severity],
-        "extent": phrases.EXTENT[severity],
-        "patch": phrases.PATCH[severity],
-        "hazy": phrases.HAZE[severity],
-        "hazily": ("faintly", "moderately", "markedly")[severity - 1],
-        "line": phrases.LINE if finding.kind == "support_devices" else phrases.PLEURAL_LINE[severity],
+        "line": phrases.SHARED["catheter"] if finding.kind == "support_devices" else graded["pleural_line"],
         "apical": "[apical ]" if severity == 1 else "",
-        "loss": phrases.LOSS.get(severity, ""),
-        "collapse": phrases.COLLAPSE.get(severity, ""),
-        "edema": phrases.EDEMA[severity],
         "disp": "displaced" if finding.variant == "displaced" else "(nondisplaced|non-displaced)",
         "rib": f"({place}th|{phrases.ORDINALS.get(place)})",
         "size": f"({finding.size_mm:.0f} mm|{finding.size_mm / 10:.1f} cm)",
         "tip": f"[approximately ]({finding.size_mm / 10:.1f} cm|{finding.size_mm / 10:.1f} cm"
         f"|{finding.size_mm:.0f} mm) above the carina",
-        "enteric": phrases.ENTERIC,
         "vein": "(superior vena cava|SVC)" if place == "superior vena cava" else place,
         "border": "",
-        "sign": _SIGNS.get(finding.kind, {}).get(severity, ""),
+        "sign": sign[severity - 1],
     }
-    if finding.kind == "pleural_effusion" and side == "both":
-        slots["sign"] = phrases.BOTH_SIGN[severity]
     if finding.kind == "consolidation" and severity > 1:
         slots["border"] = f"[ {phrases.BORDER[f'{side} {place}']}]"
     if (finding.kind, side, place) == ("consolidation", "left", "lower lobe"):
-        slots["where"] = f"({slots['where']}|{slots['where']}|{phrases.RETROCARDIAC[0]})"
-        slots["area"] = f"({slots['area']}|{slots['area']}|{phrases.RETROCARDIAC[1]})"
+        slots["where"] = f"({slots['where']}|{slots['where']}|{phrases.WHERE['behind the heart']})"
+        slots["area"] = f"({slots['area']}|{slots['area']}|{phrases.AREA['behind the heart']})"
     return {name: words.replace("{side}", side) for name, words in slots.items()}

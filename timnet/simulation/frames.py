@@ -25,8 +25,7 @@ def pick(choices: Sequence[str], rng: np.random.Generator) -> str:
 
 def draw(bank: Sequence[str], rng: np.random.Generator, phrasing: str, **slots: str) -> str:
     """Draw one of the frames that the phrasing may use, fill it and settle its choices."""
-    shared = {"seen": phrases.SEEN, "fits": phrases.FITS}
-    return spin(pick(frames(bank, phrasing), rng).format(**shared, **slots), rng)
+    return spin(pick(frames(bank, phrasing), rng).format(**phrases.SHARED | slots), rng)
 
 
 def spin(text: str, rng: np.random.Generator) -> str:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 import textwrap
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 import numpy as np
 
@@ -64,7 +64,7 @@ def write(case: Case, rng: np.random.Generator, phrasing: str = "train") -> str:
             int(rng.integers(len(parts) + 1)), ("history", _history(case, rng, 4 if wordiness == 1 else 1))
         )
     if rng.random() < 0.75:
-        parts.append(("comparison", pick(phrases.COMPARISONS[case.prior], rng)))
+        parts.append(("comparison", pick(phrases.COMPARISONS["later" if case.prior else "first"], rng)))
     parts.append((layout if layout in ("impression", "both") else "findings", body))
     if layout in ("full", "labelled"):
         conclusions = _impression(case, rng, phrasing, wordiness)
@@ -143,21 +143,21 @@ def _impression(case: Case, rng: np.random.Generator, phrasing: str, wordiness: 
     """Sum up what counts, the findings in the order of the case and then devices that lie badly."""
     found = [finding for finding in case.findings if finding.kind != "support_devices"]
     misplaced = [finding for finding in case.findings if finding_words.bank(finding) in _MISPLACED]
-    told = []
+    lines = []
     if not found:
         nothing = "nothing" if case.findings or rng.random() < 0.65 else "normal"
         words = draw(phrases.NORMALS[nothing], rng, phrasing)
-        told.append(
+        lines.append(
             as_sentence(pick(phrases.LEADS, rng) + words if case.prior and rng.random() < 0.2 else words)
         )
     for group in _grouped([*found, *misplaced], rng):
         briefest = sorted((finding_words.said(group, rng, phrasing) for _ in range(3)), key=len)
-        told.append(as_sentence(briefest[2 if wordiness == 1 else 0]))
+        lines.append(as_sentence(briefest[2 if wordiness == 1 else 0]))
         if group[0].kind in _ADVISED and rng.random() < 0.15 + 0.4 * wordiness:
-            told.append(as_sentence(draw(phrases.ADVICE[_ADVISED[group[0].kind]], rng, phrasing)))
+            lines.append(as_sentence(draw(phrases.ADVICE[_ADVISED[group[0].kind]], rng, phrasing)))
     if found and rng.random() < 0.1 + 0.3 * wordiness:
-        told.append(as_sentence(draw(phrases.NORMALS["nothing else"], rng, phrasing)))
-    return list(dict.fromkeys(told))
+        lines.append(as_sentence(draw(phrases.NORMALS["nothing else"], rng, phrasing)))
+    return list(dict.fromkeys(lines))
 
 
 def _add_normals(
@@ -208,13 +208,23 @@ def _add_normals(
         say("bones", "soft tissue", 0.35 * wordiness**2)
     say("abdomen", "abdomen", 0.35 * wordiness)
 
-    absent = [kind for kind in phrases.ABSENT if kind not in kinds]
     hidden = {
         "consolidation": collapsed or large or "mass" in kinds or "edema 3" in banks,
         "atelectasis": bool(pleural) or "consolidation" in kinds,
         "nodule": "mass" in kinds,
     }
-    absent = [kind for kind in absent if not hidden.get(kind) and rng.random() < often * _DENIED[kind]]
+    absent = [kind for kind in phrases.ABSENT if kind not in kinds and not hidden.get(kind)]
+    _add_absent(say, absent, rng, wordiness, labelled)
+    if not any(said.values()):
+        said["lungs"].append(as_sentence(draw(phrases.NORMALS["nothing"], rng, phrasing)))
+
+
+def _add_absent(
+    say: Callable[..., None], kinds: list[str], rng: np.random.Generator, wordiness: float, labelled: bool
+) -> None:
+    """Deny some of the findings that are not there."""
+    often = 0.25 + 0.75 * wordiness
+    absent = [kind for kind in kinds if rng.random() < often * _DENIED[kind]]
     rng.shuffle(absent)
     split = {"pleura": absent}
     if labelled or rng.random() < 0.3:
@@ -226,8 +236,6 @@ def _add_normals(
         for start in range(0, len(denied), at_once):
             names = [spin(phrases.ABSENT[kind], rng) for kind in denied[start : start + at_once]]
             say(topic, "none of", 1.0, list=listed(names))
-    if not any(said.values()):
-        said["lungs"].append(as_sentence(draw(phrases.NORMALS["nothing"], rng, phrasing)))
 
 
 def _grouped(findings: Iterable[Finding], rng: np.random.Generator) -> list[list[Finding]]:

@@ -1,8 +1,8 @@
 """What pages load, cached: cohorts, checkpoints, films and readings.
 
-Every key is made of names, times of change and sha256 of a file's bytes; pixels are never hashed, because
-Streamlit hashes large arrays by a sample and two films could share an answer. What belongs to a visitor's own
-film lives in that visitor's session only. torch is imported by the first reading, not by opening the app.
+Every key is made of names, times of change and sha256 of a file's bytes (`KEYS`); pixels are never hashed,
+because Streamlit hashes large arrays by a sample and two films could share an answer. What belongs to a
+visitor's own film lives in that visitor's session only. torch is imported by the first reading.
 """
 
 from __future__ import annotations
@@ -10,9 +10,10 @@ from __future__ import annotations
 import base64
 import hashlib
 import io
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
@@ -23,6 +24,7 @@ from timnet import config
 from timnet.cohorts import schema, store, tasks
 from timnet.cohorts.facets import Choices, Facets
 from timnet.cohorts.facets import choices as choices_of
+from timnet.cohorts.records import Study
 from timnet.cohorts.search import Filters
 from timnet.cohorts.store import Cohort
 from timnet.cohorts.tasks import Share
@@ -46,6 +48,16 @@ SHOWN = 1024
 """Longest side of a film on a page, in pixels; readings are made from all pixels."""
 
 
+KEYS: dict[str | type[Any], Callable[[Any], str]] = {
+    Cohort: lambda of: f"{of.folder}\n{of.identity}",
+    Checkpoint: lambda of: f"{of.folder}\n{of.stamp}",
+    # Its bytes, its greys turned, and its view by its cohort.
+    Film: lambda film: f"{film.key} {film.view or ''}",
+    "timnet.reading.Reading": lambda reading: f"{reading.film.key} {reading.film.view or ''}",
+}
+"""What tells one thing from another in every cache of the pages; a reading stands beside its checkpoint."""
+
+
 def cohort(name: str) -> Cohort:
     """Return a cohort by name; CohortError where there is none."""
     folder = store.find(name)
@@ -57,35 +69,22 @@ def _cohort(folder: str, stamp: int) -> Cohort:
     return Cohort.open(Path(folder))
 
 
+@st.cache_data(max_entries=32, hash_funcs=KEYS, show_spinner=False)
 def choices(of: Cohort) -> Choices:
     """Return what a cohort can be filtered by."""
-    return _choices(str(of.folder), of.identity, of)
+    return choices_of(of.folder)
 
 
-@st.cache_data(max_entries=32, show_spinner=False)
-def _choices(folder: str, identity: str, _of: Cohort) -> Choices:
-    return choices_of(_of.folder)
-
-
+@st.cache_data(max_entries=512, hash_funcs=KEYS, show_spinner=False)
 def count(of: Cohort, wanted: Filters) -> int:
     """Return how many studies filters leave."""
-    return _count(str(of.folder), of.identity, repr(sorted(wanted.items())), wanted, of)
+    return of.count(**wanted)
 
 
-# The key is the filters' text: nan, which no key equals, is a value of them.
-@st.cache_data(max_entries=512, show_spinner=False)
-def _count(folder: str, identity: str, key: str, _wanted: Filters, _of: Cohort) -> int:
-    return _of.count(**_wanted)
-
-
+@st.cache_resource(max_entries=64, hash_funcs=KEYS, show_spinner="Counting …")
 def facets(of: Cohort, wanted: Filters) -> Facets:
     """Return what the studies that filters leave hold, in counts."""
-    return _facets(str(of.folder), of.identity, repr(sorted(wanted.items())), wanted, of)
-
-
-@st.cache_resource(max_entries=64, show_spinner="Counting …")
-def _facets(folder: str, identity: str, key: str, _wanted: Filters, _of: Cohort) -> Facets:
-    return _of.facets(**_wanted)
+    return of.facets(**wanted)
 
 
 def uploaded(data: bytes, name: str) -> Film:
@@ -111,117 +110,92 @@ def _uploaded(sha256: str, invert: bool, _data: bytes, _name: str) -> Film:
 
 def cohort_film(of: Cohort, film: int, view: str | None = None) -> Film:
     """Return a cohort's film as it was exported; `view` is the cohort's word where the file has none."""
-    original = _cohort_film(str(of.folder), of.identity, film, False, of)
+    original = _cohort_film(of, film, False)
     if is_inverted(original.sha256):
-        original = _cohort_film(str(of.folder), of.identity, film, True, of)
+        original = _cohort_film(of, film, True)
     return replace(original, view=view_of(view)) if original.view is None and view else original
 
 
-@st.cache_resource(max_entries=8, show_spinner="Reading the X-ray …")
-def _cohort_film(folder: str, identity: str, film: int, invert: bool, _of: Cohort) -> Film:
-    return _of.read_film(film, invert)
+def study_film(of: Cohort, film: int) -> tuple[Study, Film]:
+    """Return a cohort's film by its number, with its study."""
+    study = of.study_of(film)
+    view = next(each.view for each in study.films if each.film == film)
+    return study, cohort_film(of, film, view)
 
 
+@st.cache_resource(max_entries=8, hash_funcs=KEYS, show_spinner="Reading the X-ray …")
+def _cohort_film(of: Cohort, film: int, invert: bool) -> Film:
+    return of.read_film(film, invert)
+
+
+@st.cache_resource(
+    max_entries=3, scope="session", hash_funcs=KEYS, show_spinner="Reading the X-ray with the network …"
+)
 def reading(checkpoint: Checkpoint, film: Film, findings: str | None = None) -> Reading:
     """Return what a checkpoint says of a film, worked out once for the same film, text and checkpoint."""
-    return _reading(str(checkpoint.folder), checkpoint.stamp, _key(film), findings, film)
+    return reader(checkpoint).read(seen(checkpoint, film), findings)
 
 
-@st.cache_resource(max_entries=3, scope="session", show_spinner="Reading the X-ray with the network …")
-def _reading(folder: str, stamp: int, sha256: str, findings: str | None, _film: Film) -> Reading:
-    return reader(folder, stamp).read(seen(folder, stamp, sha256, _film), findings)
-
-
+@st.cache_resource(
+    max_entries=3, scope="session", hash_funcs=KEYS, show_spinner="Asking about each edit of the text …"
+)
 def edited(checkpoint: Checkpoint, film: Film, findings: str) -> Reading:
     """Return what a checkpoint says of a film and of every edit of its findings."""
-    return _edited(str(checkpoint.folder), checkpoint.stamp, _key(film), findings, film)
+    return reader(checkpoint).edited(seen(checkpoint, film), findings)
 
 
-@st.cache_resource(max_entries=3, scope="session", show_spinner="Asking about each edit of the text …")
-def _edited(folder: str, stamp: int, sha256: str, findings: str, _film: Film) -> Reading:
-    return reader(folder, stamp).edited(seen(folder, stamp, sha256, _film), findings)
-
-
+@st.cache_data(max_entries=64, scope="session", hash_funcs=KEYS, show_spinner=False)
 def doubt(film: Film) -> str:
     """Return why a film may be no frontal chest film, in one sentence; nothing where it looks like one."""
-    return _doubt(_key(film), film)
+    return frontal_check.doubt(film)
 
 
-@st.cache_data(max_entries=64, scope="session", show_spinner=False)
-def _doubt(key: str, _film: Film) -> str:
-    return frontal_check.doubt(_film)
-
-
-def prompted(checkpoint: Checkpoint, film: Film, asked: tuple[Prompt, ...]) -> list[float]:
+@st.cache_data(max_entries=8, scope="session", hash_funcs=KEYS, show_spinner="Asking for each finding …")
+def prompted(checkpoint: Checkpoint, film: Film, prompts: tuple[Prompt, ...]) -> list[float]:
     """Return a film's zero-shot scores of prompts (`Reader.prompted`)."""
-    folder, stamp = str(checkpoint.folder), checkpoint.stamp
-    return _prompted(folder, stamp, _key(film), repr(asked), asked, film)
+    return reader(checkpoint).prompted(seen(checkpoint, film), prompts)
 
 
-@st.cache_data(max_entries=8, scope="session", show_spinner="Asking for each finding …")
-def _prompted(
-    folder: str, stamp: int, key: str, words: str, _asked: tuple[Prompt, ...], _film: Film
-) -> list[float]:
-    return reader(folder, stamp).prompted(seen(folder, stamp, key, _film), _asked)
-
-
+@st.cache_resource(max_entries=4, scope="session", hash_funcs=KEYS, show_spinner="Asking pytorch-grad-cam …")
 def by_library(
     checkpoint: Checkpoint, reading: Reading, name: str, method: str, findings: str | None = None
 ) -> Reading:
     """Return a reading with one map by a method of pytorch-grad-cam (`Reader.by_library`)."""
-    folder, stamp, key = str(checkpoint.folder), checkpoint.stamp, _key(reading.film)
-    return _by_library(folder, stamp, key, name, method, findings, reading)
+    seen_before = seen(checkpoint, reading.film)
+    return reader(checkpoint).by_library(reading, seen_before, name, method, findings)  # type: ignore[arg-type]
 
 
-@st.cache_resource(max_entries=4, scope="session", show_spinner="Asking pytorch-grad-cam …")
-def _by_library(
-    folder: str, stamp: int, key: str, name: str, method: str, findings: str | None, _reading: Reading
-) -> Reading:
-    asked = reader(folder, stamp)
-    return asked.by_library(_reading, seen(folder, stamp, key, _reading.film), name, method, findings)  # type: ignore[arg-type]
-
-
-def _key(film: Film) -> str:
-    """Return what tells a film from another: its bytes, its greys turned, and its view by its cohort."""
-    return f"{film.key} {film.view or ''}"
-
-
-def matches(checkpoint: Checkpoint, film: Film, texts: str, vectors: Tensor) -> np.ndarray:
+@st.cache_resource(max_entries=3, scope="session", hash_funcs=KEYS, show_spinner=False)
+def matches(checkpoint: Checkpoint, film: Film, texts: str, _vectors: Tensor) -> np.ndarray:
     """Return the match probabilities of a film with reports by their vectors; `texts` says which they are."""
-    return _matches(str(checkpoint.folder), checkpoint.stamp, _key(film), texts, film, vectors)
+    return reader(checkpoint).matches(seen(checkpoint, film), _vectors)
 
 
-@st.cache_resource(max_entries=3, scope="session", show_spinner=False)
-def _matches(folder: str, stamp: int, sha256: str, texts: str, _film: Film, _vectors: Tensor) -> np.ndarray:
-    return reader(folder, stamp).matches(seen(folder, stamp, sha256, _film), _vectors)
-
-
-@st.cache_resource(max_entries=3, scope="session", show_spinner=False)
-def seen(folder: str, stamp: int, sha256: str, _film: Film) -> Seen:
+@st.cache_resource(max_entries=3, scope="session", hash_funcs=KEYS, show_spinner=False)
+def seen(checkpoint: Checkpoint, film: Film) -> Seen:
     """Take a film through the trunk once, whatever is asked about it afterwards."""
-    return reader(folder, stamp).see(_film)
+    return reader(checkpoint).see(film)
 
 
-@st.cache_resource(max_entries=2, show_spinner="Loading the network …")
-def reader(folder: str, stamp: int) -> Reader:
+@st.cache_resource(max_entries=2, hash_funcs=KEYS, show_spinner="Loading the network …")
+def reader(checkpoint: Checkpoint) -> Reader:
     """Return a checkpoint's reader; CheckpointError says why it cannot be loaded."""
     from timnet.reader import Reader
 
-    loaded = Reader.load(folder, "cpu")
+    loaded = Reader.load(checkpoint.folder, "cpu")
     gc_freeze.set_aside()
     return loaded
 
 
 def shown(film: Film, longest: int = SHOWN) -> Film:
     """Return the film of square pixels, at most so many long, for the page; its spacing stays the whole's."""
-    if max(film.rows, film.columns) <= longest and film.aspect == 1:
-        return film
-    return _shown(film.key, longest, film)
+    whole = max(film.rows, film.columns) <= longest and film.aspect == 1
+    return film if whole else _shown(film, longest)
 
 
-@st.cache_resource(max_entries=8, scope="session", show_spinner=False)
-def _shown(key: str, longest: int, _film: Film) -> Film:
-    return letterbox.smaller(_film, longest)
+@st.cache_resource(max_entries=8, scope="session", hash_funcs=KEYS, show_spinner=False)
+def _shown(film: Film, longest: int) -> Film:
+    return letterbox.smaller(film, longest)
 
 
 def png(pixels: np.ndarray) -> bytes:
@@ -243,30 +217,28 @@ def thumbnails(of: Cohort, rows: list[int]) -> list[str]:
     return urls
 
 
-@st.cache_data(max_entries=32, show_spinner=False)
-def available_tasks(folder: str, identity: str, _of: Cohort) -> list[str]:
+@st.cache_data(max_entries=32, hash_funcs=KEYS, show_spinner=False)
+def available_tasks(of: Cohort) -> list[str]:
     """Return what can be learned from a cohort's labels."""
-    return tasks.available(_of)
+    return tasks.available(of)
 
 
-@st.cache_data(max_entries=32, show_spinner=False)
-def sizes(folder: str, identity: str, task: str, uncertain: tasks.Policy, _of: Cohort) -> dict[float, int]:
+@st.cache_data(max_entries=32, hash_funcs=KEYS, show_spinner=False)
+def sizes(of: Cohort, task: str, uncertain: tasks.Policy) -> dict[float, int]:
     """Return how many films each of the paper's fractions of a task's labels is (`tasks.share_sizes`)."""
-    return tasks.share_sizes(_of, task, FRACTIONS, uncertain)
+    return tasks.share_sizes(of, task, FRACTIONS, uncertain)
 
 
-@st.cache_data(max_entries=64, show_spinner=False)
-def share(
-    folder: str, identity: str, task: str, fraction: float, seed: int, uncertain: tasks.Policy, _of: Cohort
-) -> Share:
+@st.cache_data(max_entries=64, hash_funcs=KEYS, show_spinner=False)
+def share(of: Cohort, task: str, fraction: float, seed: int, uncertain: tasks.Policy) -> Share:
     """Return what a fraction of the labels means in films (`tasks.share`)."""
-    return tasks.share(_of, task, fraction, seed, uncertain)
+    return tasks.share(of, task, fraction, seed, uncertain)
 
 
-@st.cache_data(max_entries=64, show_spinner=False)
-def uncertain(folder: str, identity: str, task: str, _of: Cohort) -> int:
+@st.cache_data(max_entries=64, hash_funcs=KEYS, show_spinner=False)
+def uncertain(of: Cohort, task: str) -> int:
     """Return how many training films of a task have an uncertain label (`tasks.uncertain_films`)."""
-    return tasks.uncertain_films(_of, task)
+    return tasks.uncertain_films(of, task)
 
 
 def points() -> pd.DataFrame:

@@ -13,16 +13,14 @@ from typing import Literal
 
 from pydantic import BaseModel, TypeAdapter
 
-from timnet import cards, config, files, settings_file
+from timnet import cards, config, files, performance, settings_file
 from timnet.cards import Card
-from timnet.checkpoints import OTHER_REPORTS
+from timnet.checkpoints import CALIBRATION, DESCRIPTION, OTHER_REPORTS, WEIGHTS
 from timnet.counting import counted
 from timnet.errors import TimnetError
 from timnet.training import run_names
 
 Kind = Literal["timnet", "classifier"]
-DESCRIPTION, WEIGHTS = "model.json", "model.safetensors"
-CALIBRATION = "calibration.json"
 
 
 class _Described(BaseModel):
@@ -61,14 +59,14 @@ class Checkpoint:
     def title(self) -> str:
         """Return a line to choose by: a name that somebody gave it, else what it was trained with."""
         if isinstance(self.settings, config.Finetune) and self.name == run_names.folder_name(self.settings):
-            asked = self.settings
-            start = Path(asked.initialisation).name
+            settings = self.settings
+            start = Path(settings.initialisation).name
             return (
-                f"{asked.task} · {Path(asked.cohort).name} · {asked.fraction * 100:g} % of labels · "
-                f"from {start} · {asked.side} px, "
-                + ("probe" if asked.mode == "probe" else f"{counted(asked.epochs, 'epoch')}")
-                + ("" if asked.mode != "last-layers" else ", last layers")
-                + f" · seed {asked.seed}"
+                f"{settings.task} · {Path(settings.cohort).name} · {settings.fraction * 100:g} % of labels · "
+                f"from {start} · {settings.side} px, "
+                + ("probe" if settings.mode == "probe" else f"{counted(settings.epochs, 'epoch')}")
+                + ("" if settings.mode != "last-layers" else ", last layers")
+                + f" · seed {settings.seed}"
             )
         return f"{self.name} · at chance on its own held-out pairs" if self.at_chance else self.name
 
@@ -77,10 +75,10 @@ def listed(kind: Kind) -> list[Checkpoint]:
     """Return the checkpoints of one kind: recommended by their cards, others by age, at chance last."""
     found = [_read(path) for path in config.checkpoints().glob(f"*/{DESCRIPTION}")]
     wanted = [checkpoint for checkpoint in found if checkpoint and checkpoint.kind == kind]
-    tasks = cards.MATCH if kind == "timnet" else cards.DIAGNOSE
+    tasks = performance.MATCH if kind == "timnet" else performance.DIAGNOSE
 
     def key(each: Checkpoint) -> tuple[tuple[int, float], bool, int]:
-        return cards.recommendation(each.card, tasks), each.at_chance, -each.stamp
+        return performance.recommendation(each.card, tasks), each.at_chance, -each.stamp
 
     return sorted(wanted, key=key)
 
@@ -105,7 +103,7 @@ def settings(folder: Path) -> config.Run | None:
 
 def _worth(folder: Path, kind: Kind) -> tuple[Card | None, bool]:
     try:
-        return cards.read(folder), kind == "timnet" and cards.at_chance(folder)
+        return cards.read(folder), kind == "timnet" and performance.at_chance(folder)
     except cards.CardError:
         # Loading the checkpoint says what is wrong with it.
         return None, False
@@ -114,14 +112,13 @@ def _worth(folder: Path, kind: Kind) -> tuple[Card | None, bool]:
 def _read(path: Path) -> Checkpoint | None:
     folder = path.parent
     try:
-        told = files.read(path, _DESCRIPTION, TimnetError)
+        described = files.read(path, _DESCRIPTION, TimnetError)
         if not (folder / WEIGHTS).is_file():
             return None
         names = (DESCRIPTION, CALIBRATION, OTHER_REPORTS, cards.FILE, cards.METRICS)
         times = [(folder / name).stat().st_mtime_ns for name in names if (folder / name).exists()]
-        card, at_chance = _worth(folder, told.kind)
-        return Checkpoint(
-            folder, told.kind, max(times), told.side, told.labels, settings(folder), card, at_chance
-        )
+        card, at_chance = _worth(folder, described.kind)
+        facts = described.side, described.labels, settings(folder)
+        return Checkpoint(folder, described.kind, max(times), *facts, card, at_chance)
     except (OSError, TimnetError):
         return None

@@ -16,6 +16,7 @@ from timnet.cohorts import demo_vectors, store
 from timnet.cohorts.readers import demo as reader
 from timnet.cohorts.records import CohortError
 from timnet.cohorts.store import Cohort
+from timnet.ui import cache
 
 NAME = "demo"
 _EXAMPLES = {
@@ -32,9 +33,9 @@ def cohorts() -> list[str]:
     """Return the cohorts on this computer by name; the demo's is made first where it is missing."""
     folder = config.demo()
     if folder is not None and (folder / reader.TABLE).is_file():
-        told = _made(str(config.home()), str(folder))
-        if told:
-            st.warning(f"The demo X-rays could not be prepared: {told}", icon=":material/warning:")
+        problem = _made(str(config.home()), str(folder))
+        if problem:
+            st.warning(f"The demo X-rays could not be prepared: {problem}", icon=":material/warning:")
     return store.available()
 
 
@@ -56,24 +57,25 @@ def simulated(cohort: Cohort) -> bool:
     return cohort.source == reader.SOURCE
 
 
-def badge() -> None:
-    """Say that a film is simulated."""
-    st.badge("Simulated X-ray, not a patient's", icon=":material/model_training:", color="violet")
+def badge(is_simulated: bool) -> None:
+    """Say that a film is simulated, where it is."""
+    if is_simulated:
+        st.badge("Simulated X-ray, not a patient's", icon=":material/model_training:", color="violet")
 
 
-@st.cache_resource(max_entries=2, show_spinner=False)
-def truth(root: str, identity: str) -> dict[str, reader.Truth]:
+@st.cache_resource(max_entries=2, hash_funcs=cache.KEYS, show_spinner=False)
+def truth(cohort: Cohort) -> dict[str, reader.Truth]:
     """Return what was put into each film of a simulated cohort, by path."""
-    return reader.truth(Path(root))
+    return reader.truth(cohort.root)
 
 
-@st.cache_data(max_entries=2, show_spinner=False)
-def examples(identity: str, _cohort: Cohort) -> dict[str, int]:
+@st.cache_data(max_entries=2, hash_funcs=cache.KEYS, show_spinner=False)
+def examples(cohort: Cohort) -> dict[str, int]:
     """Return films that show one thing each: a few words -> the film's number.
 
     Taken from the test split, which no shipped network has seen; without tubes and lines where one is there.
     """
-    films, labels = _cohort.films(), _cohort.labels()
+    films, labels = cohort.films(), cohort.labels()
     findings = labels.drop(columns=["no_finding", "support_devices"], errors="ignore")
     alone = (films["split"] == "test") & (films["view"] != "LATERAL") & (findings.sum(axis=1) <= 1)
     bare = labels["support_devices"] != 1 if "support_devices" in labels else alone

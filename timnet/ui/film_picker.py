@@ -57,10 +57,9 @@ def choose(key: str) -> Chosen:
     if st.session_state[f"{key}_source"] == UPLOAD or not cohorts:
         return Chosen(cache.uploaded(file.data, file.name) if file else None)
     cohort, row = cache.cohort(st.session_state[f"{key}_cohort"]), st.session_state[f"{key}_film"]
-    study = cohort.study_of(row)
-    view = next((film.view for film in study.films if film.film == row), None)
+    study, film = cache.study_film(cohort, row)
     name = f"{cohort.name}, X-ray {row}: study {study.study}"
-    return Chosen(cache.cohort_film(cohort, row, view), study, demo.simulated(cohort), cohort, name, row)
+    return Chosen(film, study, demo.simulated(cohort), cohort, name, row)
 
 
 def named(chosen: Chosen) -> None:
@@ -68,8 +67,7 @@ def named(chosen: Chosen) -> None:
     with st.container(horizontal=True, vertical_alignment="center"):
         if chosen.name:
             st.text(chosen.name, width="content")
-        if chosen.simulated:
-            demo.badge()
+        demo.badge(chosen.simulated)
 
 
 def other(chosen: Chosen, key: str) -> Cohort:
@@ -142,7 +140,7 @@ def _examples_of(cohorts: list[str]) -> Mapping[str, int]:
     """Return demo films by what they show; none where there is no demo cohort."""
     if demo.NAME not in cohorts or not demo.simulated(cohort := cache.cohort(demo.NAME)):
         return {}
-    return demo.examples(cohort.identity, cohort)
+    return demo.examples(cohort)
 
 
 def _examples(key: str, examples: Mapping[str, int]) -> None:

@@ -12,14 +12,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import streamlit as st
 
-from timnet import cards, config, files
+from timnet import config, files, performance
 from timnet.cards import Card
 from timnet.cohorts.readers.demo import Truth
+from timnet.config import declared
 from timnet.evaluation import explanation
 from timnet.films.film import Film
-from timnet.ui import cache, notices, reading_room, viewer
+from timnet.ui import cache, download, notices, reading_room, viewer
 from timnet.ui.checkpoints import Checkpoint, meant
-from timnet.ui.fine_tune import run
 
 if TYPE_CHECKING:
     from timnet.reading import Reading
@@ -76,14 +76,15 @@ def choose(checkpoints: list[Checkpoint], label: str, key: str, simulated: bool 
     with st.popover("About", icon=":material/description:", key=f"{key}_card", help="About this network"):
         if chosen.card:
             st.text(chosen.card.summary)
-            st.text(cards.trust(chosen.card))
+            st.text(performance.trust(chosen.card))
         else:
             st.caption("No model card. What its folder says:")
             st.text(f"{chosen.name}: reads X-rays at {chosen.side} x {chosen.side} pixels")
             if chosen.labels:
                 st.text("labels: " + ", ".join(chosen.labels))
             if isinstance(chosen.settings, config.Finetune):
-                st.text(f"what learned: {run.MODES[chosen.settings.mode].lower()}")
+                mode = declared.word(config.Finetune, "mode", chosen.settings.mode)
+                st.text(f"what learned: {mode.lower()}")
         st.page_link(
             "pages/card.py",
             label="Model card of this network",
@@ -100,8 +101,8 @@ def outlines(truths: Mapping[str, Truth]) -> dict[str, list[np.ndarray]]:
     if not st.toggle("Show where the findings are", key="explore_truth"):
         return {}
     placed = [each for truth in truths.values() for each in truth.findings]
-    told = dict.fromkeys(" ".join(filter(None, (each.facts["side"], each.kind))) for each in placed)
-    st.caption("Outlined: " + notices.plain(", ".join(told).replace("_", " ")))
+    words = dict.fromkeys(" ".join(filter(None, (each.facts["side"], each.kind))) for each in placed)
+    st.caption("Outlined: " + notices.plain(", ".join(words).replace("_", " ")))
     return {path: [each.mask() for each in truth.findings] for path, truth in truths.items()}
 
 
@@ -116,8 +117,7 @@ def picture(
         key: start of the widgets' keys.
         network: what the reading is of, and `findings` what it was asked with: for maps by other methods.
     """
-    of_text = reading.match is not None
-    ways, told = ([OVER, OWN], _METHOD_OF_TEXT) if of_text else ([OWN], _METHOD)
+    ways, meaning = ([OWN], _METHOD) if reading.match is None else ([OVER, OWN], _METHOD_OF_TEXT)
     with st.container(horizontal=True, vertical_alignment="center", gap="small"):
         wanted = st.segmented_control(
             "Panes",
@@ -132,42 +132,46 @@ def picture(
             "Map by",
             [*ways, *METHODS],
             key=f"{key}_method",
-            help=told,
+            help=meaning,
             width=230,
             label_visibility="collapsed",
         )
-    if method not in ways:
-        reading = cache.by_library(network, reading, name, str(method), findings)
-        words = (
-            f"{method} by pytorch-grad-cam, stretched so that the strongest point is always full strength: a "
-            "meaningless map shows a bright spot too, and two X-rays cannot be compared. Downloads keep the "
-            "map that is shown first."
-        )
-    else:
-        about, match = "", reading.match
-        if match is not None and match < explanation.FITS:
-            about = "The report does not fit this X-ray; painted is what speaks for it all the same. "
-        if of_text and method == OVER:
-            about += (
-                "Areas that support this report compared with a normal one. For a normal report the map is "
-                "nearly empty. "
-            )
-        elif of_text:
-            about += (
-                "Areas that support this report, compared with no other. Downloads keep the map shown first. "
-            )
-            reading = replace(reading, maps=reading.alone)
-        words = (
-            f"{about}From weak (dark) to strong (bright) evidence, on one scale for every X-ray of this "
-            f"network: where evidence is weak, the X-ray stays unpainted. Evidence: {reading.strength(name)}."
-            f"{_extent(reading.maps[name] / reading.map_scale)}"
-        )
+    reading, words = _by(str(method), reading, name, network, findings)
     views = [painted(reading, name, reading_room.titled(reading, name))]
     if wanted == TWO:
         views.insert(0, viewer.View(reading.film, title="X-ray"))
     with place:
         viewer.show(*views, key=f"{key}_viewer", height=reading_room.HEIGHT)
     st.caption(f"{words}  \n:material/info: {notices.MAP}")
+
+
+def _by(
+    method: str, reading: Reading, name: str, network: Checkpoint, findings: str | None
+) -> tuple[Reading, str]:
+    """Return a reading whose maps are by a method, and what the map of a name then means."""
+    if method not in (OVER, OWN):
+        return cache.by_library(network, reading, name, method, findings), (
+            f"{method} by pytorch-grad-cam, stretched so that the strongest point is always full strength: a "
+            "meaningless map shows a bright spot too, and two X-rays cannot be compared. Downloads keep the "
+            "map that is shown first."
+        )
+    about, match = "", reading.match
+    if match is not None and match < explanation.FITS:
+        about = "The report does not fit this X-ray; painted is what speaks for it all the same. "
+    if method == OVER:
+        about += (
+            "Areas that support this report compared with a normal one. For a normal report the map is "
+            "nearly empty. "
+        )
+    elif match is not None:
+        about += "Areas that support this report, compared with no other. "
+        about += "Downloads keep the map shown first. "
+        reading = replace(reading, maps=reading.alone)
+    return reading, (
+        f"{about}From weak (dark) to strong (bright) evidence, on one scale for every X-ray of this "
+        f"network: where evidence is weak, the X-ray stays unpainted. Evidence: {reading.strength(name)}."
+        f"{_extent(reading.maps[name] / reading.map_scale)}"
+    )
 
 
 def pair(place: Any, reading: Reading, edit: Edit, key: str) -> None:
@@ -184,12 +188,12 @@ def pair(place: Any, reading: Reading, edit: Edit, key: str) -> None:
         )
 
 
-def trust(told: str, card: Card | None) -> None:
+def trust(words: str, card: Card | None) -> None:
     """Show what the network was worth on real X-rays: beside every number."""
-    weak = cards.doubtful(card) or cards.sides(card) != ""
+    weak = performance.doubtful(card) or performance.sides(card) != ""
     st.markdown(
         f"{':orange' if weak else ':blue'}[:material/{'warning' if weak else 'fact_check'}: "
-        f"**{notices.plain(told)}**]"
+        f"**{notices.plain(words)}**]"
     )
 
 
@@ -240,42 +244,27 @@ def exports(reading: Reading, name: str, key: str, simulated: bool = False) -> N
     """Offer the numbers, the painted X-ray at full size with its legend, and both on one page to print."""
     from timnet import legend  # with torch, which a reading has needed already
 
-    told = files.to_json(reading.as_dict(), "numbers", indent=2) + "\n"
+    numbers = files.to_json(reading.as_dict(), "numbers", indent=2) + "\n"
     stem = f"timnet-{reading.film.sha256[:12]}"
     with st.container(horizontal=True):
-        st.download_button(
-            "Numbers (JSON)",
-            told,
-            f"{stem}.json",
-            "application/json",
-            key=f"{key}_json",
-            on_click="ignore",
-            icon=":material/download:",
-        )
-        st.download_button(
-            "X-ray with map (PNG)",
-            lambda: cache.png(np.asarray(legend.picture(reading, name, simulated=simulated))),
-            f"{stem}.png",
-            "image/png",
-            key=f"{key}_png",
-            on_click="ignore",
-            icon=":material/download:",
-        )
+        download.offer("Numbers (JSON)", numbers, f"{stem}.json", f"{key}_json")
+
+        def picture() -> bytes:
+            return cache.png(np.asarray(legend.picture(reading, name, simulated=simulated)))
+
+        download.offer("X-ray with map (PNG)", picture, f"{stem}.png", f"{key}_png")
 
         def page() -> bytes:
             from timnet import pdf  # its fonts take a second to import
 
             return pdf.page(reading, name, simulated=simulated)
 
-        st.download_button(
+        download.offer(
             "One page (PDF)",
             page,
             f"{stem}.pdf",
-            "application/pdf",
-            key=f"{key}_pdf",
-            on_click="ignore",
-            icon=":material/picture_as_pdf:",
-            help="X-ray, map, numbers, fingerprints and the findings' words; no file name and no DICOM tag. "
+            f"{key}_pdf",
+            "X-ray, map, numbers, fingerprints and the findings' words; no file name and no DICOM tag. "
             "Names, dates and numbers in the words are marked only where their form is known: read it "
             "before you pass it on.",
         )

@@ -110,5 +110,5 @@ def _list(
 
 def _about(reading: Reading) -> str:
     """Return what tells one film's reading of one text by one network from another."""
-    told = (reading.film.key, reading.checkpoint, reading.sentences, tuple(reading.probabilities))
-    return hashlib.sha256(repr(told).encode()).hexdigest()[:12]
+    parts = (reading.film.key, reading.checkpoint, reading.sentences, tuple(reading.probabilities))
+    return hashlib.sha256(repr(parts).encode()).hexdigest()[:12]

@@ -17,6 +17,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from starlette.middleware import Middleware
+from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from streamlit import runtime
 from streamlit.runtime.scriptrunner import get_script_run_ctx
@@ -76,9 +77,10 @@ class Guard:
 
         path, method = scope["path"], scope["method"]
         if any(closed in path for closed in _CLOSED):
-            await _refuse(answer, 404, "not served")
+            await PlainTextResponse("not served", 404)(scope, receive, answer)
         elif foreign and method not in _SAFE:
-            await _refuse(answer, 403, "expected a page of this app, got one from elsewhere")
+            words = "expected a page of this app, got one from elsewhere"
+            await PlainTextResponse(words, 403)(scope, receive, answer)
         elif _UPLOAD in path and method not in _SAFE and method != "DELETE":
             await self._upload(scope, receive, answer, headers)
         else:
@@ -94,7 +96,8 @@ class Guard:
         )
         length = headers.get("content-length", "")
         if length.isdecimal() and int(length) > room:
-            await _refuse(send, 413, _too_much(session, own[session], int(length)))
+            words = _too_much(session, own[session], int(length))
+            await PlainTextResponse(words, 413)(scope, receive, send)
             return
         _refused.pop(session, None)
         received = 0
@@ -126,7 +129,7 @@ class Guard:
         finally:
             self._receiving[session] -= received
         if over and not answered:
-            await _refuse(send, 413, _too_much(session, own[session], received))
+            await PlainTextResponse(_too_much(session, own[session], received), 413)(scope, receive, send)
 
 
 _sessions: dict[str, Any] = {}
@@ -227,18 +230,3 @@ def _too_much(session: str, own: int, size: int) -> str:
                 _refused[session] = sentence
                 each.session.request_rerun(each.session._client_state)
     return sentence
-
-
-async def _refuse(send: Send, status: int, reason: str) -> None:
-    body = reason.encode()
-    await send(
-        {
-            "type": "http.response.start",
-            "status": status,
-            "headers": [
-                (b"content-type", b"text/plain; charset=utf-8"),
-                (b"content-length", b"%d" % len(body)),
-            ],
-        }
-    )
-    await send({"type": "http.response.body", "body": body})

@@ -96,11 +96,11 @@ def _upload(
         now = _listed(st.session_state[widget])
         before = st.session_state[listed]
         earlier = [each for each in st.session_state.get(state, []) if several and each.id not in before]
-        asked = earlier + [_file(each) for each in now]
+        wanted = earlier + [_file(each) for each in now]
         if state == ONE:
             st.session_state.update(dict.fromkeys(SOURCES, UPLOAD))
         # What is refused below is not held either.
-        st.session_state[state] = asked if _refusal(asked, bounds) is None else earlier
+        st.session_state[state] = wanted if _refusal(wanted, bounds) is None else earlier
 
     def remove() -> None:
         st.session_state[state] = [each for each in files if each.id in st.session_state[listed]]

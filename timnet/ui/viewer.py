@@ -116,7 +116,7 @@ def message(
         film = view.film
         across, down = small.columns / film.columns, small.rows / film.rows
         greys = np.rint(small.pixels * np.float32(65535)).astype("<u2")
-        told: dict[str, Any] = {
+        head: dict[str, Any] = {
             "id": f"{film.key}-{small.rows}",
             "alt": view.alt,
             "title": view.title,
@@ -139,8 +139,8 @@ def message(
         }
         if view.strength_hw is not None:
             strength = np.rint(np.clip(view.strength_hw, 0, 1) * 255).astype(np.uint8)
-            told["map"] = _grid(strength, put, f"map {i}")
-        films.append(told)
+            head["map"] = _grid(strength, put, f"map {i}")
+        films.append(head)
     header = json.dumps({"films": films, "stops": stops, "height": height, "leave": leave}).encode()
     return len(header).to_bytes(4, "little") + header + b"".join(parts)
 

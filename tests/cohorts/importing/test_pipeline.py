@@ -300,7 +300,7 @@ def test_several_workers_give_what_one_gives(
 
 HOSTILE = """
 import os, signal, sys, time
-from timnet.films import film, read, sandbox
+from timnet.films import film, read, sandbox_child
 read_film = read.read_film
 
 class Panic(BaseException):
@@ -324,7 +324,7 @@ def hostile(data, **how):
     return read_film(data, **how)
 
 read.read_film = hostile
-sandbox.main()
+sandbox_child.main()
 """
 
 

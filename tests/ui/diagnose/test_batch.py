@@ -19,7 +19,7 @@ from timnet.films.film import INVERTED, LOOKS_INVERTED, Film
 from timnet.films.read import read_film
 from timnet.reader import Reader
 from timnet.ui.diagnose import batch
-from timnet.ui.diagnose.batch import Asked, Told
+from timnet.ui.diagnose.batch import Answer, Item
 
 
 def _png(seed: int) -> bytes:
@@ -142,9 +142,9 @@ def test_the_table_holds_fingerprints_and_reasons_and_no_formula() -> None:
     def never() -> Film:
         raise AssertionError
 
-    asked = [Asked("1", '=HYPERLINK("http://evil.example")', never), Asked("2", "-2.png", never)]
-    known = Told("f" * 64, "w" * 64, {"Edema": 0.25, "note": 0.5}, doubt="this looks like a lateral one")
-    told = [known, Told(refused="-2.png: an empty file")]
+    asked = [Item("1", '=HYPERLINK("http://evil.example")', never), Item("2", "-2.png", never)]
+    known = Answer("f" * 64, "w" * 64, {"Edema": 0.25, "note": 0.5}, doubt="this looks like a lateral one")
+    told = [known, Answer(refused="-2.png: an empty file")]
     table = batch.table(asked, told, ("Edema", "note"), "network", "fair")
     rows = list(csv.DictReader(io.StringIO(spreadsheet.safe_csv(table).decode())))
     assert rows[0]["film"].startswith("'=") and rows[1]["film"] == "'-2.png"

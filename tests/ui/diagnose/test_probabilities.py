@@ -17,6 +17,6 @@ def test_a_calibration_that_made_it_worse_is_told(after: tuple[float, float], sa
         name: Line(1.0, low=0.1, high=0.2, threshold=0.15, error_before=0.05, error_after=error)
         for name, error in zip(("Edema", "Mass"), after, strict=True)
     }
-    told = probabilities.told(Certainty("f" * 64, "90 X-rays", "80 X-rays", "so", lines))
+    told = probabilities.calibration(Certainty("f" * 64, "90 X-rays", "80 X-rays", "so", lines))
     assert told.startswith("Calibrated on 90 X\\-rays, checked on 80 X\\-rays")
     assert ("larger than before calibration" in told) is bool(says) and says in told

@@ -13,7 +13,7 @@ from timnet import __version__, config, spreadsheet
 from timnet.cohorts.store import Cohort
 from timnet.training.grid_table import COLUMNS
 from timnet.ui.diagnose import batch
-from timnet.ui.diagnose.batch import Asked, Told
+from timnet.ui.diagnose.batch import Answer, Item
 from timnet.ui.efficiency import downloads as keeping
 from timnet.ui.explore import results
 
@@ -62,10 +62,10 @@ def test_the_curves_tables_carry_cohort_task_and_training_settings(downloads: Do
 
 def test_the_films_of_a_diagnose_table_carry_their_cohort_and_filters() -> None:
     asked = [
-        Asked("1", "s1, film 0", print, cohort="nih", filters="split: test"),  # type: ignore[arg-type]
-        Asked("2", "a.png", print),  # type: ignore[arg-type]
+        Item("1", "s1, film 0", print, cohort="nih", filters="split: test"),  # type: ignore[arg-type]
+        Item("2", "a.png", print),  # type: ignore[arg-type]
     ]
-    told = [Told("f", "w", {"Edema": 0.1, "cohort": 0.2}), Told("g", "w", {"Edema": 0.3, "cohort": 0.4})]
+    told = [Answer("f", "w", {"Edema": 0.1, "cohort": 0.2}), Answer("g", "w", {"Edema": 0.3, "cohort": 0.4})]
     table = batch.table(asked, told, ("Edema", "cohort"), "network", "fair")
     written = pd.read_csv(io.BytesIO(spreadsheet.safe_csv(table)), keep_default_na=False)
     assert written["cohort"].tolist() == ["nih", ""] and written["settings"].tolist() == ["split: test", ""]

@@ -20,6 +20,7 @@ from timnet import config, settings_file, spreadsheet
 from timnet.cohorts import facets, report_labels, schema
 from timnet.cohorts.readers import csv_table
 from timnet.cohorts.store import Cohort
+from timnet.ui import study_link
 from timnet.ui.explore import results
 
 HOSTILE = (
@@ -152,15 +153,15 @@ def test_counts_follow_the_filters(open_page: Open, cohort_folder: Path) -> None
 
 def test_an_address_restores_the_filters_and_the_open_film(open_page: Open, cohort_folder: Path) -> None:
     wanted = {"label": "Opacity", "value": 0.0, "split": "train"}
-    studies = Cohort.open(cohort_folder).studies(**wanted, limit=2 * results.PAGE)  # type: ignore[arg-type]
-    row = results.PAGE + 3
+    studies = Cohort.open(cohort_folder).studies(**wanted, limit=2 * study_link.PAGE)  # type: ignore[arg-type]
+    row = study_link.PAGE + 3
     film = str(int(studies["film"][row]))
     app = open_page(label="Opacity", value="absent", split="train", page="2", film=film, shown="Gallery")
     assert app.selectbox(key="value").value == "absent"
     assert any(studies["study"][row] in text.value for text in app.text)
     app.button(key="explore_open_0").click().run()
-    assert any(studies["study"][results.PAGE] in text.value for text in app.text)
-    assert app.query_params["film"] == str(int(studies["film"][results.PAGE]))
+    assert any(studies["study"][study_link.PAGE] in text.value for text in app.text)
+    assert app.query_params["film"] == str(int(studies["film"][study_link.PAGE]))
 
 
 def test_searched_words_stay_out_of_the_address(open_page: Open) -> None:
@@ -272,7 +273,7 @@ def test_the_table_leaves_with_labels_and_without_reports_and_no_cell_is_a_formu
     assert b"Secret" not in written and b"Clear" not in written
     read = pd.read_csv(io.BytesIO(written))
     assert read["study"].tolist() == ["'=1+1", "s2"] and read["patient"].tolist() == ["'@x", "p2"]
-    back = pd.read_parquet(io.BytesIO(results._parquet(whole)))
+    back = pd.read_parquet(io.BytesIO(spreadsheet.parquet(whole)))
     assert back["study"].tolist() == ["=1+1", "s2"]
 
 

@@ -18,7 +18,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from timnet import cards
+from timnet import cards, performance
 from timnet.cohorts import audits, vectors
 from timnet.cohorts.records import CohortError, Progress
 from timnet.cohorts.store import Cohort
@@ -159,7 +159,7 @@ def _labels(cohort: Cohort, classifier: Path) -> Callable[[list[int]], list[dict
         return [
             name
             for name, line, p in zip(spec.labels, lines, p_L, strict=True)
-            if line.verdict(p) == "likely" and not cards.too_weak(card, name)
+            if line.verdict(p) == "likely" and not performance.too_weak(card, name)
         ]
 
     def asked(films: list[int]) -> list[dict[str, Any]]:

@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from functools import partial
 
 import streamlit as st
 
 from timnet import spreadsheet
 from timnet.cohorts import verdicts
+from timnet.ui import download
 from timnet.ui.audit.listing import Listed
-from timnet.ui.audit.scoring import Asked
-
-_CSV, _PARQUET = "text/csv", "application/vnd.apache.parquet"
+from timnet.ui.audit.scoring import Audit
 
 
-def offer(asked: Asked, listed: Listed) -> None:
+def offer(audit: Audit, listed: Listed) -> None:
     """Offer the verdicts as CSV and Parquet, and the list as it is filtered as CSV."""
-    cohort, network = asked.cohort, asked.network.name
+    cohort, network = audit.cohort, audit.network.name
 
     def judged() -> bytes:
         table = verdicts.standing(cohort.folder)
@@ -28,26 +27,10 @@ def offer(asked: Asked, listed: Listed) -> None:
         table.insert(0, "rank", listed.rows + 1)
         return spreadsheet.safe_csv(spreadsheet.traced(table, cohort.name, {"network": network}))
 
-    parts: tuple[tuple[str, str, str, str, Callable[[], bytes]], ...] = (
-        ("Verdicts (CSV)", "audit_csv", "verdicts.csv", _CSV, judged),
-        (
-            "Verdicts (Parquet)",
-            "audit_parquet",
-            "verdicts.parquet",
-            _PARQUET,
-            lambda: verdicts.to_parquet(cohort.folder),
-        ),
-        ("List (CSV)", "audit_list_csv", "audit.csv", _CSV, ranked),
-    )
+    stem = f"timnet-{cohort.name}"
     with st.container(horizontal=True, vertical_alignment="center"):
-        for label, key, name, kind, written in parts:
-            st.download_button(
-                label,
-                written,
-                f"timnet-{cohort.name}-{name}",
-                kind,
-                key=key,
-                on_click="ignore",
-                icon=":material/download:",
-            )
+        download.offer("Verdicts (CSV)", judged, f"{stem}-verdicts.csv", "audit_csv")
+        packed = partial(verdicts.to_parquet, cohort.folder)
+        download.offer("Verdicts (Parquet)", packed, f"{stem}-verdicts.parquet", "audit_parquet")
+        download.offer("List (CSV)", ranked, f"{stem}-audit.csv", "audit_list_csv")
         st.caption("Without reports and X-rays.")

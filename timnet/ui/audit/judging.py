@@ -14,7 +14,7 @@ from timnet.counting import counted
 from timnet.ui import notices
 from timnet.ui.audit import listing
 from timnet.ui.audit.listing import Listed
-from timnet.ui.audit.scoring import Asked
+from timnet.ui.audit.scoring import Audit
 
 KEYS = {
     verdicts.FITS: "f",
@@ -38,7 +38,7 @@ READER = "reader"
 _REFUSED = "audit_refused"
 
 
-def ask(asked: Asked, listed: Listed, row: int) -> None:
+def ask(audit: Audit, listed: Listed, row: int) -> None:
     """Show a button a verdict for the chosen study, and undo."""
     # It stays until the next key: a run that is cut short would show it to nobody.
     if refused := st.session_state.get(_REFUSED):
@@ -55,7 +55,7 @@ def ask(asked: Asked, listed: Listed, row: int) -> None:
                 type="primary" if word == given else "secondary",
                 help=HELP[word],
                 on_click=_judge,
-                args=(asked, study, word, listed.following(row)),
+                args=(audit, study, word, listed.following(row)),
             )
         st.button(
             "Undo",
@@ -64,7 +64,7 @@ def ask(asked: Asked, listed: Listed, row: int) -> None:
             shortcut=UNDO,
             help="Take back your last verdict and see its study again",
             on_click=_undo,
-            args=(asked,),
+            args=(audit,),
         )
 
 
@@ -81,9 +81,9 @@ def name() -> None:
     )
 
 
-def score(asked: Asked, listed: Listed) -> None:
+def score(audit: Audit, listed: Listed) -> None:
     """Show how many of the studies read so far are confirmed errors."""
-    found = verdicts.precision(verdicts.latest(asked.cohort.folder), listed.table["study"].tolist())
+    found = verdicts.precision(verdicts.latest(audit.cohort.folder), listed.table["study"].tolist())
     if not found.read:
         st.caption("No study of this list has a verdict yet.")
         return
@@ -103,10 +103,10 @@ def reader() -> str:
     return str(st.session_state.get("audit_reader") or "").strip() or READER
 
 
-def _judge(asked: Asked, study: str, word: str, following: int | None) -> None:
+def _judge(audit: Audit, study: str, word: str, following: int | None) -> None:
     st.session_state.pop(_REFUSED, None)
     try:
-        verdicts.add(asked.cohort.folder, study, word, reader(), asked.network.name)
+        verdicts.add(audit.cohort.folder, study, word, reader(), audit.network.name)
     except (CohortError, OSError) as error:
         st.session_state[_REFUSED] = f"{error}."
         return
@@ -114,10 +114,10 @@ def _judge(asked: Asked, study: str, word: str, following: int | None) -> None:
         listing.go(following)
 
 
-def _undo(asked: Asked) -> None:
+def _undo(audit: Audit) -> None:
     st.session_state.pop(_REFUSED, None)
     try:
-        taken = verdicts.undo(asked.cohort.folder, reader())
+        taken = verdicts.undo(audit.cohort.folder, reader())
     except (CohortError, OSError) as error:
         st.session_state[_REFUSED] = f"{error}."
         return

@@ -19,8 +19,8 @@ from numpy.typing import NDArray
 from timnet.cohorts import audits
 from timnet.cohorts.audits import FINDING, REPORT, SENTENCE, SIDE, Kept
 from timnet.counting import counted
-from timnet.ui import cache, notices
-from timnet.ui.audit.scoring import LINKED, Asked
+from timnet.ui import cache, fold, notices, tables
+from timnet.ui.audit.scoring import LINKED, Audit
 
 PAGE, FIRST = 50, 500
 """Rows of a page of the list, and of those left out."""
@@ -72,12 +72,12 @@ class Listed:
         return int(self.table["film"].iloc[ahead[0]]) if len(ahead) else None
 
 
-def opened(asked: Asked, is_working: bool) -> Kept | None:
+def opened(audit: Audit, is_working: bool) -> Kept | None:
     """Return an audit's list with the reasons known so far; None while there is none."""
     # While reasons are worked out they are taken in now and then: an archive's list takes seconds to join.
     step = _REFRESH if is_working else 1
-    folder = asked.folder
-    classifier = str(asked.classifier.folder) if asked.classifier else None
+    folder = audit.folder
+    classifier = str(audit.classifier.folder) if audit.classifier else None
     files = [path for end in ("parquet", "jsonl") for path in folder.glob(f"*.{end}")]
     stamp = tuple(sorted((path.name, path.stat().st_mtime_ns // step * step) for path in files))
     return _opened(str(folder), stamp, classifier)
@@ -183,7 +183,7 @@ def go(film: int | None) -> None:
     st.session_state[_TURN] = st.session_state.get(_TURN, 0) + 1
 
 
-def show(asked: Asked, listed: Listed) -> None:
+def show(audit: Audit, listed: Listed) -> None:
     """Show a page of the list; a row that is clicked is chosen."""
     pages = max(math.ceil(len(listed.rows) / PAGE), 1)
     chosen = listed.chosen
@@ -202,10 +202,10 @@ def show(asked: Asked, listed: Listed) -> None:
     rows = listed.rows[(page - 1) * PAGE : page * PAGE]
     if len(rows):
         with box:
-            _table(asked, listed, rows, chosen, f"audit_list_{page}")
+            _table(audit, listed, rows, chosen, f"audit_list_{page}")
 
 
-def _table(asked: Asked, listed: Listed, rows: NDArray[np.int64], chosen: int | None, key: str) -> None:
+def _table(audit: Audit, listed: Listed, rows: NDArray[np.int64], chosen: int | None, key: str) -> None:
     part = listed.table.iloc[rows]
     films = [int(film) for film in part["film"]]
 
@@ -216,7 +216,7 @@ def _table(asked: Asked, listed: Listed, rows: NDArray[np.int64], chosen: int | 
             st.session_state[CHOSEN] = films[places[0]]
 
     given = [listed.judged.get(study, "") for study in part["study"]]
-    table = pd.DataFrame({"#": rows + 1, "X-ray": cache.thumbnails(asked.cohort, films)})
+    table = pd.DataFrame({"#": rows + 1, "X-ray": cache.thumbnails(audit.cohort, films)})
     table["Study"] = part["study"].to_numpy()
     if any(given):
         table["Verdict"] = given
@@ -225,12 +225,12 @@ def _table(asked: Asked, listed: Listed, rows: NDArray[np.int64], chosen: int | 
     at = [int(np.flatnonzero(rows == chosen)[0])] if chosen in rows else []
     # What is chosen may have been chosen elsewhere: by a verdict, or by a link.
     st.session_state[key] = {"selection": {"rows": at, "cells": []}}
-    st.dataframe(
+    tables.show(
         table,
-        hide_index=True,
+        key,
+        "Studies of the list, the worst first, with their misfit, why, and the verdict",
         height=_HEIGHT,
         row_height=48,
-        key=key,
         on_select=choose,
         selection_mode=["single-row", "single-cell"],
         column_config={
@@ -243,7 +243,6 @@ def _table(asked: Asked, listed: Listed, rows: NDArray[np.int64], chosen: int | 
             "Why": st.column_config.TextColumn("Why", width=92),
             "Verdict": st.column_config.TextColumn("Verdict", width=90),
         },
-        alt="Studies of the list, the worst first, with their misfit, why, and the verdict",
     )
 
 
@@ -251,28 +250,21 @@ def left_out(table: pd.DataFrame) -> None:
     """Show what is not in the list, and why, once the reader opens it."""
     if not len(table):
         return
-    part = st.expander(
-        f"{counted(len(table), 'X-ray')} left out (why?)",
-        icon=":material/info:",
-        key="audit_left_out",
-        on_change="rerun",
-    )
-    if not part.open:
+    part = fold.opened(f"{counted(len(table), 'X-ray')} left out (why?)", "info", "audit_left_out")
+    if part is None:
         return
     reasons = table["reason"].value_counts()
     with part:
-        st.dataframe(
+        tables.show(
             pd.DataFrame({"Why": reasons.index, "Number": reasons.to_numpy()}),
-            hide_index=True,
-            key="audit_left_out_reasons",
-            alt="Why X-rays are not in the list, with how many of each",
+            "audit_left_out_reasons",
+            "Why X-rays are not in the list, with how many of each",
         )
         shown = table.head(FIRST)[["study", "split", "reason"]]
-        st.dataframe(
+        tables.show(
             shown.rename(columns=str.capitalize),
-            hide_index=True,
-            key="audit_left_out_studies",
-            alt="Studies that are not in the list, with the reason",
+            "audit_left_out_studies",
+            "Studies that are not in the list, with the reason",
         )
         if len(table) > FIRST:
             st.caption(f"The first {FIRST:,} of {len(table):,}.")

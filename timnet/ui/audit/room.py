@@ -17,7 +17,7 @@ from timnet import config
 from timnet.errors import TimnetError
 from timnet.reports import report_text
 from timnet.ui import cache, demo, notices, panels, reading_room, report, viewer
-from timnet.ui.audit.scoring import Asked
+from timnet.ui.audit.scoring import Audit
 
 if TYPE_CHECKING:
     from timnet.cohorts.records import Study
@@ -28,18 +28,18 @@ LEFT_TO_THE_PAGE = "wi"
 """Letters of the viewer's that are verdicts here."""
 
 
-def show(asked: Asked, pair: pd.Series[Any]) -> None:
+def show(audit: Audit, pair: pd.Series[Any]) -> None:
     """Show the study of a row of the list."""
     number = int(pair["film"])
-    study, film = _opened(asked, number)
+    study, film = cache.study_film(audit.cohort, number)
     # Side by side where there is room for both beside the list, else one below the other.
     room = st.grid(8, min_column_width=70, gap="small")
     pictures, words = room.cell(column_span=5), room.cell(column_span=3)
     with words:
-        _named(asked, study)
+        _named(audit, study)
     place = pictures.empty()
     reading_room.first(place, film, "audit", leave=LEFT_TO_THE_PAGE)
-    reading = cache.reading(asked.network, film, study.findings)
+    reading = cache.reading(audit.network, film, study.findings)
     # Its findings were taken from its report at the import.
     reading = replace(reading, section=report_text.extract(study.report).section)
     name = reading_room.chosen(reading, "audit")
@@ -54,7 +54,7 @@ def show(asked: Asked, pair: pd.Series[Any]) -> None:
             "pages/match.py",
             label="Open in Match",
             icon=":material/compare:",
-            query_params={"match_cohort": asked.cohort.name, "match_film": str(number)},
+            query_params={"match_cohort": audit.cohort.name, "match_film": str(number)},
         )
     with place.container():
         viewer.show(
@@ -65,31 +65,24 @@ def show(asked: Asked, pair: pd.Series[Any]) -> None:
         )
         st.caption(f":material/info: {notices.MAP}")
     with why:
-        _why(asked, pair, reading, film, study.findings)
+        _why(audit, pair, reading, film, study.findings)
 
 
-def prepare(asked: Asked, film: int) -> None:
+def prepare(audit: Audit, film: int) -> None:
     """Read the study that comes next while this one is looked at."""
     # What is wrong with it is said when it comes.
     with suppress(TimnetError, OSError):
-        study, picture = _opened(asked, film)
-        cache.reading(asked.network, picture, study.findings)
+        study, picture = cache.study_film(audit.cohort, film)
+        cache.reading(audit.network, picture, study.findings)
 
 
-def _opened(asked: Asked, film: int) -> tuple[Study, Film]:
-    study = asked.cohort.study_of(film)
-    view = next(each.view for each in study.films if each.film == film)
-    return study, cache.cohort_film(asked.cohort, film, view)
-
-
-def _named(asked: Asked, study: Study) -> None:
+def _named(audit: Audit, study: Study) -> None:
     """Show which study it is."""
     st.text(f"Study {study.study}, patient {study.patient}" + (f", {study.split}" if study.split else ""))
-    if demo.simulated(asked.cohort):
-        demo.badge()
-    learned = asked.network.settings
+    demo.badge(demo.simulated(audit.cohort))
+    learned = audit.network.settings
     cohorts = learned.cohorts if isinstance(learned, config.Pretrain) else ()
-    if study.split == "train" and asked.cohort.name in (Path(cohort).name for cohort in cohorts):
+    if study.split == "train" and audit.cohort.name in (Path(cohort).name for cohort in cohorts):
         st.caption("The network learned from this study, and perhaps its error, too.")
 
 
@@ -103,14 +96,14 @@ def _standing(pair: pd.Series[Any], reading: Reading) -> None:
     )
 
 
-def _why(asked: Asked, pair: pd.Series[Any], reading: Reading, film: Film, findings: str) -> None:
+def _why(audit: Audit, pair: pd.Series[Any], reading: Reading, film: Film, findings: str) -> None:
     """Show in words why the pair may not fit; what the scoring did not look into is looked into now."""
-    told = str(pair["told"])
-    if not told:
-        edited = cache.edited(asked.network, film, findings)
+    sentence = str(pair["told"])
+    if not sentence:
+        edited = cache.edited(audit.network, film, findings)
         explained = reading.explained(edited.edits).explanation
-        told = explained.sentence if explained else ""
-    lines = [f"**{notices.plain(told)}**"] if told else []
+        sentence = explained.sentence if explained else ""
+    lines = [f"**{notices.plain(sentence)}**"] if sentence else []
     for column, words in (("denied", "denied by the report"), ("not_named", "not named in the report")):
         if pair[column]:
             labels = notices.plain(str(pair[column]).replace("_", " ").lower())

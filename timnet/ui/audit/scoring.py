@@ -15,7 +15,7 @@ import streamlit as st
 from timnet.cohorts import audits
 from timnet.cohorts.store import Cohort
 from timnet.counting import counted
-from timnet.ui import cache, checkpoints, demo, notices
+from timnet.ui import background, cache, checkpoints, demo, notices
 from timnet.ui.checkpoints import Checkpoint
 
 NONE = "none"
@@ -23,12 +23,11 @@ LINK = ("cohort", "network", "study")
 """What the address holds."""
 LINKED = "audit_linked"
 """Key of the session: the study that is to be opened, "" for the first of the list."""
-_TOLD = "audit_told"
-_MINUTE = 60
+_SHOWN = "audit_told"
 
 
 @dataclass(frozen=True)
-class Asked:
+class Audit:
     """One audit: a cohort by a network, and a classifier whose labels are held against the reports."""
 
     cohort: Cohort
@@ -40,8 +39,13 @@ class Asked:
         """Return where the audit is kept."""
         return audits.place(self.cohort, self.network.folder)
 
+    def start(self, top: int) -> None:
+        """Start the process that scores it, and gives reasons of the first `top` pairs."""
+        classifier = self.classifier.folder if self.classifier else None
+        audits.start(self.cohort, self.network.folder, classifier, top)
 
-def choose(cohorts: list[str], networks: list[Checkpoint]) -> tuple[Asked, Any]:
+
+def choose(cohorts: list[str], networks: list[Checkpoint]) -> tuple[Audit, Any]:
     """Ask for cohort, network and classifier, in a bar that is returned; a link may have chosen before."""
     _handed_over(cohorts, [each.name for each in networks])
     if st.session_state.get("audit_cohort") not in cohorts:
@@ -55,79 +59,55 @@ def choose(cohorts: list[str], networks: list[Checkpoint]) -> tuple[Asked, Any]:
         network = _network(cohort, networks)
         classifiers = checkpoints.listed("classifier")
         classifier = _classifier(cohort, classifiers) if classifiers else None
-        asked = Asked(cohort, network, classifier)
-        _start(asked)
-    return asked, bar
+        audit = Audit(cohort, network, classifier)
+        _start(audit)
+    return audit, bar
 
 
-def tell(asked: Asked, study: str) -> None:
+def tell(audit: Audit, study: str) -> None:
     """Put what is shown into the address: a reload, or whoever gets the link, comes back to it."""
-    told = dict(zip(LINK, (asked.cohort.name, asked.network.name, study), strict=True))
-    st.session_state[_TOLD] = told
-    if st.query_params.to_dict() != told:
-        st.query_params.from_dict(told)
+    shown = dict(zip(LINK, (audit.cohort.name, audit.network.name, study), strict=True))
+    st.session_state[_SHOWN] = shown
+    if st.query_params.to_dict() != shown:
+        st.query_params.from_dict(shown)
 
 
-def follow(asked: Asked) -> audits.State:
+def follow(audit: Audit) -> audits.State:
     """Show how far the scoring is, or why it stopped; return its state."""
-    state = audits.state(asked.folder)
+    state = audits.state(audit.folder)
     if state.name == "working":
-        _following(asked, state.ranked)
+        background.follow(
+            lambda: audits.state(audit.folder), background.phase, lambda now: now.ranked != state.ranked
+        )
     elif state.name == "stopped":
-        st.warning("The scoring stopped; nothing that is done is lost.", icon=":material/warning:")
-        st.text(state.told)
+        background.stopped(state, "The scoring stopped; nothing that is done is lost.")
     return state
 
 
-def told_of(state: audits.State) -> str:
-    """Return in words how far an audit is."""
-    if not state.total:
-        return f"{state.phase or 'starting'} …".capitalize()
-    left = ""
-    if state.seconds_left is not None:
-        minutes = round(state.seconds_left / _MINUTE)
-        left = f", about {minutes} min left" if minutes else ", less than a minute left"
-    return f"{state.phase.capitalize()}: {state.done:,} of {state.total:,}{left}"
-
-
-@st.fragment(run_every=1.0)
-def _following(asked: Asked, had_list: bool) -> None:
-    state = audits.state(asked.folder)
-    if state.name != "working" or state.ranked != had_list:
-        # It ended, or its list is there.
-        st.rerun()
-    st.progress(min(state.done / max(state.total, 1), 1.0), notices.plain(told_of(state)))
-
-
-def offer_more(asked: Asked, pairs: int) -> None:
+def offer_more(audit: Audit, pairs: int) -> None:
     """Offer the reasons of the next pairs of the list, where some of it has none."""
-    known = len(audits.notes(asked.folder, audits.REASONS))
-    if known >= pairs or audits.state(asked.folder).name != "complete":
+    known = len(audits.notes(audit.folder, audits.REASONS))
+    if known >= pairs or audits.state(audit.folder).name != "complete":
         return
     st.button(
         f"Look for reasons of {min(audits.TOP, pairs - known):,} more",
         key="audit_more",
         help=f"Why a report may not fit is worked out for the first {known:,} of the list.",
-        on_click=audits.start,
-        args=(
-            asked.cohort,
-            asked.network.folder,
-            asked.classifier.folder if asked.classifier else None,
-            known + audits.TOP,
-        ),
+        on_click=audit.start,
+        args=(known + audits.TOP,),
     )
 
 
-def _start(asked: Asked) -> None:
+def _start(audit: Audit) -> None:
     """Offer to start the scoring, or what is missing of it."""
-    state = audits.state(asked.folder)
+    state = audits.state(audit.folder)
     if state.name == "working":
         return
-    label, kind = f"Score {counted(asked.cohort.summary().studies, 'study')}", "primary"
+    label, kind = f"Score {counted(audit.cohort.summary().studies, 'study')}", "primary"
     if state.name == "stopped" and state.told:
         label = "Go on"
     elif state.name == "complete":
-        if asked.classifier is None or audits.notes(asked.folder, audits.labels(asked.classifier.folder)):
+        if audit.classifier is None or audits.notes(audit.folder, audits.labels(audit.classifier.folder)):
             return
         label, kind = "Look for findings", "secondary"
     # Started before the page is drawn: what stands above may run the page anew before it comes to here.
@@ -136,13 +116,8 @@ def _start(asked: Asked) -> None:
         key="audit_start",
         type=kind,  # type: ignore[arg-type]
         icon=":material/play_arrow:",
-        on_click=audits.start,
-        args=(
-            asked.cohort,
-            asked.network.folder,
-            asked.classifier.folder if asked.classifier else None,
-            audits.TOP,
-        ),
+        on_click=audit.start,
+        args=(audits.TOP,),
     )
 
 
@@ -187,14 +162,14 @@ def _classifier(cohort: Cohort, classifiers: list[Checkpoint]) -> Checkpoint | N
 
 def _handed_over(cohorts: list[str], networks: list[str]) -> None:
     """Take what the address names, unless this page has put it there itself."""
-    asked = {name: st.query_params.get(name, "") for name in LINK}
-    if asked == st.session_state.get(_TOLD):
+    linked = {name: st.query_params.get(name, "") for name in LINK}
+    if linked == st.session_state.get(_SHOWN):
         return
     for name, known in (("cohort", cohorts), ("network", networks)):
-        if asked[name] in known:
-            st.session_state[f"audit_{name}"] = asked[name]
-        elif asked[name]:
-            notices.not_here(name, asked[name])
+        if linked[name] in known:
+            st.session_state[f"audit_{name}"] = linked[name]
+        elif linked[name]:
+            notices.not_here(name, linked[name])
             return
-    if any(asked.values()):
-        st.session_state[LINKED] = asked["study"]
+    if any(linked.values()):
+        st.session_state[LINKED] = linked["study"]

@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING
 import pandas as pd
 import streamlit as st
 
-from timnet import cards
+from timnet import performance
 from timnet.counting import counted
-from timnet.ui import notices
+from timnet.ui import notices, tables
 
 if TYPE_CHECKING:
     from timnet.evaluation.calibration.record import Certainty
@@ -30,23 +30,22 @@ def table(reading: Reading) -> pd.DataFrame:
     for label, probability in reading.probabilities.items():
         line = reading.certainty.line(label)
         zone = ""
-        if reading.verdict(label) and cards.too_weak(reading.card, label):
+        if reading.verdict(label) and performance.too_weak(reading.card, label):
             zone = "all"
         elif line.low is not None and line.high is not None:
             zone = f"{line.low:.3f} to {line.high:.3f}" if line.low < line.high else "none"
         point = math.nan if line.threshold is None else line.threshold
-        worth = cards.label_worth(reading.card, label)
+        worth = performance.label_worth(reading.card, label)
         rows.append((label, probability, reading.verdict(label) or UNKNOWN, zone, point, worth))
     return pd.DataFrame(rows, columns=list(COLUMNS))
 
 
 def show(reading: Reading, key: str) -> None:
     """Show all that is known of the labels in a table."""
-    st.dataframe(
+    tables.show(
         table(reading),
-        hide_index=True,
-        key=f"{key}_table",
-        alt="Probability of each label as a table, with what it means in words",
+        f"{key}_table",
+        "Probability of each label as a table, with what it means in words",
         column_config={
             "label": "Label",
             "probability": st.column_config.NumberColumn("Probability", format="%.3f"),
@@ -72,10 +71,10 @@ def explain(reading: Reading) -> None:
     """Say what the numbers and words of the labels mean."""
     if reading.too_weak:
         st.caption(notices.plain(reading.too_weak))
-    st.caption(told(reading.certainty))
+    st.caption(calibration(reading.certainty))
 
 
-def told(certainty: Certainty) -> str:
+def calibration(certainty: Certainty) -> str:
     """Return in words how a classifier's numbers were calibrated, or that they were not."""
     if not certainty.lines:
         return (

@@ -16,7 +16,7 @@ import streamlit as st
 
 from timnet.cohorts import records
 from timnet.plots import bars
-from timnet.ui import notices, panels, viewer
+from timnet.ui import chart, notices, panels, tables, viewer
 from timnet.ui.checkpoints import Checkpoint
 
 if TYPE_CHECKING:
@@ -30,8 +30,8 @@ def choose(classifiers: list[Checkpoint], first: Checkpoint, key: str) -> Checkp
     others = {each.name: each for each in classifiers if each.name != first.name}
     if not others:
         return None
-    asked = st.popover("Compare", icon=":material/balance:", key=f"{key}_open")
-    name = asked.selectbox(
+    box = st.popover("Compare", icon=":material/balance:", key=f"{key}_open")
+    name = box.selectbox(
         "Compare with",
         list(others),
         index=None,
@@ -63,19 +63,14 @@ def show(first: Reading, second: Reading, key: str) -> str:
     """Show two classifiers' numbers and maps of one film; return the label whose maps are shown."""
     one, other = first.checkpoint, second.checkpoint
     table = aligned(first.probabilities, second.probabilities).rename(columns={FIRST: one, SECOND: other})
-    chart, numbers = st.columns([3, 2], gap="large")
-    chart.plotly_chart(
-        bars.compared(table),
-        key=f"{key}_bars",
-        alt="Probability of each label by either classifier",
-        config={"displayModeBar": False},
-    )
-    numbers.dataframe(
+    left, numbers = st.columns([3, 2], gap="large")
+    chart.show(bars.compared(table), f"{key}_bars", "Probability of each label by either classifier", left)
+    tables.show(
         table,
-        hide_index=True,
-        key=f"{key}_table",
+        f"{key}_table",
+        "Probability of each label by either classifier, and the difference, as a table",
+        numbers,
         height="content",
-        alt="Probability of each label by either classifier, and the difference, as a table",
         column_config={
             "label": "Label",
             one: st.column_config.NumberColumn(format="%.3f"),
@@ -84,7 +79,7 @@ def show(first: Reading, second: Reading, key: str) -> str:
         },
     )
     numbers.caption(
-        "No number: that classifier was not asked for this label. Different probabilities need not mean "
+        "No number: that classifier was not box for this label. Different probabilities need not mean "
         "disagreement: each network has its own calibration, and neither is calibrated for your patients."
     )
     options = list(first.maps)
@@ -94,7 +89,7 @@ def show(first: Reading, second: Reading, key: str) -> str:
     beside = (
         panels.painted(second, same, other)
         if same is not None
-        else viewer.View(second.film, title=f"{other}: not asked for this label")
+        else viewer.View(second.film, title=f"{other}: not box for this label")
     )
     viewer.show(panels.painted(first, label, one), beside, key=f"{key}_viewer")
     st.caption(

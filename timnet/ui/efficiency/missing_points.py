@@ -15,14 +15,13 @@ import streamlit as st
 
 from timnet import config
 from timnet.cohorts.records import CohortError
-from timnet.counting import counted, verb
+from timnet.counting import counted, duration, verb
 from timnet.evaluation.label_efficiency.curve import FRACTIONS
 from timnet.plots import look
 from timnet.training import grids, runs, worker
 from timnet.training.grids import Grid
 from timnet.training.runs import State
 from timnet.ui import checkpoints, notices
-from timnet.ui.fine_tune import run
 
 
 def ask(points: pd.DataFrame) -> None:
@@ -114,7 +113,7 @@ def _time(left: list[config.Finetune], root: Path) -> str:
     as_runs = (
         "the last run of this kind" if number == 1 else f"the last {counted(number, 'run')} of this kind"
     )
-    return f"They take about **{run.duration(seconds)}**, at the pace of {as_runs} on this computer."
+    return f"They take about **{duration(seconds)}**, at the pace of {as_runs} on this computer."
 
 
 def _follow(grid: Grid, root: Path, done: int) -> None:

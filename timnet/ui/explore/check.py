@@ -5,8 +5,6 @@ Owns the expander. The work is a process of its own (`cohorts.checks`): a closed
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import streamlit as st
 
 from timnet import spreadsheet
@@ -14,9 +12,7 @@ from timnet.cohorts import checks
 from timnet.cohorts.checks import KINDS, Kept
 from timnet.cohorts.store import Cohort
 from timnet.counting import counted
-from timnet.ui import checkpoints, demo, notices
-from timnet.ui.audit import scoring
-from timnet.ui.explore import filters, results
+from timnet.ui import background, checkpoints, demo, download, filters, fold, notices, study_link, tables
 
 _TABLE = "check_table"
 _COLUMNS = {"kind": "Kind", "study": "Study", "split": "Split", "reason": "Reason", "score": "Score"}
@@ -24,8 +20,8 @@ _COLUMNS = {"kind": "Kind", "study": "Study", "split": "Split", "reason": "Reaso
 
 def show(cohort: Cohort) -> None:
     """Offer to check a cohort, follow the check, or show what it found, once the reader opens it."""
-    box = st.expander("Check this cohort", icon=":material/rule:", key="check_open", on_change="rerun")
-    if not box.open:
+    box = fold.opened("Check this cohort", "rule", "check_open")
+    if box is None:
         return
     with box, notices.sentences():
         networks = {each.name: each for each in checkpoints.listed("timnet")}
@@ -38,7 +34,7 @@ def show(cohort: Cohort) -> None:
         place = checks.place(cohort, checkpoint)
         state = checks.state(place)
         if state.name == "working":
-            _follow(place)
+            background.follow(lambda: checks.state(place), background.phase)
         elif state.name == "complete" and (done := checks.load(place)) is not None:
             _list(cohort, done)
         else:
@@ -47,8 +43,7 @@ def show(cohort: Cohort) -> None:
                 "are mirrored, wrong views and empty reports, in the background. You can close the page."
             )
             if state.name == "stopped" and state.told:
-                st.warning("It stopped; what was read of the X-rays is kept.", icon=":material/warning:")
-                st.text(state.told)
+                background.stopped(state, "It stopped; what was read of the X-rays is kept.")
             st.button(
                 f"Check {counted(len(cohort), 'X-ray')}",
                 key="check_start",
@@ -56,14 +51,6 @@ def show(cohort: Cohort) -> None:
                 on_click=checks.start,
                 args=(cohort, checkpoint),
             )
-
-
-@st.fragment(run_every=1.0)
-def _follow(place: Path) -> None:
-    state = checks.state(place)
-    if state.name != "working":
-        st.rerun()
-    st.progress(min(state.done / max(state.total, 1), 1.0), notices.plain(scoring.told_of(state)))
 
 
 def _list(cohort: Cohort, done: Kept) -> None:
@@ -87,25 +74,21 @@ def _list(cohort: Cohort, done: Kept) -> None:
         if rows := st.session_state[_TABLE].selection.rows:
             open_study(cohort, str(table["study"][rows[0]]))
 
-    st.dataframe(
+    tables.show(
         table.assign(kind=table["kind"].map(KINDS))[list(_COLUMNS)].rename(columns=_COLUMNS),
-        hide_index=True,
+        _TABLE,
+        "Faults found, one row each, with the reason",
         height=300,
-        key=_TABLE,
         on_select=choose,
         selection_mode="single-row",
         column_config={"Score": st.column_config.NumberColumn(format="%.3f")},
-        alt="Faults found, one row each, with the reason",
     )
     with st.container(horizontal=True, vertical_alignment="center"):
-        st.download_button(
+        download.offer(
             "List (CSV)",
             lambda: spreadsheet.safe_csv(spreadsheet.traced(table, cohort.name, {})),
             f"timnet-{cohort.name}-check.csv",
-            "text/csv",
-            key="check_csv",
-            on_click="ignore",
-            icon=":material/download:",
+            "check_csv",
         )
         st.caption("What may be wrong, not what is: look at each. A click on a row opens its study.")
 
@@ -119,5 +102,5 @@ def open_study(cohort: Cohort, study: str) -> None:
     for key, value in (("explore_query", ""), ("age", filters.AGES)):
         if key in session:
             session[key] = value
-    session["page"] = cohort.position(study) // results.PAGE + 1
+    session["page"] = study_link.page(cohort, study)
     session["explore_open"] = study

@@ -6,8 +6,8 @@ a page asks the cohort for its own few studies alone.
 
 from __future__ import annotations
 
-import io
 import math
+from collections.abc import Callable
 
 import pandas as pd
 import streamlit as st
@@ -17,9 +17,9 @@ from timnet.cohorts.search import Filters
 from timnet.cohorts.store import Cohort
 from timnet.counting import counted
 from timnet.plots import bars
-from timnet.ui import cache, notices
+from timnet.ui import cache, chart, download, fold, notices, tables
+from timnet.ui.study_link import PAGE
 
-PAGE = 12
 GALLERY, TABLE = "Gallery", "Table"
 CELL = 112
 """Width of a study in the gallery, in pixels of the page."""
@@ -53,8 +53,8 @@ def _open(studies: pd.DataFrame) -> int:
             st.session_state["explore_open"] = names[films.index(int(handed))]
     if st.session_state.get("explore_open") in names:
         return names.index(st.session_state["explore_open"])
-    asked = st.query_params.get("film", "")
-    return films.index(int(asked)) if asked.isdecimal() and int(asked) in films else 0
+    linked = st.query_params.get("film", "")
+    return films.index(int(linked)) if linked.isdecimal() and int(linked) in films else 0
 
 
 def _pictures(cohort: Cohort, studies: pd.DataFrame) -> list[str | None]:
@@ -93,12 +93,12 @@ def _table(cohort: Cohort, studies: pd.DataFrame, at: int, page: int) -> int:
     table["Study"] = studies["study"]
     table["Split"], table["Sex"], table["Age"] = studies["split"], studies["sex"], studies["age"]
     table["X-rays"] = studies["films"]
-    rows = st.dataframe(
+    rows = tables.show(
         table.dropna(axis="columns", how="all"),
-        hide_index=True,
+        f"explore_list_{cohort.name}_{page}",
+        "Studies found, one row a study, with the first X-ray of each",
         row_height=72,
         height="content",
-        key=f"explore_list_{cohort.name}_{page}",
         on_select="rerun",
         selection_mode="single-row-required",
         selection_default={"selection": {"rows": [at]}},
@@ -106,7 +106,6 @@ def _table(cohort: Cohort, studies: pd.DataFrame, at: int, page: int) -> int:
             "X-ray": st.column_config.ImageColumn("X-ray", width=80),
             "Findings": st.column_config.TextColumn("Findings", width=240),
         },
-        alt="Studies found, one row a study, with the first X-ray of each",
     ).selection.rows
     at = rows[0] if rows and rows[0] < len(studies) else at
     st.session_state["explore_open"] = str(studies["study"][at])
@@ -115,13 +114,8 @@ def _table(cohort: Cohort, studies: pd.DataFrame, at: int, page: int) -> int:
 
 def counts(cohort: Cohort, wanted: Filters) -> None:
     """Show what the studies found hold, as charts, once the reader opens them."""
-    shown = st.expander(
-        "What these studies hold",
-        icon=":material/bar_chart:",
-        key="explore_counts",
-        on_change="rerun",
-    )
-    if not shown.open:
+    shown = fold.opened("What these studies hold", "bar_chart", "explore_counts")
+    if shown is None:
         return
     facets = cache.facets(cohort, wanted)
     with shown:
@@ -132,11 +126,11 @@ def counts(cohort: Cohort, wanted: Filters) -> None:
         labels, others = st.columns([3, 2], gap="large")
         if facets.labels:
             labels.markdown("**Labels: share present among the studies where known**")
-            labels.plotly_chart(
+            chart.show(
                 bars.prevalence(facets.labels),
-                key="explore_prevalence",
-                alt="Share of the studies found in which each label is present, of those where it is known",
-                config={"displayModeBar": False},
+                "explore_prevalence",
+                "Share of the studies found in which each label is present, of those where it is known",
+                labels,
             )
         decades = {
             f"{first} to {first + 9}" if first is not None else "": number
@@ -150,33 +144,24 @@ def counts(cohort: Cohort, wanted: Filters) -> None:
         ):
             if set(numbers) - {"", None}:
                 others.markdown(f"**{title}, in {unit}**")
-                others.plotly_chart(
+                chart.show(
                     bars.numbers({name or "not stated": number for name, number in numbers.items()}),
-                    key=f"explore_{title}",
-                    alt=f"{title} of what was found, in {unit}",
-                    config={"displayModeBar": False},
+                    f"explore_{title}",
+                    f"{title} of what was found, in {unit}",
+                    others,
                 )
 
 
 def exports(cohort: Cohort, wanted: Filters, found: int) -> None:
     """Offer every study found as a table: without the reports, with the labels."""
-    formats = {
-        "CSV": ("text/csv", spreadsheet.safe_csv),
-        "Parquet": ("application/vnd.apache.parquet", _parquet),
-    }
     with st.container(horizontal=True, vertical_alignment="center"):
-        for name, (kind, written) in formats.items():
-            st.download_button(
-                f"Table ({name})",
-                lambda written=written: written(
-                    spreadsheet.traced(listing(cohort, wanted), cohort.name, wanted)
-                ),  # type: ignore[misc]
-                f"{cohort.name}-studies.{name.lower()}",
-                kind,
-                key=f"explore_export_{name}",
-                on_click="ignore",
-                icon=":material/download:",
-            )
+        for name, written in (("CSV", spreadsheet.safe_csv), ("Parquet", spreadsheet.parquet)):
+
+            def table(written: Callable[[pd.DataFrame], bytes] = written) -> bytes:
+                return written(spreadsheet.traced(listing(cohort, wanted), cohort.name, wanted))
+
+            file = f"{cohort.name}-studies.{name.lower()}"
+            download.offer(f"Table ({name})", table, file, f"explore_export_{name}")
         st.caption(f"{counted(found, 'study')} found, with labels, without reports and X-rays.")
 
 
@@ -187,9 +172,3 @@ def listing(cohort: Cohort, wanted: Filters) -> pd.DataFrame:
     films = studies["film"].to_numpy()
     labels = cohort.labels().reindex(films).reset_index(drop=True)
     return pd.concat([table, labels.add_prefix("label ")], axis=1)
-
-
-def _parquet(table: pd.DataFrame) -> bytes:
-    file = io.BytesIO()
-    table.to_parquet(file, index=False)
-    return file.getvalue()

@@ -14,7 +14,7 @@ import streamlit as st
 from timnet.cohorts import report_labels, schema
 from timnet.cohorts.records import UNCERTAIN, Study, StudyFilm
 from timnet.cohorts.store import Cohort
-from timnet.ui import cache, demo, notices, panels, report, viewer
+from timnet.ui import cache, demo, fold, notices, panels, report, tables, viewer
 
 MOST = 2
 
@@ -68,10 +68,10 @@ def _chosen(study: Study) -> list[StudyFilm]:
 
 def _masks(cohort: Cohort, films: list[StudyFilm]) -> dict[str, list[np.ndarray]]:
     """Say that a film is simulated, where it is, and return what to outline of what was put into it."""
+    demo.badge(demo.simulated(cohort))
     if not demo.simulated(cohort):
         return {}
-    demo.badge()
-    truth = demo.truth(str(cohort.root), cohort.identity)
+    truth = demo.truth(cohort)
     return panels.outlines({film.path: truth[film.path] for film in films})
 
 
@@ -110,39 +110,28 @@ def _labels(study: Study) -> None:
     behind = report_labels.sentences(study)
     if behind:
         table["Sentence"] = [behind[label] if source == schema.REPORT else "" for label, _, source in rows]
-    st.dataframe(
-        table,
-        hide_index=True,
-        key="explore_labels",
-        alt="Labels of the chosen study that are known, with who says so",
-    )
+    tables.show(table, "explore_labels", "Labels of the chosen study that are known, with who says so")
     st.caption("Labels not listed are unknown.")
     if "" in behind.values():
         st.caption("The phrase tables have changed since: `python -m timnet label` reads the reports again.")
 
 
 def _tags(cohort: Cohort, film: StudyFilm) -> None:
-    shown = st.expander(
-        f"DICOM tags, X-ray of {film.rows} x {film.columns} pixels",
-        icon=":material/list:",
-        key=f"explore_tags_{film.film}",
-        on_change="rerun",
-    )
-    if not shown.open:
+    title = f"DICOM tags, X-ray of {film.rows} x {film.columns} pixels"
+    shown = fold.opened(title, "list", f"explore_tags_{film.film}")
+    if shown is None:
         return
     # Brings pydicom, for which no first page should wait.
     from timnet.films import dicom_tags
 
     with shown:
         data = cohort.read_file(film.path)
-        told = dicom_tags.read(data, f"X-ray {film.film}")
+        tags = dicom_tags.read(data, f"X-ray {film.film}")
         # What can be read comes first.
-        told.sort(key=lambda tag: tag.value == dicom_tags.HIDDEN)
-        table = pd.DataFrame([vars(tag) for tag in told])
+        tags.sort(key=lambda tag: tag.value == dicom_tags.HIDDEN)
+        table = pd.DataFrame([vars(tag) for tag in tags])
         table.columns = ["Tag", "Name", "Value"]
-        st.dataframe(
-            table, hide_index=True, key=f"explore_tag_table_{film.film}", alt="Tags of the DICOM file"
-        )
+        tables.show(table, f"explore_tag_table_{film.film}", "Tags of the DICOM file")
         st.caption(
             "Only technical values are shown. Names, numbers, dates, places, unique identifiers, free text "
             "and private tags are hidden. Words burned into the picture itself are not."

@@ -11,15 +11,13 @@ from timnet.cohorts import upkeep
 from timnet.cohorts.store import Cohort
 from timnet.errors import TimnetError
 from timnet.training import runs
-from timnet.ui import demo, notices
+from timnet.ui import demo, fold, notices
 
 
 def show(cohort: Cohort) -> None:
     """Offer to rename or delete a cohort, with what is lost by it."""
-    box = st.expander(
-        "Rename or delete this cohort", icon=":material/edit:", key="upkeep_open", on_change="rerun"
-    )
-    if not box.open:
+    box = fold.opened("Rename or delete this cohort", "edit", "upkeep_open")
+    if box is None:
         return
     with box:
         users = [state for state in runs.all_runs(config.checkpoints()) if cohort.name in _cohorts(state)]
@@ -78,6 +76,6 @@ def _delete(cohort: Cohort) -> None:
 
 def _cohorts(state: runs.State) -> set[str]:
     """Return the names of the cohorts that a run learns from."""
-    asked = state.settings
-    listed = (asked.cohort,) if isinstance(asked, config.Finetune) else asked.cohorts
+    settings = state.settings
+    listed = (settings.cohort,) if isinstance(settings, config.Finetune) else settings.cohorts
     return {Path(each).name for each in listed}

@@ -9,9 +9,10 @@ import pandas as pd
 import streamlit as st
 
 from timnet import config
+from timnet.config import declared
 from timnet.evaluation.metrics import MACRO
 from timnet.training import runs
-from timnet.ui import cache, notices
+from timnet.ui import cache, notices, tables
 from timnet.ui.fine_tune import run
 
 
@@ -20,19 +21,19 @@ def show(states: list[runs.State]) -> None:
     rows = []
     reached = _areas()
     for state in states:
-        asked = state.settings
-        tuned = asked if isinstance(asked, config.Finetune) else None
+        settings = state.settings
+        tuned = settings if isinstance(settings, config.Finetune) else None
         rows.append(
             {
                 "Run": state.folder.name,
                 "State": run.STATES[state.name],
-                "Cohort": tuned.cohort if tuned else ", ".join(getattr(asked, "cohorts", ())),
+                "Cohort": tuned.cohort if tuned else ", ".join(getattr(settings, "cohorts", ())),
                 "Task": tuned.task if tuned else "matching",
-                "Initial weights": tuned.initialisation if tuned else getattr(asked, "image_weights", ""),
-                "Layers to train": run.MODES[tuned.mode] if tuned else "",
+                "Initial weights": tuned.initialisation if tuned else getattr(settings, "image_weights", ""),
+                "Layers to train": declared.word(config.Finetune, "mode", tuned.mode) if tuned else "",
                 "Labels": f"{tuned.fraction * 100:g} %" if tuned else "none needed",
                 "auROC": reached.get(state.folder.name),
-                "Seed": asked.seed,
+                "Seed": settings.seed,
                 "Submitted": time.strftime("%Y-%m-%d %H:%M", time.localtime(state.created)),
                 "Reason": state.reason,
                 "Note": runs.note(state.folder),
@@ -49,15 +50,14 @@ def show(states: list[runs.State]) -> None:
         table = table[table[column].isin(wanted)] if wanted else table
     st.caption("Tick a row to open that run at the top of this page.")
     names = table["Run"].tolist()
-    st.dataframe(
+    tables.show(
         table,
-        hide_index=True,
-        key="ft_history",
+        "ft_history",
+        "All runs on this computer",
         selection_mode="single-row",
         on_select=lambda: _open(names),
         column_config={"auROC": st.column_config.NumberColumn(format="%.3f")},
         placeholder="",
-        alt="All runs on this computer",
     )
 
 

@@ -17,18 +17,6 @@ from timnet.plots import look
 from timnet.ui import cache, checkpoints, notices
 from timnet.ui.fine_tune import initialisation, run
 
-_HELD = {
-    "cohort",
-    "task",
-    "uncertain",
-    "initialisation",
-    "mode",
-    "fraction",
-    "seed",
-    "preset",
-    "patience",
-    "class_weights",
-}
 _NUMBERS = ("side", "epochs", "batch")
 
 
@@ -37,29 +25,29 @@ def key(name: str, paper: bool) -> str:
     return f"ft_{name}_{'paper' if paper else 'small'}" if name in _NUMBERS else f"ft_{name}"
 
 
-def into_form(asked: config.Finetune) -> None:
+def into_form(settings: config.Finetune) -> None:
     """Put settings into the form of the page; call it before the form is drawn."""
     state, left = st.session_state, []
     known = {*look.NAMES, *(network.name for network in checkpoints.listed("timnet"))}
-    filed = "/" in asked.initialisation or "." in asked.initialisation
+    filed = "/" in settings.initialisation or "." in settings.initialisation
     if filed:
-        state["ft_weights"] = asked.initialisation
-    start, cohort = Path(asked.initialisation).name, Path(asked.cohort).name
+        state["ft_weights"] = settings.initialisation
+    start, cohort = Path(settings.initialisation).name, Path(settings.cohort).name
     there = cohort in store.available()
     of = cache.cohort(cohort) if there else None
-    learnable = cache.available_tasks(str(of.folder), of.identity, of) if of else []
+    learnable = cache.available_tasks(of) if of else []
     wanted = {
         "learn": ("labels", True),
         "cohort": (cohort, there),
-        "task": (asked.task, asked.task in learnable),
-        "uncertain": (asked.uncertain, True),
+        "task": (settings.task, settings.task in learnable),
+        "uncertain": (settings.uncertain, True),
         "initialisation": (start if start in known else initialisation.FILE, start in known or filed),
-        "mode": (asked.mode, True),
-        "fraction": (asked.fraction, asked.fraction in FRACTIONS),
-        "seed": (asked.seed, True),
-        "paper": (asked.preset == "paper", True),
-        "patience": (asked.patience > 0, asked.patience in (0, run.PATIENCE)),
-        "class_weights": (asked.class_weights == "balanced", True),
+        "mode": (settings.mode, True),
+        "fraction": (settings.fraction, settings.fraction in FRACTIONS),
+        "seed": (settings.seed, True),
+        "paper": (settings.preset == "paper", True),
+        "patience": (settings.patience > 0, settings.patience in (0, run.PATIENCE)),
+        "class_weights": (settings.class_weights == "balanced", True),
     }
     for name, (value, holds) in wanted.items():
         if holds:
@@ -67,11 +55,12 @@ def into_form(asked: config.Finetune) -> None:
         else:
             left.append(name)
     for name in _NUMBERS:
-        state[key(name, asked.preset == "paper")] = getattr(asked, name)
-    usual = settings_file.numbers(config.Finetune, asked.preset)
-    for each in fields(asked):
-        held = each.name in _HELD or each.name in _NUMBERS
-        if not held and getattr(asked, each.name) != usual.get(each.name, each.default):
+        state[key(name, settings.preset == "paper")] = getattr(settings, name)
+    usual = settings_file.numbers(config.Finetune, settings.preset)
+    for each in fields(settings):
+        if each.name not in {*wanted, *_NUMBERS, "preset"} and getattr(settings, each.name) != usual.get(
+            each.name, each.default
+        ):
             left.append(each.name)
     if left:
         st.toast(

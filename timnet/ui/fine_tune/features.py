@@ -15,7 +15,7 @@ from timnet import config
 from timnet.cohorts import features, vectors
 from timnet.cohorts.store import Cohort
 from timnet.counting import counted
-from timnet.ui import notices
+from timnet.ui import background
 
 
 def place(cohort: Cohort, settings: config.Finetune, key: str) -> Path | None:
@@ -25,23 +25,14 @@ def place(cohort: Cohort, settings: config.Finetune, key: str) -> Path | None:
     if state.name == "complete":
         return folder
     if state.name == "building":
-        _follow(str(folder))
+        background.follow(lambda: vectors.state(folder), _progress)
         return None
     st.caption(
         f"{counted(len(cohort), 'X-ray')} will be read once with these weights, in the background. After "
         "that, a preview for any share or new label takes seconds. You can close the page meanwhile."
     )
-    if state.name == "stopped":
-        st.warning(f"It stopped after {counted(state.done, 'X-ray')}.", icon=":material/warning:")
-        st.text(state.told)
-    label = "Go on" if state.name == "stopped" and state.done else "Read the X-rays"
-    st.button(
-        label,
-        key=f"{key}_read",
-        icon=":material/play_arrow:",
-        on_click=features.prepare,
-        args=(cohort, settings),
-    )
+    done = counted(state.done, "X-ray")
+    background.offer(state, done, "Read the X-rays", f"{key}_read", features.prepare, cohort, settings)
     return None
 
 
@@ -51,10 +42,6 @@ def opened(folder: str) -> NDArray[np.float16]:
     return features.load(Path(folder))
 
 
-@st.fragment(run_every=1.0)
-def _follow(folder: str) -> None:
-    state = vectors.state(Path(folder))
-    if state.name != "building":
-        st.rerun()
-    told = f"{state.done:,} of {state.total:,}" if state.total else "getting them ready"
-    st.progress(state.done / max(state.total, 1), notices.plain(f"Reading the X-rays: {told}"))
+def _progress(state: vectors.State) -> str:
+    done = f"{state.done:,} of {state.total:,}" if state.total else "getting them ready"
+    return f"Reading the X-rays: {done}"

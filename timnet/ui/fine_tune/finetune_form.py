@@ -39,7 +39,7 @@ def form(names: list[str], root: Path) -> config.Finetune:
     # In the address, as the run is: a reloaded tab comes back to both.
     name = left.selectbox("Cohort", names, key="ft_cohort", persist_state="session", bind="query-params")
     cohort = cache.cohort(name)
-    learnable = cache.available_tasks(str(cohort.folder), cohort.identity, cohort)
+    learnable = cache.available_tasks(cohort)
     if not learnable:
         notices.refused(f"{name} has no label with both positive and negative X-rays: nothing to learn from.")
     task = right.selectbox("Task", learnable, key="ft_task", persist_state="session", bind="query-params")
@@ -67,7 +67,7 @@ def _training(cohort: Cohort, task: str) -> tuple[tasks.Policy, dict[str, Any]]:
     """Ask for what uncertain labels count as, and for the settings that are declared with a heading."""
     policy: tasks.Policy = "ignore"
     with st.expander("Training settings", icon=":material/tune:"):
-        doubtful = cache.uncertain(str(cohort.folder), cohort.identity, task, cohort)
+        doubtful = cache.uncertain(cohort, task)
         if doubtful:
             policy = st.selectbox(
                 f"Labels marked uncertain ({counted(doubtful, 'training X-ray')})",
@@ -90,7 +90,7 @@ def _training(cohort: Cohort, task: str) -> tuple[tasks.Policy, dict[str, Any]]:
 
 def _share(cohort: Cohort, task: str, policy: tasks.Policy, seed: int) -> tuple[float, tasks.Share]:
     """Ask for the share of the labels, and say which X-rays it takes."""
-    sizes = cache.sizes(str(cohort.folder), cohort.identity, task, policy, cohort)
+    sizes = cache.sizes(cohort, task, policy)
     fraction = st.pills(
         "Share of the labels (number of X-rays)",
         FRACTIONS,
@@ -101,7 +101,7 @@ def _share(cohort: Cohort, task: str, policy: tasks.Policy, seed: int) -> tuple[
         key="ft_fraction",
         persist_state="session",
     )
-    share = cache.share(str(cohort.folder), cohort.identity, task, fraction, seed, policy, cohort)
+    share = cache.share(cohort, task, fraction, seed, policy)
     st.text(
         f"{share.films:,} of {counted(share.films_train, 'labelled training X-ray')}, of "
         f"{counted(share.patients, 'patient')}, {verb(share.films)} used; positive: "

@@ -16,7 +16,7 @@ from timnet import config
 from timnet.cohorts import stored_vectors
 from timnet.cohorts.importing import jobs
 from timnet.plots import look
-from timnet.ui import checkpoints
+from timnet.ui import checkpoints, fold, tables
 
 FILE = "file"
 STATES = {
@@ -63,8 +63,8 @@ def ask(backbone: str) -> str | None:
     if stored_vectors.is_stored(str(path)):
         st.caption("A linear probe is fitted to these vectors; the X-rays themselves are not read.")
         return str(path)
-    told = path.stat()
-    show(_compared(str(path), backbone, (told.st_size, told.st_mtime_ns)), "ft_compared")
+    stamp = path.stat()
+    show(_compared(str(path), backbone, (stamp.st_size, stamp.st_mtime_ns)), "ft_compared")
     return str(path)
 
 
@@ -77,13 +77,11 @@ def show(keys: dict[str, Sequence[str]], key: str) -> None:
         f"{share} tensors of the image network were taken from the initial weights"
         + (f"; {unused} of theirs are not used." if unused else ".")
     )
-    box = st.expander("Details", icon=":material/table_rows:", key=key, on_change="rerun")
-    if not box.open:
+    box = fold.opened("Details", "table_rows", key)
+    if box is None:
         return
-    rows = [{"Tensor": name, "": told} for state, told in STATES.items() for name in keys[state]]
-    box.dataframe(
-        pd.DataFrame(rows), hide_index=True, key=f"{key}_table", alt="Tensors, and what filled them"
-    )
+    rows = [{"Tensor": name, "": words} for state, words in STATES.items() for name in keys[state]]
+    tables.show(pd.DataFrame(rows), f"{key}_table", "Tensors, and what filled them", box)
 
 
 def _name(start: str) -> str:
@@ -93,8 +91,8 @@ def _name(start: str) -> str:
 
 
 @st.cache_data(max_entries=8, show_spinner="Comparing tensors …")
-def _compared(path: str, backbone: str, told: Any) -> dict[str, Sequence[str]]:
-    """Return what a file fills; `told`, its size and time, keeps an answer from outliving another content."""
+def _compared(path: str, backbone: str, stamp: Any) -> dict[str, Sequence[str]]:
+    """Return what a file fills; `stamp`, its size and time, is another for another content."""
     from dataclasses import asdict
 
     from timnet.model import initialisation, weights

@@ -18,7 +18,7 @@ from timnet.cohorts.records import UNCERTAIN, CohortError
 from timnet.cohorts.store import Cohort
 from timnet.counting import counted
 from timnet.evaluation import active_learning, probe
-from timnet.ui import cache, demo, notices, report, viewer
+from timnet.ui import cache, demo, fold, notices, report, tables, viewer
 from timnet.ui.fine_tune import features
 
 BATCH = 20
@@ -55,10 +55,8 @@ class _Sitting:
 
 def show(cohort: Cohort, settings: config.Finetune) -> None:
     """Offer films to label, once the reader opens it."""
-    box = st.expander(
-        "Label more X-rays", icon=":material/label:", key="lm_open", on_change="rerun", expanded=False
-    )
-    if not box.open:
+    box = fold.opened("Label more X-rays", "label", "lm_open")
+    if box is None:
         return
     with box:
         st.caption(
@@ -90,16 +88,16 @@ def _sit(cohort: Cohort, label: str, order: str, place: str) -> None:
 def _ask(cohort: Cohort, label: str, order: str, place: str) -> None:
     key = f"lm_{cohort.folder}_{label}_{place}"
     sitting: _Sitting = st.session_state.setdefault(key, _Sitting())
-    asked = f"{cohort.imported} {order}"
-    if sitting.chosen_at != asked or not sitting.waiting:
-        sitting.waiting, sitting.chosen_at = _next(cohort, label, order, place), asked
+    request = f"{cohort.imported} {order}"
+    if sitting.chosen_at != request or not sitting.waiting:
+        sitting.waiting, sitting.chosen_at = _next(cohort, label, order, place), request
         _measure(cohort, label, place, sitting)
-    told, pictures = st.columns([2, 3], gap="large")
-    with told:
+    questions, pictures = st.columns([2, 3], gap="large")
+    with questions:
         _answers(cohort, label, sitting)
         _reached(sitting)
     if not sitting.waiting:
-        told.info(
+        questions.info(
             f"Every training X-ray has the label {notices.plain(label)}.",
             icon=":material/check_circle:",
         )
@@ -238,14 +236,13 @@ def _reached(sitting: _Sitting) -> None:
             "Not enough labels yet: needs positive and negative X-rays for training and for validation."
         )
         return
-    st.dataframe(
+    tables.show(
         pd.DataFrame(sitting.reached),
-        hide_index=True,
-        key="lm_reached",
+        "lm_reached",
+        "How good the probe was on the validation X-rays, by the number of labelled X-rays",
         column_config={
             name: st.column_config.NumberColumn(format="%.3f") for name in (METRIC, "95 % low", "95 % high")
         },
-        alt="How good the probe was on the validation X-rays, by the number of labelled X-rays",
     )
     st.caption(
         "A probe of all labels known at the time, always on the same validation X-rays. Where an interval is "
@@ -254,12 +251,9 @@ def _reached(sitting: _Sitting) -> None:
 
 
 def _film(cohort: Cohort, film: int) -> None:
-    table = cohort.films()
-    study = cohort.study(str(table["study"][film]))
+    study, shown = cache.study_film(cohort, film)
     of = next(each for each in study.films if each.film == film)
-    if demo.simulated(cohort):
-        demo.badge()
-    shown = cache.cohort_film(cohort, film, of.view)
+    demo.badge(demo.simulated(cohort))
     title = f"{of.view or 'view not stated'}, {of.rows} x {of.columns} pixels"
     viewer.show(viewer.View(shown, alt="The X-ray to label", title=title), key="lm_viewer")
     if study.report.strip():

@@ -18,6 +18,7 @@ from timnet.cohorts.records import CohortError
 from timnet.cohorts.store import Cohort
 from timnet.evaluation.predictions import Predictions
 from timnet.ui import cache, checkpoints, notices
+from timnet.ui.checkpoints import Checkpoint
 from timnet.ui.notices import plain
 
 MOST = 4
@@ -34,9 +35,9 @@ def show(folder: Path, found: Predictions, label: str, threshold: float) -> None
     from timnet.evaluation import appraisal
     from timnet.evaluation.calibration import record
 
-    asked = _cohort(folder, found)
+    cohort = _cohort(folder, found)
     network = next((each for each in checkpoints.listed("classifier") if each.folder == folder), None)
-    if asked is None or network is None:
+    if cohort is None or network is None:
         return
     st.markdown(
         f"Test X-rays with the **most confident errors** at the threshold {threshold:.3g}. Do they share "
@@ -58,7 +59,7 @@ def show(folder: Path, found: Predictions, label: str, threshold: float) -> None
             with row.container(width=CELL):
                 word = "present" if each.positive else "absent"
                 st.image(
-                    _painted(str(folder), network.stamp, asked.identity, each.film, label, asked),
+                    _painted(network, cohort, each.film, label),
                     alt=f"X-ray {each.film} with the map of what moved the classifier",
                 )
                 st.markdown(f"Predicted **{each.probability:.1%}**; label: {word}.")
@@ -68,7 +69,7 @@ def show(folder: Path, found: Predictions, label: str, threshold: float) -> None
                     icon=":material/open_in_new:",
                     query_params={
                         "diagnose_network": folder.name,
-                        "diagnose_cohort": asked.name,
+                        "diagnose_cohort": cohort.name,
                         "diagnose_film": str(each.film),
                     },
                 )
@@ -88,11 +89,13 @@ def _cohort(folder: Path, found: Predictions) -> Cohort | None:
     return cohort
 
 
-@st.cache_resource(max_entries=128, show_spinner="Reading the X-ray with the network …")
-def _painted(folder: str, stamp: int, identity: str, film: int, label: str, _cohort: Cohort) -> bytes:
+@st.cache_resource(
+    max_entries=128, hash_funcs=cache.KEYS, show_spinner="Reading the X-ray with the network …"
+)
+def _painted(network: Checkpoint, cohort: Cohort, film: int, label: str) -> bytes:
     """Return a film with a label's map over it, as a JPEG file."""
-    whole = cache.cohort_film(_cohort, film)
-    reading = cache.reader(folder, stamp).read(whole)
+    whole = cache.cohort_film(cohort, film)
+    reading = cache.reader(network).read(whole)
     small = replace(reading, film=cache.shown(whole, LONGEST))
     file = io.BytesIO()
     Image.fromarray(small.overlay(label)).save(file, format="JPEG", quality=88)

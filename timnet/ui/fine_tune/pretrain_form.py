@@ -9,7 +9,7 @@ import streamlit as st
 
 from timnet import config, settings_file
 from timnet.cohorts.pairs import LEAST_HELD_OUT, LEAST_TRAIN
-from timnet.counting import counted
+from timnet.counting import counted, duration
 from timnet.training import estimates, worker
 from timnet.ui import cache, notices
 from timnet.ui.fine_tune import pretrain_settings, run, settings_form
@@ -64,11 +64,11 @@ def form(names: list[str], root: Path) -> None:
     )
     epochs = middle.number_input("Epochs", 1, 10_000, numbers.get("epochs", 40), key=f"pt_epochs_{preset}")
     seed = right.number_input("Random seed", 0, 2**31 - 1, 0, key="pt_seed")
-    asked: dict[str, Any] = {**settings_form.preset(config.Pretrain, preset), "text_mode": mode}
-    asked = pretrain_settings.ask(cohorts, {**asked, "side": side, "epochs": epochs, "seed": seed})
-    asked |= {"cohorts": tuple(cohorts), "repeats": repeats if any(n > 1 for n in repeats) else ()}
-    settings = config.Pretrain(**asked)
-    enough = _told(settings, root)
+    chosen: dict[str, Any] = {**settings_form.preset(config.Pretrain, preset), "text_mode": mode}
+    chosen = pretrain_settings.ask(cohorts, {**chosen, "side": side, "epochs": epochs, "seed": seed})
+    chosen |= {"cohorts": tuple(cohorts), "repeats": repeats if any(n > 1 for n in repeats) else ()}
+    settings = config.Pretrain(**chosen)
+    enough = _estimates(settings, root)
     if st.button(
         "Start",
         key="pt_start",
@@ -81,10 +81,10 @@ def form(names: list[str], root: Path) -> None:
     run.started(root)
 
 
-def _told(settings: config.Pretrain, root: Path) -> bool:
+def _estimates(settings: config.Pretrain, root: Path) -> bool:
     """Say what the run learns from, how long it takes and its disk space; return whether it can start."""
     of = tuple(cache.cohort(name).identity for name in settings.cohorts)
-    pairs = _pairs(of, settings.cohorts, settings.repeats, settings.held_out, settings.views, settings)
+    pairs = _pairs((of, settings.cohorts, settings.repeats, settings.held_out, settings.views), settings)
     st.text(
         f"{counted(pairs.train, 'X-ray')} with reports to learn from, {pairs.held_out:,} held out to measure "
         "on"
@@ -109,7 +109,7 @@ def _told(settings: config.Pretrain, root: Path) -> bool:
         )
     else:
         scaled = f", scaled from X-rays of {time.side} pixels" if time.side != settings.side else ""
-        st.text(f"Time: about {run.duration(time.seconds)}, by an earlier run on this computer{scaled}.")
+        st.text(f"Time: about {duration(time.seconds)}, by an earlier run on this computer{scaled}.")
     room = f"Disk: up to {disk.needed / 1e9:.1f} GB while it trains; {disk.free / 1e9:.0f} GB are free."
     if disk.needed > disk.free:
         st.warning(notices.plain(room), icon=":material/hard_drive:")
@@ -119,12 +119,5 @@ def _told(settings: config.Pretrain, root: Path) -> bool:
 
 
 @st.cache_data(max_entries=64, show_spinner="Counting …")
-def _pairs(
-    identities: tuple[str, ...],
-    cohorts: tuple[str, ...],
-    repeats: tuple[int, ...],
-    held_out: tuple[str, ...],
-    views: config.Views,
-    _settings: config.Pretrain,
-) -> estimates.Pairs:
+def _pairs(key: tuple[object, ...], _settings: config.Pretrain) -> estimates.Pairs:
     return estimates.pairs(_settings)

@@ -11,7 +11,7 @@ import streamlit as st
 from timnet.counting import counted
 from timnet.plots import losses
 from timnet.training.events import EVALUATION
-from timnet.ui import notices
+from timnet.ui import chart, notices, tables
 
 MANY = "up to 20 mismatched reports a film"
 AREA = "auROC"
@@ -34,26 +34,25 @@ def follow(log: pd.DataFrame) -> None:
         return
     looks = log[log["event"] == EVALUATION]
     rows = [{**_area(look["held_out"]), "epoch": look["epoch"]} for _, look in looks.iterrows()]
-    st.plotly_chart(
+    chart.show(
         losses.matching_curve(pd.DataFrame(rows)),
-        key="ft_matching",
-        alt="How well true reports are told from mismatched ones, by epoch",
-        config={"displayModeBar": False},
+        "ft_matching",
+        "How well true reports are words from mismatched ones, by epoch",
     )
     last = looks.iloc[-1]
-    told = (
+    words = (
         f"After epoch {int(last['epoch'])}, on held-out X-rays ({notices.plain(last['split'])}) that the "
         "network does not learn from: how often an X-ray's own report scores above another's. 0.5 is chance."
     )
     low, high = rows[-1]["low"], rows[-1]["high"]
     if low is not None and high is not None and low <= 0.5 <= high:
-        told += " The interval holds 0.5: it may be no better than chance so far."
+        words += " The interval holds 0.5: it may be no better than chance so far."
     if pd.notna(last.get("masked")):
-        told += f" {last['masked']:.1%} of the mismatched pairs may fit after all and are not learned from."
+        words += f" {last['masked']:.1%} of the mismatched pairs may fit after all and are not learned from."
     if "several_windows" in log:
-        told += "".join(f" {_long(share)}" for share in log["several_windows"].dropna().tail(1))
-    told += _probed(last.get("probe"))
-    st.caption(told)
+        words += "".join(f" {_long(share)}" for share in log["several_windows"].dropna().tail(1))
+    words += _probed(last.get("probe"))
+    st.caption(words)
     retrieval(last["retrieval"], key="ft_follow_retrieval")
 
 
@@ -61,13 +60,12 @@ def retrieval(rows: Sequence[Mapping[str, Any]], key: str) -> None:
     """Show how often the right report or film is among the first found, beside chance."""
     table = pd.DataFrame(rows)
     table["metric"] = table["metric"].map(_FIRST)
-    st.dataframe(
+    tables.show(
         table,
+        key,
+        "How often the right report or X-ray is among the first found, with chance",
         column_config=_RETRIEVAL,
         column_order=list(_RETRIEVAL),
-        hide_index=True,
-        key=key,
-        alt="How often the right report or X-ray is among the first found, with chance",
     )
 
 
@@ -77,7 +75,7 @@ def _long(share: float) -> str:
     )
 
 
-def told(result: Mapping[str, Any]) -> str:
+def summary(result: Mapping[str, Any]) -> str:
     """Return what a finished pre-training learned from and was measured on, in a sentence or two."""
     words = (
         f"Done: learned from {counted(result['pairs_train'], 'X-ray')} with reports of "

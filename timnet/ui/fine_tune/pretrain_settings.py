@@ -13,20 +13,20 @@ from timnet.ui import cache, checkpoints
 from timnet.ui.fine_tune import settings_form
 
 
-def ask(cohorts: list[str], asked: Mapping[str, Any]) -> dict[str, Any]:
+def ask(cohorts: list[str], first: Mapping[str, Any]) -> dict[str, Any]:
     """Return the settings by their names in `config.Pretrain`, the finer ones as chosen here.
 
     Args:
         cohorts: what is learned from; the probe's labels are the first one's.
-        asked: what is chosen above, and the first values of the others.
+        first: what is chosen above, and the first values of the others.
     """
-    known = dict(asked)
+    known = dict(first)
     networks = [network.name for network in checkpoints.listed("timnet")]
     of = cache.cohort(cohorts[0])
     offered = {
         "start": ["", *networks],
         "image_weights": [*look.NAMES, *networks],
-        "probe": ["", *cache.available_tasks(str(of.folder), of.identity, of)],
+        "probe": ["", *cache.available_tasks(of)],
     }
 
     def key(name: str) -> str:

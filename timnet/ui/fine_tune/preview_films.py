@@ -10,10 +10,9 @@ from timnet import config
 from timnet.cohorts import tasks
 from timnet.cohorts.store import Cohort
 from timnet.cohorts.tasks import Share
-from timnet.counting import counted
+from timnet.counting import counted, duration
 from timnet.training import estimates, runs
-from timnet.ui import cache, demo, notices
-from timnet.ui.fine_tune import run
+from timnet.ui import cache, demo, fold, notices
 
 SHOWN = 8
 WIDTH = 96
@@ -21,18 +20,15 @@ WIDTH = 96
 
 def some(cohort: Cohort, share: Share, task: str) -> None:
     """Show a few of the films drawn with their labels, once the reader opens it."""
-    box = st.expander(
-        "Examples of these X-rays", icon=":material/grid_view:", key="ft_some", on_change="rerun"
-    )
-    if not box.open:
+    box = fold.opened("Examples of these X-rays", "grid_view", "ft_some")
+    if box is None:
         return
     # Spread over the draw: beside each other in the cohort, films are often of one kind.
     step = max(len(share.rows) // SHOWN, 1)
     rows = list(share.rows[::step][:SHOWN])
     targets = tasks.targets(cohort, task)
     with box:
-        if demo.simulated(cohort):
-            demo.badge()
+        demo.badge(demo.simulated(cohort))
         with st.container(horizontal=True, gap="small"):
             for row, picture in zip(rows, cache.thumbnails(cohort, rows), strict=True):
                 present = [
@@ -56,4 +52,4 @@ def time(settings: config.Finetune, share: Share, root: Path) -> None:
         return
     seconds = found.seconds(estimates.steps_of(settings, share.films))
     by = "the last run" if found.runs == 1 else f"the last {counted(found.runs, 'run')}"
-    st.caption(f"Time: about {run.duration(seconds)}, by {by} of this kind on this computer.")
+    st.caption(f"Time: about {duration(seconds)}, by {by} of this kind on this computer.")

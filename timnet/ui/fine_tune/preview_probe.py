@@ -12,7 +12,7 @@ from timnet.cohorts.store import Cohort
 from timnet.counting import counted
 from timnet.evaluation import probe
 from timnet.evaluation.probe import Preview
-from timnet.ui import notices
+from timnet.ui import cache, fold, notices
 from timnet.ui.fine_tune import features
 
 METRIC = "auROC"
@@ -20,25 +20,15 @@ METRIC = "auROC"
 
 def show(cohort: Cohort, settings: config.Finetune) -> None:
     """Show what a probe of the chosen share reaches, once the reader opens it."""
-    box = st.expander(
-        "Preview in seconds", icon=":material/bolt:", key="ft_preview", on_change="rerun", expanded=False
-    )
-    if not box.open:
+    box = fold.opened("Preview in seconds", "bolt", "ft_preview")
+    if box is None:
         return
     with box:
         folder = features.place(cohort, settings, "ft_preview")
         if folder is None:
             return
-        seen = _preview(
-            str(cohort.folder),
-            cohort.identity,
-            str(folder),
-            settings.task,
-            settings.fraction,
-            settings.seed,
-            settings.uncertain,
-            cohort,
-        )
+        share = settings.task, settings.fraction, settings.seed, settings.uncertain
+        seen = _preview(cohort, str(folder), *share)
         if isinstance(seen, str):
             st.info(notices.plain(f"{seen}."), icon=":material/info:")
             return
@@ -59,19 +49,12 @@ def show(cohort: Cohort, settings: config.Finetune) -> None:
         )
 
 
-@st.cache_data(max_entries=128, show_spinner="Fitting a line …")
+@st.cache_data(max_entries=128, hash_funcs=cache.KEYS, show_spinner="Fitting a line …")
 def _preview(
-    folder: str,
-    identity: str,
-    place: str,
-    task: str,
-    fraction: float,
-    seed: int,
-    uncertain: tasks.Policy,
-    _of: Cohort,
+    cohort: Cohort, place: str, task: str, fraction: float, seed: int, uncertain: tasks.Policy
 ) -> Preview | str:
     """Return a preview, or why there is none."""
     try:
-        return probe.preview(_of, features.opened(place), task, fraction, seed, uncertain)
+        return probe.preview(cohort, features.opened(place), task, fraction, seed, uncertain)
     except CohortError as error:
         return str(error)

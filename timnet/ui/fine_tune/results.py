@@ -16,7 +16,7 @@ from timnet.counting import counted, verb
 from timnet.evaluation import predictions
 from timnet.evaluation.predictions import Predictions
 from timnet.plots import quality
-from timnet.ui import checkpoints, notices
+from timnet.ui import chart, checkpoints, notices, tables
 from timnet.ui.fine_tune import mistakes, run
 from timnet.ui.notices import plain
 
@@ -51,7 +51,7 @@ def _appraised(folder: str, stamp: int, label: str) -> Appraisal:
     return appraisal.of(found, label, record.of(Path(folder)).line(label))
 
 
-def show(folder: Path, told: dict[str, Any]) -> None:
+def show(folder: Path, result: dict[str, Any]) -> None:
     """Show a finished run's metrics, and what its kept predictions say beyond them."""
     try:
         found = kept(folder)
@@ -59,8 +59,8 @@ def show(folder: Path, told: dict[str, Any]) -> None:
         st.warning(plain(f"{error}."), icon=":material/warning:")
         found = None
     if found is None:
-        run.results(told["test"], key="ft_result")
-        run.by_group(told)
+        run.results(result["test"], key="ft_result")
+        run.by_group(result)
         st.caption(
             "The predictions for single X-rays are not stored with this run: shipped networks come without "
             "them. Operating point, curves and calibration need them; a run that you start stores its own."
@@ -81,10 +81,10 @@ def show(folder: Path, told: dict[str, Any]) -> None:
         on_change="rerun",
     )
     with good:
-        run.results(told["test"], key="ft_result")
+        run.results(result["test"], key="ft_result")
         _area(judged)
     with groups:
-        run.by_group(told)
+        run.by_group(result)
     with decided:
         _decisions(judged)
     with curves:
@@ -130,12 +130,11 @@ def _decisions(judged: Appraisal) -> None:
         "PPV": [_interval(decision.positive_value) for decision in made],
         "NPV": [_interval(decision.negative_value) for decision in made],
     }
-    st.dataframe(
+    tables.show(
         pd.DataFrame(rows),
-        hide_index=True,
-        key="ft_decisions",
+        "ft_decisions",
+        "Sensitivity, specificity and predictive values at each threshold, with 95 % intervals",
         column_config={"Positive from": st.column_config.NumberColumn(format="%.3g")},
-        alt="Sensitivity, specificity and predictive values at each threshold, with 95 % intervals",
     )
     counts = {
         "Positive from": [f"{decision.threshold:.3g}" for decision in made for _ in range(2)],
@@ -143,9 +142,7 @@ def _decisions(judged: Appraisal) -> None:
         "Called positive": [n for decision in made for n in (decision.hits, decision.alarms)],
         "Called negative": [n for decision in made for n in (decision.misses, decision.clears)],
     }
-    st.dataframe(
-        pd.DataFrame(counts), hide_index=True, key="ft_confusion", alt="Test X-rays by finding and prediction"
-    )
+    tables.show(pd.DataFrame(counts), "ft_confusion", "Test X-rays by finding and prediction")
     st.caption(
         "95 % intervals by Wilson, each X-ray counted alone. PPV and NPV assume a prevalence of "
         f"{judged.positives / judged.films:.0%}, as in this test; where it is rarer, the PPV is lower."
@@ -169,14 +166,8 @@ def _curves(judged: Appraisal) -> None:
         st.info("The test X-rays are all of one class: there is no curve to draw.", icon=":material/info:")
         return
     left, right = st.columns(2)
-    left.plotly_chart(
-        quality.receiver(judged), key="ft_roc", alt="Sensitivity against 1 - specificity (ROC curve)",
-        config={"displayModeBar": False},
-    )  # fmt: skip
-    right.plotly_chart(
-        quality.precision_recall(judged), key="ft_pr", alt="Precision against recall",
-        config={"displayModeBar": False},
-    )  # fmt: skip
+    chart.show(quality.receiver(judged), "ft_roc", "Sensitivity against 1 - specificity (ROC curve)", left)
+    chart.show(quality.precision_recall(judged), "ft_pr", "Precision against recall", right)
     st.caption(
         "Every point is one threshold on the test X-rays. Dotted lines: chance. A perfect classifier reaches "
         "the upper left corner in the left plot and the upper right one in the right plot."
@@ -208,11 +199,8 @@ def _calibration(judged: Appraisal) -> None:
                 "To apply it:"
             )
             st.code("python -m timnet calibrate CHECKPOINT COHORT", language="bash")
-    st.plotly_chart(
-        quality.reliability(judged),
-        key="ft_reliability",
-        alt="Observed share positive against predicted probability",
-        config={"displayModeBar": False},
+    chart.show(
+        quality.reliability(judged), "ft_reliability", "Observed share positive against predicted probability"
     )
     st.caption(
         "On the dotted line, 70 % predicted = 70 of 100 positive; points below it: overconfident. Bins with "

@@ -11,10 +11,10 @@ import pandas as pd
 import streamlit as st
 
 from timnet import config, processes
-from timnet.counting import counted, verb
+from timnet.counting import counted, duration, verb
 from timnet.plots import losses
 from timnet.training import run_names, run_results, runs, worker
-from timnet.ui import notices
+from timnet.ui import chart, notices, tables
 from timnet.ui.fine_tune import initialisation, pretrain_results
 
 STATES = {
@@ -25,12 +25,6 @@ STATES = {
     "cancelled": "stopped",
     "lost": "lost",
 }
-MODES: dict[config.Mode, str] = {
-    "full": "The whole network",
-    "last-layers": "Its last layers (faster)",
-    "probe": "A linear probe (seconds)",
-}
-"""What learns, in words."""
 PATIENCE = 5
 """Looks without a gain after which a run that is asked to stop early stops."""
 _TABLE: dict[str, Any] = {
@@ -64,7 +58,7 @@ def progress(state: runs.State) -> None:
         if state.name == "queued":
             st.caption(_waits_for(state))
         epoch = f"{last['epoch']} of {last['epochs']}" if "epoch" in last else "–"
-        told = {
+        facts = {
             "Epoch": epoch,
             "Loss": f"{last['loss']:.4f}" if "loss" in last else "–",
             **_validated(log),
@@ -72,7 +66,7 @@ def progress(state: runs.State) -> None:
             "Started": time.strftime("%H:%M", time.localtime(state.created)),
         }
         with st.container(horizontal=True, gap="large"):
-            for name, value in told.items():
+            for name, value in facts.items():
                 st.metric(name, value, width="content")
         if len(device):
             held = log["memory_bytes"].dropna() if "memory_bytes" in log else pd.Series(dtype=float)
@@ -88,12 +82,7 @@ def progress(state: runs.State) -> None:
             args=(folder,),
         )
     if "loss" in log:
-        st.plotly_chart(
-            losses.loss_curve(log),
-            key="ft_loss",
-            alt="Training loss by training step",
-            config={"displayModeBar": False},
-        )
+        chart.show(losses.loss_curve(log), "ft_loss", "Training loss by training step")
     pretrain_results.follow(log)
 
 
@@ -123,22 +112,22 @@ def _validated(log: pd.DataFrame) -> dict[str, str]:
 def end(state: runs.State) -> None:
     """Show what came of a run that has ended."""
     if state.name == "done":
-        told = run_results.result(state.folder)
-        if "test" in told:
+        result = run_results.result(state.folder)
+        if "test" in result:
             st.success(
-                f"Done: trained on {counted(told['films'], 'X-ray')} of "
-                f"{counted(told['patients'], 'patient')}, tested on "
-                f"{counted(told['films_test'], 'X-ray')} never trained on.{_stopped_early(told)}",
+                f"Done: trained on {counted(result['films'], 'X-ray')} of "
+                f"{counted(result['patients'], 'patient')}, tested on "
+                f"{counted(result['films_test'], 'X-ray')} never trained on.{_stopped_early(result)}",
                 icon=":material/check_circle:",
             )
-            if told.get("start_keys", {}).get("matched"):
-                initialisation.show(told["start_keys"], f"ft_start_{state.folder.name}")
+            if result.get("start_keys", {}).get("matched"):
+                initialisation.show(result["start_keys"], f"ft_start_{state.folder.name}")
         else:
-            st.success(pretrain_results.told(told), icon=":material/check_circle:")
-            results(told["held_out"], key="ft_result", counted="Pairs")
-            by_group(told)
-            if "retrieval" in told:
-                pretrain_results.retrieval(told["retrieval"], key="ft_retrieval")
+            st.success(pretrain_results.summary(result), icon=":material/check_circle:")
+            results(result["held_out"], key="ft_result", counted="Pairs")
+            by_group(result)
+            if "retrieval" in result:
+                pretrain_results.retrieval(result["retrieval"], key="ft_retrieval")
     elif state.name == "cancelled":
         st.info("This run was stopped on request.", icon=":material/stop_circle:")
     else:
@@ -213,45 +202,34 @@ def keeping(state: runs.State, into_form: Callable[[config.Finetune], None]) -> 
 def results(rows: list[dict[str, Any]], key: str, counted: str = "Test X-rays") -> None:
     """Show test metrics with their intervals; `counted` says what they are of."""
     table = pd.DataFrame(rows)
-    st.dataframe(
+    tables.show(
         table,
+        key,
+        "Test metrics with their 95 % intervals",
         column_config=_TABLE | {"n": counted},
         column_order=[name for name in _TABLE if name in table] if table["label"].nunique() > 1 else None,
-        hide_index=True,
         placeholder="undefined",
-        key=key,
-        alt="Test metrics with their 95 % intervals",
     )
 
 
-def by_group(told: Mapping[str, Any]) -> None:
+def by_group(result: Mapping[str, Any]) -> None:
     """Show a run's auROC by sex, age and view, with the largest gap; say so where it was not measured."""
     # Only a result needs it, and it is slow to import.
     from timnet.evaluation import subgroups
 
-    rows = told.get("subgroups") or []
+    rows = result.get("subgroups") or []
     if not rows:
         st.caption("By sex, age and view: not measured by the version that made this run.")
         return
     st.markdown(notices.plain(subgroups.largest_gap(rows)))
-    st.dataframe(
+    tables.show(
         pd.DataFrame(rows),
+        "ft_subgroups",
+        "auROC by sex, age and view, with 95 % intervals and the number of images",
         column_config=_GROUPS,
         column_order=list(_GROUPS),
-        hide_index=True,
         placeholder="",
-        key="ft_subgroups",
-        alt="auROC by sex, age and view, with 95 % intervals and the number of images",
     )
-
-
-def duration(seconds: float | None) -> str:
-    """Return seconds in words; a dash where unknown."""
-    if seconds is None:
-        return "–"
-    if seconds < 90:
-        return f"{seconds:.0f} s"
-    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
 
 
 def _waits_for(state: runs.State) -> str:

@@ -23,18 +23,18 @@ Offered = Mapping[str, Sequence[str]]
 
 
 def ask(
-    shape: type, heading: str, asked: Mapping[str, Any], key: Callable[[str], str], offered: Offered
+    shape: type, heading: str, first: Mapping[str, Any], key: Callable[[str], str], offered: Offered
 ) -> dict[str, Any]:
     """Show the settings of one heading and return all settings that are known by now.
 
     Args:
         shape: `config.Pretrain` or `config.Finetune`.
         heading: of the settings to ask for, as declared.
-        asked: first values of these settings, and the values of those that they depend on.
+        first: first values of these settings, and the values of those that they depend on.
         key: a widget's key by its setting.
         offered: names to choose from.
     """
-    known, beside = dict(asked), None
+    known, beside = dict(first), None
     for each in declared.settings(shape).values():
         shown = each.mark(Shown)
         if shown is None or shown.heading != heading:
@@ -82,10 +82,10 @@ def _one(box: Any, each: Declared, shown: Shown, known: Mapping[str, Any], key: 
 
 def _help(each: Declared, shown: Shown) -> str:
     """Return a setting's help with the page's words in place of the names that the terminal knows."""
-    told = each.help
+    text = each.help
     for value, words in shown.words:
-        told = told.replace(f"`{value}`", f"**{words}**")
-    return told
+        text = text.replace(f"`{value}`", f"**{words}**")
+    return text
 
 
 def _number(box: Any, each: Declared, first: float, label: str, given: Mapping[str, Any]) -> float:

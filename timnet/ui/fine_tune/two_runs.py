@@ -1,4 +1,4 @@
-"""Two finished runs side by side: what they were asked, what they reached, and whether they differ.
+"""Two finished runs side by side: their settings, what they reached, and whether they differ.
 
 A difference is tested on the films that both were tested on (DeLong); where those are others, or a run kept
 no predictions, that is said instead.
@@ -16,7 +16,7 @@ from timnet import config
 from timnet.evaluation import predictions
 from timnet.training import run_results
 from timnet.training.runs import State
-from timnet.ui import notices
+from timnet.ui import notices, tables
 from timnet.ui.fine_tune import results
 
 
@@ -35,27 +35,21 @@ def show(states: list[State]) -> None:
     if len(chosen) < 2:
         return
     first, second = (done[name] for name in chosen)
-    st.dataframe(
-        _asked(first, second),
-        hide_index=True,
-        key="ft_compare_asked",
-        alt="Settings in which the two runs differ",
-    )
-    st.dataframe(
+    tables.show(_settings(first, second), "ft_compare_asked", "Settings in which the two runs differ")
+    tables.show(
         _reached(first, second),
-        hide_index=True,
-        key="ft_compare_reached",
+        "ft_compare_reached",
+        "Test metrics of the two runs",
         column_config={
             name: st.column_config.NumberColumn(format="%.3f") for name in ("First", "Second", "Difference")
         },
         placeholder="undefined",
-        alt="Test metrics of the two runs",
     )
     for line in _differences(first, second):
         st.markdown(line)
 
 
-def _asked(first: State, second: State) -> pd.DataFrame:
+def _settings(first: State, second: State) -> pd.DataFrame:
     """Return the settings in which two runs differ."""
     one, other = asdict(first.settings), asdict(second.settings)
     rows = [(name, str(one[name]), str(other[name])) for name in one if one[name] != other[name]]
@@ -101,20 +95,20 @@ def _differences(first: State, second: State) -> list[str]:
     # SciPy's statistics take longer to import than the page to draw.
     from timnet.evaluation import auroc
 
-    told = []
+    lines = []
     for label in (each for each in one.labels if each in other.labels):
         i, j = one.labels.index(label), other.labels.index(label)
         if not np.array_equal(one.truth_NL[:, i], other.truth_NL[:, j], equal_nan=True):
-            told.append(f"{notices.plain(label)}: the two were tested on other labels.")
+            lines.append(f"{notices.plain(label)}: the two were tested on other labels.")
             continue
         found = auroc.difference(one.truth_NL[:, i], one.logit_NL[:, i], other.logit_NL[:, j])
         if found.value != found.value:
-            told.append(f"{notices.plain(label)}: no auROC, the test X-rays are all of one class.")
+            lines.append(f"{notices.plain(label)}: no auROC, the test X-rays are all of one class.")
             continue
         shown = "" if found.low <= 0 <= found.high else ": statistically significant (p < 0.05)"
         nothing = " An interval that holds 0 shows no difference." if not shown else ""
-        told.append(
+        lines.append(
             f"{notices.plain(label)}: auROC of the second minus that of the first "
             f"**{found.value:+.3f}** ({found.low:+.3f} to {found.high:+.3f}, DeLong){shown}.{nothing}"
         )
-    return told
+    return lines

@@ -162,8 +162,8 @@ def _preview(head: Head) -> None:
 def _head(of: Head | Path) -> Head:
     if isinstance(of, Head):
         return of
-    told = of.stat()
-    return _of_file(str(of), told.st_size, told.st_mtime_ns)
+    stat = of.stat()
+    return _of_file(str(of), stat.st_size, stat.st_mtime_ns)
 
 
 @st.cache_data(max_entries=8, scope="session", show_spinner="Reading the table …")

@@ -19,7 +19,7 @@ from timnet.cohorts.store import Cohort
 from timnet.counting import counted
 from timnet.plots import bars
 from timnet.reports import report_text as reports
-from timnet.ui import cache, film_picker, notices
+from timnet.ui import cache, chart, film_picker, notices
 from timnet.ui.checkpoints import Checkpoint
 
 if TYPE_CHECKING:
@@ -64,7 +64,7 @@ class Sample:
             try:
                 part = self.reports[self.done : self.done + _AT_ONCE]
                 if part:
-                    self._parts.append(reader.text_vectors([report.findings for report in part]))
+                    self._parts.append(reader.matcher.text_vectors([report.findings for report in part]))
             finally:
                 self._lock.release()
 
@@ -84,14 +84,14 @@ def show(
     cohort: Cohort,
 ) -> None:
     """Show where the match stands among those of other patients' reports with the same film."""
-    sample = _sample(str(cohort.folder), cohort.identity, str(network.folder), network.stamp, cohort)
+    sample = _sample(cohort, network)
     if len(sample.reports) <= FEWEST:
         st.caption(
             f"{notices.plain(cohort.name)} has {counted(len(sample.reports), 'different report')} of other "
             "patients: too few."
         )
         return
-    sample.grow(cache.reader(str(network.folder), network.stamp), SECONDS)
+    sample.grow(cache.reader(network), SECONDS)
     if not sample.complete:
         _growing(network, sample)
         return
@@ -99,18 +99,18 @@ def show(
     patient = chosen.study.patient if is_own and chosen.study else None
     places = pairs.other_reports(sample.reports, patient, reports.findings(findings), NUMBER)
     others = cache.matches(network, film, f"{cohort.folder} {cohort.identity}", sample.vectors())[places]
-    _told(reading, others)
+    _standing(reading, others)
 
 
-@st.cache_resource(max_entries=8, show_spinner=False)
-def _sample(folder: str, identity: str, checkpoint: str, stamp: int, _of: Cohort) -> Sample:
+@st.cache_resource(max_entries=8, hash_funcs=cache.KEYS, show_spinner=False)
+def _sample(cohort: Cohort, network: Checkpoint) -> Sample:
     # A few more than are shown: the film's own patient and its own words drop out.
-    return Sample(pairs.draw_reports(_of, NUMBER + 2))
+    return Sample(pairs.draw_reports(cohort, NUMBER + 2))
 
 
 @st.fragment(run_every=0.5)
 def _growing(network: Checkpoint, sample: Sample) -> None:
-    sample.grow(cache.reader(str(network.folder), network.stamp), SECONDS)
+    sample.grow(cache.reader(network), SECONDS)
     done, number = sample.done, len(sample.reports)
     st.progress(
         done / number, f"Reading reports of other patients, once for this network: {done} of {number}"
@@ -124,12 +124,12 @@ def _figure(others: tuple[float, ...], own: float) -> Figure:
     return bars.standing(others, own)
 
 
-def _told(reading: Reading, others: np.ndarray) -> None:
+def _standing(reading: Reading, others: np.ndarray) -> None:
     from timnet.evaluation import metrics
 
     assert reading.match is not None
     share = metrics.percentile_rank(reading.match, others)
-    number, chart = st.columns([1, 2], gap="large", vertical_alignment="center")
+    number, standing = st.columns([1, 2], gap="large", vertical_alignment="center")
     number.metric("Better than", f"{share:.0%} of {len(others)}", border=True, help="A tie counts half.")
     below, equal = (int(each.sum()) for each in metrics.compared(reading.match, others))
     number.caption(
@@ -138,9 +138,9 @@ def _told(reading: Reading, others: np.ndarray) -> None:
         "A text that has nothing to do with the X-ray stands at about 50 %. Some of the others may fit the "
         "X-ray as well: two healthy chests share their findings."
     )
-    chart.plotly_chart(
+    chart.show(
         _figure(tuple(others.tolist()), reading.match),
-        key="match_standing",
-        alt="Match probabilities of other patients' reports with this X-ray, and that of the text above",
-        config={"displayModeBar": False},
+        "match_standing",
+        "Match probabilities of other patients' reports with this X-ray, and that of the text above",
+        standing,
     )

@@ -12,7 +12,7 @@ import streamlit as st
 
 from timnet.films.film import Film
 from timnet.reports import prompts
-from timnet.ui import cache, notices
+from timnet.ui import cache, notices, tables
 from timnet.ui.checkpoints import Checkpoint
 
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 def show(network: Checkpoint, film: Film) -> None:
     """Offer prompts for editing, and show what the match head makes of each."""
     st.caption(
-        "Each finding is asked by two sentences, one for and one against. Edit them, add or delete rows. "
+        "Each finding is wanted by two sentences, one for and one against. Edit them, add or delete rows. "
         "The score is the share of the sentence for, of the two: sigmoid of the difference of their "
         "match logits. **It is not calibrated and no probability of the finding**; this network was "
         "never trained to answer single findings, and a score moves with the words."
@@ -43,21 +43,20 @@ def show(network: Checkpoint, film: Film) -> None:
         },
     )
     try:
-        asked = prompts.checked(edited[list(table.columns)].itertuples(index=False, name=None))
+        wanted = prompts.checked(edited[list(table.columns)].itertuples(index=False, name=None))
     except prompts.PromptError as error:
         st.error(notices.plain(str(error)), icon=":material/error:")
         return
-    if asked:
-        _scores(asked, cache.prompted(network, film, asked))
+    if wanted:
+        _scores(wanted, cache.prompted(network, film, wanted))
 
 
-def _scores(asked: tuple[Prompt, ...], scores: list[float]) -> None:
-    found = pd.DataFrame({"finding": [each.finding for each in asked], "score": scores})
-    st.dataframe(
+def _scores(wanted: tuple[Prompt, ...], scores: list[float]) -> None:
+    found = pd.DataFrame({"finding": [each.finding for each in wanted], "score": scores})
+    tables.show(
         found.sort_values("score", ascending=False),
-        hide_index=True,
-        key="match_prompt_scores",
-        alt="Each finding with its score between the sentence for and the sentence against it",
+        "match_prompt_scores",
+        "Each finding with its score between the sentence for and the sentence against it",
         column_config={
             "finding": "Finding",
             "score": st.column_config.ProgressColumn(

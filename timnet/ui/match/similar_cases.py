@@ -8,7 +8,6 @@ Findings are shown as literal text.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -19,15 +18,15 @@ from timnet.cohorts import vectors
 from timnet.cohorts.store import Cohort
 from timnet.counting import counted
 from timnet.reports import report_text
-from timnet.ui import cache, demo, film_picker, notices
+from timnet.ui import background, cache, demo, film_picker, notices, study_link
 from timnet.ui.checkpoints import Checkpoint
-from timnet.ui.explore import results
 
 if TYPE_CHECKING:
     from timnet.films.film import Film
 
 Nearest = tuple[NDArray[np.int64], NDArray[np.float64]]
 SHOWN = 5
+_BOTH = ("X-ray or report", "X-rays and reports")
 
 
 @dataclass(frozen=True)
@@ -47,17 +46,16 @@ def show(network: Checkpoint, film: Film, findings: str, chosen: film_picker.Cho
     folder = vectors.place(cohort, network.folder)
     state = vectors.state(folder)
     if state.name == "building":
-        _building(cohort, network)
+        background.follow(lambda: vectors.state(folder), lambda now: _progress(cohort, now))
     elif state.name != "complete":
         _offer(cohort, network, state)
     else:
-        asked = (network, film, findings, chosen, cohort)
+        about = (network, film, findings, chosen, cohort)
         st.markdown("**Reports that match this X-ray best**")
-        _reports(cohort, _answers(*asked, films=False))
+        _reports(cohort, _answers(*about, films=False))
         st.markdown("**X-rays that match this report best**")
-        if demo.simulated(cohort):
-            demo.badge()
-        _films(cohort, network, _answers(*asked, films=True))
+        demo.badge(demo.simulated(cohort))
+        _films(cohort, network, _answers(*about, films=True))
         st.caption(
             "Ordered by the network's own match probability: similarity is the network's own and may be "
             "wrong. The X-ray's own study is left out."
@@ -69,31 +67,13 @@ def _offer(cohort: Cohort, network: Checkpoint, state: vectors.State) -> None:
         f"To find similar cases, this network reads {counted(len(cohort), 'X-ray')} and the reports once, "
         "in the background. You can close the page meanwhile."
     )
-    if state.name == "stopped":
-        st.warning(
-            f"It stopped after {counted(state.done, 'X-ray or report', 'X-rays and reports')}.",
-            icon=":material/warning:",
-        )
-        st.text(state.told)
-    label = "Go on" if state.name == "stopped" and state.done else f"Prepare {notices.plain(cohort.name)}"
-    # Started before the page is drawn: what stands above may run the page anew before it comes to here.
-    st.button(
-        label,
-        key="match_prepare",
-        icon=":material/play_arrow:",
-        on_click=vectors.start,
-        args=(cohort, network.folder),
-    )
+    done, label = counted(state.done, *_BOTH), f"Prepare {notices.plain(cohort.name)}"
+    background.offer(state, done, label, "match_prepare", vectors.start, cohort, network.folder)
 
 
-@st.fragment(run_every=1.0)
-def _building(cohort: Cohort, network: Checkpoint) -> None:
-    state = vectors.state(vectors.place(cohort, network.folder))
-    if state.name != "building":
-        st.rerun()
-    total = counted(state.total, "X-ray or report", "X-rays and reports")
-    told = f"{state.done:,} of {total}" if state.total else "preparing the X-rays"
-    st.progress(state.done / max(state.total, 1), f"Reading {notices.plain(cohort.name)}: {told}")
+def _progress(cohort: Cohort, state: vectors.State) -> str:
+    done = f"{state.done:,} of {counted(state.total, *_BOTH)}" if state.total else "preparing the X-rays"
+    return f"Reading {cohort.name}: {done}"
 
 
 def _answers(
@@ -102,13 +82,12 @@ def _answers(
     """Return the best of a cohort, the film's own study left out."""
     study = chosen.study if chosen.cohort is not None and chosen.cohort.folder == cohort.folder else None
     number = SHOWN + (len(study.films) if study else 0)
-    asked = (str(network.folder), network.stamp, str(vectors.place(cohort, network.folder)), number)
     if films:
-        rows, logits = _nearest_films(*asked, report_text.findings(findings))
+        rows, logits = _nearest_films(cohort, network, number, report_text.findings(findings))
     else:
-        rows, logits = _nearest_reports(*asked, film.sha256, film, cohort)
+        rows, logits = _nearest_reports(cohort, network, number, film)
     found = []
-    sure = cache.reader(str(network.folder), network.stamp).matched(np.asarray(logits, float))
+    sure = cache.reader(network).matched(np.asarray(logits, float))
     for row, probability in zip(rows, sure, strict=True):
         other = cohort.study_of(row)
         if study is not None and other.study == study.study:
@@ -120,39 +99,39 @@ def _answers(
     return found[:SHOWN]
 
 
-@st.cache_resource(max_entries=3, scope="session", show_spinner="Searching the X-rays …")
-def _nearest_films(folder: str, stamp: int, place: str, number: int, findings: str) -> Nearest:
+@st.cache_resource(
+    max_entries=3, scope="session", hash_funcs=cache.KEYS, show_spinner="Searching the X-rays …"
+)
+def _nearest_films(cohort: Cohort, network: Checkpoint, number: int, findings: str) -> Nearest:
     from timnet.evaluation import retrieval
 
-    asked = cache.reader(folder, stamp)
-    query_D = asked.text_vectors([findings])[0]
-    return retrieval.nearest(asked.timnet, query_D, _vectors(place).films_ND, number)
+    matcher = cache.reader(network).matcher
+    query_D = matcher.text_vectors([findings])[0]
+    return retrieval.nearest(matcher.timnet, query_D, _vectors(cohort, network).films_ND, number)
 
 
-@st.cache_resource(max_entries=3, scope="session", show_spinner="Searching the reports …")
-def _nearest_reports(
-    folder: str, stamp: int, place: str, number: int, sha256: str, _film: Film, _of: Cohort
-) -> Nearest:
+@st.cache_resource(
+    max_entries=3, scope="session", hash_funcs=cache.KEYS, show_spinner="Searching the reports …"
+)
+def _nearest_reports(cohort: Cohort, network: Checkpoint, number: int, film: Film) -> Nearest:
     """Return the first films of the nearest reports' studies, and the logits."""
-    import torch
-
     from timnet.evaluation import retrieval
 
-    asked = cache.reader(folder, stamp)
-    query_D = torch.from_numpy(asked.film_vector(cache.seen(folder, stamp, sha256, _film)))[0]
-    rows, logits = retrieval.nearest(asked.timnet, query_D, _vectors(place).reports_MD, number)
-    return _first_films(str(_of.folder), _of.identity, _of)[rows], logits
+    matcher = cache.reader(network).matcher
+    query_D = matcher.film_vectors(cache.seen(network, film).grid_1Chw)[0]
+    rows, logits = retrieval.nearest(matcher.timnet, query_D, _vectors(cohort, network).reports_MD, number)
+    return _first_films(cohort)[rows], logits
 
 
-@st.cache_resource(max_entries=4, show_spinner=False)
-def _first_films(folder: str, identity: str, _of: Cohort) -> NDArray[np.int64]:
+@st.cache_resource(max_entries=4, hash_funcs=cache.KEYS, show_spinner=False)
+def _first_films(cohort: Cohort) -> NDArray[np.int64]:
     """Return the first film of every report's study: read once, not at every search."""
-    return vectors.reports(_of)["film"].to_numpy()
+    return vectors.reports(cohort)["film"].to_numpy()
 
 
-@st.cache_resource(max_entries=4, show_spinner=False)
-def _vectors(place: str) -> vectors.Vectors:
-    return vectors.load(Path(place))
+@st.cache_resource(max_entries=4, hash_funcs=cache.KEYS, show_spinner=False)
+def _vectors(cohort: Cohort, network: Checkpoint) -> vectors.Vectors:
+    return vectors.load(vectors.place(cohort, network.folder))
 
 
 def _reports(cohort: Cohort, found: list[Found]) -> None:
@@ -160,7 +139,7 @@ def _reports(cohort: Cohort, found: list[Found]) -> None:
         number, words = st.columns([1, 5], vertical_alignment="center")
         with number:
             st.markdown(f"**{each.probability:.3f}**")
-            _link(cohort, each)
+            study_link.show(cohort, each.study, each.film)
         with words:
             _mark(each)
             st.text(each.findings)
@@ -174,20 +153,10 @@ def _films(cohort: Cohort, network: Checkpoint, found: list[Found]) -> None:
             st.image(picture, width="stretch", alt=f"X-ray {place + 1} of those that match the text best")
             st.markdown(f"**{each.probability:.3f}**")
             _mark(each)
-            _link(cohort, each)
+            study_link.show(cohort, each.study, each.film)
             st.text(each.findings[:160] + ("…" if len(each.findings) > 160 else ""))
 
 
 def _mark(each: Found) -> None:
     if each.mark:
         st.badge(each.mark, icon=":material/person:", color="orange")
-
-
-def _link(cohort: Cohort, each: Found) -> None:
-    page = cohort.position(each.study) // results.PAGE + 1
-    st.page_link(
-        "pages/explore.py",
-        label=f"Study {notices.plain(each.study)}",
-        icon=":material/open_in_new:",
-        query_params={"cohort": cohort.name, "page": str(page), "open": str(each.film)},
-    )

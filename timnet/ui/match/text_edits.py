@@ -15,7 +15,7 @@ import streamlit as st
 from timnet.counting import counted, verb
 from timnet.reports import edits, report_text
 from timnet.reports.edits import Edit, Refusal
-from timnet.ui import panels
+from timnet.ui import panels, tables
 
 if TYPE_CHECKING:
     from timnet.reading import Reading
@@ -97,14 +97,13 @@ def _table(reading: Reading, about: str) -> None:
     changed = table(reading)
     # Another text or film has other rows: what was chosen among these says nothing of those.
     key = hashlib.sha256(about.encode()).hexdigest()[:12]
-    rows = st.dataframe(
+    rows = tables.show(
         changed,
-        hide_index=True,
-        key=f"match_changes_{key}",
+        f"match_changes_{key}",
+        "Edits of the findings, the match probability of each edited text, and the change",
         on_select="rerun",
         selection_mode="single-row",
         column_config=_COLUMNS,
-        alt="Edits of the findings, the match probability of each edited text, and the change",
     ).selection.rows
     st.caption(
         f"The text as given has {reading.match:.3f}. Each row changes one thing and leaves the rest as it "
@@ -133,9 +132,8 @@ def _refusals(refused: list[Refusal]) -> None:
             }
             for each in refused
         ]
-        st.dataframe(
+        tables.show(
             pd.DataFrame(rows),
-            hide_index=True,
-            key="match_refusals",
-            alt="Edits that would not be the sentence's exact opposite or mirror image, with the reason",
+            "match_refusals",
+            "Edits that would not be the sentence's exact opposite or mirror image, with the reason",
         )
