@@ -67,8 +67,8 @@ def evaluate(
         for group in sorted(set(group_N.tolist()), key=lambda name: (name == UNKNOWN, name)):
             of_N = group_N == group
             y_ML, p_ML = np.asarray(y_NL, float)[of_N], np.asarray(p_NL, float)[of_N]
-            found = metrics.evaluate(y_ML, p_ML, patients[of_N].tolist(), labels, seed)
-            found = found[found["metric"] == "auROC"].assign(note="")
+            found = metrics.evaluate(y_ML, p_ML, patients[of_N].tolist(), labels, seed, area_alone=True)
+            found["note"] = ""
             known = {name: ~np.isnan(y_ML[:, place]) for place, name in enumerate(labels)}
             anyhow_M = ~np.isnan(y_ML).all(axis=1)
             found["images"] = [
