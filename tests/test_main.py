@@ -313,9 +313,18 @@ def test_a_curve_is_done_once_and_leaves_one_table(places, capsys):
     measured = {row["metric"]: row["value"] for row in run_results.result(folder)["test"]}
     row = next(row for row in made["curve"] if row["fraction"] == 0.1 and row["metric"] == "auROC")
     assert (row["value"], row["draws"], row["low"]) == (measured["auROC"], 1, None)
+    kept = [
+        run_results.result(folder)["subgroups"],
+        [each for each in made["subgroups"] if each["fraction"] == 0.1],
+    ]
+    groups = [{(each["kind"], each["group"]): each["images"] for each in rows} for rows in kept]
+    assert groups[0] == groups[1] and ("sex", "women") in groups[0]
+    written = pd.read_parquet(made["table"].replace(".parquet", "-subgroups.parquet"))
+    assert set(written["run"]) == set(made["runs"]) and {"kind", "group", "images"} <= set(written)
     ends = [path.stat().st_mtime_ns for path in config.checkpoints().glob("*/done.json")]
     assert main(words) == 0
-    assert "base  10.0%" in capsys.readouterr().out
+    said = capsys.readouterr().out
+    assert "base  10.0%" in said and "base with 10.0% of the labels  sex" in said
     assert [path.stat().st_mtime_ns for path in config.checkpoints().glob("*/done.json")] == ends
 
 

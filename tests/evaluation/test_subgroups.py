@@ -59,6 +59,21 @@ def test_the_largest_gap_is_named_with_its_two_groups() -> None:
     assert subgroups.largest_gap([]).startswith("No two groups")
 
 
+def test_a_gap_of_a_curve_is_within_one_start_and_share_and_named_with_them() -> None:
+    def row(start: str, fraction: float, group: str, value: float) -> dict[str, object]:
+        told = {"label": "Edema", "kind": "sex", "low": value - 0.01, "high": value + 0.01, "images": 31}
+        return {**told, "initialisation": start, "fraction": fraction, "group": group, "value": value}
+
+    rows = [
+        row("base", 0.01, "women", 0.5), row("base", 0.01, "men", 0.52),
+        row("timnet", 0.1, "women", 0.8), row("timnet", 0.1, "men", 0.9),
+    ]  # fmt: skip
+    assert subgroups.largest_gap(rows) == (
+        "Largest gap, Edema, timnet with 10.0% of the labels: by sex, men 0.900 (0.890 to 0.910; 31 X-rays) "
+        "against women 0.800 (0.790 to 0.810; 31 X-rays); the intervals do not overlap."
+    )
+
+
 def test_a_film_of_several_rows_counts_once() -> None:
     y, p = np.tile([1.0, 0.0], 15)[:, None], np.tile([0.9, 0.1], 15)[:, None]
     groups = {"view": np.array(["PA"] * 30)}

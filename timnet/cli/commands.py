@@ -249,7 +249,7 @@ def curve(words: list[str]) -> None:
     """Fine-tune from several starts on several shares of the labels: what is missing of a curve."""
     from timnet.evaluation import metrics
     from timnet.evaluation.label_efficiency import curve as efficiency
-    from timnet.training import in_process
+    from timnet.training import grid_table, in_process, run_results
 
     grid, out, as_json, address = parsing.grid(words)
     line, path = ProgressLine(""), out or config.checkpoints() / f"{grid.name}.parquet"
@@ -257,8 +257,11 @@ def curve(words: list[str]) -> None:
         measured = in_process.measure(grid, path, address, line.grid)
     finally:
         line.end()
-    # Of several labels, the first alone: the table has them all.
-    means = efficiency.curve(measured[measured["label"] == measured["label"].iloc[0]])
+    # Of several labels, the first alone: the tables have them all.
+    label = str(measured["label"].iloc[0])
+    means = efficiency.curve(measured[measured["label"] == label])
+    groups = grid_table.table(grid.settings(), config.checkpoints(), run_results.SUBGROUPS)
+    by_group = metrics.records(efficiency.by_group(groups[groups["label"] == label]))
     rows = metrics.records(means.rename(columns={"mean": "value"}))
     lines = [
         f"{row['initialisation']}  {row['fraction']:.1%}  {counted(row['films'], 'film')}  "
@@ -267,7 +270,8 @@ def curve(words: list[str]) -> None:
         for row in rows
     ]
     done = sorted(measured["run"].unique())
-    told = {"table": str(path), "runs": done, "label": str(measured["label"].iloc[0]), "curve": rows}
+    told = {"table": str(path), "runs": done, "label": label, "curve": rows, "subgroups": by_group}
+    lines += output.subgroups(by_group)
     output.show(told, as_json, [*lines, f"{counted(len(done), 'run')} in {path.name}"])
 
 

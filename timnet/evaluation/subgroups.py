@@ -87,15 +87,15 @@ def largest_gap(rows: Sequence[Mapping[str, Any]]) -> str:
     """Return in a sentence between which two groups of one kind the auROC differs most.
 
     Args:
-        rows: of `evaluate`'s table as `metrics.records` gives it; of several labels, the average `macro` is
-            compared, else the first.
+        rows: of the table of `evaluate` or `curve.by_group` as `metrics.records` gives it; of several labels,
+            the average `macro` is compared, else the first. Groups are compared within one start and share.
     """
     names = [row["label"] for row in rows]
     label = metrics.MACRO if metrics.MACRO in names else next(iter(names), "")
-    kinds: dict[str, list[Mapping[str, Any]]] = {}
+    kinds: dict[tuple[str, str], list[Mapping[str, Any]]] = {}
     for row in rows:
         if row["label"] == label and row["value"] is not None and row["group"] != UNKNOWN:
-            kinds.setdefault(row["kind"], []).append(row)
+            kinds.setdefault((point(row), row["kind"]), []).append(row)
     pairs = [
         (max(each, key=lambda row: row["value"]), min(each, key=lambda row: row["value"]))
         for each in kinds.values()
@@ -105,15 +105,21 @@ def largest_gap(rows: Sequence[Mapping[str, Any]]) -> str:
         return "No two groups of sex, age or view have enough images to be compared."
     best, worst = max(pairs, key=lambda pair: pair[0]["value"] - pair[1]["value"])
     overlap = "the intervals overlap" if worst["high"] >= best["low"] else "the intervals do not overlap"
+    where = ", ".join(filter(None, (label, point(best))))
     return (
-        f"Largest gap, {label}: by {best['kind']}, {best['group']} {told(best)} against {worst['group']} "
+        f"Largest gap, {where}: by {best['kind']}, {best['group']} {told(best)} against {worst['group']} "
         f"{told(worst)}; {overlap}."
     )
 
 
+def point(row: Mapping[str, Any]) -> str:
+    """Return which point of a curve a row is of: its start and share of the labels; empty for one network."""
+    return f"{row['initialisation']} with {row['fraction']:.1%} of the labels" if "fraction" in row else ""
+
+
 def told(row: Mapping[str, Any]) -> str:
     """Return a group's value with its interval and count, or that it is too few."""
-    images = counted(row["images"], "image")
+    images = counted(row["images"], "X-ray")
     if row["value"] is None:
         return f"{row['note']} ({images})"
     return f"{row['value']:.3f} ({row['low']:.3f} to {row['high']:.3f}; {images})"
