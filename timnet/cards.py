@@ -28,9 +28,10 @@ A checkpoint without `card.json` gets what its run's own files say (`of`).
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, model_validator
 
@@ -133,6 +134,8 @@ class Card(BaseModel):
     """Origin and licence of the text encoder."""
     developer: Line = ""
     limits: tuple[Line, ...] = ()
+    not_stated: tuple[Line, ...] = ()
+    """What of sex, age and view the data of its X-rays do not state."""
     commands: tuple[Line, ...] = ()
     """What trains it again."""
 
@@ -223,6 +226,17 @@ def measured(folder: Path) -> Measured:
         return files.read(folder / METRICS, MEASURED, CardError)
     except FileNotFoundError:
         return Measured()
+
+
+def keep_groups(folder: Path, rows: list[dict[str, Any]]) -> None:
+    """Put rows by sex, age and view into a checkpoint's `metrics.json`; all else there stays as it is.
+
+    Raises:
+        CardError: its metrics are damaged.
+    """
+    there = measured(folder).model_fields_set
+    told = json.loads((folder / METRICS).read_bytes()) if there else {}
+    files.write_whole(folder / METRICS, (json.dumps(told | {"subgroups": rows}, indent=2) + "\n").encode())
 
 
 def of(folder: Path) -> Card | None:

@@ -49,6 +49,18 @@ def test_few_images_and_one_class_alone_are_listed_and_not_measured() -> None:
         assert np.isnan(table.loc[group, ["value", "low", "high"]].astype(float)).all()
 
 
+def test_a_label_that_few_images_of_a_group_show_is_in_no_average() -> None:
+    (y_one, p_one), (_, p_two) = drawn(100, 0.4, 0), drawn(100, 0.4, 1)
+    y_two = np.arange(100) < 4
+    y, p = np.stack([y_one, y_two], 1), np.stack([p_one, p_two], 1)
+    groups = {"sex": np.array(["women"] * 100)}
+    table = subgroups.evaluate(groups, y, p, [str(i) for i in range(100)], ["a", "b"]).set_index("label")
+    assert table.loc["macro", "value"] == table.loc["a", "value"]
+    assert table.loc["a", "value"] == pytest.approx(roc_auc_score(y_one, p_one))
+    assert table.loc["b", "note"] == "too few to measure"
+    assert table.loc["b", ["images", "n", "positives"]].tolist() == [100, 100, 4]
+
+
 def test_the_largest_gap_is_named_with_its_two_groups() -> None:
     groups, y, p = asked()
     both = {**groups, "view": np.array(["PA", "AP"] * (len(y) // 2) + ["PA"] * (len(y) % 2))}

@@ -171,17 +171,27 @@ def pretrain(words: list[str]) -> None:
 
 
 def evaluate(words: list[str]) -> None:
-    """Measure a checkpoint's matching on the held-out pairs of cohorts."""
+    """Measure a checkpoint on the held-out films of cohorts."""
     asked = parsing.parse(arguments.Evaluate, "evaluate", words)
     from timnet import checkpoints
     from timnet.evaluation import held_out, metrics
+    from timnet.evaluation.calibration import fit
 
     folder = checkpoints.named(asked.checkpoint)
-    progress = ProgressLine("matching pairs").done
-    table, by_group = map(
-        metrics.records,
-        held_out.measure_groups(folder, asked.cohorts, asked.held_out, asked.seed, progress, asked.views),
-    )
+    progress = ProgressLine("reading films").done
+    if isinstance(checkpoints.describe(folder), checkpoints.TimnetSpec):
+        found = held_out.measure_groups(
+            folder, asked.cohorts, asked.held_out, asked.seed, progress, asked.views
+        )
+    elif (asked.held_out, asked.views) == (arguments.Evaluate.held_out, arguments.Evaluate.views):
+        found = fit.measure_groups(folder, asked.cohorts, asked.seed, progress)
+    else:
+        raise Refused(
+            f"{folder.name}: --held-out and --views are for matching; a classifier has frontal test X-rays"
+        )
+    table, by_group = map(metrics.records, found)
+    if asked.keep:
+        cards.keep_groups(folder, by_group)
     lines = [f"{row['label']}  {row['metric']:<7}{output.number(row)}" for row in table]
     told = {"checkpoint": folder.name, "cohorts": asked.cohorts, "held_out": table, "subgroups": by_group}
     output.show(told, asked.json, [*lines, *output.subgroups(by_group)])

@@ -50,7 +50,7 @@ def sections(folder: Path) -> tuple[Section, ...]:
         _use(spec, card),
         _data(settings, measured, card),
         _training(settings, measured, card),
-        _performance(measured),
+        _performance(measured, card),
         _probabilities(sure, spec),
         _limits(card),
         _upkeep(),
@@ -212,7 +212,7 @@ def _training(settings: config.Run | None, measured: Mapping[str, Any], card: Ca
     )
 
 
-def _performance(measured: Mapping[str, Any]) -> Section:
+def _performance(measured: Mapping[str, Any], card: Card | None) -> Section:
     rows = measured.get("test") or measured.get("held_out") or []
     labels = [row["label"] for row in rows]
     whole = any(label in _WHOLE for label in labels)
@@ -226,16 +226,18 @@ def _performance(measured: Mapping[str, Any]) -> Section:
         (
             *(items or [("Metrics", UNKNOWN)]),
             ("Intervals", "95 %, by a bootstrap over patients" if items else UNKNOWN),
-            *_by_group(measured.get("subgroups") or []),
+            *_by_group(measured.get("subgroups") or [], (card or _NOBODY).not_stated),
             ("Against radiologists, or with them", NOT_DONE),
         ),
     )
 
 
-def _by_group(rows: list[dict[str, Any]]) -> list[tuple[str, str]]:
+def _by_group(rows: list[dict[str, Any]], missing: tuple[str, ...]) -> list[tuple[str, str]]:
     """Return the areas by sex, age and view, of several labels their average, and the largest gap."""
     if not rows:
-        return [("By age, sex, device or hospital", NOT_DONE)]
+        left = [name for name in ("sex", "age", "view", "device") if name not in missing]
+        told = [(f"By {', '.join(missing)}", "not possible: not stated for its X-rays")] if missing else []
+        return [*told, (f"By {', '.join(left)} or hospital", NOT_DONE)]
     from timnet.evaluation.subgroups import largest_gap, told
 
     names = [row["label"] for row in rows]

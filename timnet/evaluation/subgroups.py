@@ -1,8 +1,9 @@
 """How good predictions are by sex, age and view: the same auROC and intervals, with the number of images.
 
-Owns the bands of age, what is too few to measure (fewer than LEAST images, or one class alone: listed with
-its count, never dropped), and the largest gap in words. A gap is between two groups of one kind; groups
-of images whose sex, age or view nobody states are listed, but no gap is sought among them.
+Owns the bands of age, what is too few to measure (fewer than LEAST images, or than FEWEST of either class:
+listed with its count, in no average, never dropped), and the largest gap in words. A gap is between two
+groups of one kind; groups of images whose sex, age or view nobody states are listed, but no gap is sought
+among them.
 
 Shapes: N films or pairs, L labels.
 """
@@ -20,10 +21,11 @@ from numpy.typing import NDArray
 from timnet.cohorts.store import Cohort
 from timnet.counting import counted
 from timnet.evaluation import metrics
+from timnet.evaluation.predictions import Predictions
 
 AGES = ((18, "0-17"), (40, "18-39"), (65, "40-64"), (math.inf, "65+"))
 """Bands of age in years, each by the first year that is no longer in it."""
-LEAST = 20
+LEAST, FEWEST = 20, 5
 UNKNOWN, FEW = "not stated", "too few to measure"
 _SEXES = {"F": "women", "M": "men", "O": "other"}
 Groups = Mapping[str, NDArray[np.str_]]
@@ -59,7 +61,7 @@ def evaluate(
 
     Returns:
         Columns kind, group, those of `metrics.evaluate`, images and note. Value and interval are nan, and the
-        note says FEW, where a group has fewer than LEAST images or one class alone.
+        note says FEW, where a group has fewer than LEAST images or than FEWEST with a label or without it.
     """
     patients, films = np.asarray(patients_N, dtype=str), np.arange(len(y_NL)) if film_N is None else film_N
     tables = []
@@ -67,10 +69,15 @@ def evaluate(
         for group in sorted(set(group_N.tolist()), key=lambda name: (name == UNKNOWN, name)):
             of_N = group_N == group
             y_ML, p_ML = np.asarray(y_NL, float)[of_N], np.asarray(p_NL, float)[of_N]
-            found = metrics.evaluate(y_ML, p_ML, patients[of_N].tolist(), labels, seed, area_alone=True)
+            known_ML, kinds_2L = ~np.isnan(y_ML), np.stack([(y_ML == 1).sum(0), (y_ML == 0).sum(0)])
+            # A label that few images show would make the average of all labels a matter of chance.
+            asked_ML = np.where(kinds_2L.min(0) < FEWEST, np.nan, y_ML)
+            found = metrics.evaluate(asked_ML, p_ML, patients[of_N].tolist(), labels, seed, area_alone=True)
+            found.loc[: len(labels) - 1, "n"] = kinds_2L.sum(0)
+            found.loc[: len(labels) - 1, "positives"] = kinds_2L[0]
             found["note"] = ""
-            known = {name: ~np.isnan(y_ML[:, place]) for place, name in enumerate(labels)}
-            anyhow_M = ~np.isnan(y_ML).all(axis=1)
+            known = dict(zip(labels, known_ML.T, strict=True))
+            anyhow_M = known_ML.any(axis=1)
             found["images"] = [
                 len(np.unique(films[of_N][known.get(each, anyhow_M)])) for each in found["label"]
             ]
@@ -81,6 +88,16 @@ def evaluate(
             found.insert(1, "group", group)
             tables.append(found)
     return pd.concat(tables, ignore_index=True) if tables else pd.DataFrame()
+
+
+def of_predictions(test: Predictions, cohort: Cohort, seed: int = 0) -> pd.DataFrame:
+    """Return `evaluate` of what a classifier said of a cohort's films.
+
+    Raises:
+        CohortError: the cohort was imported anew, with other films.
+    """
+    groups, patients = of_films(cohort, test.film_N), test.patients(cohort)
+    return evaluate(groups, test.truth_NL, test.p_NL, patients, test.labels, seed)
 
 
 def largest_gap(rows: Sequence[Mapping[str, Any]]) -> str:

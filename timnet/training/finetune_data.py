@@ -102,18 +102,9 @@ def finish(
         logit_NL=np.concatenate([said(test_rows, "testing"), said(val_rows, "validating")]).astype(float),
     )
     test = kept.part(predictions.TEST)
-    patients = material.table["patient"]
-    tested = metrics.evaluate(
-        test.truth_NL, test.p_NL, patients.iloc[test_rows].tolist(), targets.labels, settings.seed
-    )
-    by_group = subgroups.evaluate(
-        subgroups.of_films(material.cohort, test_rows),
-        test.truth_NL,
-        test.p_NL,
-        patients.iloc[test_rows].tolist(),
-        targets.labels,
-        settings.seed,
-    )
+    patients = test.patients(material.cohort)
+    tested = metrics.evaluate(test.truth_NL, test.p_NL, patients, targets.labels, settings.seed)
+    by_group = subgroups.of_predictions(test, material.cohort, settings.seed)
     files.write_whole(folder / predictions.FILE, kept.to_bytes())
     if network is not None and spec is not None:
         pixels = material.cohort.pixels(settings.side)
@@ -132,7 +123,7 @@ def finish(
         "positives": {
             label: int((targets.y_NL[drawn, i] == 1).sum()) for i, label in enumerate(targets.labels)
         },
-        "patients": int(patients.iloc[drawn].nunique()),
+        "patients": int(material.table["patient"].iloc[drawn].nunique()),
         "films_train": len(material.train_rows),
         "films_test": len(test_rows),
         "films_validation": len(val_rows),

@@ -15,6 +15,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import torch
 from numpy.typing import NDArray
 
@@ -23,7 +24,7 @@ from timnet.checkpoints import TimnetSpec
 from timnet.cohorts import store, tasks
 from timnet.cohorts.pairs import Pairs, Progress, collect
 from timnet.counting import counted
-from timnet.evaluation import held_out
+from timnet.evaluation import held_out, metrics, subgroups
 from timnet.evaluation.calibration import measures, record
 from timnet.evaluation.calibration.measures import CalibrationError
 from timnet.evaluation.calibration.probability import Line, said
@@ -54,9 +55,7 @@ def fitted(
     """
     if isinstance(checkpoints.describe(folder), TimnetSpec):
         return match(folder, cohorts, seed, progress)
-    if len(cohorts) != 1:
-        raise CalibrationError(f"cohorts: expected one for a classifier, got {len(cohorts)}")
-    kept = predicted(folder, cohorts[0], progress)
+    kept = predicted(folder, _one(cohorts), progress)
     return of_predictions(kept, checkpoints.weights_sha256(folder), Path(cohorts[0]).name)
 
 
@@ -141,6 +140,26 @@ def of_predictions(kept: Predictions, weights_sha256: str, cohort: str) -> Certa
         _HOW_LABELS,
         lines,
     )
+
+
+def measure_groups(
+    folder: Path, cohorts: Sequence[str], seed: int = 0, progress: Progress | None = None
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Return a classifier's metrics on a cohort's test films, and its auROC there by sex, age and view.
+
+    Raises:
+        ValueError: no classifier or cohort there, or none of its labels; the message says which.
+    """
+    kept = predicted(folder, _one(cohorts), progress).part(TEST)
+    cohort = store.Cohort.open(store.find(cohorts[0]))
+    table = metrics.evaluate(kept.truth_NL, kept.p_NL, kept.patients(cohort), kept.labels, seed)
+    return table, subgroups.of_predictions(kept, cohort, seed)
+
+
+def _one(cohorts: Sequence[str]) -> str:
+    if len(cohorts) != 1:
+        raise CalibrationError(f"cohorts: expected one for a classifier, got {len(cohorts)}")
+    return cohorts[0]
 
 
 @torch.inference_mode()
