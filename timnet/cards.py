@@ -239,6 +239,19 @@ def keep_groups(folder: Path, rows: list[dict[str, Any]]) -> None:
     files.write_whole(folder / METRICS, (json.dumps(told | {"subgroups": rows}, indent=2) + "\n").encode())
 
 
+def run_settings(folder: Path) -> config.Run | None:
+    """Return what a checkpoint's run was asked to do; None where no file says so.
+
+    Raises:
+        ConfigError: the file is damaged.
+    """
+    try:
+        text = (folder / "config.json").read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return None
+    return settings_file.from_json(text, f"{folder.name}/config.json")
+
+
 def of(folder: Path) -> Card | None:
     """Return a checkpoint's `card.json`, else what its run's files say; None where neither is there.
 
@@ -247,11 +260,9 @@ def of(folder: Path) -> Card | None:
     """
     if (card := read(folder)) is not None:
         return card
-    try:
-        text = (folder / "config.json").read_text(encoding="utf-8", errors="replace")
-    except OSError:
+    if (settings := run_settings(folder)) is None:
         return None
-    settings, found = settings_file.from_json(text, f"{folder.name}/config.json"), measured(folder)
+    found = measured(folder)
     pretrained = isinstance(settings, config.Pretrain)
     cohorts = settings.cohorts if isinstance(settings, config.Pretrain) else (settings.cohort,)
     names = [Path(cohort).name for cohort in cohorts]

@@ -37,7 +37,7 @@ def writer(out: Path) -> Callable[[pd.DataFrame], None]:
     Raises:
         TableError: no such kind, or no such folder.
     """
-    made = {".csv": safe_csv, ".parquet": _parquet, ".jsonl": _jsonl}.get(out.suffix.lower())
+    made = {".csv": safe_csv, ".parquet": parquet, ".jsonl": _jsonl}.get(out.suffix.lower())
     if made is None or not out.parent.is_dir():
         raise TableError(
             f"out: expected a file ending in .csv, .parquet or .jsonl in a folder that exists, got "
@@ -69,7 +69,8 @@ def in_words(settings: Mapping[str, object]) -> str:
     )
 
 
-def _parquet(table: pd.DataFrame) -> bytes:
+def parquet(table: pd.DataFrame) -> bytes:
+    """Return the table as a Parquet file."""
     data = io.BytesIO()
     table.to_parquet(data, index=False)
     return data.getvalue()

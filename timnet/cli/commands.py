@@ -180,9 +180,7 @@ def evaluate(words: list[str]) -> None:
     folder = checkpoints.named(asked.checkpoint)
     progress = ProgressLine("reading films").done
     if isinstance(checkpoints.describe(folder), checkpoints.TimnetSpec):
-        found = held_out.measure_groups(
-            folder, asked.cohorts, asked.held_out, asked.seed, progress, asked.views
-        )
+        found = held_out.measure(folder, asked.cohorts, asked.held_out, asked.seed, progress, asked.views)
     elif (asked.held_out, asked.views) == (arguments.Evaluate.held_out, arguments.Evaluate.views):
         found = fit.measure_groups(folder, asked.cohorts, asked.seed, progress)
     else:

@@ -24,6 +24,7 @@ from timnet.evaluation.calibration.record import Certainty
 UNKNOWN = "not known"
 NOT_DONE = "not done"
 _WHOLE = ("macro", "micro")
+_REAL = {True: "real X-rays", False: "simulated X-rays", None: f"real or simulated: {UNKNOWN}"}
 _NOBODY = Card(format=1, summary="", trained_on=())
 """Of a checkpoint without card and run."""
 
@@ -36,6 +37,17 @@ class Section:
     items: tuple[tuple[str, str], ...]
 
 
+_UPKEEP = Section(
+    "Upkeep",
+    (
+        ("Monitoring in use", NOT_DONE),
+        ("Updates", "none by itself: a checkpoint never changes; a new training is a new fingerprint"),
+        ("Security", "weights are read without pickle and proven by sha256; uploads are decoded apart"),
+        ("Faults", "the project's issue tracker"),
+    ),
+)
+
+
 def sections(folder: Path) -> tuple[Section, ...]:
     """Return the model card of a checkpoint.
 
@@ -43,7 +55,7 @@ def sections(folder: Path) -> tuple[Section, ...]:
         CheckpointError: no checkpoint there, or one whose description or calibration is damaged.
     """
     spec, sure, card = checkpoints.describe(folder), record.of(folder), cards.of(folder)
-    settings, measured = _settings(folder), cards.measured(folder).model_dump(exclude_unset=True)
+    settings, measured = cards.run_settings(folder), cards.measured(folder).model_dump(exclude_unset=True)
     return (
         _identity(folder, spec, card),
         _worth(card, cards.trust_of(folder)),
@@ -53,7 +65,7 @@ def sections(folder: Path) -> tuple[Section, ...]:
         _performance(measured, card),
         _probabilities(sure, spec),
         _limits(card),
-        _upkeep(),
+        _UPKEEP,
     )
 
 
@@ -90,11 +102,8 @@ def _worth(card: Card | None, sentence: str) -> Section:
 
 
 def _identity(folder: Path, spec: Spec, card: Card | None) -> Section:
-    kind = (
-        "classifier of labels"
-        if isinstance(spec, ClassifierSpec)
-        else "matching of X-rays and reports (TIMNet)"
-    )
+    classifies = isinstance(spec, ClassifierSpec)
+    kind = "classifier of labels" if classifies else "matching of X-rays and reports (TIMNet)"
     items = [
         ("Name", folder.name),
         ("Version: fingerprint of its weights (sha256)", checkpoints.weights_sha256(folder)),
@@ -178,9 +187,7 @@ def _data(settings: config.Run | None, measured: Mapping[str, Any], card: Card |
 
 
 def _source(source: Source) -> tuple[str, str]:
-    kind = {True: "real X-rays", False: "simulated X-rays", None: "real or simulated: " + UNKNOWN}[
-        source.real
-    ]
+    kind = _REAL[source.real]
     counts = [
         counted(number, word)
         for number, word in ((source.images, "image"), (source.patients, "patient"))
@@ -236,8 +243,8 @@ def _by_group(rows: list[dict[str, Any]], missing: tuple[str, ...]) -> list[tupl
     """Return the areas by sex, age and view, of several labels their average, and the largest gap."""
     if not rows:
         left = [name for name in ("sex", "age", "view", "device") if name not in missing]
-        told = [(f"By {', '.join(missing)}", "not possible: not stated for its X-rays")] if missing else []
-        return [*told, (f"By {', '.join(left)} or hospital", NOT_DONE)]
+        said = [(f"By {', '.join(missing)}", "not possible: not stated for its X-rays")] if missing else []
+        return [*said, (f"By {', '.join(left)} or hospital", NOT_DONE)]
     from timnet.evaluation.subgroups import largest_gap, told
 
     names = [row["label"] for row in rows]
@@ -277,18 +284,6 @@ def _limits(card: Card | None) -> Section:
     )
 
 
-def _upkeep() -> Section:
-    return Section(
-        "Upkeep",
-        (
-            ("Monitoring in use", NOT_DONE),
-            ("Updates", "none by itself: a checkpoint never changes; a new training is a new fingerprint"),
-            ("Security", "weights are read without pickle and proven by sha256; uploads are decoded apart"),
-            ("Faults", "the project's issue tracker"),
-        ),
-    )
-
-
 def _value(row: Mapping[str, Any]) -> str:
     if row.get("value") is None:
         return "undefined"
@@ -302,11 +297,3 @@ def _value(row: Mapping[str, Any]) -> str:
 
 def _count(measured: Mapping[str, Any], name: str) -> str:
     return f"{measured[name]:,}" if isinstance(measured.get(name), int) else UNKNOWN
-
-
-def _settings(folder: Path) -> config.Run | None:
-    try:
-        text = (folder / "config.json").read_text(encoding="utf-8", errors="replace")
-    except OSError:
-        return None
-    return settings_file.from_json(text, f"{folder.name}/config.json")

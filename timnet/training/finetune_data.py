@@ -25,7 +25,7 @@ from timnet.cohorts.store import Cohort
 from timnet.evaluation import appraisal, metrics, predictions, subgroups
 from timnet.evaluation.calibration import fit, record
 from timnet.evaluation.maps import cam
-from timnet.model import devices, weights
+from timnet.model import devices, initialisation, weights
 from timnet.model.classifier import Classifier, Probe
 from timnet.model.initialisation import Matched
 from timnet.training import batches
@@ -69,6 +69,21 @@ def gather(settings: config.Finetune) -> Material:
     if settings.shuffled_labels:
         targets.y_NL[drawn] = targets.y_NL[np.random.default_rng((1, settings.seed)).permutation(drawn)]
     return Material(cohort, table, targets, drawn, train_rows, val_rows, test_rows)
+
+
+def described(settings: config.Finetune, labels: tuple[str, ...], **more: Any) -> ClassifierSpec:
+    """Return what a classifier from this start is, of the network that the start brings."""
+    made = initialisation.network_of(settings.initialisation, settings.backbone, settings.normalisation)
+    return ClassifierSpec(
+        backbone=made.backbone,
+        side=settings.side,
+        width=settings.width,
+        normalisation=made.normalisation,
+        image_encoder=made.image_encoder,
+        task=settings.task,
+        labels=labels,
+        **more,
+    )
 
 
 def finish(

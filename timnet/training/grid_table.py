@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Sequence
 from pathlib import Path
 
 import pandas as pd
 
-from timnet import config, files
+from timnet import config, files, spreadsheet
 from timnet.training import run_results
 from timnet.training.grids import finished
 
@@ -34,13 +33,6 @@ def table(asked: Sequence[config.Finetune], root: Path, part: str = run_results.
     return ordered[columns].reset_index(drop=True)
 
 
-def parquet(of: pd.DataFrame) -> bytes:
-    """Return a table as a Parquet file."""
-    data = io.BytesIO()
-    of.to_parquet(data, index=False)
-    return data.getvalue()
-
-
 def write(of: pd.DataFrame, path: Path) -> None:
     """Write a table as Parquet so that a reader sees the old file or the new one."""
-    files.write_whole(path, parquet(of))
+    files.write_whole(path, spreadsheet.parquet(of))

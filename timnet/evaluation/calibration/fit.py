@@ -116,7 +116,7 @@ def of_predictions(kept: Predictions, weights_sha256: str, cohort: str) -> Certa
     fit, check = kept.part(VALIDATION), kept.part(TEST)
     lines = {}
     for column, label in enumerate(kept.labels):
-        y_N, logit_N = _known(fit, column)
+        y_N, logit_N = fit.known(column)
         fitted = Line(films=len(y_N), positives=int(y_N.sum()))
         if why := record.too_few(y_N):
             lines[label] = replace(fitted, why=why)
@@ -124,7 +124,7 @@ def of_predictions(kept: Predictions, weights_sha256: str, cohort: str) -> Certa
         temperature = measures.temperature(y_N, logit_N)
         fitted = replace(fitted, slope=1 / temperature)
         fitted = record.zoned(fitted, y_N, said(fitted, logit_N))
-        y_N, logit_N = _known(check, column)
+        y_N, logit_N = check.known(column)
         if len(y_N):
             fitted = replace(
                 fitted,
@@ -197,7 +197,7 @@ def _logits(
     folder: Path, pairs: Pairs, chosen: list[int], negatives: int, seed: int, progress: Progress | None
 ) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
     """Return logits, truth and weights of true and mismatched pairs; either kind weighs as much in all."""
-    timnet, v_image_PD, v_text_PD = held_out.vectors(folder, pairs, chosen, progress)
+    timnet, v_image_PD, v_text_PD = held_out.vectors(weights.load_timnet(folder), pairs, chosen, progress)
     rng, place = np.random.default_rng(seed), {pair: i for i, pair in enumerate(chosen)}
     drawn = {(pair, pair) for pair in chosen}
     for _ in range(negatives):
@@ -208,9 +208,3 @@ def _logits(
     y_N = (film == report).astype(float)
     share = y_N.mean()
     return logit_N, y_N, np.where(y_N == 1, 0.5 / share, 0.5 / (1 - share))
-
-
-def _known(part: Predictions, column: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    truth_N = part.truth_NL[:, column]
-    known = ~np.isnan(truth_N)
-    return (truth_N[known] == 1).astype(float), part.logit_NL[known, column]
