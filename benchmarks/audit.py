@@ -87,11 +87,12 @@ def planted(words: argparse.Namespace) -> list[dict[str, Any]]:
     side = checkpoints.describe(folder).side
     pairs = collect([words.cohort], [words.split], side, measuring=True, views="frontal")
     chosen = np.flatnonzero(pairs.held_out)
-    timnet, v_image, v_text = held_out.vectors(folder, pairs, chosen.tolist())
+    loaded = weights.load_timnet(folder)
+    timnet, v_image, v_text = held_out.vectors(loaded, pairs, chosen.tolist())
     table, wrong = changed(pairs, chosen)
     texts = list(dict.fromkeys(text for kind in wrong.values() for text in kind.values()))
     print(f"{len(chosen)} pairs; changed texts: {len(texts)}", file=sys.stderr)
-    v_changed = held_out._texts(weights.load_timnet(folder), texts, None) if texts else v_text[:0]
+    v_changed = held_out._texts(loaded, texts, None) if texts else v_text[:0]
     reports = torch.cat([v_text, v_changed]).numpy().astype(np.float16)
     row_of = {text: len(chosen) + at for at, text in enumerate(texts)}
     films = v_image.numpy().astype(np.float16)

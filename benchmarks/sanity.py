@@ -22,6 +22,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+import map_measures
 import numpy as np
 import pandas as pd
 import torch
@@ -35,7 +36,7 @@ sys.path.insert(0, str(ROOT))
 from timnet import checkpoints, config  # noqa: E402
 from timnet.checkpoints import ClassifierSpec  # noqa: E402
 from timnet.cohorts.readers import demo  # noqa: E402
-from timnet.evaluation.maps import cam, sanity  # noqa: E402
+from timnet.evaluation.maps import cam  # noqa: E402
 from timnet.films.letterbox import Letterbox  # noqa: E402
 from timnet.films.read import read_film  # noqa: E402
 from timnet.model import weights  # noqa: E402
@@ -106,7 +107,7 @@ def maps(checkpoint: str, findings: int, steps: int, seed: int) -> twins.Table:
     network, spec = weights.load_classifier(folder)
     if not isinstance(network, Classifier):
         raise SystemExit(f"{checkpoint}: expected a classifier with layers of its own, got a linear probe")
-    forgotten = sanity.randomised(network, seed)
+    forgotten = map_measures.randomised(network, seed)
     assert isinstance(forgotten, Classifier)
     rng = np.random.default_rng(seed)
     rows = []
@@ -201,22 +202,22 @@ def answers(
 
     tolerance = TOLERANCE * case.film_SS.shape[0]
     regions = {"in the mask": case.mask_SS, "in the box": case.box_SS | case.mask_SS}
-    regions["near the mask"] = sanity.widened(case.mask_SS, tolerance)
+    regions["near the mask"] = map_measures.widened(case.mask_SS, tolerance)
     told: dict[tuple[str, str], float] = {}
     for where, region_SS in regions.items():
         for name, map_SS in drawn.items():
             # What a map without preference scores, exactly, instead of one draw of it.
-            hit = float(region_SS.mean()) if name == DRAWN else sanity.pointing(map_SS, region_SS)
+            hit = float(region_SS.mean()) if name == DRAWN else map_measures.pointing(map_SS, region_SS)
             told[f"highest point {where}", name] = hit
     orders = [smooth(network, case.film_SS.shape[0], rng) for _ in range(ORDERS)]
-    for way, better in ((sanity.deletion, "lower"), (sanity.insertion, "higher")):
+    for way, better in ((map_measures.deletion, "lower"), (map_measures.insertion, "higher")):
         question = f"area under {way.__name__} ({better} is better)"
         for name, map_SS in drawn.items():
-            told[question, name] = sanity.area(way(score, case.film_SS, map_SS, steps))
-        areas = [sanity.area(way(score, case.film_SS, map_SS, steps)) for map_SS in orders]
+            told[question, name] = map_measures.area(way(score, case.film_SS, map_SS, steps))
+        areas = [map_measures.area(way(score, case.film_SS, map_SS, steps)) for map_SS in orders]
         told[question, SMOOTH] = float(np.mean(areas))
         told[f"{way.__name__}: {LESS}", "own"] = told[question, "own"] - told[question, SMOOTH]
-    alike = sanity.similarity(drawn["own"], drawn["forgotten"])
+    alike = map_measures.similarity(drawn["own"], drawn["forgotten"])
     told["rank correlation with the own map", "forgotten"] = alike
     return told
 

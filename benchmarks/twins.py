@@ -22,6 +22,7 @@ from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 
+import map_measures
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -31,7 +32,6 @@ ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
 from timnet.evaluation.calibration.record import MATCH  # noqa: E402
-from timnet.evaluation.maps import sanity  # noqa: E402
 from timnet.films.film import Film  # noqa: E402
 from timnet.films.read import read_film  # noqa: E402
 from timnet.model.timnet import TIMNet  # noqa: E402
@@ -93,7 +93,7 @@ def main() -> None:
 def readers(checkpoint: str, seed: int) -> dict[str, Reader]:
     """Return a matching checkpoint's reader, and one of the same network with its weights drawn anew."""
     own = Reader.load(checkpoint)
-    forgotten = sanity.randomised(own.matcher.timnet, seed)
+    forgotten = map_measures.randomised(own.matcher.timnet, seed)
     assert isinstance(forgotten, TIMNet)
     return {
         "own": own,
@@ -163,7 +163,7 @@ def pointing(asked: Mapping[str, Reader], ct: Path, films: int) -> Table:
             reading = reader.read(made.film, report(case, number))
             for question, maps in ((POINTING, reading.maps), (ALONE, reading.alone)):
                 heat_HW = replace(reading, maps=maps).heat(MATCH)
-                hit = sanity.pointing(heat_HW, made.mask_HW, tolerance)
+                hit = map_measures.pointing(heat_HW, made.mask_HW, tolerance)
                 hits[question][each].append(hit)
                 if question == POINTING:
                     of_kind = kinds.setdefault(f"peak of the match map, by kind: {case.findings[0].kind}", {})

@@ -6,7 +6,7 @@ import streamlit as st
 from timnet.evaluation.label_efficiency import curve
 from timnet.plots import curves, look
 from timnet.ui import cache, frame, notices
-from timnet.ui.efficiency import answers, downloads, intervals, missing_points, paper, shipped
+from timnet.ui.efficiency import answers, downloads, for_whom, intervals, missing_points, paper, shipped
 
 AXES: dict[curves.Axis, str] = {"log": "Share, log scale", "linear": "Share, linear scale", "films": "X-rays"}
 
@@ -101,6 +101,8 @@ downloads.picture(figure, told_of)
 if not shipped.is_shipped(cohort):
     missing_points.ask(points)
 
+st.header("For whom?")
+for_whom.show(points, cohort, label)
 st.header("How much better with the same labels?")
 answers.differences(points, first, cohort, label, metric)
 st.header("How many labels for a goal?")

@@ -134,9 +134,9 @@ def test_a_pre_training_lowers_its_loss_and_is_measured_alike_on_both_devices(
     losses = log[log["event"] == "epoch"]["loss"].astype(float).tolist()
     assert np.isfinite(losses).all() and losses[-1] < losses[0]
 
-    on_gpu = held_out.measure(tmp_path / "run", settings.cohorts)
+    on_gpu = held_out.measure(tmp_path / "run", settings.cohorts)[0]
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
-    on_cpu = held_out.measure(tmp_path / "run", settings.cohorts)
+    on_cpu = held_out.measure(tmp_path / "run", settings.cohorts)[0]
     assert np.allclose(on_gpu["value"], on_cpu["value"], atol=0.02)
 
 

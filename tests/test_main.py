@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import errno
 import json
 import os
@@ -23,6 +24,7 @@ from timnet.cli import parsing
 from timnet.cli.commands import COMMANDS
 from timnet.cli.parsing import Unusable
 from timnet.films.read import read_film
+from timnet.model import weights
 from timnet.reader import Reader
 from timnet.training import run_names, run_results, runs
 
@@ -313,10 +315,37 @@ def test_a_curve_is_done_once_and_leaves_one_table(places, capsys):
     measured = {row["metric"]: row["value"] for row in run_results.result(folder)["test"]}
     row = next(row for row in made["curve"] if row["fraction"] == 0.1 and row["metric"] == "auROC")
     assert (row["value"], row["draws"], row["low"]) == (measured["auROC"], 1, None)
+    kept = [
+        run_results.result(folder)["subgroups"],
+        [each for each in made["subgroups"] if each["fraction"] == 0.1],
+    ]
+    groups = [{(each["kind"], each["group"]): each["images"] for each in rows} for rows in kept]
+    assert groups[0] == groups[1] and ("sex", "women") in groups[0]
+    written = pd.read_parquet(made["table"].replace(".parquet", "-subgroups.parquet"))
+    assert set(written["run"]) == set(made["runs"]) and {"kind", "group", "images"} <= set(written)
     ends = [path.stat().st_mtime_ns for path in config.checkpoints().glob("*/done.json")]
     assert main(words) == 0
-    assert "base  10.0%" in capsys.readouterr().out
+    said = capsys.readouterr().out
+    assert "base  10.0%" in said and "base with 10.0% of the labels  sex" in said
     assert [path.stat().st_mtime_ns for path in config.checkpoints().glob("*/done.json")] == ends
+
+
+def test_a_classifiers_groups_are_kept_for_its_card_and_nothing_else_changes(places, networks, capsys):
+    spec = dataclasses.replace(weights.load_classifier(networks / "classifier")[1], labels=("Opacity",))
+    folder = places / "checkpoints" / "own"
+    weights.save_checkpoint(folder, weights.build_classifier(spec, seed=0), spec)
+    (folder / "metrics.json").write_text('{"films": 3, "other": [1]}')
+    before = {path.name: path.read_bytes() for path in folder.iterdir() if path.name != "metrics.json"}
+    assert main(["evaluate", "own", "synthetic", "--json"]) == 0
+    made = told(capsys)
+    assert json.loads((folder / "metrics.json").read_text()) == {"films": 3, "other": [1]}
+    assert main(["evaluate", "own", "synthetic", "--keep"]) == 0
+    capsys.readouterr()
+    kept = json.loads((folder / "metrics.json").read_text())
+    assert kept == {"films": 3, "other": [1], "subgroups": made["subgroups"]} and kept["subgroups"]
+    assert before == {path.name: path.read_bytes() for path in folder.iterdir() if path.name in before}
+    refused(capsys, "evaluate", "own", "synthetic", "--held-out", "val")
+    refused(capsys, "evaluate", "own", "synthetic", "synthetic")
 
 
 def test_a_curve_of_no_such_task_ends_before_its_first_run(places, capsys):

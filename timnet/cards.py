@@ -28,9 +28,10 @@ A checkpoint without `card.json` gets what its run's own files say (`of`).
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, model_validator
 
@@ -126,6 +127,8 @@ class Card(BaseModel):
     """Origin and licence of the text encoder."""
     developer: Line = ""
     limits: tuple[Line, ...] = ()
+    not_stated: tuple[Line, ...] = ()
+    """What of sex, age and view the data of its X-rays do not state."""
     commands: tuple[Line, ...] = ()
     """What trains it again."""
 
@@ -218,6 +221,30 @@ def measured(folder: Path) -> Measured:
         return Measured()
 
 
+def keep_groups(folder: Path, rows: list[dict[str, Any]]) -> None:
+    """Put rows by sex, age and view into a checkpoint's `metrics.json`; all else there stays as it is.
+
+    Raises:
+        CardError: its metrics are damaged.
+    """
+    there = measured(folder).model_fields_set
+    told = json.loads((folder / METRICS).read_bytes()) if there else {}
+    files.write_whole(folder / METRICS, (json.dumps(told | {"subgroups": rows}, indent=2) + "\n").encode())
+
+
+def run_settings(folder: Path) -> config.Run | None:
+    """Return what a checkpoint's run was asked to do; None where no file says so.
+
+    Raises:
+        ConfigError: the file is damaged.
+    """
+    try:
+        text = (folder / "config.json").read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return None
+    return settings_file.from_json(text, f"{folder.name}/config.json")
+
+
 def of(folder: Path) -> Card | None:
     """Return a checkpoint's `card.json`, else what its run's files say; None where neither is there.
 
@@ -226,11 +253,9 @@ def of(folder: Path) -> Card | None:
     """
     if (card := read(folder)) is not None:
         return card
-    try:
-        text = (folder / "config.json").read_text(encoding="utf-8", errors="replace")
-    except OSError:
+    if (settings := run_settings(folder)) is None:
         return None
-    settings, found = settings_file.from_json(text, f"{folder.name}/config.json"), measured(folder)
+    found = measured(folder)
     pretrained = isinstance(settings, config.Pretrain)
     cohorts = settings.cohorts if isinstance(settings, config.Pretrain) else (settings.cohort,)
     names = [Path(cohort).name for cohort in cohorts]

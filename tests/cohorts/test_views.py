@@ -103,7 +103,7 @@ def test_pre_training_evaluation_and_calibration_leave_lateral_films_out(cohort,
     assert counts["pairs_train"] + counts["pairs_held_out"] == frontal
     held = {}
     for views in ("frontal", "all"):
-        table = held_out.measure(tmp_path / "run", [str(cohort)], views=views)
+        table = held_out.measure(tmp_path / "run", [str(cohort)], views=views)[0]
         held[views] = int(table.loc[table["metric"] == "auROC", "positives"].iloc[0])
     assert held["frontal"] == counts["pairs_held_out"] < held["all"]
 

@@ -12,6 +12,7 @@ import torch
 from timnet import checkpoints
 from timnet.cohorts.pairs import Pairs, collect
 from timnet.evaluation import held_out, matching
+from timnet.model import weights
 from timnet.reports import edits
 
 DOT = types.SimpleNamespace(match_all=lambda film, text: film @ text.T)
@@ -73,7 +74,7 @@ def test_nothing_to_ask_is_no_row():
 
 def test_a_checkpoint_is_asked_for_every_held_out_film_whose_report_names_one_side(cohort_folder, networks):
     folder = networks / "timnet"
-    table = held_out.measure(folder, [str(cohort_folder)])
+    table = held_out.measure(folder, [str(cohort_folder)])[0]
     told = table[table["label"] == matching.LATERALITY]
     pairs = collect([str(cohort_folder)], ("val", "test"), checkpoints.describe(folder).side)
     chosen = np.flatnonzero(pairs.held_out)
@@ -84,7 +85,7 @@ def test_a_checkpoint_is_asked_for_every_held_out_film_whose_report_names_one_si
 
 
 def _whole(folder, pairs, chosen):
-    timnet, v_image, v_text = held_out.vectors(folder, pairs, chosen.tolist())
+    timnet, v_image, v_text = held_out.vectors(weights.load_timnet(folder), pairs, chosen.tolist())
     return timnet, v_image, v_text, pairs, chosen.tolist(), 0
 
 

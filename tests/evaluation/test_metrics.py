@@ -6,6 +6,7 @@ import json
 import math
 
 import numpy as np
+import pandas as pd
 import pytest
 from sklearn import metrics as reference
 from sklearn.metrics import roc_auc_score
@@ -80,6 +81,21 @@ def test_weighted_scores_equal_scikit_learns_with_sample_weights_ties_included()
             reference.average_precision_score(truth, p, sample_weight=weight),
         ]
         np.testing.assert_allclose(scores, expected, rtol=1e-9)
+
+
+def test_areas_alone_equal_scikit_learns_and_the_rows_of_all_metrics():
+    rng = np.random.default_rng(0)
+    y, p = (rng.random(60) < 0.4).astype(float), np.round(rng.random(60), 1)
+    y[:5] = math.nan
+    weights, known = rng.integers(0, 4, (8, 60)).astype(float), ~np.isnan(y)
+    expected = [reference.roc_auc_score(y[known], p[known], sample_weight=each[known]) for each in weights]
+    np.testing.assert_allclose(metrics.weighted_areas(y, p, weights)[:, 0], expected, rtol=1e-9)
+    y, p = draw(labels=3)
+    y[y[:, 0] == 1, 1] = math.nan
+    asked = (y, p, [str(i // 2) for i in range(200)], ["a", "b", "c"])
+    every, alone = (metrics.evaluate(*asked, draws=50, area_alone=alone) for alone in (False, True))
+    every = every[every["metric"] == "auROC"].reset_index(drop=True)
+    pd.testing.assert_frame_equal(alone, every, check_exact=False, rtol=1e-12)
 
 
 def test_weighted_scores_are_undefined_where_the_plain_ones_are():

@@ -27,6 +27,19 @@ def test_a_shipped_checkpoint_shows_its_own_figures() -> None:
     assert told["Age, sex, origin and devices of these patients"] == model_card.UNKNOWN
 
 
+def test_what_no_data_state_is_named_and_what_was_measured_by_group_is_shown() -> None:
+    told = items(config.REPOSITORY / "checkpoints" / "pneumonia-children")
+    assert told["By sex, age, view"] == "not possible: not stated for its X-rays"
+    assert told["By device or hospital"] == model_card.NOT_DONE
+    folder = config.REPOSITORY / "checkpoints" / "chest-findings"
+    (women,) = [
+        row
+        for row in json.loads((folder / "metrics.json").read_text())["subgroups"]
+        if (row["group"], row["label"]) == ("women", "macro")
+    ]
+    assert items(folder)["sex: women"].startswith(f"{women['value']:.3f} (")
+
+
 def test_counts_of_pairs_are_whole_numbers() -> None:
     folder = config.REPOSITORY / "checkpoints" / "open-cxr"
     pairs = json.loads((folder / "metrics.json").read_text())["pairs_held_out"]

@@ -49,6 +49,18 @@ def test_few_images_and_one_class_alone_are_listed_and_not_measured() -> None:
         assert np.isnan(table.loc[group, ["value", "low", "high"]].astype(float)).all()
 
 
+def test_a_label_that_few_images_of_a_group_show_is_in_no_average() -> None:
+    (y_one, p_one), (_, p_two) = drawn(100, 0.4, 0), drawn(100, 0.4, 1)
+    y_two = np.arange(100) < 4
+    y, p = np.stack([y_one, y_two], 1), np.stack([p_one, p_two], 1)
+    groups = {"sex": np.array(["women"] * 100)}
+    table = subgroups.evaluate(groups, y, p, [str(i) for i in range(100)], ["a", "b"]).set_index("label")
+    assert table.loc["macro", "value"] == table.loc["a", "value"]
+    assert table.loc["a", "value"] == pytest.approx(roc_auc_score(y_one, p_one))
+    assert table.loc["b", "note"] == "too few to measure"
+    assert table.loc["b", ["images", "n", "positives"]].tolist() == [100, 100, 4]
+
+
 def test_the_largest_gap_is_named_with_its_two_groups() -> None:
     groups, y, p = asked()
     both = {**groups, "view": np.array(["PA", "AP"] * (len(y) // 2) + ["PA"] * (len(y) % 2))}
@@ -57,6 +69,21 @@ def test_the_largest_gap_is_named_with_its_two_groups() -> None:
     assert said.startswith("Largest gap, Edema: by sex, women ") and " against men " in said
     assert said.endswith("the intervals do not overlap.")
     assert subgroups.largest_gap([]).startswith("No two groups")
+
+
+def test_a_gap_of_a_curve_is_within_one_start_and_share_and_named_with_them() -> None:
+    def row(start: str, fraction: float, group: str, value: float) -> dict[str, object]:
+        told = {"label": "Edema", "kind": "sex", "low": value - 0.01, "high": value + 0.01, "images": 31}
+        return {**told, "initialisation": start, "fraction": fraction, "group": group, "value": value}
+
+    rows = [
+        row("base", 0.01, "women", 0.5), row("base", 0.01, "men", 0.52),
+        row("timnet", 0.1, "women", 0.8), row("timnet", 0.1, "men", 0.9),
+    ]  # fmt: skip
+    assert subgroups.largest_gap(rows) == (
+        "Largest gap, Edema, timnet with 10.0% of the labels: by sex, men 0.900 (0.890 to 0.910; 31 X-rays) "
+        "against women 0.800 (0.790 to 0.810; 31 X-rays); the intervals do not overlap."
+    )
 
 
 def test_a_film_of_several_rows_counts_once() -> None:

@@ -97,6 +97,45 @@ def test_intervals_cover_the_test_patients_where_runs_keep_predictions_and_the_p
         assert table.loc[shown, "interval"] == "draws and patients"
 
 
+def test_subgroups_of_runs_are_a_table_with_the_largest_gap_and_runs_without_say_so(
+    open_page: Open, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("TIMNET_CHECKPOINTS", str(tmp_path))
+    for seed in (0, 1):
+        finished(tmp_path, seed, 0.8)
+    app = open_page("efficiency")
+    assert any("By sex, age and view: not measured" in caption.value for caption in app.caption)
+    for path in tmp_path.glob("*/metrics.json"):
+        row = {"label": "Opacity", "metric": "auROC", "note": "", "n": 30, "positives": 9}
+        groups = [
+            row
+            | {"kind": kind, "group": group, "images": images, "value": v, "low": v - 0.1, "high": v + 0.1}
+            for kind, group, images, v in (
+                ("sex", "women", 30, 0.9),
+                ("sex", "men", 31, 0.6),
+                ("age", "65+", 61, 0.8),
+            )
+        ]
+        path.write_text(json.dumps({**json.loads(path.read_text()), "subgroups": groups}))
+        (path.parent / "done.json").write_text("{ }")
+    app = open_page("efficiency")
+    assert not app.exception
+    said = " ".join(element.value for element in app.markdown).replace("\\", "")
+    assert "Largest gap, Opacity, random start with 10.0% of the labels: by sex, women 0.900 (" in said
+    shown = app.dataframe[1].value
+    assert shown[["group", "images", "draws"]].values.tolist() == [["men", 31, 2], ["women", 30, 2]]
+    app.segmented_control(key="eff_by").set_value("age").run()
+    assert app.dataframe[1].value["group"].tolist() == ["65+"]
+
+
+def test_a_fresh_clone_says_that_the_shipped_curve_has_no_groups(
+    open_page: Open, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("TIMNET_CHECKPOINTS", str(tmp_path))
+    app = open_page("efficiency")
+    assert any("neither sex, age nor view" in caption.value for caption in app.caption)
+
+
 def test_missing_points_can_begin_from_any_weights_at_hand(
     open_page: Open,
     workers: list[list[str]],

@@ -110,7 +110,7 @@ def test_the_run_keeps_its_last_network_and_beside_it_the_best_on_val_alone(watc
     card = (folder / "best" / "card.md").read_text()
     assert f"epoch {best['epoch']} of 5" in card and "val alone" in card and config.RESEARCH_USE in card
     # Its figures are those of `evaluate` on test, of which nothing was looked at before.
-    again = held_out.measure(folder / "best", [str(three_splits)], ("test",))
+    again = held_out.measure(folder / "best", [str(three_splits)], ("test",))[0]
     assert best["test"] == metrics.records(again)
     films = store.Cohort.open(three_splits).films()
     assert best["pairs"] == (films["split"] == "val").sum() == 24

@@ -228,6 +228,28 @@ def test_points_hold_every_metric_of_every_finished_run(tmp_path):
     ]
 
 
+def test_points_by_group_are_the_rows_that_a_run_kept(tmp_path):
+    row = {
+        "label": "Opacity",
+        "metric": "auROC",
+        "value": 0.7,
+        "low": 0.6,
+        "high": 0.8,
+        "n": 9,
+        "positives": 4,
+    }
+    group = {"kind": "sex", "group": "women", "images": 9, "note": ""}
+    for name, rows in (("a", [row | group]), ("b", [])):
+        worker.prepare(SETTINGS, tmp_path / name)
+        worker.work(
+            tmp_path / name, lambda *given, rows=rows: {"test": [row], "subgroups": rows, "films": 26}
+        )
+    (found,) = run_results.points(tmp_path, run_results.SUBGROUPS).to_dict("records")
+    expected = {"run": "a", "films": 26, "label": "Opacity", "value": 0.7, "low": 0.6, "high": 0.8}
+    expected |= {"kind": "sex", "group": "women", "images": 9}
+    assert {key: found[key] for key in expected} == expected
+
+
 @pytest.mark.parametrize(
     "settings",
     [

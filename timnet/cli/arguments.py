@@ -60,10 +60,11 @@ class Diagnose(Read):
 
 @dataclass(frozen=True)
 class Evaluate:
-    """How well does a TIMNet tell the true reports of held-out films from mismatched ones?"""
+    """How well does a TIMNet tell true reports of held-out films from mismatched ones, or a classifier its
+    labels on a cohort's frontal test films?"""
 
     checkpoint: Annotated[str, tyro.conf.Positional]
-    """A TIMNet checkpoint: folder, or name under checkpoints/."""
+    """A checkpoint: folder, or name under checkpoints/."""
     cohorts: Annotated[tuple[str, ...], tyro.conf.Positional]
     """Cohorts by name (a folder of TIMNET_HOME) or by path."""
     held_out: tuple[str, ...] = ("val", "test")
@@ -72,6 +73,8 @@ class Evaluate:
     """X-rays to measure on; one whose view is not known counts as frontal."""
     seed: int = 0
     """Of the mismatched reports and of the bootstrap."""
+    keep: bool = False
+    """Keep the table by sex, age and view in the checkpoint's metrics.json, where its card takes it from."""
     json: bool = False
     """Print one JSON object."""
 

@@ -171,17 +171,25 @@ def pretrain(words: list[str]) -> None:
 
 
 def evaluate(words: list[str]) -> None:
-    """Measure a checkpoint's matching on the held-out pairs of cohorts."""
+    """Measure a checkpoint on the held-out films of cohorts."""
     asked = parsing.parse(arguments.Evaluate, "evaluate", words)
     from timnet import checkpoints
     from timnet.evaluation import held_out, metrics
+    from timnet.evaluation.calibration import fit
 
     folder = checkpoints.named(asked.checkpoint)
-    progress = ProgressLine("matching pairs").done
-    table, by_group = map(
-        metrics.records,
-        held_out.measure_groups(folder, asked.cohorts, asked.held_out, asked.seed, progress, asked.views),
-    )
+    progress = ProgressLine("reading films").done
+    if isinstance(checkpoints.describe(folder), checkpoints.TimnetSpec):
+        found = held_out.measure(folder, asked.cohorts, asked.held_out, asked.seed, progress, asked.views)
+    elif (asked.held_out, asked.views) == (arguments.Evaluate.held_out, arguments.Evaluate.views):
+        found = fit.measure_groups(folder, asked.cohorts, asked.seed, progress)
+    else:
+        raise Refused(
+            f"{folder.name}: --held-out and --views are for matching; a classifier has frontal test X-rays"
+        )
+    table, by_group = map(metrics.records, found)
+    if asked.keep:
+        cards.keep_groups(folder, by_group)
     lines = [f"{row['label']}  {row['metric']:<7}{output.number(row)}" for row in table]
     told = {"checkpoint": folder.name, "cohorts": asked.cohorts, "held_out": table, "subgroups": by_group}
     output.show(told, asked.json, [*lines, *output.subgroups(by_group)])
@@ -249,7 +257,7 @@ def curve(words: list[str]) -> None:
     """Fine-tune from several starts on several shares of the labels: what is missing of a curve."""
     from timnet.evaluation import metrics
     from timnet.evaluation.label_efficiency import curve as efficiency
-    from timnet.training import in_process
+    from timnet.training import grid_table, in_process, run_results
 
     grid, out, as_json, address = parsing.grid(words)
     line, path = ProgressLine(""), out or config.checkpoints() / f"{grid.name}.parquet"
@@ -257,8 +265,11 @@ def curve(words: list[str]) -> None:
         measured = in_process.measure(grid, path, address, line.grid)
     finally:
         line.end()
-    # Of several labels, the first alone: the table has them all.
-    means = efficiency.curve(measured[measured["label"] == measured["label"].iloc[0]])
+    # Of several labels, the first alone: the tables have them all.
+    label = str(measured["label"].iloc[0])
+    means = efficiency.curve(measured[measured["label"] == label])
+    groups = grid_table.table(grid.settings(), config.checkpoints(), run_results.SUBGROUPS)
+    by_group = metrics.records(efficiency.by_group(groups[groups["label"] == label]))
     rows = metrics.records(means.rename(columns={"mean": "value"}))
     lines = [
         f"{row['initialisation']}  {row['fraction']:.1%}  {counted(row['films'], 'film')}  "
@@ -267,7 +278,8 @@ def curve(words: list[str]) -> None:
         for row in rows
     ]
     done = sorted(measured["run"].unique())
-    told = {"table": str(path), "runs": done, "label": str(measured["label"].iloc[0]), "curve": rows}
+    told = {"table": str(path), "runs": done, "label": label, "curve": rows, "subgroups": by_group}
+    lines += output.subgroups(by_group)
     output.show(told, as_json, [*lines, f"{counted(len(done), 'run')} in {path.name}"])
 
 

@@ -73,11 +73,16 @@ def number(row: dict[str, Any]) -> str:
 
 def subgroups(rows: list[dict[str, Any]]) -> list[str]:
     """Return the lines of a table by sex, age and view, and its largest gap; none where there is no table."""
-    from timnet.evaluation.subgroups import largest_gap, told
+    from timnet.evaluation.subgroups import largest_gap, point, told
 
     if not rows:
         return []
-    lines = [f"{row['label']}  {row['kind']} {row['group']}  auROC  {told(row)}" for row in rows]
+    lines = [
+        "  ".join(
+            filter(None, (row["label"], point(row), f"{row['kind']} {row['group']}", "auROC", told(row)))
+        )
+        for row in rows
+    ]
     return [*lines, largest_gap(rows)]
 
 

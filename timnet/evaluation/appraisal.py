@@ -134,8 +134,8 @@ def of(kept: Predictions, label: str, line: Line = PLAIN) -> Appraisal:
         ValueError: a label that the predictions do not have.
     """
     column = kept.labels.index(label)
-    truth_N, logit_N = _known(kept.part(TEST), column)
-    held_truth, held_logit = _known(kept.part(VALIDATION), column)
+    truth_N, logit_N = kept.part(TEST).known(column)
+    held_truth, held_logit = kept.part(VALIDATION).known(column)
     p_N = said(line, logit_N)
     unchosen = "" if line.threshold is not None else _unchosen(held_truth)
     threshold, temperature = line.threshold, 1 / line.slope if line.fitted else None
@@ -174,13 +174,6 @@ def decided(truth_N: NDArray[np.float64], p_N: NDArray[np.float64], threshold: f
         alarms=int((~truth & called).sum()),
         clears=int((~truth & ~called).sum()),
     )
-
-
-def _known(part: Predictions, column: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Return truth in {0, 1} and logits of the films where the label is known."""
-    truth_N = part.truth_NL[:, column]
-    known = ~np.isnan(truth_N)
-    return (truth_N[known] == 1).astype(float), part.logit_NL[known, column]
 
 
 def _unchosen(truth_N: NDArray[np.float64]) -> str:

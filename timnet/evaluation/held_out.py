@@ -37,18 +37,6 @@ def measure(
     seed: int = 0,
     progress: Progress | None = None,
     views: config.Views = "frontal",
-) -> pd.DataFrame:
-    """Return the matching metrics of a TIMNet checkpoint: the first table of `measure_groups`."""
-    return measure_groups(checkpoint, cohorts, held_out, seed, progress, views)[0]
-
-
-def measure_groups(
-    checkpoint: Path,
-    cohorts: Sequence[str],
-    held_out: Sequence[str] = ("val", "test"),
-    seed: int = 0,
-    progress: Progress | None = None,
-    views: config.Views = "frontal",
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Return a TIMNet's matching metrics (`matching.evaluate`), and those by sex, age and view.
 
@@ -64,7 +52,7 @@ def measure_groups(
     pairs = collect(cohorts, held_out, checkpoints.describe(checkpoint).side, measuring=True, views=views)
     chosen = np.flatnonzero(pairs.held_out).tolist()
     loaded = weights.load_timnet(checkpoint)
-    timnet, v_image_PD, v_text_PD = _vectors(loaded, pairs, chosen, progress)
+    timnet, v_image_PD, v_text_PD = vectors(loaded, pairs, chosen, progress)
     line = record.of(checkpoint).line(record.MATCH)
     matched = matching.evaluate(timnet, v_image_PD, v_text_PD, pairs, chosen, seed, line)
     twins = [edits.misplaced(pairs.texts[number]) for number in pairs.text[chosen]]
@@ -78,21 +66,11 @@ def measure_groups(
     return pd.concat([matched, told], ignore_index=True), grouped
 
 
-def vectors(
-    checkpoint: Path, pairs: Pairs, chosen: Sequence[int], progress: Progress | None = None
-) -> tuple[TIMNet, Tensor, Tensor]:
-    """Return a TIMNet with the film and report vectors (P, D) of the chosen pairs.
-
-    Raises:
-        CheckpointError: no TIMNet there.
-    """
-    return _vectors(weights.load_timnet(checkpoint), pairs, chosen, progress)
-
-
 @torch.inference_mode()
-def _vectors(
-    loaded: Loaded, pairs: Pairs, chosen: Sequence[int], progress: Progress | None
+def vectors(
+    loaded: Loaded, pairs: Pairs, chosen: Sequence[int], progress: Progress | None = None
 ) -> tuple[TIMNet, Tensor, Tensor]:
+    """Return a TIMNet (`weights.load_timnet`) with the film and report vectors (P, D) of the chosen pairs."""
     timnet, on = loaded[0], devices.device()
     v_text_PD = _texts(loaded, [pairs.texts[number] for number in pairs.text[list(chosen)]], progress)
     v_image = []

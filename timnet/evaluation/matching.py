@@ -89,14 +89,11 @@ def by_group(
         timnet, v_image_ND, v_text_ND, pairs, chosen, chosen, seed, line, NEGATIVES, False
     )
     source_N, row_N = pairs.source[film], pairs.row[film]
-    parts = [np.flatnonzero(source_N == source) for source in range(len(pairs.cohorts))]
-    found = [
-        subgroups.of_films(cohort, row_N[part]) for cohort, part in zip(pairs.cohorts, parts, strict=True)
-    ]
-    order = np.argsort(np.concatenate(parts), kind="stable") if parts else np.array([], int)
-    groups = (
-        {kind: np.concatenate([each[kind] for each in found])[order] for kind in found[0]} if found else {}
-    )
+    groups: dict[str, NDArray[Any]] = {}
+    for source, cohort in enumerate(pairs.cohorts):
+        of_N = source_N == source
+        for kind, names in subgroups.of_films(cohort, row_N[of_N]).items():
+            groups.setdefault(kind, np.empty(len(film), object))[of_N] = names
     patients = pairs.patient[film].astype(str).tolist()
     return subgroups.evaluate(groups, true_N1, p_N1, patients, [MANY], seed, film)
 

@@ -17,6 +17,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 METRICS = ("ACC", "auROC", "Prec", "Recall", "F1", "AP")
+AREA = METRICS.index("auROC")
 MACRO, MICRO = "macro", "micro"
 BLOCK = 2_000_000
 """Weights held at a time in the bootstrap."""
@@ -32,6 +33,7 @@ def evaluate(
     labels: Sequence[str],
     seed: int = 0,
     draws: int = 1000,
+    area_alone: bool = False,
 ) -> pd.DataFrame:
     """Return one row a label and metric, with the 95 % interval of a bootstrap over patients.
 
@@ -44,24 +46,27 @@ def evaluate(
         labels: L names; with two or more, `macro` and `micro` averages follow (the paper's multi-label auROC
             looks micro-averaged; the field reports macro: both stand here).
         draws: bootstrap draws.
+        area_alone: measure auROC alone: the same rows of it in a third of the time.
     """
     y_NL, p_NL = np.asarray(y_NL, float), np.asarray(p_NL, float)
-    values = _with_averages([score(y, p) for y, p in zip(y_NL.T, p_NL.T, strict=True)], y_NL, p_NL, score)
-    weights = resamples(patients_N, seed, draws)
-    drawn = np.concatenate([_drawn(y_NL, p_NL, part) for part in weights])
+    named = slice(AREA, AREA + 1) if area_alone else slice(None)
+    scores = [score(y, p) for y, p in zip(y_NL.T, p_NL.T, strict=True)]
+    values = _with_averages(scores, y_NL, p_NL, score)[:, named]
+    weights, weighted = resamples(patients_N, seed, draws), weighted_areas if area_alone else weighted_scores
+    drawn = np.concatenate([_drawn(y_NL, p_NL, part, weighted) for part in weights])
     with warnings.catch_warnings():
         # A metric that no draw defines has a nan interval; numpy warns of the empty slice.
         warnings.simplefilter("ignore", RuntimeWarning)
         low, high = np.nanpercentile(drawn, [2.5, 97.5], axis=0)
     known = ~np.isnan(y_NL)
-    _widen(values, low, high, y_NL, np.asarray(patients_N, dtype=str))
+    _widen(values, low, high, y_NL, np.asarray(patients_N, dtype=str), named)
     names = [*labels, MACRO, MICRO] if len(labels) > 1 else list(labels)
     counts = [(int(known[:, i].sum()), int((y_NL[:, i] == 1).sum())) for i in range(len(labels))]
     counts += [(int(known.sum()), int((y_NL == 1).sum()))] * (len(names) - len(labels))
     rows = [
         (name, metric, values[i, j], low[i, j], high[i, j], *counts[i])
         for i, name in enumerate(names)
-        for j, metric in enumerate(METRICS)
+        for j, metric in enumerate(METRICS[named])
     ]
     return pd.DataFrame(rows, columns=list(COLUMNS))
 
@@ -72,6 +77,7 @@ def _widen(
     high: NDArray[np.float64],
     y_NL: NDArray[np.float64],
     patients_N: NDArray[np.str_],
+    named: slice,
 ) -> None:
     """Widen, in place, the bootstrap intervals that few patients cannot support (`auroc.widened`).
 
@@ -82,7 +88,7 @@ def _widen(
 
     kinds = (~np.isnan(y_NL), y_NL == 1, y_NL == 0)
     counts = [[len(np.unique(patients_N[of_N])) for of_N in kind.T] for kind in kinds]
-    trials = np.array([[n, min(p, m), p, p, p, p] for n, p, m in zip(*counts, strict=True)])
+    trials = np.array([[n, min(p, m), p, p, p, p] for n, p, m in zip(*counts, strict=True)])[:, named]
     if len(values) > len(trials):
         trials = np.concatenate([trials, np.tile(trials.max(0), (len(values) - len(trials), 1))])
     for place in np.ndindex(*values.shape):
@@ -151,14 +157,33 @@ def weighted_scores(
         )
 
 
-def _drawn(
-    y_NL: NDArray[np.float64], p_NL: NDArray[np.float64], weights_DN: NDArray[np.float64]
+def weighted_areas(
+    y_N: NDArray[np.float64], p_N: NDArray[np.float64], weights_DN: NDArray[np.float64]
 ) -> NDArray[np.float64]:
-    """Return every draw's table (D, labels and averages, 6)."""
-    num_labels = y_NL.shape[1]
-    each = [weighted_scores(y, p, weights_DN) for y, p in zip(y_NL.T, p_NL.T, strict=True)]
-    repeated = np.repeat(weights_DN, num_labels, axis=1)
-    together = _with_averages(each, y_NL, p_NL, lambda y, p: weighted_scores(y, p, repeated))
+    """Return the auROC (D, 1) of D weightings, the same as that of `weighted_scores`.
+
+    Of each positive it is the weight of the negatives below it, a tie counting half.
+    """
+    positives, negatives = np.flatnonzero(y_N == 1), np.flatnonzero(y_N == 0)
+    negatives = negatives[np.argsort(p_N[negatives], kind="stable")]
+    below_DM = np.pad(np.cumsum(weights_DN[:, negatives], 1), ((0, 0), (1, 0)))
+    first, last = (np.searchsorted(p_N[negatives], p_N[positives], side) for side in ("left", "right"))
+    weights_DP = weights_DN[:, positives]
+    won_D = (weights_DP * (below_DM[:, first] + below_DM[:, last])).sum(1)
+    with np.errstate(invalid="ignore"):
+        return (won_D / (2 * weights_DP.sum(1) * below_DM[:, -1]))[:, None]
+
+
+def _drawn(
+    y_NL: NDArray[np.float64],
+    p_NL: NDArray[np.float64],
+    weights_DN: NDArray[np.float64],
+    weighted: Callable[..., NDArray[np.float64]],
+) -> NDArray[np.float64]:
+    """Return every draw's table (D, labels and averages, metrics)."""
+    each = [weighted(y, p, weights_DN) for y, p in zip(y_NL.T, p_NL.T, strict=True)]
+    repeated = np.repeat(weights_DN, y_NL.shape[1], axis=1)
+    together = _with_averages(each, y_NL, p_NL, lambda y, p: weighted(y, p, repeated))
     return np.moveaxis(together, 0, 1)
 
 

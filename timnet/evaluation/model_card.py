@@ -24,6 +24,7 @@ from timnet.evaluation.calibration.record import Certainty
 UNKNOWN = "not known"
 NOT_DONE = "not done"
 _WHOLE = ("macro", "micro")
+_REAL = {True: "real X-rays", False: "simulated X-rays", None: f"real or simulated: {UNKNOWN}"}
 _NOBODY = Card(format=1, summary="", trained_on=())
 """Of a checkpoint without card and run."""
 
@@ -36,6 +37,17 @@ class Section:
     items: tuple[tuple[str, str], ...]
 
 
+_UPKEEP = Section(
+    "Upkeep",
+    (
+        ("Monitoring in use", NOT_DONE),
+        ("Updates", "none by itself: a checkpoint never changes; a new training is a new fingerprint"),
+        ("Security", "weights are read without pickle and proven by sha256; uploads are decoded apart"),
+        ("Faults", "the project's issue tracker"),
+    ),
+)
+
+
 def sections(folder: Path) -> tuple[Section, ...]:
     """Return the model card of a checkpoint.
 
@@ -43,17 +55,17 @@ def sections(folder: Path) -> tuple[Section, ...]:
         CheckpointError: no checkpoint there, or one whose description or calibration is damaged.
     """
     spec, sure, card = checkpoints.describe(folder), record.of(folder), cards.of(folder)
-    settings, measured = _settings(folder), cards.measured(folder).model_dump(exclude_unset=True)
+    settings, measured = cards.run_settings(folder), cards.measured(folder).model_dump(exclude_unset=True)
     return (
         _identity(folder, spec, card),
         _worth(card, performance.trust_of(folder)),
         _use(spec, card),
         _data(settings, measured, card),
         _training(settings, measured, card),
-        _performance(measured),
+        _performance(measured, card),
         _probabilities(sure, spec),
         _limits(card),
-        _upkeep(),
+        _UPKEEP,
     )
 
 
@@ -92,11 +104,8 @@ def _worth(card: Card | None, sentence: str) -> Section:
 
 
 def _identity(folder: Path, spec: Spec, card: Card | None) -> Section:
-    kind = (
-        "classifier of labels"
-        if isinstance(spec, ClassifierSpec)
-        else "matching of X-rays and reports (TIMNet)"
-    )
+    classifies = isinstance(spec, ClassifierSpec)
+    kind = "classifier of labels" if classifies else "matching of X-rays and reports (TIMNet)"
     items = [
         ("Name", folder.name),
         ("Version: fingerprint of its weights (sha256)", checkpoints.weights_sha256(folder)),
@@ -180,9 +189,7 @@ def _data(settings: config.Run | None, measured: Mapping[str, Any], card: Card |
 
 
 def _source(source: Source) -> tuple[str, str]:
-    kind = {True: "real X-rays", False: "simulated X-rays", None: "real or simulated: " + UNKNOWN}[
-        source.real
-    ]
+    kind = _REAL[source.real]
     counts = [
         counted(number, word)
         for number, word in ((source.images, "image"), (source.patients, "patient"))
@@ -214,7 +221,7 @@ def _training(settings: config.Run | None, measured: Mapping[str, Any], card: Ca
     )
 
 
-def _performance(measured: Mapping[str, Any]) -> Section:
+def _performance(measured: Mapping[str, Any], card: Card | None) -> Section:
     rows = measured.get("test") or measured.get("held_out") or []
     labels = [row["label"] for row in rows]
     whole = any(label in _WHOLE for label in labels)
@@ -228,16 +235,18 @@ def _performance(measured: Mapping[str, Any]) -> Section:
         (
             *(items or [("Metrics", UNKNOWN)]),
             ("Intervals", "95 %, by a bootstrap over patients" if items else UNKNOWN),
-            *_by_group(measured.get("subgroups") or []),
+            *_by_group(measured.get("subgroups") or [], (card or _NOBODY).not_stated),
             ("Against radiologists, or with them", NOT_DONE),
         ),
     )
 
 
-def _by_group(rows: list[dict[str, Any]]) -> list[tuple[str, str]]:
+def _by_group(rows: list[dict[str, Any]], missing: tuple[str, ...]) -> list[tuple[str, str]]:
     """Return the areas by sex, age and view, of several labels their average, and the largest gap."""
     if not rows:
-        return [("By age, sex, device or hospital", NOT_DONE)]
+        left = [name for name in ("sex", "age", "view", "device") if name not in missing]
+        said = [(f"By {', '.join(missing)}", "not possible: not stated for its X-rays")] if missing else []
+        return [*said, (f"By {', '.join(left)} or hospital", NOT_DONE)]
     from timnet.evaluation.subgroups import largest_gap, told
 
     names = [row["label"] for row in rows]
@@ -277,18 +286,6 @@ def _limits(card: Card | None) -> Section:
     )
 
 
-def _upkeep() -> Section:
-    return Section(
-        "Upkeep",
-        (
-            ("Monitoring in use", NOT_DONE),
-            ("Updates", "none by itself: a checkpoint never changes; a new training is a new fingerprint"),
-            ("Security", "weights are read without pickle and proven by sha256; uploads are decoded apart"),
-            ("Faults", "the project's issue tracker"),
-        ),
-    )
-
-
 def _value(row: Mapping[str, Any]) -> str:
     if row.get("value") is None:
         return "undefined"
@@ -302,11 +299,3 @@ def _value(row: Mapping[str, Any]) -> str:
 
 def _count(measured: Mapping[str, Any], name: str) -> str:
     return f"{measured[name]:,}" if isinstance(measured.get(name), int) else UNKNOWN
-
-
-def _settings(folder: Path) -> config.Run | None:
-    try:
-        text = (folder / "config.json").read_text(encoding="utf-8", errors="replace")
-    except OSError:
-        return None
-    return settings_file.from_json(text, f"{folder.name}/config.json")

@@ -104,6 +104,7 @@ def keep(
     from timnet.cohorts.pairs import collect
     from timnet.cohorts.records import CohortError
     from timnet.evaluation import held_out
+    from timnet.model import weights
 
     spec = checkpoints.describe(folder)
     if not isinstance(spec, TimnetSpec):
@@ -117,7 +118,7 @@ def keep(
             f"same wording, got {len(distinct)}"
         )
     drawn = np.sort(np.random.default_rng(seed).permutation(distinct)[:MOST]).tolist()
-    _, _, v_text_MD = held_out.vectors(folder, pairs, drawn, progress)
+    _, _, v_text_MD = held_out.vectors(weights.load_timnet(folder), pairs, drawn, progress)
     source = f"{counted(len(drawn), 'report')} of other patients ({named})"
     told = {"weights_sha256": checkpoints.weights_sha256(folder), "source": source}
     files.write_whole(folder / OTHER_REPORTS, save({"vectors": v_text_MD.half().contiguous()}, told))

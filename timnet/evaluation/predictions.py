@@ -76,6 +76,12 @@ class Predictions:
             self.logit_NL[rows],
         )
 
+    def known(self, column: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Return truth in {0, 1} and logits of the films where the label of a column is known."""
+        truth_N = self.truth_NL[:, column]
+        known = ~np.isnan(truth_N)
+        return (truth_N[known] == 1).astype(float), self.logit_NL[known, column]
+
     def patients(self, cohort: Cohort) -> list[str]:
         """Return whose films these are.
 

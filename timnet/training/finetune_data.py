@@ -25,7 +25,7 @@ from timnet.cohorts.store import Cohort
 from timnet.evaluation import appraisal, metrics, predictions, subgroups
 from timnet.evaluation.calibration import fit, record
 from timnet.evaluation.maps import cam
-from timnet.model import devices, weights
+from timnet.model import devices, initialisation, weights
 from timnet.model.classifier import Classifier, Probe
 from timnet.model.initialisation import Matched
 from timnet.training import batches
@@ -71,6 +71,21 @@ def gather(settings: config.Finetune) -> Material:
     return Material(cohort, table, targets, drawn, train_rows, val_rows, test_rows)
 
 
+def described(settings: config.Finetune, labels: tuple[str, ...], **more: Any) -> ClassifierSpec:
+    """Return what a classifier from this start is, of the network that the start brings."""
+    made = initialisation.network_of(settings.initialisation, settings.backbone, settings.normalisation)
+    return ClassifierSpec(
+        backbone=made.backbone,
+        side=settings.side,
+        width=settings.width,
+        normalisation=made.normalisation,
+        image_encoder=made.image_encoder,
+        task=settings.task,
+        labels=labels,
+        **more,
+    )
+
+
 def finish(
     material: Material,
     settings: config.Finetune,
@@ -102,18 +117,9 @@ def finish(
         logit_NL=np.concatenate([said(test_rows, "testing"), said(val_rows, "validating")]).astype(float),
     )
     test = kept.part(predictions.TEST)
-    patients = material.table["patient"]
-    tested = metrics.evaluate(
-        test.truth_NL, test.p_NL, patients.iloc[test_rows].tolist(), targets.labels, settings.seed
-    )
-    by_group = subgroups.evaluate(
-        subgroups.of_films(material.cohort, test_rows),
-        test.truth_NL,
-        test.p_NL,
-        patients.iloc[test_rows].tolist(),
-        targets.labels,
-        settings.seed,
-    )
+    patients = test.patients(material.cohort)
+    tested = metrics.evaluate(test.truth_NL, test.p_NL, patients, targets.labels, settings.seed)
+    by_group = subgroups.of_predictions(test, material.cohort, settings.seed)
     files.write_whole(folder / predictions.FILE, kept.to_bytes())
     if network is not None and spec is not None:
         pixels = material.cohort.pixels(settings.side)
@@ -132,7 +138,7 @@ def finish(
         "positives": {
             label: int((targets.y_NL[drawn, i] == 1).sum()) for i, label in enumerate(targets.labels)
         },
-        "patients": int(patients.iloc[drawn].nunique()),
+        "patients": int(material.table["patient"].iloc[drawn].nunique()),
         "films_train": len(material.train_rows),
         "films_test": len(test_rows),
         "films_validation": len(val_rows),

@@ -2,39 +2,37 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Sequence
 from pathlib import Path
 
 import pandas as pd
 
-from timnet import config, files
+from timnet import config, files, spreadsheet
 from timnet.training import run_results
 from timnet.training.grids import finished
 
 COLUMNS = (
     "run", "task", "initialisation", "fraction", "films", "positives", "seed", "label", "metric", "value"
 )  # fmt: skip
+MORE = ("low", "high", "kind", "group", "images")
+"""Of a table by subgroup."""
 
 
-def table(asked: Sequence[config.Finetune], root: Path) -> pd.DataFrame:
-    """Return what the runs that are done have measured: COLUMNS, one row a run, label and metric."""
+def table(asked: Sequence[config.Finetune], root: Path, part: str = run_results.TEST) -> pd.DataFrame:
+    """Return what the runs that are done have measured: COLUMNS, one row a run, label and metric.
+
+    With `part` SUBGROUPS a row a run, label and group: COLUMNS and MORE.
+    """
+    columns = [*COLUMNS, *(MORE if part == run_results.SUBGROUPS else ())]
     names = {folder.name for folder in finished(asked, root).values()}
-    points = run_results.points(root)
+    points = run_results.points(root, part)
     if points.empty:
-        return pd.DataFrame(columns=list(COLUMNS))
+        return pd.DataFrame(columns=columns)
     chosen = points[points["run"].isin(names)]
     ordered = chosen.sort_values(["fraction", "initialisation", "seed"], kind="stable")
-    return ordered[list(COLUMNS)].reset_index(drop=True)
-
-
-def parquet(of: pd.DataFrame) -> bytes:
-    """Return a table as a Parquet file."""
-    data = io.BytesIO()
-    of.to_parquet(data, index=False)
-    return data.getvalue()
+    return ordered[columns].reset_index(drop=True)
 
 
 def write(of: pd.DataFrame, path: Path) -> None:
     """Write a table as Parquet so that a reader sees the old file or the new one."""
-    files.write_whole(path, parquet(of))
+    files.write_whole(path, spreadsheet.parquet(of))

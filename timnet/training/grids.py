@@ -122,7 +122,8 @@ def complete(
             continue
         ahead = [waited[each] for each in waiting]
         done = total - len(waiting) - 1 - len(failed)
-        heard = _Listener(settings, done, total, waited[settings], ahead, root, tell)
+        pace = estimates.measured_pace(runs.all_runs(root), settings)
+        heard = _Listener(settings, done, total, waited[settings], ahead, pace, tell)
         state = worker.work(root / run_names.folder_name(settings), heard.watching(train), heard.event)
         if state.name == "cancelled" or heard.stopped():
             done += state.name == "done"
@@ -188,13 +189,13 @@ def missing(asked: Sequence[config.Finetune], root: Path) -> list[config.Finetun
 def finished(asked: Sequence[config.Finetune], root: Path) -> dict[config.Finetune, Path]:
     """Return the folders of the runs that are done, also of those that were given a name of their own."""
     wanted = set(asked)
-    done = {
-        state.settings: state.folder
+    done = [
+        (state.settings, state.folder)
         for state in runs.all_runs(root)
         if isinstance(state.settings, config.Finetune) and state.settings in wanted and state.name == "done"
-    }
-    own = {each: root / run_names.folder_name(each) for each in done}
-    return {each: own[each] if _done(own[each]) else folder for each, folder in done.items()}
+    ]
+    # Of several runs of the same settings the one that bears their name counts.
+    return dict(sorted(done, key=lambda each: each[1].name == run_names.folder_name(each[0])))
 
 
 def claim(waiting: list[config.Finetune], root: Path) -> config.Finetune | None:
@@ -242,60 +243,52 @@ def seconds(asked: Sequence[config.Finetune], root: Path) -> tuple[float, int] |
     return sum(found.seconds(each_takes[each]) for each in asked), found.runs
 
 
+@dataclass
 class _Listener:
     """Hears of the run at work: tells how far the grid is, and whether it was asked to stop."""
 
-    def __init__(
-        self,
-        settings: config.Finetune,
-        done: int,
-        total: int,
-        steps: int,
-        ahead: list[int],
-        root: Path,
-        tell: Callable[[Progress], None] | None,
-    ) -> None:
-        self._settings, self._done, self._total = settings, done, total
-        self._steps, self._ahead, self._tell = steps, ahead, tell
-        self._pace = estimates.measured_pace(runs.all_runs(root), settings)
-        self._events: Events | None = None
+    settings: config.Finetune
+    done: int
+    total: int
+    steps: int
+    ahead: list[int]
+    """Steps of the runs that wait."""
+    pace: estimates.Pace | None
+    tell: Callable[[Progress], None] | None
+    events: Events | None = None
 
     def watching(self, train: worker.Train) -> worker.Train:
         """Return what trains and lets this hear of a signal that comes when the run has just ended."""
 
         def watched(settings: config.Run, folder: Path, events: Events) -> dict[str, Any]:
-            self._events = events
+            self.events = events
             return train(settings, folder, events)
 
         return watched
 
     def stopped(self) -> bool:
         """Say whether a signal came."""
-        return self._events is not None and self._events.cancelled
+        return self.events is not None and self.events.cancelled
 
     def event(self, event: Event) -> None:
         """Tell of an event of the run at work."""
-        if self._tell:
-            done = self._done + (event["event"] == "done")
-            self._tell(Progress(done, self._total, self._settings, event, self._left(event)))
+        if self.tell:
+            done = self.done + (event["event"] == "done")
+            self.tell(Progress(done, self.total, self.settings, event, self._left(event)))
 
     def _left(self, event: Event) -> float | None:
         """Return the seconds left for the grid: by earlier runs, else by the steps of this one."""
-        known = self._pace
+        known = self.pace
         at_step = event["event"] == "step"
         if known is None and at_step and event["step"] < event["steps"]:
             known = estimates.Pace(event["eta_seconds"] / (event["steps"] - event["step"]), 0.0, 0)
         if known is None:
             return None
-        mine = 0.0 if event["event"] == "done" else known.seconds(self._steps)
+        mine = 0.0 if event["event"] == "done" else known.seconds(self.steps)
         if at_step:
             mine = event["eta_seconds"]
-        return float(mine + sum(known.seconds(steps) for steps in self._ahead))
+        return float(mine + sum(known.seconds(steps) for steps in self.ahead))
 
 
 def _log(grid: Grid, root: Path) -> Path:
     return root / GRIDS / f"{grid.name}.log"
-
-
-def _done(folder: Path) -> bool:
-    return (folder / CONFIG).exists() and runs.state(folder).name == "done"

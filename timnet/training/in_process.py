@@ -91,6 +91,8 @@ def measure(
 ) -> pd.DataFrame:
     """Do the runs of a grid that are missing, keep their table as Parquet and return it.
 
+    Beside it, in `NAME-subgroups.parquet`, is their table by sex, age and view.
+
     Args:
         grid: which runs.
         out: the Parquet file; by default one named after the grid, in the folder of runs.
@@ -115,7 +117,10 @@ def measure(
         finally:
             measured = grid_table.table(asked, root)
             if len(measured):
-                grid_table.write(measured, out or root / f"{grid.name}.parquet")
+                path = out or root / f"{grid.name}.parquet"
+                grid_table.write(measured, path)
+                groups = grid_table.table(asked, root, run_results.SUBGROUPS)
+                grid_table.write(groups, path.with_name(f"{path.stem}-subgroups.parquet"))
     if failed:
         told = f"{len(failed)} of {counted(len(asked), 'run')}"
         raise RunError(f"{told} failed, the first because {failed[0].reason}")

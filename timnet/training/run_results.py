@@ -25,15 +25,21 @@ def result(folder: Path) -> dict[str, Any]:
         raise RunError(f"{folder.name}: expected {RESULT}, found none") from None
 
 
-def points(root: Path) -> pd.DataFrame:
+TEST, SUBGROUPS = "test", "subgroups"
+
+
+def points(root: Path, part: str = TEST) -> pd.DataFrame:
     """Return the results of finished fine-tuning runs as one tidy table.
+
+    Args:
+        part: TEST, or SUBGROUPS for the area by sex, age and view: then kind, group and images follow.
 
     Columns: run, cohort, task, initialisation, fraction, films, positives, seed, recipe, label, metric,
     value, low, high. Films are all whose labels the run used: those drawn, and images of `val` that stopped
     it early. Positives are those of the label among the films drawn, of an average those of all labels. The
     recipe, in words, is what must be equal for two runs to lie on one curve.
     """
-    rows = []
+    rows, more = [], ("kind", "group", "images") if part == SUBGROUPS else ()
     for run in all_runs(root):
         if run.name != "done" or not isinstance(run.settings, config.Finetune):
             continue
@@ -46,7 +52,7 @@ def points(root: Path) -> pd.DataFrame:
         films, stopping = measured.get("films"), measured.get("early_stopping")
         if films is not None and stopping and not stopping["held_back"]:
             films += stopping["films"]
-        for row in measured.get("test") or ():
+        for row in measured.get(part) or ():
             rows.append(
                 {
                     "run": run.folder.name,
@@ -58,7 +64,7 @@ def points(root: Path) -> pd.DataFrame:
                     "positives": positives.get(row["label"], sum(positives.values()) if positives else None),
                     "seed": settings.seed,
                     "recipe": _recipe(settings),
-                    **{name: row.get(name) for name in ("label", "metric", "value", "low", "high")},
+                    **{name: row.get(name) for name in ("label", "metric", "value", "low", "high", *more)},
                 }
             )
     return pd.DataFrame(rows)

@@ -241,14 +241,14 @@ def uncertain(of: Cohort, task: str) -> int:
     return tasks.uncertain_films(of, task)
 
 
-def points() -> pd.DataFrame:
-    """Return the results of finished fine-tuning runs (`runs.points`), read again when a run has ended."""
+def points(part: str = run_results.TEST) -> pd.DataFrame:
+    """Return what finished fine-tuning runs measured (`run_results.points`), read anew when one ends."""
     ends = sorted(
         (str(path), path.stat().st_mtime_ns) for path in config.checkpoints().glob(f"*/{runs.DONE}")
     )
-    return _points(str(config.checkpoints()), tuple(ends))
+    return _points(str(config.checkpoints()), tuple(ends), part)
 
 
-@st.cache_data(max_entries=2, show_spinner="Collecting results …")
-def _points(root: str, ends: tuple[tuple[str, int], ...]) -> pd.DataFrame:
-    return run_results.points(Path(root))
+@st.cache_data(max_entries=4, show_spinner="Collecting results …")
+def _points(root: str, ends: tuple[tuple[str, int], ...], part: str) -> pd.DataFrame:
+    return run_results.points(Path(root), part)

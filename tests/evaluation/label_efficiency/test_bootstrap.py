@@ -22,9 +22,21 @@ def made(seed, number=80, runs=5, between=0.3, apart=1.2):
     return y, 1 / (1 + np.exp(-logits)), [f"p{i // 2}" for i in range(number)]
 
 
+def kept(truth, p_RNL, labels):
+    films = np.arange(len(truth))
+    # A probability of 0 or 1 has no logit.
+    p_RNL = np.clip(p_RNL, 1e-9, 1 - 1e-9)
+    return [Predictions("f", labels, films, films < 0, truth, np.log(p / (1 - p))) for p in p_RNL]
+
+
+def runs(y, p_RN):
+    """Runs of one label, x."""
+    return kept(y[:, None], p_RN[:, :, None], ("x",))
+
+
 def test_equal_draws_leave_the_bootstrap_over_patients():
     y, p, patients = made(0, runs=1)
-    found = bootstrap.over_draws(y, np.repeat(p, 4, 0), patients, "auROC", seed=3)
+    found = bootstrap.of_runs(runs(y, np.repeat(p, 4, 0)), patients, "x", "auROC", seed=3)
     table = metrics.evaluate(y[:, None], p[0][:, None], patients, ["x"], seed=3).set_index("metric")
     assert (found.value, found.low, found.high) == pytest.approx(
         tuple(table.loc["auROC", ["value", "low", "high"]])
@@ -36,7 +48,7 @@ def test_perfectly_steady_patients_leave_the_spread_of_the_draws():
     y = np.tile([0.0, 1.0], 30)
     accuracy = [1.0, 1.0, 0.0, 1.0]
     p = np.stack([y if right else 1 - y for right in accuracy])
-    found = bootstrap.over_draws(y, p, [str(i) for i in range(60)], "ACC", replicates=4000)
+    found = bootstrap.of_runs(runs(y, p), [str(i) for i in range(60)], "x", "ACC", replicates=4000)
     counts = np.random.default_rng(0).binomial(4, 0.75, 20_000) / 4
     assert found.value == pytest.approx(0.75)
     assert [found.low, found.high] == pytest.approx(np.percentile(counts, [2.5, 97.5]))
@@ -44,9 +56,9 @@ def test_perfectly_steady_patients_leave_the_spread_of_the_draws():
 
 def test_both_sources_widen_the_interval():
     y, p, patients = made(1, between=0.8)
-    both = bootstrap.over_draws(y, p, patients, "auROC")
-    alone = [bootstrap.over_draws(y, row[None], patients, "auROC") for row in p]
-    same = bootstrap.over_draws(y, np.repeat(p[:1], 5, 0), patients, "auROC")
+    both = bootstrap.of_runs(runs(y, p), patients, "x", "auROC")
+    alone = [bootstrap.of_runs(runs(y, row[None]), patients, "x", "auROC") for row in p]
+    same = bootstrap.of_runs(runs(y, np.repeat(p[:1], 5, 0)), patients, "x", "auROC")
     assert both.value == pytest.approx(np.mean([each.value for each in alone]))
     spread = np.std([roc_auc_score(y, row) for row in p])
     assert both.high - both.low > max(2 * spread / np.sqrt(5), 0.8 * (same.high - same.low))
@@ -55,31 +67,26 @@ def test_both_sources_widen_the_interval():
 def test_pairs_of_the_same_draws_and_patients_are_compared_more_closely_than_strangers():
     y, p, patients = made(2, between=0.8)
     second = 1 / (1 + np.exp(-(np.log(p / (1 - p)) + 0.3 * (y - 0.5))))
-    found = bootstrap.difference(y, p, second, patients, "auROC")
+    found = bootstrap.difference_of_runs(runs(y, p), runs(y, second), patients, "x", "auROC")
     assert found.value == pytest.approx(
         np.mean([roc_auc_score(y, b) - roc_auc_score(y, a) for a, b in zip(p, second, strict=True)])
     )
-    each = [bootstrap.over_draws(y, runs, patients, "auROC") for runs in (p, second)]
+    each = [bootstrap.of_runs(runs(y, part), patients, "x", "auROC") for part in (p, second)]
     assert found.high - found.low < 0.5 * sum(one.high - one.low for one in each)
     assert found.low > 0
-    nothing = bootstrap.difference(y, p, p, patients, "auROC")
+    nothing = bootstrap.difference_of_runs(runs(y, p), runs(y, p), patients, "x", "auROC")
     assert (nothing.value, nothing.low, nothing.high) == (0, 0, 0)
 
 
 def test_other_numbers_of_draws_are_refused():
     y, p, patients = made(3)
     with pytest.raises(ValueError, match="got 5 and 4"):
-        bootstrap.difference(y, p, p[:4], patients, "ACC")
+        bootstrap.difference_of_runs(runs(y, p), runs(y, p[:4]), patients, "x", "ACC")
 
 
 def test_one_class_is_undefined():
-    found = bootstrap.over_draws(np.ones(6), np.full((2, 6), 0.7), list("abcdef"), "auROC")
+    found = bootstrap.of_runs(runs(np.ones(6), np.full((2, 6), 0.7)), list("abcdef"), "x", "auROC")
     assert np.isnan(found.value) and np.isnan(found.low)
-
-
-def kept(truth, p_RNL, labels):
-    films = np.arange(len(truth))
-    return [Predictions("f", labels, films, films < 0, truth, np.log(p / (1 - p))) for p in p_RNL]
 
 
 @pytest.mark.parametrize("label", ["b", metrics.MACRO, metrics.MICRO])
@@ -97,19 +104,6 @@ def test_what_runs_kept_gives_the_numbers_of_the_runs_tables(label, metric):
     # Of one run alone the patients are all that varies: the run's own interval.
     alone = bootstrap.of_runs(runs[:1], patients, label, metric, seed=5)
     assert (alone.low, alone.high) == pytest.approx((rows[0]["low"], rows[0]["high"]))
-
-
-def test_pairs_of_runs_are_those_of_their_probabilities():
-    y, p, patients = made(2)
-    _, other, _ = made(2, apart=1.6)
-    runs = [kept(y[:, None], each[:, :, None], ("x",)) for each in (p, other)]
-    found = bootstrap.difference_of_runs(*runs, patients, "x", "auROC")
-    expected = bootstrap.difference(y, p, other, patients, "auROC")
-    assert (found.value, found.low, found.high) == pytest.approx(
-        (expected.value, expected.low, expected.high)
-    )
-    with pytest.raises(bootstrap.DrawsError, match="same draws"):
-        bootstrap.difference_of_runs(runs[0], runs[1][:2], patients, "x", "auROC")
 
 
 def test_runs_tested_on_other_films_or_truth_are_no_draws_of_one_test():

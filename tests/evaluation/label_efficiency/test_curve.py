@@ -58,3 +58,26 @@ def test_initialisations_fractions_and_metrics_stay_apart():
 
 def test_no_points_give_an_empty_table_with_its_columns():
     assert list(curve.curve(pd.DataFrame()).columns) == list(curve.COLUMNS)
+
+
+def _grouped(
+    group: str, values: list[float], low: float | None, high: float | None, **fields: object
+) -> pd.DataFrame:
+    told = {"label": "Edema", "kind": "sex", "group": group, "images": 31, "low": low, "high": high}
+    return _points(values, **told, **fields)
+
+
+def test_an_interval_by_group_is_the_wider_of_draws_and_test_patients_and_few_images_stay_listed():
+    values = [0.8, 0.82, 0.81]
+    narrow, wide = _grouped("women", values, 0.805, 0.815), _grouped("men", values, 0.6, 0.9)
+    one, few = _grouped("other", [0.7], 0.5, 0.9), _grouped("not stated", [math.nan] * 3, None, None)
+    points = pd.concat([narrow, wide, one, few])
+    table = curve.by_group(points).set_index("group")
+    assert set(table.columns) | {"group"} == set(curve.BY_GROUP)
+    drawn = stats.t.interval(0.95, 2, np.mean(values), stats.sem(values))
+    assert table.loc["women", ["low", "high"]].tolist() == pytest.approx(drawn)
+    assert table.loc["men", ["low", "high"]].tolist() == pytest.approx([0.6, 0.9])
+    assert table.loc["other", ["value", "low", "high", "draws"]].tolist() == pytest.approx([0.7, 0.5, 0.9, 1])
+    assert table.loc["not stated", ["images", "draws", "note"]].tolist() == [31, 0, "too few to measure"]
+    assert math.isnan(table.loc["not stated", "value"])
+    assert list(curve.by_group(pd.DataFrame()).columns) == list(curve.BY_GROUP)

@@ -289,7 +289,7 @@ def test_partly_trained_text_moves_its_last_layers_alone_and_is_kept_whole(
         moved = not torch.equal(kept[name], value)
         assert moved == ("encoder.layer.1." in name), name
     # The whole encoder on its own texts is what the layers were on the states below them.
-    table = held_out.measure(tmp_path / "run", [str(cohort_folder)])
+    table = held_out.measure(tmp_path / "run", [str(cohort_folder)])[0]
     again = {(row["label"], row["metric"]): row["value"] for row in metrics.records(table)}
     for row in result["held_out"]:
         assert again[row["label"], row["metric"]] == pytest.approx(row["value"], abs=0.03)
@@ -300,7 +300,7 @@ def test_partly_trained_text_moves_its_last_layers_alone_and_is_kept_whole(
 @pytest.mark.whole
 def test_a_checkpoint_measured_again_has_the_metrics_of_its_training(cohort_folder, tmp_path, capsys):
     result = done(settings_pretrain(cohort_folder, epochs=3), pretrain.train, tmp_path / "run")
-    table = held_out.measure(tmp_path / "run", [str(cohort_folder)])
+    table = held_out.measure(tmp_path / "run", [str(cohort_folder)])[0]
     again = {(row["label"], row["metric"]): row["value"] for row in metrics.records(table)}
     for row in result["held_out"]:
         # Weights are kept as fp16.

@@ -15,6 +15,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import torch
 from numpy.typing import NDArray
 
@@ -23,7 +24,7 @@ from timnet.checkpoints import TimnetSpec
 from timnet.cohorts import store, tasks
 from timnet.cohorts.pairs import Pairs, Progress, collect
 from timnet.counting import counted
-from timnet.evaluation import held_out
+from timnet.evaluation import held_out, metrics, subgroups
 from timnet.evaluation.calibration import measures, record
 from timnet.evaluation.calibration.measures import CalibrationError
 from timnet.evaluation.calibration.probability import Line, said
@@ -54,9 +55,7 @@ def fitted(
     """
     if isinstance(checkpoints.describe(folder), TimnetSpec):
         return match(folder, cohorts, seed, progress)
-    if len(cohorts) != 1:
-        raise CalibrationError(f"cohorts: expected one for a classifier, got {len(cohorts)}")
-    kept = predicted(folder, cohorts[0], progress)
+    kept = predicted(folder, _one(cohorts), progress)
     return of_predictions(kept, checkpoints.weights_sha256(folder), Path(cohorts[0]).name)
 
 
@@ -117,7 +116,7 @@ def of_predictions(kept: Predictions, weights_sha256: str, cohort: str) -> Certa
     fit, check = kept.part(VALIDATION), kept.part(TEST)
     lines = {}
     for column, label in enumerate(kept.labels):
-        y_N, logit_N = _known(fit, column)
+        y_N, logit_N = fit.known(column)
         fitted = Line(films=len(y_N), positives=int(y_N.sum()))
         if why := record.too_few(y_N):
             lines[label] = replace(fitted, why=why)
@@ -125,7 +124,7 @@ def of_predictions(kept: Predictions, weights_sha256: str, cohort: str) -> Certa
         temperature = measures.temperature(y_N, logit_N)
         fitted = replace(fitted, slope=1 / temperature)
         fitted = record.zoned(fitted, y_N, said(fitted, logit_N))
-        y_N, logit_N = _known(check, column)
+        y_N, logit_N = check.known(column)
         if len(y_N):
             fitted = replace(
                 fitted,
@@ -141,6 +140,26 @@ def of_predictions(kept: Predictions, weights_sha256: str, cohort: str) -> Certa
         _HOW_LABELS,
         lines,
     )
+
+
+def measure_groups(
+    folder: Path, cohorts: Sequence[str], seed: int = 0, progress: Progress | None = None
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Return a classifier's metrics on a cohort's test films, and its auROC there by sex, age and view.
+
+    Raises:
+        ValueError: no classifier or cohort there, or none of its labels; the message says which.
+    """
+    kept = predicted(folder, _one(cohorts), progress).part(TEST)
+    cohort = store.Cohort.open(store.find(cohorts[0]))
+    table = metrics.evaluate(kept.truth_NL, kept.p_NL, kept.patients(cohort), kept.labels, seed)
+    return table, subgroups.of_predictions(kept, cohort, seed)
+
+
+def _one(cohorts: Sequence[str]) -> str:
+    if len(cohorts) != 1:
+        raise CalibrationError(f"cohorts: expected one for a classifier, got {len(cohorts)}")
+    return cohorts[0]
 
 
 @torch.inference_mode()
@@ -178,7 +197,7 @@ def _logits(
     folder: Path, pairs: Pairs, chosen: list[int], negatives: int, seed: int, progress: Progress | None
 ) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
     """Return logits, truth and weights of true and mismatched pairs; either kind weighs as much in all."""
-    timnet, v_image_PD, v_text_PD = held_out.vectors(folder, pairs, chosen, progress)
+    timnet, v_image_PD, v_text_PD = held_out.vectors(weights.load_timnet(folder), pairs, chosen, progress)
     rng, place = np.random.default_rng(seed), {pair: i for i, pair in enumerate(chosen)}
     drawn = {(pair, pair) for pair in chosen}
     for _ in range(negatives):
@@ -189,9 +208,3 @@ def _logits(
     y_N = (film == report).astype(float)
     share = y_N.mean()
     return logit_N, y_N, np.where(y_N == 1, 0.5 / share, 0.5 / (1 - share))
-
-
-def _known(part: Predictions, column: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    truth_N = part.truth_NL[:, column]
-    known = ~np.isnan(truth_N)
-    return (truth_N[known] == 1).astype(float), part.logit_NL[known, column]

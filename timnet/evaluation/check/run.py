@@ -75,21 +75,9 @@ def _reports(cohort: Cohort, unchecked: list[tuple[str, str]]) -> Iterator[dict[
         elif not wording.iloc[at]:
             score, reason = 1.0, "its report has no findings that can be used"
         elif number >= MANY:
-            share = number / len(table)
-            score, reason = (
-                share,
-                f"the same findings, word for word, as of {counted(number - 1, 'other patient')}",
-            )
+            score = number / len(table)
+            reason = f"the same findings, word for word, as of {counted(number - 1, 'other patient')}"
         else:
             continue
-        yield {
-            "kind": REPORT,
-            "study": row["study"],
-            "patient": row["patient"],
-            "split": row["split"],
-            "film": row["film"],
-            "label": "",
-            "other": "",
-            "score": score,
-            "reason": reason,
-        }
+        told = {name: row[name] for name in ("study", "patient", "split", "film")}
+        yield {"kind": REPORT, **told, "label": "", "other": "", "score": score, "reason": reason}

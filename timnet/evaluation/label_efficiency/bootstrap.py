@@ -10,8 +10,7 @@ Shapes: N films of one label, R draws of labels, B bootstrap replicates.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from typing import TypeVar
+from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,50 +21,10 @@ from timnet.evaluation.auroc import LEVEL, Estimate
 from timnet.evaluation.predictions import Predictions
 
 REPLICATES = 1000
-Draw = TypeVar("Draw")
 
 
 class DrawsError(TimnetError):
     """Runs that are no draws of one test; the message says why."""
-
-
-def over_draws(
-    y_N: NDArray[np.float64],
-    p_RN: NDArray[np.float64],
-    patients_N: Sequence[str],
-    metric: str,
-    seed: int = 0,
-    replicates: int = REPLICATES,
-) -> Estimate:
-    """Return a metric's mean over the draws with its 95 % interval.
-
-    Args:
-        y_N: truth in {0, 1, nan}.
-        p_RN: the probabilities that each draw's classifier gives the same test films.
-        patients_N: whose films these are.
-        metric: one of `metrics.METRICS`.
-    """
-    return _estimate(*_scores(y_N, p_RN, patients_N, metric, seed, replicates), seed)
-
-
-def difference(
-    y_N: NDArray[np.float64],
-    first_RN: NDArray[np.float64],
-    second_RN: NDArray[np.float64],
-    patients_N: Sequence[str],
-    metric: str,
-    seed: int = 0,
-    replicates: int = REPLICATES,
-) -> Estimate:
-    """Return how much larger a metric's mean is for the second start than for the first.
-
-    Row r of both is the same draw of labels.
-
-    Raises:
-        DrawsError: there are more draws of one than of the other.
-    """
-    both = np.stack(_paired(first_RN, second_RN))
-    return _gain(*_scores(y_N, both, patients_N, metric, seed, replicates), seed)
 
 
 def of_runs(
@@ -76,11 +35,12 @@ def of_runs(
     seed: int = 0,
     replicates: int = REPLICATES,
 ) -> Estimate:
-    """Return `over_draws` of what runs kept of their test films, one run a draw.
+    """Return a metric's mean over draws of labels with its 95 % interval.
 
     Args:
+        kept: what runs kept of the same test films, one run a draw.
         patients_N: whose these test films are.
-        label: one of the runs', or `metrics.MACRO` or `metrics.MICRO`.
+        label: one of the runs', or `metrics.MACRO` or `metrics.MICRO`. metric: one of `metrics.METRICS`.
 
     Raises:
         DrawsError: the runs were tested on different films, labels or truth.
@@ -97,9 +57,17 @@ def difference_of_runs(
     seed: int = 0,
     replicates: int = REPLICATES,
 ) -> Estimate:
-    """Return `difference` of what runs kept; run r of both is of the same draw. Errors as for `of_runs`."""
-    both = _paired(first, second)
-    return _gain(*_run_scores(both, patients_N, label, metric, seed, replicates), seed)
+    """Return how much larger a metric's mean is for the second start; run r of both is of the same draw.
+
+    Raises:
+        DrawsError: as for `of_runs`, or there are more draws of one than of the other.
+    """
+    if len(first) != len(second):
+        raise DrawsError(f"difference: expected the same draws of both, got {len(first)} and {len(second)}")
+    both = [*first, *second]
+    whole_R, drawn_RB = _run_scores(both, patients_N, label, metric, seed, replicates)
+    (one, other), (one_drawn, other_drawn) = (np.split(part, 2) for part in (whole_R, drawn_RB))
+    return _estimate(other - one, other_drawn - one_drawn, seed)
 
 
 def wider(low: float, high: float, estimate: Estimate) -> tuple[float, float]:
@@ -109,14 +77,6 @@ def wider(low: float, high: float, estimate: Estimate) -> tuple[float, float]:
     is too narrow somewhere. The wider of the two is tested to hold the truth (tests/test_draws.py).
     """
     return float(np.fmin(low, estimate.low)), float(np.fmax(high, estimate.high))
-
-
-def _paired(first: Iterable[Draw], second: Iterable[Draw]) -> list[Draw]:
-    """Return the draws of both starts, one behind the other."""
-    one, other = list(first), list(second)
-    if len(one) != len(other):
-        raise DrawsError(f"difference: expected the same draws of both, got {len(one)} and {len(other)}")
-    return one + other
 
 
 def _run_scores(
@@ -166,12 +126,6 @@ def _scores(
         for weights in metrics.resamples(patients_N, seed, replicates)
     ]
     return np.array(whole), np.concatenate(drawn, 1)
-
-
-def _gain(whole_R: NDArray[np.float64], drawn_RB: NDArray[np.float64], seed: int) -> Estimate:
-    """Return by how much the second half of the draws is above the first, draw by draw."""
-    (first, second), (first_drawn, second_drawn) = (np.split(part, 2) for part in (whole_R, drawn_RB))
-    return _estimate(second - first, second_drawn - first_drawn, seed)
 
 
 def _estimate(whole_R: NDArray[np.float64], drawn_RB: NDArray[np.float64], seed: int) -> Estimate:

@@ -19,12 +19,11 @@ import torch
 from torch import Tensor, nn
 
 from timnet import config
-from timnet.checkpoints import ClassifierSpec
 from timnet.cohorts import stored_vectors
 from timnet.model import devices, initialisation, weights
 from timnet.training import augment, batches, estimates, evaluation_hooks, loop, objectives, snapshots
 from timnet.training.events import MEMORY, Events
-from timnet.training.finetune_data import finish, gather
+from timnet.training.finetune_data import described, finish, gather
 from timnet.training.recipes import probe
 from timnet.training.runs import BEST
 
@@ -67,18 +66,9 @@ def train(settings: config.Finetune, folder: Path, events: Events) -> dict[str, 
     found = snapshots.newest(folder)
     # Timed anew, a busy device could give another answer than the one the run was trained with.
     precision = found.origin.precision if found else devices.precision(settings.precision, on)
-    made = initialisation.network_of(settings.initialisation, settings.backbone, settings.normalisation)
-    spec = ClassifierSpec(
-        backbone=made.backbone,
-        side=settings.side,
-        width=settings.width,
-        normalisation=made.normalisation,
-        image_encoder=made.image_encoder,
-        task=settings.task,
-        labels=targets.labels,
-    )
+    spec = described(settings, targets.labels)
     classifier = weights.build_classifier(spec, settings.seed)
-    matched = initialisation.initialise(classifier.trunk, settings.initialisation, made.backbone)
+    matched = initialisation.initialise(classifier.trunk, settings.initialisation, spec.backbone)
     batches.channels_last(classifier, on)
     events.append("phase", phase="reading films", device=devices.describe(on), precision=precision)
     pixels = cohort.pixels(settings.side, progress=events.phase("reading films"), checked=True)

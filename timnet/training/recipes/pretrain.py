@@ -261,7 +261,7 @@ def _best(settings: config.Pretrain, folder: Path, events: Events) -> dict[str, 
     if not kept:
         return None
     progress = events.phase("testing the best")
-    table = held_out.measure(
+    table, _ = held_out.measure(
         folder / BEST, settings.cohorts, (evaluation_hooks.TEST,), settings.seed, progress, settings.views
     )
     return {**kept, "test": metrics.records(table)}

@@ -15,16 +15,16 @@ import numpy as np
 import torch
 
 from timnet import config
-from timnet.checkpoints import LINEAR, ClassifierSpec
+from timnet.checkpoints import LINEAR
 from timnet.cohorts import stored_vectors
 from timnet.cohorts.records import CohortError
 from timnet.evaluation import probe
-from timnet.model import devices, initialisation
+from timnet.model import devices
 from timnet.model.classifier import Probe
 from timnet.model.initialisation import Matched
 from timnet.training import batches, features
 from timnet.training.events import Events
-from timnet.training.finetune_data import Material, finish, gather
+from timnet.training.finetune_data import Material, described, finish, gather
 
 PRECISION = "fp32"
 """That of features, whatever the settings say: they serve runs and pages alike."""
@@ -52,17 +52,7 @@ def train(settings: config.Finetune, folder: Path, events: Events) -> dict[str, 
         network.out.weight.copy_(torch.from_numpy(line.weights_LC))
         network.out.bias.copy_(torch.from_numpy(line.bias_L))
     batches.channels_last(network, on)
-    made = initialisation.network_of(settings.initialisation, settings.backbone, settings.normalisation)
-    spec = ClassifierSpec(
-        backbone=made.backbone,
-        side=settings.side,
-        width=settings.width,
-        normalisation=made.normalisation,
-        image_encoder=made.image_encoder,
-        task=settings.task,
-        labels=targets.labels,
-        head=LINEAR,
-    )
+    spec = described(settings, targets.labels, head=LINEAR)
 
     def said(rows: np.ndarray, phase: str) -> np.ndarray:
         return line.logits(features_NC[rows])

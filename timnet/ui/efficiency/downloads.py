@@ -14,7 +14,6 @@ import streamlit as st
 
 from timnet import spreadsheet
 from timnet.plots import look
-from timnet.training import grid_table
 from timnet.training.grid_table import COLUMNS
 
 STEM = "timnet-label-efficiency"
@@ -38,9 +37,9 @@ def tables(shown: pd.DataFrame, every: pd.DataFrame) -> None:
 
     parts = (
         ("Table (CSV)", "eff_csv", f"{STEM}.csv", "text/csv", written, shown),
-        ("Table (Parquet)", "eff_parquet", f"{STEM}.parquet", _PARQUET, grid_table.parquet, shown),
+        ("Table (Parquet)", "eff_parquet", f"{STEM}.parquet", _PARQUET, spreadsheet.parquet, shown),
         ("Every run (CSV)", "eff_runs_csv", f"{STEM}-runs.csv", "text/csv", written, tidy),
-        ("Every run (Parquet)", "eff_runs", f"{STEM}-runs.parquet", _PARQUET, grid_table.parquet, tidy),
+        ("Every run (Parquet)", "eff_runs", f"{STEM}-runs.parquet", _PARQUET, spreadsheet.parquet, tidy),
     )
     with st.container(horizontal=True):
         for label, key, name, kind, form, table in parts:

@@ -13,6 +13,9 @@ from timnet.counting import counted
 
 FOLDER = config.ASSETS / "curves"
 MARK = " (shipped)"
+NO_GROUPS = (
+    "The runs that came with timnet have no groups: Mendeley-V2 states neither sex, age nor view of an X-ray."
+)
 
 
 @st.cache_data(show_spinner=False)

@@ -1,4 +1,4 @@
-"""Does a map tell the truth about its network? Pure functions; benchmarks/sanity.py prints them for films.
+"""Does a map tell the truth about its network? Pure functions; sanity.py and twins.py ask them of films.
 
 Deletion and insertion: pixels are taken away, or given back, by falling evidence; a faithful map makes the
 score fall, or rise, early (Petsiuk et al., BMVC 2018). Pointing game: does the highest point lie in the
