@@ -258,7 +258,7 @@ def _respelt(word: str, spellings: Mapping[str, str], before: str) -> str:
 
 
 def _turned(pairs: Mapping[str, str]) -> dict[str, str]:
-    return {right: left for left, right in reversed(pairs.items())}
+    return {right: left for left, right in reversed(list(pairs.items()))}
 
 
 def _beginning(word: str) -> str:

@@ -59,7 +59,9 @@ def normalise(network: Trunk, cohort: Cohort, settings: config.Finetune) -> None
     rows = np.unique(np.linspace(0, len(cohort) - 1, _MEASURED).astype(int))
     parts = np.array_split(rows, -(-len(rows) // _BATCH))
     with seeded(settings.seed):
-        torch.optim.swa_utils.update_bn((batches.films(pixels_NSS, part, on) for part in parts), network)
+        torch.optim.swa_utils.update_bn(
+            (batches.films(pixels_NSS, part.tolist(), on) for part in parts), network
+        )
 
 
 def build(
