@@ -78,7 +78,8 @@ def rows(table: pd.DataFrame, task: str, cohort: store.Cohort, imagenet: Path) -
     parts = {run: each.part(predictions.TEST) for run, each in kept.items() if each is not None}
     patients = next(iter(parts.values())).patients(cohort)
     told = []
-    for fraction, measured in table.groupby("fraction"):
+    for fraction in sorted(set(table["fraction"].astype(float))):
+        measured = table[table["fraction"] == fraction]
         by_start = {
             str(start): part.set_index("seed").sort_index()
             for start, part in measured.groupby("initialisation")
@@ -89,9 +90,9 @@ def rows(table: pd.DataFrame, task: str, cohort: store.Cohort, imagenet: Path) -
             found = bootstrap.of_runs([parts[run] for run in runs], patients, label, METRIC)
             told.append(row(fraction, films, start, METRIC, part["value"], found))
             if part is not first:
-                pairs = [[parts[run] for run in each["run"]] for each in (first, part)]
+                one, other = ([parts[run] for run in each["run"]] for each in (first, part))
                 gained = part["value"] - first["value"]
-                more = bootstrap.difference_of_runs(*pairs, patients, label, METRIC)
+                more = bootstrap.difference_of_runs(one, other, patients, label, METRIC)
                 told.append(row(fraction, films, f"{start} minus ImageNet", METRIC, gained, more))
     return told
 
