@@ -163,14 +163,14 @@ def _tables(root: Path) -> list[Path]:
     """Return the tables of an export: that of CheXpert Plus, else those of the splits."""
     found = [path for names in (PLUS, *_PARTS.values()) if (path := _below(root, names))]
     if not found:
-        raise tables.missing(SOURCE, root, "train.csv, valid.csv or df_chexpert_plus_240401.csv")
+        raise archives.missing(SOURCE, root, "train.csv, valid.csv or df_chexpert_plus_240401.csv")
     return found[:1] if found[0].match(PLUS[0]) else found
 
 
 def _below(root: Path, names: Sequence[str]) -> Path | None:
     """Return the first file of such a name in a folder, or in one inside it."""
     inside = sorted(path for path in root.iterdir() if path.is_dir()) if root.is_dir() else []
-    return tables.first_of((root, *inside), names)
+    return archives.first_of((root, *inside), names)
 
 
 def _folders(root: Path, depth: int = 3) -> dict[tuple[str, str], str]:

@@ -148,7 +148,7 @@ def _gather_labels(
 
 
 def _films_table(root: Path) -> tables.Table:
-    return tables.needed(SOURCE, root, _names("metadata"), "mimic-cxr-2.0.0-metadata.csv.gz", _KEYS)
+    return archives.needed(SOURCE, root, _names("metadata"), "mimic-cxr-2.0.0-metadata.csv.gz", _KEYS)
 
 
 def _other_table(
@@ -156,7 +156,7 @@ def _other_table(
 ) -> tables.Table | None:
     """Open a table that an import can do without; None, and a note, where it is not there or unusable."""
     try:
-        return tables.optional(root, _names(what), needed, without, notes)
+        return archives.optional(root, _names(what), needed, without, notes)
     except CohortError as error:
         notes.append(f"{error}: {without}")
         return None

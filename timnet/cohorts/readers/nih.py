@@ -31,7 +31,7 @@ _BOX_NAMES = {"Infiltrate": "Infiltration"}
 _ENTRIES = ("Data_Entry_2017_v2020.csv*", "Data_Entry_2017.csv*")
 _LISTS = (("test_list.txt",), ("train_val_list.txt",))
 _BOXES = ("BBox_List_2017.csv*",)
-_FILM, _FINDINGS, _PATIENT = "Image Index", "Finding Labels", "Patient ID"
+_FILM, _FINDINGS, _PATIENT = _COLUMNS = "Image Index", "Finding Labels", "Patient ID"
 _MAX_LIST = 2**26
 
 
@@ -56,7 +56,9 @@ def read(
     """
     told = [] if notes is None else notes
     place = tables_in or root
-    table = tables.needed(SOURCE, place, _ENTRIES, "Data_Entry_2017_v2020.csv", (_FILM, _FINDINGS, _PATIENT))
+    table = archives.needed(
+        SOURCE, place, _ENTRIES, "Data_Entry_2017_v2020.csv", (_FILM, _FINDINGS, _PATIENT)
+    )
     told += table.notes
     boxes: dict[str, list[Box]] = {}
     yield from _gather_boxes(place, boxes, told)
@@ -89,7 +91,7 @@ def read(
 
 def _gather_boxes(place: Path, boxes: dict[str, list[Box]], notes: list[str]) -> Iterator[Skipped]:
     """Read the experts' boxes, in pixels of BOX_SIDE x BOX_SIDE, by film."""
-    table = tables.optional(place, _BOXES, (_FILM, "Finding Label"), "no experts' boxes", notes)
+    table = archives.optional(place, _BOXES, (_FILM, "Finding Label"), "no experts' boxes", notes)
     if table is None:
         return
 

@@ -56,7 +56,7 @@ def read(root: Path, *, notes: list[str] | None = None) -> Iterator[StudyRecord 
     elif xml is not None:
         yield from _read_xml(root, xml)
     else:
-        raise tables.missing(SOURCE, root, f"{REPORTS} or a folder {XML}")
+        raise archives.missing(SOURCE, root, f"{REPORTS} or a folder {XML}")
 
 
 def _read_tables(root: Path, path: Path, notes: list[str]) -> Iterator[StudyRecord | Skipped]:

@@ -132,7 +132,9 @@ def _age(study: str, birth: str) -> float | None:
 
 
 def _table(root: Path) -> tables.Table:
-    return tables.needed(SOURCE, root, _TABLES, "PADCHEST_chest_x_ray_images_labels_160K_01.02.19.csv", _KEYS)
+    return archives.needed(
+        SOURCE, root, _TABLES, "PADCHEST_chest_x_ray_images_labels_160K_01.02.19.csv", _KEYS
+    )
 
 
 def _depends(root: Path, labels: Sequence[str] = ()) -> list[Path]:

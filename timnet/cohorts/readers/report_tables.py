@@ -10,8 +10,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from timnet.cohorts.readers.cells import known
-from timnet.cohorts.readers.tables import Table, listed, named, open_table, rows, usual
-from timnet.cohorts.records import CohortError, Skipped
+from timnet.cohorts.readers.tables import column, named, open_table, rows, unnamed, usual
+from timnet.cohorts.records import Skipped
 
 REPORT_KEYS = (
     "accession", "accession_number", "accessionnumber", "acc", "acc_no", "accession_no", "study_instance_uid",
@@ -32,8 +32,10 @@ class Reports:
             text: column of the report's text.
         """
         table = open_table(path)
-        keys = [named(table, "report key", key)] if key else _usual(table, REPORT_KEYS, "accession or study")
-        text = named(table, "report text", text) if text else _usual(table, REPORT_TEXTS, "report")[0]
+        keys = [named(table, "report key", key)] if key else usual(table, REPORT_KEYS)
+        text = column(table, "report text", text, REPORT_TEXTS)
+        if not keys or text is None:
+            raise unnamed(table, "the report" if keys else "the accession or study")
         self.notes = table.notes
         self._faults: list[Skipped] = []
         self._texts: list[tuple[str, str]] = []  # row, text
@@ -43,7 +45,7 @@ class Reports:
             if isinstance(cells, Skipped):
                 self._faults.append(cells)
                 continue
-            keyed = {known(cells[column]) for column in keys} - {""}
+            keyed = {known(cells[one]) for one in keys} - {""}
             if not keyed or not known(cells[text]):
                 empty = "no report in the row" if keyed else "no accession number or study in the row"
                 self._faults.append(Skipped(row, empty))
@@ -70,12 +72,3 @@ class Reports:
         for at, (row, _) in enumerate(self._texts):
             if at not in self._used:
                 yield Skipped(row, "report belongs to no study with a film")
-
-
-def _usual(table: Table, names: tuple[str, ...], what: str) -> list[str]:
-    found = usual(table, names)
-    if not found:
-        raise CohortError(
-            f"{table.path.name}: expected a column of the {what} among {listed(table)}: name it"
-        )
-    return found

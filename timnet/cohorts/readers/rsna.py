@@ -113,7 +113,7 @@ def _gather_classes(
     root: Path, images: Mapping[str, _Image], classes: dict[str, str], notes: list[str]
 ) -> Iterator[Skipped]:
     """Read the class of every image: a row a box, hence the same row several times."""
-    table = tables.optional(root, _CLASSES, ("patientId", "class"), f"{NO_FINDING} is not known", notes)
+    table = archives.optional(root, _CLASSES, ("patientId", "class"), f"{NO_FINDING} is not known", notes)
     if table is None:
         return
 
@@ -150,7 +150,9 @@ def _patients(root: Path, notes: list[str]) -> dict[str, str]:
 
 
 def _labels_table(root: Path) -> tables.Table:
-    return tables.needed(SOURCE, root, _LABELS, "stage_2_train_labels.csv", ("patientId", *_SIDES, "Target"))
+    return archives.needed(
+        SOURCE, root, _LABELS, "stage_2_train_labels.csv", ("patientId", *_SIDES, "Target")
+    )
 
 
 def _depends(root: Path) -> list[Path | None]:

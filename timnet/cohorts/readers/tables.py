@@ -11,7 +11,7 @@ import csv
 import json
 import re
 import unicodedata
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import chain, islice
 from pathlib import Path
@@ -181,6 +181,20 @@ def usual(table: Table, names: Sequence[str]) -> list[str]:
     return list(dict.fromkeys(column for name in names if (column := column_of(table, name))))
 
 
+def column(table: Table, role: str, wanted: str | None, names: Sequence[str]) -> str | None:
+    """Return the column that is named, else the first of the usual names; None where there is none of these.
+
+    Raises:
+        CohortError: no column of the name `wanted`.
+    """
+    return named(table, role, wanted) if wanted else next(iter(usual(table, names)), None)
+
+
+def unnamed(table: Table, what: str) -> CohortError:
+    """Return the error of a table in which a column has no usual name."""
+    return CohortError(f"{table.path.name}: expected a column of {what} among {listed(table)}: name it")
+
+
 def listed(table: Table) -> str:
     """Return the columns of a table in one line."""
     return ", ".join(filter(None, table.columns))
@@ -193,54 +207,6 @@ def one_of(folder: Path, patterns: Sequence[str]) -> Path | None:
             if path.is_file() and path.name[0] != ".":
                 return path
     return None
-
-
-def first_of(folders: Iterable[Path], patterns: Sequence[str]) -> Path | None:
-    """Return what `one_of` finds in the first of some folders that has it."""
-    return next(filter(None, (one_of(folder, patterns) for folder in folders)), None)
-
-
-def needed(
-    source: str, root: Path, patterns: Sequence[str], wanted: str, columns: Sequence[str] = ()
-) -> Table:
-    """Open the table of an export without which there is no import; CohortError where it is not there.
-
-    Args:
-        source: the reader, and `wanted` the table's usual name, for messages.
-        root: folder of the export.
-        patterns: see `one_of`.
-        columns: see `open_table`.
-    """
-    path = one_of(root, patterns)
-    if path is None:
-        raise missing(source, root, wanted)
-    return open_table(path, columns)
-
-
-def missing(source: str, root: Path, wanted: str) -> CohortError:
-    """Return the error of an export without its table."""
-    return CohortError(f"{source}: expected {wanted} in {root.name or root}, found none")
-
-
-def optional(
-    root: Path, patterns: Sequence[str], columns: Sequence[str], without: str, notes: list[str]
-) -> Table | None:
-    """Open a table that an import can do without, and note what is to be known of it.
-
-    Args:
-        root: folder of the export.
-        patterns: see `one_of`; the first is the table's usual name.
-        columns: see `open_table`.
-        without: what follows where the table is not there.
-        notes: gets that, or the notes of the table.
-    """
-    path = one_of(root, patterns)
-    if path is None:
-        notes.append(f"no table {patterns[0].rstrip('*')}: {without}")
-        return None
-    table = open_table(path, columns)
-    notes += table.notes
-    return table
 
 
 def request(*paths: Path | None, **given: object) -> str:

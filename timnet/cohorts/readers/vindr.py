@@ -194,13 +194,13 @@ def _tables(root: Path) -> list[Path]:
     """Return the tables of an export, those of labels before those of boxes."""
     names = (f"{what}_{part}.csv*" for what in ("image_labels", "annotations") for part in ("train", "test"))
     folders = (root / "annotations", root)
-    found = [path for name in names if (path := tables.first_of(folders, (name,)))]
+    found = [path for name in names if (path := archives.first_of(folders, (name,)))]
     if any(path.name.startswith("image_labels") for path in found):
         return found
     if kaggle := tables.one_of(root, ("train.csv", "train.csv.*")):
         tables.open_table(kaggle, ("image_id", "class_name", "rad_id", *_SIDES))
         return [kaggle]
-    raise tables.missing(SOURCE, root, "annotations/image_labels_train.csv or Kaggle's train.csv")
+    raise archives.missing(SOURCE, root, "annotations/image_labels_train.csv or Kaggle's train.csv")
 
 
 run = archives.importer(SOURCE, read, _tables, lambda root: len(on_disk.films(root)))
