@@ -10,14 +10,17 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from timnet.cohorts.readers.cells import known
-from timnet.cohorts.readers.tables import column, named, open_table, rows, unnamed, usual
+from timnet.cohorts.readers.tables import (
+    REPORT_KEYS,
+    REPORT_TEXTS,
+    column,
+    named,
+    open_table,
+    rows,
+    unnamed,
+    usual,
+)
 from timnet.cohorts.records import Skipped
-
-REPORT_KEYS = (
-    "accession", "accession_number", "accessionnumber", "acc", "acc_no", "accession_no", "study_instance_uid",
-    "studyinstanceuid", "study_uid", "studyuid", "study_id", "study",
-)  # fmt: skip
-REPORT_TEXTS = ("report", "text", "report_text", "reporttext", "findings", "narrative", "result")
 
 
 class Reports:

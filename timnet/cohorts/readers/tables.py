@@ -27,8 +27,15 @@ LFS = "version https://git-lfs"
 _DELIMITERS = ",;\t|"
 _STATED = re.compile(r'"?sep=([^"\w\s]|[\t ])"?[,;\t|]*', re.IGNORECASE)
 """A first line that states the delimiter, as Excel reads and writes it."""
-Made = TypeVar("Made")
 _BLANK = '\ufeff\0 \t\r\n,;|"'
+
+REPORT_KEYS = (
+    "accession", "accession_number", "accessionnumber", "acc", "acc_no", "accession_no", "study_instance_uid",
+    "studyinstanceuid", "study_uid", "studyuid", "study_id", "study",
+)  # fmt: skip
+REPORT_TEXTS = ("report", "text", "report_text", "reporttext", "findings", "narrative", "result")
+"""Usual names of the columns of a table of reports, see `report_tables`."""
+Made = TypeVar("Made")
 
 
 @dataclass(frozen=True)
