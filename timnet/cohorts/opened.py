@@ -66,8 +66,8 @@ class Opened:
         """Forget what was read of labels."""
 
     def _of_film(self, sql: str, film: int) -> tuple[Any, ...]:
-        """Return what a query, without SELECT and WHERE, says of one film; CohortError if there is none."""
-        if (found := self._first(f"SELECT {sql} WHERE film = ?", int(film))) is None:
+        """Return what a query of films `f`, without its WHERE, says of one; CohortError if there is none."""
+        if (found := self._first(f"SELECT {sql} WHERE f.film = ?", int(film))) is None:
             raise CohortError(f"{self.name}: expected a film from 0 to {self._num_films - 1}, got {film}")
         return found
 

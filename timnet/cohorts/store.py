@@ -52,7 +52,7 @@ SELECT f.film, s.study, s.patient, s.split, f.view, f.path, f.rows, f.columns, r
 FROM films f JOIN studies s ON s.id = f.study JOIN reports r ON r.study = s.id ORDER BY f.film
 """
 _PEOPLE = "SELECT s.sex, s.age, f.view FROM films f JOIN studies s ON s.id = f.study ORDER BY f.film"
-_FILE = "path, sha256 FROM films"
+_FILE = "path, sha256 FROM films f"
 _SENTENCES = (
     "SELECT s.study, place, sentence FROM sentences t JOIN studies s ON s.id = t.study ORDER BY s.id, place"
 )
