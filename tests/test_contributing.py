@@ -31,17 +31,7 @@ def read(root):
     for path in sorted(root.glob("*.png")):
         yield StudyRecord(path.stem, path.stem, "", (FilmRecord(path.name),), {}, None)
 """
-OPTIONS = '''@dataclass(frozen=True)
-class ImportFolder(Import):
-    """Make a cohort of a folder of images."""
-
-    root: Annotated[Path, tyro.conf.Positional]
-    """Folder of the images."""
-    name: str
-    """Name of the cohort."""
-
-
-'''
+SOURCE = '"folder": Source("folder", "a folder of images", "Folder of the images."),\n    '
 
 
 @pytest.mark.parametrize(("question", "answer"), ANSWERS, ids=[question for question, _ in ANSWERS])
@@ -90,10 +80,7 @@ def test_a_reader_made_by_the_recipe_imports_a_cohort(tmp_path: Path) -> None:
     (copy / "assets").symlink_to(ROOT / "assets")
     (copy / "timnet/cohorts/readers/folder.py").write_text(READER, encoding="utf-8")
     added = {
-        "timnet/cli/import_arguments.py": ("@dataclass(frozen=True)\nclass ImportMendeley", OPTIONS),
-        "timnet/cli/commands.py": (
-            '"mendeley": (ImportMendeley,', '"folder": (ImportFolder, folder), '
-        ),
+        "timnet/cli/imports.py": ('"mendeley": Source(', SOURCE),
         "timnet/cohorts/importing/jobs.py": ('"mendeley"', '"folder", '),
         "timnet/ui/importing/form.py": ('"mendeley": (', '"folder": ("A folder", "Images"),\n    '),
     }  # fmt: skip
@@ -101,11 +88,7 @@ def test_a_reader_made_by_the_recipe_imports_a_cohort(tmp_path: Path) -> None:
         assert f"`{name}`" in TEXT
         code = (copy / name).read_text(encoding="utf-8")
         assert code.count(before) == 1, name
-        code = code.replace(before, line + before)
-        if name.endswith("commands.py"):
-            code = code.replace("        dicom_folder,\n", "        dicom_folder,\n        folder,\n")
-            code = code.replace("    ImportMendeley,\n", "    ImportFolder,\n    ImportMendeley,\n")
-        (copy / name).write_text(code, encoding="utf-8")
+        (copy / name).write_text(code.replace(before, line + before), encoding="utf-8")
 
     export.mkdir()
     for number in range(2):

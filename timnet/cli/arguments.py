@@ -11,6 +11,21 @@ import tyro
 from timnet import config
 from timnet.cli.parsing import Unusable
 
+arg = tyro.conf.arg
+Json = Annotated[bool, arg(help="Print one JSON object.")]
+Matching = Annotated[str, arg(help="A TIMNet checkpoint: folder, or name under checkpoints/.")]
+OfCheckpoint = Annotated[
+    str, tyro.conf.Positional, arg(help="A checkpoint: folder, or name under checkpoints/.")
+]
+OfCohort = Annotated[str, tyro.conf.Positional, arg(help="By name (a folder of TIMNET_HOME) or by path.")]
+Film = Annotated[
+    Path,
+    tyro.conf.Positional,
+    arg(
+        help="PNG, JPEG or DICOM. With --out also a folder of them, a list (.csv, .tsv), or a cohort by name."
+    ),
+]
+
 
 @dataclass(frozen=True, kw_only=True)
 class Read:
@@ -28,32 +43,28 @@ class Read:
     """Read it also where it does not look like a frontal chest film."""
     invert: bool = False
     """Turn its greys against what the file states: for an X-ray on which bone is dark."""
-    json: bool = False
-    """Print one JSON object."""
+    json: Json = False
 
 
 @dataclass(frozen=True)
 class Match(Read):
     """Does this report belong to this film? Of one, or of a folder, a list or a cohort of them."""
 
-    film: Annotated[Path, tyro.conf.Positional]
-    """PNG, JPEG or DICOM. With --out also a folder of them, a list (.csv, .tsv), or a cohort by name."""
+    film: Film
     findings: str | None = None
     """Findings text, or a whole report; of several X-rays, of each alike."""
     findings_column: str | None = None
     """Column of findings or reports in a list, where it has no usual name. In a folder, a.txt is of a.png."""
     file_column: str | None = None
     """Column of text files with the findings in a list, one file an X-ray, by default findings_file."""
-    checkpoint: str = config.MATCHING
-    """A TIMNet checkpoint: folder, or name under checkpoints/."""
+    checkpoint: Matching = config.MATCHING
 
 
 @dataclass(frozen=True)
 class Diagnose(Read):
     """What does a fine-tuned classifier see on this film? On one, or a folder, a list or a cohort of them."""
 
-    film: Annotated[Path, tyro.conf.Positional]
-    """PNG, JPEG or DICOM. With --out also a folder of them, a list (.csv, .tsv), or a cohort by name."""
+    film: Film
     checkpoint: str = config.FINDINGS
     """A classifier checkpoint: folder, or name under checkpoints/."""
 
@@ -75,16 +86,14 @@ class Evaluate:
     """Of the mismatched reports and of the bootstrap."""
     keep: bool = False
     """Keep the table by sex, age and view in the checkpoint's metrics.json, where its card takes it from."""
-    json: bool = False
-    """Print one JSON object."""
+    json: Json = False
 
 
 @dataclass(frozen=True)
 class Calibrate:
     """Fit what a checkpoint's numbers mean on validation films, check it on test films, keep it beside it."""
 
-    checkpoint: Annotated[str, tyro.conf.Positional]
-    """A checkpoint: folder, or name under checkpoints/."""
+    checkpoint: OfCheckpoint
     cohorts: Annotated[tuple[str, ...], tyro.conf.Positional]
     """Cohorts by name (a folder of TIMNET_HOME) or by path; of a classifier one."""
     seed: int = 0
@@ -92,18 +101,15 @@ class Calibrate:
     other_reports: str = ""
     """Of a matching network: keep the vectors, not the texts, of up to 1,000 held-out reports beside the
     weights, so that each match is told with its rank among them; what is said here names their source."""
-    json: bool = False
-    """Print one JSON object."""
+    json: Json = False
 
 
 @dataclass(frozen=True)
 class Embed:
     """Prepare a cohort for searches by a TIMNet: vectors of its films and reports, kept beside it."""
 
-    cohort: Annotated[str, tyro.conf.Positional]
-    """By name (a folder of TIMNET_HOME) or by path."""
-    checkpoint: str = config.MATCHING
-    """A TIMNet checkpoint: folder, or name under checkpoints/."""
+    cohort: OfCohort
+    checkpoint: Matching = config.MATCHING
     out: Path | None = None
     """Write the X-rays' vectors to a file too (.npz or .parquet: image and vector)."""
 
@@ -112,10 +118,8 @@ class Embed:
 class Audit:
     """Which reports of a cohort do not fit their X-rays? Ranked, the worst first; kept in the cohort."""
 
-    cohort: Annotated[str, tyro.conf.Positional]
-    """By name (a folder of TIMNET_HOME) or by path."""
-    checkpoint: str = config.MATCHING
-    """A TIMNet checkpoint: folder, or name under checkpoints/."""
+    cohort: OfCohort
+    checkpoint: Matching = config.MATCHING
     classifier: str | None = None
     """A classifier whose likely labels are held against the reports of the first --top X-rays."""
     split: Literal["train", "val", "test"] | None = None
@@ -126,8 +130,7 @@ class Audit:
     """X-rays at the head of the list whose reasons are worked out."""
     texts: bool = False
     """Print and write the reports' findings too; without it no report text leaves the cohort."""
-    json: bool = False
-    """Print one JSON object."""
+    json: Json = False
 
     def __post_init__(self) -> None:
         if not 0 <= self.top <= 10**6:
@@ -138,10 +141,8 @@ class Audit:
 class Label:
     """Label a cohort's studies by the words of their reports; source `report`, below every other source."""
 
-    cohort: Annotated[str, tyro.conf.Positional]
-    """By name (a folder of TIMNET_HOME) or by path."""
-    json: bool = False
-    """Print one JSON object."""
+    cohort: OfCohort
+    json: Json = False
 
 
 @dataclass(frozen=True)
@@ -151,8 +152,7 @@ class Check:
     Ends with status 3 where a kind that --fail-on names is found.
     """
 
-    cohort: Annotated[str, tyro.conf.Positional]
-    """By name (a folder of TIMNET_HOME) or by path."""
+    cohort: OfCohort
     checkpoint: str = config.MATCHING
     """A checkpoint whose features compare X-rays and labels: folder, or name under checkpoints/."""
     out: Path | None = None
@@ -161,16 +161,14 @@ class Check:
         Literal["any", "leak", "label", "duplicate", "lying", "mirrored", "view", "report"], ...
     ] = ()
     """Kinds of fault, or any, that end a pipeline."""
-    json: bool = False
-    """Print one JSON object."""
+    json: Json = False
 
 
 @dataclass(frozen=True)
 class Features:
     """Read a cohort's films with a start, so that probes of it answer in seconds; kept beside the cohort."""
 
-    cohort: Annotated[str, tyro.conf.Positional]
-    """By name (a folder of TIMNET_HOME) or by path."""
+    cohort: OfCohort
     initialisation: str = config.Finetune.initialisation
     """As of finetune's --initialisation."""
     side: int = config.Finetune.side
@@ -211,25 +209,17 @@ class Simulate:
     """Processes."""
 
     def __post_init__(self) -> None:
-        for name, low, high in (
-            ("studies", 1, 10**6),
-            ("side", 64, 2048),
-            ("quality", 1, 95),
-            ("workers", 1, 256),
-        ):
+        limits = {"studies": (1, 10**6), "side": (64, 2048), "quality": (1, 95), "workers": (1, 256)}
+        for name, (low, high) in (limits | dict.fromkeys(("lateral", "train"), (0, 1))).items():
             if not low <= getattr(self, name) <= high:
                 raise Unusable(f"{name}: expected {low} to {high}, got {getattr(self, name)}")
-        for name in ("lateral", "train"):
-            if not 0 <= getattr(self, name) <= 1:
-                raise Unusable(f"{name}: expected 0 to 1, got {getattr(self, name)}")
 
 
 @dataclass(frozen=True)
 class Card:
     """Write a checkpoint's card.md from its card.json and the files of its run."""
 
-    checkpoint: Annotated[str, tyro.conf.Positional]
-    """A checkpoint: folder, or name under checkpoints/."""
+    checkpoint: OfCheckpoint
     check: bool = False
     """Write nothing; fail where the card.md that is there differs."""
 
@@ -238,17 +228,14 @@ class Card:
 class Export:
     """Write a checkpoint for other software."""
 
-    checkpoint: Annotated[str, tyro.conf.Positional]
-    """A checkpoint: folder, or name under checkpoints/."""
+    checkpoint: OfCheckpoint
     onnx: Path
     """Folder for the ONNX files: classifier, or image, text and match."""
-    json: bool = False
-    """Print one JSON object."""
+    json: Json = False
 
 
 @dataclass(frozen=True)
 class Runs:
     """List the runs under checkpoints/, newest first."""
 
-    json: bool = False
-    """Print one JSON object."""
+    json: Json = False

@@ -7,25 +7,12 @@ import os
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 from timnet import cards, config, files, settings_file
 from timnet.cli import arguments, output, parsing, readings
 from timnet.cli.audit import audit
 from timnet.cli.check import check
-from timnet.cli.import_arguments import (
-    ImportChexpert,
-    ImportCsv,
-    ImportDemo,
-    ImportDicomFolder,
-    ImportMendeley,
-    ImportMimic,
-    ImportNih,
-    ImportOpenI,
-    ImportPadchest,
-    ImportRsna,
-    ImportVindr,
-)
+from timnet.cli.imports import import_cohort
 from timnet.cli.output import Refused
 from timnet.cli.progress import ProgressLine
 from timnet.counting import counted
@@ -45,58 +32,6 @@ def match(words: list[str]) -> None:
 def diagnose(words: list[str]) -> None:
     """Print a classifier's probabilities for a film, or write those of many."""
     readings.read(parsing.parse(arguments.Diagnose, "diagnose", words))
-
-
-def import_cohort(words: list[str]) -> None:
-    """Import an export into a cohort under TIMNET_HOME."""
-    from timnet.cohorts.importing import jobs
-    from timnet.cohorts.readers import (
-        chexpert,
-        csv_table,
-        demo,
-        dicom_folder,
-        mendeley,
-        mimic_cxr,
-        nih,
-        open_i,
-        padchest,
-        rsna,
-        vindr,
-    )
-
-    sources: dict[str, tuple[type, Any]] = {
-        "mimic": (ImportMimic, mimic_cxr),
-        "open_i": (ImportOpenI, open_i),
-        "nih": (ImportNih, nih),
-        "chexpert": (ImportChexpert, chexpert),
-        "padchest": (ImportPadchest, padchest),
-        "vindr": (ImportVindr, vindr),
-        "rsna": (ImportRsna, rsna),
-        "mendeley": (ImportMendeley, mendeley),
-        "csv": (ImportCsv, csv_table),
-        "dicom": (ImportDicomFolder, dicom_folder),
-        "demo": (ImportDemo, demo),
-    }
-    kind = words[0].replace("-", "_") if words else ""
-    line = ProgressLine("reading films")
-    if kind == "page" and len(words) == 2:
-        # What a page has started: its form's values are a file, and are checked here again.
-        settings = jobs.settings(Path(words[1]))
-        root, given = jobs.checked(settings)
-        summary = sources[settings.kind][1].run(root, settings.name, progress=line.done, **given)
-        line.end()
-        print("\n".join(output.summed_up(summary)))
-        return
-    if kind not in sources:
-        raise Refused(f"import: expected {' or '.join(sources)}, got {kind or 'nothing'}")
-    shape, reader = sources[kind]
-    asked: Any = parsing.parse(shape, f"import {kind}", words[1:])
-    given = {
-        key: value for key, value in vars(asked).items() if key not in ("root", "name", "json") and value
-    }
-    summary = reader.run(asked.root, asked.name, progress=line.done, **given)
-    line.end()
-    output.show(summary.as_dict(), asked.json, output.summed_up(summary))
 
 
 def embed(words: list[str]) -> None:

@@ -8,7 +8,6 @@ lock, a log and files, never off a process id.
 from __future__ import annotations
 
 import hashlib
-import io
 import json
 import re
 from collections.abc import Iterable, Mapping
@@ -18,7 +17,7 @@ from typing import Any, Literal
 
 import pandas as pd
 
-from timnet import checkpoints, files, processes
+from timnet import checkpoints, files, processes, spreadsheet
 from timnet.cohorts import vectors
 from timnet.cohorts.records import CohortError
 from timnet.cohorts.store import Cohort
@@ -114,9 +113,7 @@ def holding(folder: Path) -> Any:
 def keep(folder: Path, found: Kept) -> None:
     """Write a list, whole; it is there once both of its tables are."""
     for name, table in ((_LEFT_OUT, found.left_out), (_RANKED, found.ranked)):
-        data = io.BytesIO()
-        table.to_parquet(data, index=False)
-        files.write_whole(folder / name, data.getvalue())
+        spreadsheet.writer(folder / name)(table)
 
 
 def load(folder: Path) -> Kept | None:

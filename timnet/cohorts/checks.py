@@ -8,13 +8,12 @@ text is kept. How far it is, `audits.state` reads off its lock and its log.
 from __future__ import annotations
 
 import hashlib
-import io
 from dataclasses import dataclass
 from pathlib import Path
 
 import pandas as pd
 
-from timnet import config, files
+from timnet import config, spreadsheet
 from timnet.cohorts import audits, features, vectors
 from timnet.cohorts.store import Cohort
 
@@ -75,9 +74,7 @@ def state(folder: Path) -> audits.State:
 def keep(folder: Path, done: Kept) -> None:
     """Write a check, whole; it is there once both of its tables are. Those of other labels are removed."""
     for name, table in ((_UNCHECKED, done.unchecked), (_FOUND, done.found)):
-        data = io.BytesIO()
-        table.to_parquet(data, index=False)
-        files.write_whole(folder / name, data.getvalue())
+        spreadsheet.writer(folder / name)(table)
     vectors.remove_older(folder)
 
 

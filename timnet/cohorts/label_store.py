@@ -44,14 +44,9 @@ def add(folder: Path, study: str, label: str, value: float) -> None:
         raise CohortError(f"{label[:80]}: expected a value of 0 to 1, or -1 for uncertain, got {value}")
     with lock(folder), schema.change(folder) as connection:
         key = _study(connection, folder, study)
-        names = label_names(connection)
-        known = match_name(label, names)
-        if known is None:
+        if match_name(label, names := label_names(connection)) is None:
             check_name(label, names)
-            connection.execute("INSERT INTO label_names VALUES (?, ?)", (len(names), label))
-            connection.execute("UPDATE studies SET signs = signs || ?", (schema.SIGN_UNKNOWN,))
-        number = len(names) if known is None else names.index(known)
-        row = (key, number, schema.SOURCES[schema.APP], float(value))
+        row = (key, number_of(connection, label), schema.SOURCES[schema.APP], float(value))
         connection.execute("INSERT OR REPLACE INTO labels VALUES (?, ?, ?, ?)", row)
         _changed(connection, key)
 
@@ -80,7 +75,6 @@ def carry_over(old: Path, connection: sqlite3.Connection) -> None:
             " JOIN label_names n USING (label) WHERE l.source = ? ORDER BY n.label, s.id",
             (schema.SOURCES[schema.APP],),
         ).fetchall()
-    names = label_names(connection)
     source = schema.SOURCES[schema.APP]
     stale = connection.execute("SELECT DISTINCT study FROM labels WHERE source = ?", (source,)).fetchall()
     touched = {study for (study,) in stale}
@@ -89,13 +83,7 @@ def carry_over(old: Path, connection: sqlite3.Connection) -> None:
         found = connection.execute("SELECT id FROM studies WHERE study = ?", (study,)).fetchone()
         if found is None:
             continue
-        known = match_name(label, names)
-        if known is None:
-            names.append(label)
-            connection.execute("INSERT INTO label_names VALUES (?, ?)", (len(names) - 1, label))
-            connection.execute("UPDATE studies SET signs = signs || ?", (schema.SIGN_UNKNOWN,))
-        number = names.index(known or label)
-        row = (found[0], number, schema.SOURCES[schema.APP], value)
+        row = (found[0], number_of(connection, label), source, value)
         connection.execute("INSERT OR REPLACE INTO labels VALUES (?, ?, ?, ?)", row)
         touched.add(found[0])
     fill_signs(connection, touched)
@@ -117,6 +105,16 @@ def fill_signs(connection: sqlite3.Connection, studies: Iterable[int] | None = N
 def label_names(connection: sqlite3.Connection) -> list[str]:
     """Return the labels of a cohort, by number."""
     return [name for (name,) in connection.execute("SELECT name FROM label_names ORDER BY label")]
+
+
+def number_of(connection: sqlite3.Connection, label: str) -> int:
+    """Return the number of a label, which becomes one of the cohort's where it is new."""
+    names = label_names(connection)
+    if (known := match_name(label, names)) is not None:
+        return names.index(known)
+    connection.execute("INSERT INTO label_names VALUES (?, ?)", (len(names), label))
+    connection.execute("UPDATE studies SET signs = signs || ?", (schema.SIGN_UNKNOWN,))
+    return len(names)
 
 
 def label_number(label: str, names: Sequence[str]) -> int:

@@ -14,7 +14,6 @@ from pathlib import Path
 
 from timnet.cohorts import places, schema, store
 from timnet.cohorts.readers import csv_table, tables
-from timnet.cohorts.readers.tables import Table
 from timnet.cohorts.records import CohortError, Skipped
 from timnet.films import read
 from timnet.films.film import Admit
@@ -109,17 +108,15 @@ def _of_folder(folder: Path, findings: str | None, matched: bool) -> Iterator[Li
 
 def _of_list(path: Path, findings: str | None, matched: bool, columns: Columns) -> Iterator[Listed]:
     table = tables.open_table(path)
-    film = _column(table, "film", columns.film, csv_table.USUAL["film"])
+    film = tables.column(table, "film", columns.film, csv_table.USUAL["film"])
     if film is None:
-        raise CohortError(f"{path.name}: expected a column of X-rays among {tables.listed(table)}: name it")
+        raise tables.unnamed(table, "X-rays")
     text = file = None
     if matched and findings is None:
-        file = _column(table, "findings file", columns.file, () if columns.findings else FILES)
-        text = _column(table, "findings", columns.findings, () if file else csv_table.USUAL["text"])
+        file = tables.column(table, "findings file", columns.file, () if columns.findings else FILES)
+        text = tables.column(table, "findings", columns.findings, () if file else csv_table.USUAL["text"])
         if text is None and file is None:
-            raise CohortError(
-                f"{path.name}: expected a column of the findings among {tables.listed(table)}: name it"
-            )
+            raise tables.unnamed(table, "the findings")
     for row, cells in tables.rows(table, film):
         if isinstance(cells, Skipped):
             yield Listed(row, bytes, fault=cells.reason)
@@ -144,12 +141,6 @@ def _of_cohort(cohort: store.Cohort, findings: str | None, matched: bool) -> Ite
         text = findings if findings is not None or not matched else told
         fetch = partial(cohort.original, film)
         yield Listed(f"{study}, X-ray {film}", fetch, text, [cohort.identity, film], cohort.admit)
-
-
-def _column(table: Table, role: str, wanted: str | None, usual: tuple[str, ...]) -> str | None:
-    if wanted:
-        return tables.named(table, role, wanted)
-    return next(iter(tables.usual(table, usual)), None)
 
 
 def _is_table(path: Path) -> bool:

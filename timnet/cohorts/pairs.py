@@ -17,6 +17,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 
 from timnet import config
@@ -118,35 +119,11 @@ def collect(
         CohortError: no such cohort, fewer than 4 pairs to train on or fewer than 2 held out, or nothing to
             contrast since every report is one patient's.
     """
-    pixels, rows, sources, splits = [], [], [], []
-    cohorts: list[Cohort] = []
-    studies: list[str] = []
-    patients: list[str] = []
-    findings: list[str] = []
-    labelled: list[str] = []
-    normal: list[bool] = []
-    without = 0
-    for source, name in enumerate(names):
-        cohort = store.Cohort.open(store.find(name))
-        cohorts.append(cohort)
-        table = cohort.films()
-        table = table[cohort.viewed(views)]
-        kept = table[table["findings"].str.strip() != ""]
-        without += len(table) - len(kept)
-        pixels.append(cohort.pixels(side, progress=progress, checked=True))
-        rows.append(kept.index.to_numpy(np.int64))
-        sources.append(np.full(len(kept), source, np.int64))
-        splits.append(kept["split"].to_numpy(str))
-        studies += [f"{source}/{study}" for study in kept["study"]]
-        patients += [f"{source}/{patient}" for patient in kept["patient"]]
-        findings += kept["findings"].tolist()
-        labels = tasks.settle(cohort.labels(), "ignore").loc[kept.index]
-        known = ~labels.isna().any(axis=1) if len(labels.columns) else np.zeros(len(labels), bool)
-        rows_of = zip(known, labels.to_numpy(), strict=True)
-        labelled += [f"{source}/{values.tolist()}" if is_known else "" for is_known, values in rows_of]
-        named = match_name(tasks.NO_FINDING, [str(label) for label in labels])
-        normal += (labels[named] == 1).tolist() if named else [False] * len(labels)
-    split = np.concatenate(splits)
+    cohorts = tuple(Cohort.open(store.find(name)) for name in names)
+    parts = [_part(source, cohort, views) for source, cohort in enumerate(cohorts)]
+    pixels = tuple(cohort.pixels(side, progress=progress, checked=True) for cohort in cohorts)
+    table = pd.concat([part for part, _ in parts], ignore_index=True)
+    split = table["split"].to_numpy(str)
     held = np.isin(split, held_out)
     learned, measured = int((~held).sum()), int(held.sum())
     if (learned < LEAST_TRAIN and not measuring) or measured < LEAST_HELD_OUT:
@@ -156,24 +133,24 @@ def collect(
             f"{' or '.join(held_out)}, "
             f"got {'' if measuring else f'{learned} and '}{measured}"
         )
-    texts, text = _codes(findings)
-    same = _codes(labelled)[1]
-    unknown = np.array([not words for words in labelled])
+    texts, text = _codes(table["findings"].tolist())
+    same = _codes(table["labelled"].tolist())[1]
+    unknown = (table["labelled"] == "").to_numpy()
     same[unknown] = -1 - np.arange(int(unknown.sum()))
     found = Pairs(
-        pixels=tuple(pixels),
-        row=np.concatenate(rows),
-        source=np.concatenate(sources),
-        study=_codes(studies)[1],
-        patient=_codes(patients)[1],
+        pixels=pixels,
+        row=table["film"].to_numpy(np.int64),
+        source=table["source"].to_numpy(np.int64),
+        study=_codes(table["study"].tolist())[1],
+        patient=_codes(table["patient"].tolist())[1],
         text=text,
         labels=same,
-        normal=np.array(normal, bool),
+        normal=table["normal"].to_numpy(bool),
         texts=texts,
         split=split,
         held_out=held,
-        without_text=without,
-        cohorts=tuple(cohorts),
+        without_text=sum(without for _, without in parts),
+        cohorts=cohorts,
     )
     for part in (np.flatnonzero(held),) if measuring else (np.flatnonzero(~held), np.flatnonzero(held)):
         if not found.mismatched(part.tolist(), np.random.default_rng(0)):
@@ -181,6 +158,25 @@ def collect(
                 f"{', '.join(names)}: no two reports of different patients and wording, nothing to contrast"
             )
     return found
+
+
+def _part(source: int, cohort: Cohort, views: config.Views) -> tuple[pd.DataFrame, int]:
+    """Return the pairs of one cohort, a row each, and how many of its films have no findings."""
+    table = cohort.films()
+    table = table[cohort.viewed(views)]
+    kept = table[table["findings"].str.strip() != ""]
+    labels = tasks.settle(cohort.labels(), "ignore").loc[kept.index]
+    known = ~labels.isna().any(axis=1) if len(labels.columns) else np.zeros(len(labels), bool)
+    rows_of = zip(known, labels.to_numpy(), strict=True)
+    named = match_name(tasks.NO_FINDING, [str(label) for label in labels])
+    part = kept[["film", "findings", "split"]].assign(
+        source=source,
+        study=[f"{source}/{study}" for study in kept["study"]],
+        patient=[f"{source}/{patient}" for patient in kept["patient"]],
+        labelled=[f"{source}/{values.tolist()}" if is_known else "" for is_known, values in rows_of],
+        normal=labels[named] == 1 if named else False,
+    )
+    return part, len(table) - len(kept)
 
 
 def _codes(values: Sequence[str]) -> tuple[tuple[str, ...], Codes]:

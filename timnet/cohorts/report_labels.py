@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from timnet.cohorts import label_store, schema
-from timnet.cohorts.records import CohortError, Progress, Study, fold, match_name
+from timnet.cohorts.records import CohortError, Progress, Study, fold
 from timnet.reports import label_words, language
 from timnet.reports.phrase_tables import LABELS
 
@@ -106,7 +106,7 @@ def replace(connection: sqlite3.Connection, signs: Mapping[int, str]) -> None:
     source = schema.REPORT_NUMBER
     connection.execute("DELETE FROM labels WHERE source = ?", (source,))
     connection.execute("INSERT OR REPLACE INTO label_sources VALUES (?, ?)", (source, schema.REPORT))
-    numbers = [_number(connection, name) for name in LABELS]
+    numbers = [label_store.number_of(connection, name) for name in LABELS]
     connection.executemany("INSERT INTO labels VALUES (?, ?, ?, ?)", _rows(signs, numbers, source))
     label_store.fill_signs(connection)
 
@@ -129,15 +129,6 @@ def _rows(signs: Mapping[int, str], numbers: list[int], source: int) -> Iterable
         for number, sign in zip(numbers, row, strict=True):
             if sign in _VALUES:
                 yield study, number, source, _VALUES[sign]
-
-
-def _number(connection: sqlite3.Connection, name: str) -> int:
-    """Return the number of a label, which becomes one of the cohort's where it is new."""
-    names = label_store.label_names(connection)
-    if (known := match_name(name, names)) is not None:
-        return names.index(known)
-    connection.execute("INSERT INTO label_names VALUES (?, ?)", (len(names), name))
-    return len(names)
 
 
 def _identity(connection: sqlite3.Connection) -> str:

@@ -6,10 +6,8 @@ or nan.
 
 from __future__ import annotations
 
-import json
 import math
 import sqlite3
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -31,11 +29,11 @@ _STUDY_FILMS = """
 SELECT film, path, view, rows, columns, row_mm, column_mm, kind, bits, sha256
 FROM films WHERE study = ? ORDER BY film
 """
-_OF_STUDIES = """
+OF_STUDIES = """
 SELECT f.film, s.study, f.view FROM films f JOIN studies s ON s.id = f.study
 WHERE s.study IN (SELECT value FROM json_each(?)) ORDER BY f.film
 """
-_OF_PATIENT = """
+OF_PATIENT = """
 SELECT f.film, s.study, f.view FROM films f JOIN studies s ON s.id = f.study
 WHERE s.patient = ? ORDER BY f.film
 """
@@ -70,16 +68,6 @@ def study(connection: sqlite3.Connection, study: str) -> Study | None:
         impression=impression,
         labels_by_source=by_source,
     )
-
-
-def films_of(connection: sqlite3.Connection, studies: Sequence[str]) -> pd.DataFrame:
-    """Return film, study and view of the films of some studies."""
-    return pd.read_sql_query(_OF_STUDIES, connection, params=(json.dumps(list(studies)),))
-
-
-def films_of_patient(connection: sqlite3.Connection, patient: str) -> pd.DataFrame:
-    """Return film, study and view of a patient's films."""
-    return pd.read_sql_query(_OF_PATIENT, connection, params=(patient,))
 
 
 def labels(connection: sqlite3.Connection, source: str | None) -> pd.DataFrame:

@@ -20,7 +20,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from timnet.__main__ import main
-from timnet.cohorts.readers import cells, csv_table, lines, tables
+from timnet.cohorts.readers import cells, csv_table, lines, report_tables, tables
 from timnet.cohorts.records import UNCERTAIN, CohortError, Skipped, StudyRecord
 
 PLAIN = "path,report,patient_id,Effusion\nf0.jpg,Case 0.,P0,0\nf1.jpg,Case 1.,P1,1\nf2.jpg,Case 2.,P2,0\n"
@@ -176,7 +176,7 @@ def test_a_quote_that_is_never_closed_is_refused_with_its_line(
     with pytest.raises(CohortError, match=message):
         list(csv_table.read(path))
     with pytest.raises(CohortError, match=message):
-        tables.Reports(path, "path", "report")
+        report_tables.Reports(path, "path", "report")
 
 
 @pytest.mark.parametrize(
@@ -196,7 +196,7 @@ def test_a_quote_closed_late_that_holds_other_rows_is_refused(tmp_path: Path, te
 def test_reports_by_accession_number_never_swallow_one_another(tmp_path: Path) -> None:
     (tmp_path / "t.csv").write_text('accession,report\n100001,"No effusion\n100002,Large effusion"\n')
     with pytest.raises(CohortError, match="looks like a row of its own"):
-        tables.Reports(tmp_path / "t.csv")
+        report_tables.Reports(tmp_path / "t.csv")
 
 
 def test_a_report_of_several_lines_is_no_row(tmp_path: Path) -> None:

@@ -6,11 +6,7 @@ import hashlib
 from collections.abc import Iterable
 
 from timnet.cohorts import schema
-from timnet.cohorts.records import (
-    CohortError,
-    Skipped,
-    StudyRecord,
-)
+from timnet.cohorts.records import CohortError, Skipped, StudyRecord
 
 
 def check_source(name: str) -> str:

@@ -18,20 +18,12 @@ from concurrent.futures import Future
 from dataclasses import asdict, astuple, dataclass, replace
 from pathlib import Path
 
-from timnet.cohorts import decode_pool, label_store, pixels, schema
+from timnet.cohorts import decode_pool, pixels, schema
 from timnet.cohorts.decode_pool import Reading, Taken
-from timnet.cohorts.importing.digest import check_source, digest_of_all, new_digest
+from timnet.cohorts.importing.digest import digest_of_all, new_digest
 from timnet.cohorts.importing.reuse import Previous
-from timnet.cohorts.records import (
-    SPLITS,
-    FilmRecord,
-    PathError,
-    Progress,
-    Skipped,
-    StudyRecord,
-    film_path,
-)
-from timnet.reports import report_text
+from timnet.cohorts.importing.study_rows import StudyRows
+from timnet.cohorts.records import SPLITS, FilmRecord, PathError, Progress, Skipped, StudyRecord, film_path
 
 AHEAD = 32  # records whose films may wait for their turn
 COMMIT_SECONDS, COMMIT_FILMS = 5.0, 4096  # of work that a kill may cost
@@ -47,11 +39,6 @@ CREATE TABLE consumed (
     studies INTEGER NOT NULL, films INTEGER NOT NULL, labels INTEGER NOT NULL, sources INTEGER NOT NULL
 )
 """
-_STUDY = """
-INSERT INTO studies (id, study, patient, split, sex, age, film, films, views, has_findings, signs)
-VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
-"""
-_FILM = f"INSERT INTO films VALUES ({', '.join('?' * 15)})"
 # Rows of a study, those that others refer to last.
 _CUT = (
     "DELETE FROM labels WHERE study > :studies",
@@ -102,10 +89,7 @@ class Draft:
     ) -> None:
         self._connection, self._cache, self._root, self._side = connection, cache, root, side
         self._reading = reading
-        names = connection.execute("SELECT name FROM label_sources ORDER BY source")
-        self._sources = [name for (name,) in names]
-        self._label_source = label_source
-        self._labels = label_store.label_names(connection)
+        self._rows = StudyRows(connection, label_source)
         self._state = _State(0, 0, 0, 0, len(dict.fromkeys((*schema.SOURCES, label_source))))
         self._names: set[str] = set()
         self._paths: set[str] = set()
@@ -145,13 +129,8 @@ class Draft:
                 waiting: list[tuple[FilmRecord, Future[Taken | Skipped] | Taken]] = []
                 for film, path in paths:
                     known = previous.find(path)
-                    waiting.append(
-                        (
-                            film,
-                            known
-                            or pool.submit(decode_pool.take, self._root, path, self._side, self._reading),
-                        )
-                    )
+                    asked = (self._root, path, self._side, self._reading)
+                    waiting.append((film, known or pool.submit(decode_pool.take, *asked)))
                 queue.append(_Waiting(record, digest, is_let_in, skipped, waiting))
                 if len(queue) > AHEAD:
                     self._take_in(queue.popleft(), cache, tell)
@@ -193,7 +172,7 @@ class Draft:
             self._connection.execute(statement, asdict(self._state))
         self._connection.execute("COMMIT")
         cache.cut(self._state.films)
-        del self._labels[self._state.labels :], self._sources[self._state.sources :]
+        del self._rows.labels[self._state.labels :], self._rows.sources[self._state.sources :]
         self._begin()
 
     def _let_in(
@@ -249,12 +228,19 @@ class Draft:
         if isinstance(record, StudyRecord) and len(record.films) > len(waiting.films):
             self._done += len(record.films) - len(waiting.films)  # refused unread
             tell()
-        for each in skipped:
-            self._skip(each)
+        for skip in skipped:
+            self._skip(skip)
         if isinstance(record, StudyRecord) and waiting.is_let_in and (taken or not record.films):
-            self._insert(record, taken, cache)  # a report alone can be searched for
+            key, first = self._state.studies + 1, self._state.films
+            self._rows.insert(key, first, record, taken)  # a report alone can be searched for
+            for _, found in taken:
+                cache.append(found.row_SS)
+            self._state = replace(self._state, studies=key, films=first + len(taken))
         state = self._state = replace(
-            self._state, record=self._state.record + 1, labels=len(self._labels), sources=len(self._sources)
+            self._state,
+            record=self._state.record + 1,
+            labels=len(self._rows.labels),
+            sources=len(self._rows.sources),
         )
         told = json.dumps([(each.row, each.reason) for each in skipped])
         row = (state.record - 1, waiting.digest, told, *astuple(state)[1:])
@@ -265,67 +251,6 @@ class Draft:
         ):
             self._commit(cache)
             self._begin()
-
-    def _insert(
-        self, study: StudyRecord, taken: Sequence[tuple[FilmRecord, Taken]], cache: pixels.Writer
-    ) -> None:
-        key, first = self._state.studies + 1, self._state.films
-        age = None if study.age is None or math.isnan(study.age) else study.age
-        report = study.report.encode(errors="replace").decode()  # a lone surrogate cannot be stored
-        extract = report_text.extract(report)
-        findings, impression = extract.findings, extract.impression
-        views = [" ".join((film.view or found.view or "").split()) for film, found in taken]
-        values, signs = self._values(study)
-        row = (
-            key,
-            study.study,
-            study.patient,
-            study.split,
-            study.sex,
-            age,
-            first if taken else None,
-            len(taken),
-        )
-        told = ("".join(view + schema.SEPARATOR for view in views), findings != "", signs)
-        execute = self._connection.execute
-        execute(_STUDY, (*row, *told))
-        execute("INSERT INTO reports VALUES (?, ?, ?, ?)", (key, report, findings, impression))
-        sentences = ((key, place, sentence) for place, sentence in enumerate(report_text.sentences(findings)))
-        self._connection.executemany("INSERT INTO sentences VALUES (?, ?, ?)", sentences)
-        for number, ((film, found), view) in enumerate(zip(taken, views, strict=True), first):
-            cache.append(found.row_SS)
-            columns = (*found.columns, found.view, found.state.bytes, found.state.modified_ns, found.remark)
-            execute(_FILM, (number, key, found.path, view or None, *columns))
-            for place, box in enumerate(film.boxes):
-                execute("INSERT INTO boxes VALUES (?, ?, ?, ?, ?, ?, ?)", (number, place, *astuple(box)))
-        labels = ((key, label, source, value) for (label, source), value in values.items())
-        self._connection.executemany("INSERT INTO labels VALUES (?, ?, ?, ?)", labels)
-        self._state = replace(self._state, studies=key, films=first + len(taken))
-
-    def _values(self, study: StudyRecord) -> tuple[dict[tuple[int, int], float], str]:
-        """Return what is known by label and source, and the signs of the best source's values."""
-        values: dict[tuple[int, int], float] = {}
-        for source_name, said in ((self._label_source, study.labels), *study.other_labels.items()):
-            source = self._source(source_name)
-            for name, value in said.items():
-                label = self._label(name)
-                if not math.isnan(value):  # unknown = no row
-                    values[label, source] = value
-        best = {label: value for (label, _), value in sorted(values.items(), reverse=True)}
-        return values, "".join(schema.sign(best.get(label)) for label in range(len(self._labels)))
-
-    def _label(self, name: str) -> int:
-        if name not in self._labels:
-            label_store.check_name(name, self._labels)
-            self._connection.execute("INSERT INTO label_names VALUES (?, ?)", (len(self._labels), name))
-            self._labels.append(name)
-        return self._labels.index(name)
-
-    def _source(self, name: str) -> int:
-        if check_source(name) not in self._sources:
-            self._connection.execute("INSERT INTO label_sources VALUES (?, ?)", (len(self._sources), name))
-            self._sources.append(name)
-        return self._sources.index(name)
 
     def _skip(self, skipped: Skipped) -> None:
         known = skipped.reason in self.skipped or len(self.skipped) < MAX_REASONS

@@ -12,8 +12,8 @@ import logging
 import shutil
 import sqlite3
 import time
-from collections.abc import Iterable, Mapping, Sequence
-from contextlib import closing
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager
 from dataclasses import replace
 from pathlib import Path
 
@@ -79,6 +79,7 @@ def write(
     that were added in the app, and verdicts, stay with their studies. Where the cohort was labelled by its
     reports, those of the new one are read for labels, too.
     """
+    # More than 60 lines by its arguments alone.
     phrase_tables.check()  # the index that is made last reads reports by them
     folder, root, started = folder.resolve(), root.resolve(), time.monotonic()
     if not root.is_dir():
@@ -87,41 +88,38 @@ def write(
     facts = finish.Facts(folder.name, source, root, side, shares, seed, started, reading, strict)
     label_source = check_source(label_source or source)
     asked = [
-        schema.VERSION,
-        pixels.RULE,
-        source,
-        str(root),
-        side,
-        dict(shares),
-        seed,
-        label_source,
-        request,
-        reading.rule,
-        list(map(str, reading.outside)),
-    ]
+        schema.VERSION, pixels.RULE, source, str(root), side, dict(shares), seed, label_source, request,
+        reading.rule, list(map(str, reading.outside)),
+    ]  # fmt: skip
+    with _alone(folder) as place:
+        try:
+            _prepare(place, json.dumps(asked), label_source)
+            with (
+                closing(schema.attach(place)) as connection,
+                reuse.opened(folder, root, side, reading) as before,
+            ):
+                _fill(connection, place, before, facts, label_source, records, num_films, notes, progress)
+            summary = _publish(place, folder, side)
+        except CohortError:  # nothing that going on would mend
+            shutil.rmtree(place, ignore_errors=True)
+            raise
+        shutil.rmtree(place)
+    logger.info("cohort %s: %d films, %d skipped", folder.name, summary.films, sum(summary.skipped.values()))
+    return summary
+
+
+@contextmanager
+def _alone(folder: Path) -> Iterator[Path]:
+    """Hold the place of a cohort for one import, and give that of its draft; CohortError where it cannot."""
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
         _check_place(folder)
         with filelock.FileLock(folder.parent / f".{folder.name}.lock", timeout=0, mode=0o600):
-            place = folder.parent / f".{folder.name}.importing"
-            try:
-                _prepare(place, json.dumps(asked), label_source)
-                with (
-                    closing(schema.attach(place)) as connection,
-                    reuse.opened(folder, root, side, reading) as before,
-                ):
-                    _fill(connection, place, before, facts, label_source, records, num_films, notes, progress)
-                summary = _publish(place, folder, side)
-            except CohortError:  # nothing that going on would mend
-                shutil.rmtree(place, ignore_errors=True)
-                raise
-            shutil.rmtree(place)
+            yield folder.parent / f".{folder.name}.importing"
     except filelock.Timeout:
         raise CohortError(f"{folder.name}: another import of this cohort is running") from None
     except (OSError, sqlite3.Error) as error:
         raise CohortError(f"{folder.name}: cannot be written: {_cause(error)}") from error
-    logger.info("cohort %s: %d films, %d skipped", folder.name, summary.films, sum(summary.skipped.values()))
-    return summary
 
 
 def _folder(outside: Path) -> Path:

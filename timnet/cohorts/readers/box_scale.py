@@ -1,14 +1,23 @@
-"""Boxes that were drawn on films of one size, carried to the size of a copy."""
+"""Boxes in a table's cells, and boxes drawn on films of one size, carried to the size of a copy."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from timnet.cohorts.paths import read_inside
+from timnet.cohorts.readers.cells import RowError
 from timnet.cohorts.records import Box, PathError
 from timnet.films import sandbox
 from timnet.films.film import MAX_BYTES, FilmError
+
+
+def numbers(cells: Mapping[str, str], columns: Sequence[str]) -> list[float]:
+    """Return the numbers of some cells; RowError where one is none."""
+    try:
+        return [float(cells[column]) for column in columns]
+    except ValueError:
+        raise RowError("box is not four numbers") from None
 
 
 def on_film(

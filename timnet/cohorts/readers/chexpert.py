@@ -15,12 +15,10 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Unpack
 
-from timnet.cohorts import store
+from timnet.cohorts.readers import archives, joined, on_disk, tables
 from timnet.cohorts.readers import cells as meaning
-from timnet.cohorts.readers import joined, on_disk, tables
-from timnet.cohorts.records import CohortError, FilmRecord, Progress, Rules, Skipped, StudyRecord, Summary
+from timnet.cohorts.records import CohortError, FilmRecord, Skipped, StudyRecord
 from timnet.cohorts.tasks import CHEXPERT14
 
 SOURCE, PLUS = "chexpert", ("df_chexpert_plus_*.csv*",)
@@ -37,22 +35,6 @@ _PATIENT = re.compile(r"patient\d+")
 _SECTIONS = ("clinical_history", "history", "comparison", "technique", "findings", "impression")
 _Labels = dict[str, tuple[float, ...]]
 """Of CheXpert Plus: path in the table -> the 14 labels."""
-
-
-def run(root: Path, name: str, progress: Progress | None = None, **rules: Unpack[Rules]) -> Summary:
-    """Import the films below `root` as the cohort `name`; errors as for `read`."""
-    folder, notes, found = store.place(name), list[str](), _tables(root)
-    return store.write(
-        folder,
-        source=SOURCE,
-        root=root,
-        records=read(root, notes=notes),
-        notes=notes,
-        progress=progress,
-        **rules,
-        num_films=sum(tables.open_table(path).num_rows for path in found),
-        request=tables.request(*found, _below(root, _PLUS_LABELS)),
-    )
 
 
 def read(root: Path, *, notes: list[str] | None = None) -> Iterator[StudyRecord | Skipped]:
@@ -72,13 +54,10 @@ def read(root: Path, *, notes: list[str] | None = None) -> Iterator[StudyRecord 
     for table in opened:
         told += table.notes
         _path_column(table)
-        lacking = [label for label in CHEXPERT14 if label not in table.columns]
-        if lacking == list(CHEXPERT14) and not is_plus:
+        if not is_plus and not tables.labelled(table.path.name, table.columns, CHEXPERT14, told):
             raise CohortError(
                 f"{table.path.name}: expected a column {CHEXPERT14[0]!r}, got {tables.listed(table)}"
             )
-        if lacking and not is_plus:
-            told.append(f"{table.path.name} has no column {', '.join(lacking)}")
     if is_plus:
         yield from _gather_labels(root, labels, told)
     parts = {
@@ -143,13 +122,10 @@ def _films(root: Path, folder: str, name: str | None) -> list[str]:
     """Return a row's film under the suffix it has on this disk, or those of a study that names none."""
     place = root / folder
     if name is None:
-        there = sorted(place.iterdir()) if place.is_dir() else []
-        found = [
-            each.name for each in there if each.suffix.lower() in on_disk.SUFFIXES and each.name[0] != "."
-        ]
+        found = [f"{folder}/{each.name}" for each in on_disk.pictures([place], on_disk.SUFFIXES)]
         if not found:
             raise meaning.RowError("film is missing")
-        return [f"{folder}/{each}" for each in found]
+        return found
     names = (name, *(f"{Path(name).stem}{suffix}" for suffix in on_disk.SUFFIXES))
     return [f"{folder}/{next((each for each in names if (place / each).is_file()), name)}"]
 
@@ -187,15 +163,14 @@ def _tables(root: Path) -> list[Path]:
     """Return the tables of an export: that of CheXpert Plus, else those of the splits."""
     found = [path for names in (PLUS, *_PARTS.values()) if (path := _below(root, names))]
     if not found:
-        wanted = "train.csv, valid.csv or df_chexpert_plus_240401.csv"
-        raise CohortError(f"chexpert: expected {wanted} in {root.name or root}, found none")
+        raise archives.missing(SOURCE, root, "train.csv, valid.csv or df_chexpert_plus_240401.csv")
     return found[:1] if found[0].match(PLUS[0]) else found
 
 
 def _below(root: Path, names: Sequence[str]) -> Path | None:
     """Return the first file of such a name in a folder, or in one inside it."""
     inside = sorted(path for path in root.iterdir() if path.is_dir()) if root.is_dir() else []
-    return next(filter(None, (tables.one_of(folder, names) for folder in (root, *inside))), None)
+    return archives.first_of((root, *inside), names)
 
 
 def _folders(root: Path, depth: int = 3) -> dict[tuple[str, str], str]:
@@ -232,3 +207,11 @@ def _study(cells: joined.Cells) -> str:
 
 def _either(cells: joined.Cells, name: str, other: str) -> str:
     return cells.get(name, cells.get(other, ""))
+
+
+def _num_films(root: Path) -> int:
+    return sum(tables.open_table(path).num_rows for path in _tables(root))
+
+
+run = archives.importer(SOURCE, read, lambda root: (*_tables(root), _below(root, _PLUS_LABELS)), _num_films)
+"""Import the films below a folder as a cohort; errors as for `read`."""

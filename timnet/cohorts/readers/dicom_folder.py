@@ -12,7 +12,7 @@ from typing import Unpack
 from timnet.cohorts import store
 from timnet.cohorts.importing import pseudonyms
 from timnet.cohorts.readers.dicom_studies import Folder
-from timnet.cohorts.readers.tables import Reports
+from timnet.cohorts.readers.report_tables import Reports
 from timnet.cohorts.records import Progress, Rules, Summary
 from timnet.films import burned_in_text
 from timnet.films.film import Admit

@@ -20,7 +20,8 @@ from pydicom.dataset import FileDataset
 
 from timnet.cohorts.importing import pseudonyms
 from timnet.cohorts.paths import read_inside
-from timnet.cohorts.readers.tables import LFS, Reports
+from timnet.cohorts.readers.report_tables import Reports
+from timnet.cohorts.readers.tables import LFS
 from timnet.cohorts.records import (
     LEAVES,
     CohortError,

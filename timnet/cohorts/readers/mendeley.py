@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Unpack
 
 from timnet.cohorts import store
+from timnet.cohorts.readers import on_disk
 from timnet.cohorts.records import CohortError, FilmRecord, Progress, Rules, Skipped, StudyRecord, Summary
 
 LABEL = "pneumonia"
@@ -22,22 +23,15 @@ CLASSES = {"NORMAL": 0.0, "PNEUMONIA": 1.0}
 OFFICIAL = {"train": "train", "val": "train", "test": "test"}
 # As the archives unpack: Mendeley's ChestXRay2017, Kaggle's copy with its folder twice.
 _INSIDE = ("chest_xray", "chest_xray/chest_xray", "ChestXRay2017/chest_xray")
-_SUFFIXES = {".jpeg", ".jpg", ".png"}
 _PERSON = re.compile(r"(person\d+)_|((?:NORMAL\d*-)?IM-\d+)-|((?:NORMAL|BACTERIA|VIRUS)-\d+)-")
 
 
 def run(root: Path, name: str, progress: Progress | None = None, **rules: Unpack[Rules]) -> Summary:
     """Import the films below `root` as the cohort `name`; CohortError if the layout is another."""
     folder, top = store.place(name), _top(root)
-    num_films = sum(1 for _ in _films(top))
+    size = sum(1 for _ in _films(top))
     return store.write(
-        folder,
-        source="mendeley",
-        root=top,
-        records=read(root),
-        progress=progress,
-        **rules,
-        num_films=num_films,
+        folder, source="mendeley", root=top, records=read(root), progress=progress, **rules, num_films=size
     )
 
 
@@ -69,12 +63,8 @@ def person(stem: str) -> str:
 
 
 def _films(top: Path) -> Iterator[str]:
-    for part in OFFICIAL:
-        for label in CLASSES:
-            folder = top / part / label
-            for path in sorted(folder.iterdir()) if folder.is_dir() else ():
-                if not path.name.startswith(".") and path.suffix.lower() in _SUFFIXES:
-                    yield f"{part}/{label}/{path.name}"
+    folders = (top / part / label for part in OFFICIAL for label in CLASSES)
+    return (path.relative_to(top).as_posix() for path in on_disk.pictures(folders))
 
 
 def _top(root: Path) -> Path:

@@ -12,44 +12,20 @@ import math
 import re
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Unpack
 
-from timnet.cohorts import store
+from timnet.cohorts.readers import archives, report_texts, tables
 from timnet.cohorts.readers import cells as meaning
-from timnet.cohorts.readers import report_texts, tables
-from timnet.cohorts.records import (
-    UNCERTAIN,
-    CohortError,
-    FilmRecord,
-    Progress,
-    Rules,
-    Skipped,
-    StudyRecord,
-    Summary,
-)
+from timnet.cohorts.records import CohortError, FilmRecord, Skipped, StudyRecord
 from timnet.cohorts.tasks import CHEXPERT14
 
 SOURCE = "mimic_cxr"
 LABELS, OTHER_LABELS = "chexpert", "negbio"
 _KEYS = ("dicom_id", "subject_id", "study_id")
 _NUMBER = re.compile(r"[1-9]\d{0,11}")
-# A label as one letter: a quarter of a million studies of 14 labels stay small in memory.
-_VALUES = {"1": 1.0, "0": 0.0, "u": UNCERTAIN, " ": math.nan}
-
-
-@dataclass
-class _Labels:
-    """What one source says, gathered: study -> one letter a label."""
-
-    source: str
-    names: tuple[str, ...] = ()
-    letters: dict[str, str] = field(default_factory=dict)
-
-    def values(self, study: str) -> dict[str, float]:
-        letters = self.letters.get(study, " " * len(self.names))
-        return {name: _VALUES[letter] for name, letter in zip(self.names, letters, strict=True)}
+_Values = dict[str, tuple[float, ...]]
+"""Study -> its labels' values. Most studies share theirs with others: a quarter of a million stay small."""
 
 
 @dataclass(slots=True)
@@ -60,33 +36,6 @@ class _Study:
     films: str = ""
     """One `dicom_id view` a line."""
     split: str | None = None
-
-
-def run(
-    root: Path,
-    name: str,
-    progress: Progress | None = None,
-    *,
-    reports: Path | None = None,
-    **rules: Unpack[Rules],
-) -> Summary:
-    """Import the films below `root` as the cohort `name`; `reports` and errors as for `read`."""
-    folder, notes = store.place(name), list[str]()
-    found = _films_table(root)
-    return store.write(
-        folder,
-        source=SOURCE,
-        root=root,
-        records=read(root, reports=reports, notes=notes, outside=rules.get("outside", ())),
-        notes=notes,
-        progress=progress,
-        **rules,
-        num_films=found.num_rows,
-        label_source=LABELS,
-        request=tables.request(
-            *(_path(root, what) for what in ("metadata", "split", LABELS, OTHER_LABELS)), reports=reports
-        ),
-    )
 
 
 def read(
@@ -114,133 +63,119 @@ def read(
     told += table.notes
     yield from _gather_films(table, studies)
     yield from _gather_splits(root, studies, told)
-    first, further = _Labels(LABELS), _Labels(OTHER_LABELS)
-    for source in (first, further):
-        yield from _gather_labels(root, source, studies, told)
+    said: dict[str, tuple[list[str], _Values]] = {}
+    for source in (LABELS, OTHER_LABELS):
+        yield from _gather_labels(root, source, said, studies, told)
+
+    def values(source: str, number: str) -> dict[str, float]:
+        names, of_study = said[source]
+        return dict(zip(names, of_study.get(number, (math.nan,) * len(names)), strict=True))
+
     odd: Counter[str] = Counter()
     place = report_texts.find(root) if reports is None else reports
     with report_texts.open_reports(place, outside) as text_of:
         for number, study in studies.items():
             stem = f"files/p{study.subject[:2]}/p{study.subject}/s{number}"
             text, fault = text_of(f"{stem}.txt")
-            if fault:
-                odd[fault] += 1
+            odd.update([fault] if fault else [])
+            films = (line.partition(" ")[::2] for line in study.films.splitlines())
             yield StudyRecord(
                 study=number,
                 patient=study.subject,
                 report=text,
-                films=tuple(_film(stem, line) for line in study.films.splitlines()),
-                labels=first.values(number),
+                films=tuple(FilmRecord(f"{stem}/{dicom}.jpg", view or None) for dicom, view in films),
+                labels=values(LABELS, number) if LABELS in said else {},
                 split=study.split,
-                other_labels={further.source: further.values(number)} if further.names else {},
+                other_labels={OTHER_LABELS: values(OTHER_LABELS, number)} if OTHER_LABELS in said else {},
             )
     told += (f"reports: {fault}: {count}" for fault, count in odd.most_common())
 
 
 def _gather_films(table: tables.Table, studies: dict[str, _Study]) -> Iterator[Skipped]:
-    for row, cells in tables.rows(table, "dicom_id"):
-        if isinstance(cells, Skipped):
-            yield _of(table, cells)
-            continue
+    def take(cells: dict[str, str]) -> None:
         dicom, subject, number = (cells[key].strip() for key in _KEYS)
         if not (_NUMBER.fullmatch(subject) and _NUMBER.fullmatch(number)) or not dicom or " " in dicom:
-            yield Skipped(f"{table.path.name} {row}", "dicom_id, subject_id or study_id is none")
-            continue
+            raise meaning.RowError("dicom_id, subject_id or study_id is none")
         study = studies.setdefault(number, _Study(subject))
         if study.subject != subject:
-            yield Skipped(f"{table.path.name} {row}", "study belongs to another patient in an earlier row")
-            continue
+            raise meaning.RowError("study belongs to another patient in an earlier row")
         view = meaning.view(cells.get("ViewPosition", "")) or ""
         study.films += f"{dicom} {' '.join(view.split())}\n"
+
+    yield from tables.gather(table, "dicom_id", take)
 
 
 def _gather_splits(root: Path, studies: Mapping[str, _Study], notes: list[str]) -> Iterator[Skipped]:
     table = _other_table(root, "split", ("study_id", "split"), "splits are drawn", notes)
-    for row, cells in tables.rows(table) if table else ():
-        if isinstance(cells, Skipped):
-            yield _of(table, cells)
-            continue
-        study = studies.get(cells["study_id"].strip())
-        try:
-            split = meaning.split(cells["split"])
-            if study is not None and split is not None:
-                if study.split not in (None, split):
-                    raise meaning.RowError("split differs from an earlier row of the study")
-                study.split = split
-        except meaning.RowError as error:
-            yield Skipped(f"{table.path.name if table else ''} {row}", str(error))
+
+    def take(cells: dict[str, str]) -> None:
+        study, split = studies.get(cells["study_id"].strip()), meaning.split(cells["split"])
+        if study is not None and split is not None:
+            if study.split not in (None, split):
+                raise meaning.RowError("split differs from an earlier row of the study")
+            study.split = split
+
+    if table is not None:
+        yield from tables.gather(table, None, take)
 
 
 def _gather_labels(
-    root: Path, labels: _Labels, studies: Mapping[str, _Study], notes: list[str]
+    root: Path,
+    source: str,
+    said: dict[str, tuple[list[str], _Values]],
+    studies: Mapping[str, _Study],
+    notes: list[str],
 ) -> Iterator[Skipped]:
-    table = _other_table(root, labels.source, ("study_id",), f"no labels of {labels.source}", notes)
+    table = _other_table(root, source, ("study_id",), f"no labels of {source}", notes)
     if table is None:
         return
-    labels.names = tuple(label for label in CHEXPERT14 if label in table.columns)
-    if lacking := [label for label in CHEXPERT14 if label not in labels.names]:
-        notes.append(f"{table.path.name} has no column {', '.join(lacking)}")
-    known: dict[tuple[str, ...], str] = {}  # most rows say what another one said
-    for row, cells in tables.rows(table):
-        if isinstance(cells, Skipped):
-            yield _of(table, cells)
-            continue
-        said = tuple(cells[label] for label in labels.names)
-        if (letters := known.get(said)) is None:
-            letters = known[said] = "".join(map(_letter, said))
-        study = cells["study_id"].strip()
-        if "?" in letters:
-            reason = f"label {labels.names[letters.index('?')]} is none of 1, 0, -1, or blank"
-            yield Skipped(f"{table.path.name} {row}", reason)
-        elif study in labels.letters:
-            yield Skipped(f"{table.path.name} {row}", "study is listed twice")
-        elif study in studies:
-            labels.letters[study] = letters
+    names, values = said[source] = (
+        tables.labelled(table.path.name, table.columns, CHEXPERT14, notes),
+        _Values(),
+    )
+    known: dict[tuple[str, ...], tuple[float, ...]] = {}  # most rows say what another one said
 
+    def take(cells: dict[str, str]) -> None:
+        row, study = tuple(cells[name] for name in names), cells["study_id"].strip()
+        if row not in known:
+            known[row] = tuple(map(meaning.verdict, names, row))
+        if study in values:
+            raise meaning.RowError("study is listed twice")
+        if study in studies:
+            values[study] = known[row]
 
-def _letter(cell: str) -> str:
-    """Return the letter of a label's cell; `?` where it is none of these values."""
-    try:
-        value = meaning.label("", cell)
-    except meaning.RowError:
-        return "?"
-    return " " if math.isnan(value) else {1.0: "1", 0.0: "0", UNCERTAIN: "u"}.get(value, "?")
-
-
-def _film(place: str, line: str) -> FilmRecord:
-    dicom, _, view = line.partition(" ")
-    return FilmRecord(f"{place}/{dicom}.jpg", view or None)
+    yield from tables.gather(table, None, take)
 
 
 def _films_table(root: Path) -> tables.Table:
-    path = _path(root, "metadata")
-    if path is None:
-        raise CohortError(
-            f"mimic_cxr: expected mimic-cxr-2.0.0-metadata.csv.gz in {root.name or root}, found none"
-        )
-    return tables.open_table(path, _KEYS)
+    return archives.needed(SOURCE, root, _names("metadata"), "mimic-cxr-2.0.0-metadata.csv.gz", _KEYS)
 
 
 def _other_table(
     root: Path, what: str, needed: tuple[str, ...], without: str, notes: list[str]
 ) -> tables.Table | None:
     """Open a table that an import can do without; None, and a note, where it is not there or unusable."""
-    path = _path(root, what)
-    if path is None:
-        notes.append(f"no table mimic-cxr-2.0.0-{what}.csv.gz: {without}")
-        return None
     try:
-        table = tables.open_table(path, needed)
+        return archives.optional(root, _names(what), needed, without, notes)
     except CohortError as error:
         notes.append(f"{error}: {without}")
         return None
-    notes += table.notes
-    return table
 
 
-def _path(root: Path, what: str) -> Path | None:
-    return tables.one_of(root, (f"mimic-cxr-2.*-{what}.csv.gz", f"mimic-cxr-2.*-{what}.csv"))
+def _names(what: str) -> tuple[str, ...]:
+    return f"mimic-cxr-2.0.0-{what}.csv.gz", f"mimic-cxr-2.*-{what}.csv.gz", f"mimic-cxr-2.*-{what}.csv"
 
 
-def _of(table: tables.Table | None, skipped: Skipped) -> Skipped:
-    return Skipped(f"{table.path.name if table else ''} {skipped.row}", skipped.reason)
+def _depends(root: Path, reports: Path | None = None) -> Iterator[Path | None]:
+    return (tables.one_of(root, _names(what)) for what in ("metadata", "split", LABELS, OTHER_LABELS))
+
+
+run = archives.importer(
+    SOURCE,
+    read,
+    _depends,
+    lambda root: _films_table(root).num_rows,
+    label_source=LABELS,
+    is_told_outside=True,
+)
+"""Import the films below a folder as a cohort; `reports` and errors as for `read`."""

@@ -10,21 +10,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Unpack
 
-from timnet.cohorts import splits, store
-from timnet.cohorts.readers import box_scale, lines, tables
+from timnet.cohorts import splits
+from timnet.cohorts.readers import archives, box_scale, lines, on_disk, tables
 from timnet.cohorts.readers import cells as meaning
-from timnet.cohorts.records import (
-    Box,
-    CohortError,
-    FilmRecord,
-    Progress,
-    Rules,
-    Skipped,
-    StudyRecord,
-    Summary,
-)
+from timnet.cohorts.records import Box, CohortError, FilmRecord, Skipped, StudyRecord
 from timnet.cohorts.tasks import NO_FINDING
 from timnet.counting import counted
 
@@ -41,33 +31,8 @@ _BOX_NAMES = {"Infiltrate": "Infiltration"}
 _ENTRIES = ("Data_Entry_2017_v2020.csv*", "Data_Entry_2017.csv*")
 _LISTS = (("test_list.txt",), ("train_val_list.txt",))
 _BOXES = ("BBox_List_2017.csv*",)
-_FILM, _FINDINGS, _PATIENT = "Image Index", "Finding Labels", "Patient ID"
-_SUFFIXES = {".png", ".jpg", ".jpeg"}
+_FILM, _FINDINGS, _PATIENT = _COLUMNS = "Image Index", "Finding Labels", "Patient ID"
 _MAX_LIST = 2**26
-
-
-def run(
-    root: Path,
-    name: str,
-    progress: Progress | None = None,
-    *,
-    tables_in: Path | None = None,
-    **rules: Unpack[Rules],
-) -> Summary:
-    """Import the films below `root` as the cohort `name`; `tables_in` and errors as for `read`."""
-    folder, notes = store.place(name), list[str]()
-    place = root if tables_in is None else tables_in
-    return store.write(
-        folder,
-        source=SOURCE,
-        root=root,
-        records=read(root, tables_in=tables_in, notes=notes, outside=rules.get("outside", ())),
-        notes=notes,
-        progress=progress,
-        **rules,
-        num_films=len(_films(root)),
-        request=tables.request(*(tables.one_of(place, names) for names in (_ENTRIES, _BOXES, *_LISTS))),
-    )
 
 
 def read(
@@ -90,76 +55,57 @@ def read(
         CohortError: no label table, or one that lacks a column.
     """
     told = [] if notes is None else notes
-    place = root if tables_in is None else tables_in
-    path = tables.one_of(place, _ENTRIES)
-    if path is None:
-        raise CohortError(f"nih: expected Data_Entry_2017_v2020.csv in {place.name or place}, found none")
-    table = tables.open_table(path, (_FILM, _FINDINGS, _PATIENT))
+    place = tables_in or root
+    table = archives.needed(
+        SOURCE, place, _ENTRIES, "Data_Entry_2017_v2020.csv", (_FILM, _FINDINGS, _PATIENT)
+    )
     told += table.notes
     boxes: dict[str, list[Box]] = {}
     yield from _gather_boxes(place, boxes, told)
-    split_of = _splits(place, table, told)
-    on_disk, seen = _films(root), set[str]()
-    for row, cells in tables.rows(table, _FILM):
-        if isinstance(cells, Skipped):
-            yield Skipped(f"{path.name} {row}", cells.reason)
-            continue
+    split_of, films, seen = _splits(place, table, told), _films(root), set[str]()
+
+    def take(cells: dict[str, str]) -> StudyRecord | Skipped:
         stem = Path(cells[_FILM].strip()).stem
         said = {word.strip() for word in cells[_FINDINGS].split("|")}
         if unknown := said - {*LABELS, NO_FINDING}:
-            reason = f"finding {min(unknown)[:40]!r} is none of the 14 or {NO_FINDING}"
-            yield Skipped(f"{path.name} {row}", reason)
-        elif stem in seen:
-            yield Skipped(f"{path.name} {row}", "film is listed twice")
-        elif stem not in on_disk:
-            seen.add(stem)
-            yield Skipped(cells[_FILM][:120], "film is missing")
-        else:
-            seen.add(stem)
-            film, view = on_disk[stem], meaning.view(cells.get("View Position", ""))
-            yield StudyRecord(
-                study=stem,
-                patient=cells[_PATIENT].strip(),
-                report="",
-                films=(
-                    FilmRecord(
-                        film, view, box_scale.on_film(root, film, boxes.get(stem, ()), BOX_SIDE, outside)
-                    ),
-                ),
-                labels={label: float(label in said) for label in (*LABELS, NO_FINDING)},
-                split=split_of.get(stem),
-                sex=meaning.sex(cells.get("Patient Gender", "")),
-                age=meaning.age(cells.get("Patient Age", "")),
-            )
+            raise meaning.RowError(f"finding {min(unknown)[:40]!r} is none of the 14 or {NO_FINDING}")
+        if stem in seen:
+            raise meaning.RowError("film is listed twice")
+        seen.add(stem)
+        if stem not in films:
+            return Skipped(cells[_FILM][:120], "film is missing")
+        on_it = box_scale.on_film(root, films[stem], boxes.get(stem, ()), BOX_SIDE, outside)
+        return StudyRecord(
+            study=stem,
+            patient=cells[_PATIENT].strip(),
+            report="",
+            films=(FilmRecord(films[stem], meaning.view(cells.get("View Position", "")), on_it),),
+            labels={label: float(label in said) for label in (*LABELS, NO_FINDING)},
+            split=split_of.get(stem),
+            sex=meaning.sex(cells.get("Patient Gender", "")),
+            age=meaning.age(cells.get("Patient Age", "")),
+        )
+
+    yield from tables.gather(table, _FILM, take)
 
 
 def _gather_boxes(place: Path, boxes: dict[str, list[Box]], notes: list[str]) -> Iterator[Skipped]:
     """Read the experts' boxes, in pixels of BOX_SIDE x BOX_SIDE, by film."""
-    path = tables.one_of(place, _BOXES)
-    if path is None:
-        notes.append("no table BBox_List_2017.csv: no experts' boxes")
+    table = archives.optional(place, _BOXES, (_FILM, "Finding Label"), "no experts' boxes", notes)
+    if table is None:
         return
-    table = tables.open_table(path, (_FILM, "Finding Label"))
-    # The header names the four numbers once: `Bbox [x,y,w,h]`, a comma between.
-    numbers = table.columns[2:6]
-    for row, cells in tables.rows(table):
-        try:
-            if isinstance(cells, Skipped):
-                raise meaning.RowError(cells.reason)
-            finding = cells["Finding Label"].strip()
-            finding = _BOX_NAMES.get(finding, finding)
-            left, top, width, height = (float(cells[number]) for number in numbers)
-            inside = 0 <= left < BOX_SIDE and 0 <= top < BOX_SIDE and width > 0 and height > 0
-            if finding not in LABELS or not inside:
-                raise meaning.RowError("box has no finding of the 14 or is not on the film")
-        except meaning.RowError as error:
-            yield Skipped(f"{path.name} {row}", str(error))
-        except ValueError:
-            yield Skipped(f"{path.name} {row}", "box is not four numbers")
-        else:
-            boxes.setdefault(Path(cells[_FILM].strip()).stem, []).append(
-                Box(finding, left, top, width, height)
-            )
+
+    def take(cells: dict[str, str]) -> None:
+        finding = cells["Finding Label"].strip()
+        finding = _BOX_NAMES.get(finding, finding)
+        # The header names the four numbers once: `Bbox [x,y,w,h]`, a comma between.
+        left, top, width, height = box_scale.numbers(cells, table.columns[2:6])
+        inside = 0 <= left < BOX_SIDE and 0 <= top < BOX_SIDE and width > 0 and height > 0
+        if finding not in LABELS or not inside:
+            raise meaning.RowError("box has no finding of the 14 or is not on the film")
+        boxes.setdefault(Path(cells[_FILM].strip()).stem, []).append(Box(finding, left, top, width, height))
+
+    yield from tables.gather(table, None, take)
 
 
 def _splits(place: Path, table: tables.Table, notes: list[str]) -> dict[str, str]:
@@ -198,9 +144,14 @@ def _listed(path: Path) -> set[str]:
 
 def _films(root: Path) -> dict[str, str]:
     """Return the films on this disk: name without its ending -> path."""
-    found: dict[str, str] = {}
-    for folder in (root / "images", *sorted(root.glob("images_0*/images")), *sorted(root.glob("images_0*"))):
-        for path in sorted(folder.iterdir()) if folder.is_dir() else ():
-            if path.suffix.lower() in _SUFFIXES and path.name[0] != ".":
-                found.setdefault(path.stem, path.relative_to(root).as_posix())
-    return found
+    folders = (root / "images", *sorted(root.glob("images_0*/images")), *sorted(root.glob("images_0*")))
+    found = list(on_disk.pictures(folders))
+    return {path.stem: path.relative_to(root).as_posix() for path in reversed(found)}
+
+
+def _depends(root: Path, tables_in: Path | None = None) -> Iterator[Path | None]:
+    return (tables.one_of(tables_in or root, names) for names in (_ENTRIES, _BOXES, *_LISTS))
+
+
+run = archives.importer(SOURCE, read, _depends, lambda root: len(_films(root)), is_told_outside=True)
+"""Import the films below a folder as a cohort; `tables_in` and errors as for `read`."""

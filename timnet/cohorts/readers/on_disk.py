@@ -7,6 +7,7 @@ an archive's tables say nothing. Where one film is there in several formats, DIC
 from __future__ import annotations
 
 import os
+from collections.abc import Collection, Iterable, Iterator
 from pathlib import Path
 
 from timnet.cohorts.readers import cells as meaning
@@ -14,7 +15,8 @@ from timnet.films import dicom_headers
 from timnet.films.film import FilmError, guarded, silent
 
 DICOM = (".dicom", ".dcm")
-SUFFIXES = (*DICOM, ".png", ".jpg", ".jpeg")
+PICTURES = (".png", ".jpg", ".jpeg")
+SUFFIXES = (*DICOM, *PICTURES)
 """Of films, the best first."""
 
 
@@ -32,6 +34,14 @@ def films(root: Path, depth: int = 3) -> dict[str, str]:
                 if stem not in found or rank < found[stem][0]:
                     found[stem] = rank, (inside / name).as_posix()
     return {stem: path for stem, (_, path) in found.items()}
+
+
+def pictures(folders: Iterable[Path], suffixes: Collection[str] = PICTURES) -> Iterator[Path]:
+    """Yield the films that lie in folders themselves, by name; a folder that is not there has none."""
+    for folder in folders:
+        for path in sorted(folder.iterdir()) if folder.is_dir() else ():
+            if path.suffix.lower() in suffixes and path.name[0] != ".":
+                yield path
 
 
 def is_dicom(path: str) -> bool:

@@ -13,31 +13,19 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Unpack
 from xml.etree import ElementTree
 from xml.parsers import expat
 
-from timnet.cohorts import store
 from timnet.cohorts.paths import read_inside
+from timnet.cohorts.readers import archives, on_disk, tables
 from timnet.cohorts.readers import cells as meaning
-from timnet.cohorts.readers import tables
-from timnet.cohorts.records import (
-    CohortError,
-    FilmRecord,
-    PathError,
-    Progress,
-    Rules,
-    Skipped,
-    StudyRecord,
-    Summary,
-)
+from timnet.cohorts.records import CohortError, FilmRecord, PathError, Skipped, StudyRecord
 from timnet.cohorts.tasks import NO_FINDING
 
 SOURCE = "open_i"
 REPORTS, PROJECTIONS, XML = "indiana_reports.csv", "indiana_projections.csv", "ecgen-radiology"
 MAX_XML = 2**20
 _FILM_FOLDERS = ("", "images", "images_normalized", "images/images_normalized", "NLMCXR_png", "png")
-_SUFFIXES = {".png", ".jpg", ".jpeg"}
 _SECTIONS = ("indication", "comparison", "findings", "impression")
 _NAME = re.compile(r"(?:CXR)?(\d+)_(?:\1_)?(IM-.+)", re.IGNORECASE)
 _NORMAL, _NOT_INDEXED = "normal", {"", "no indexing"}
@@ -49,22 +37,6 @@ class _Films:
 
     by_name: Mapping[str, str]
     by_study: Mapping[str, Sequence[str]]
-
-
-def run(root: Path, name: str, progress: Progress | None = None, **rules: Unpack[Rules]) -> Summary:
-    """Import the reports and films below `root` as the cohort `name`; errors as for `read`."""
-    folder, notes = store.place(name), list[str]()
-    return store.write(
-        folder,
-        source=SOURCE,
-        root=root,
-        records=read(root, notes=notes),
-        notes=notes,
-        progress=progress,
-        **rules,
-        num_films=len(_films(root).by_name),
-        request=tables.request(*(tables.one_of(root, (f"{name}*",)) for name in (REPORTS, PROJECTIONS))),
-    )
 
 
 def read(root: Path, *, notes: list[str] | None = None) -> Iterator[StudyRecord | Skipped]:
@@ -84,7 +56,7 @@ def read(root: Path, *, notes: list[str] | None = None) -> Iterator[StudyRecord 
     elif xml is not None:
         yield from _read_xml(root, xml)
     else:
-        raise CohortError(f"open_i: expected {REPORTS} or a folder {XML} in {root.name or root}, found none")
+        raise archives.missing(SOURCE, root, f"{REPORTS} or a folder {XML}")
 
 
 def _read_tables(root: Path, path: Path, notes: list[str]) -> Iterator[StudyRecord | Skipped]:
@@ -95,29 +67,31 @@ def _read_tables(root: Path, path: Path, notes: list[str]) -> Iterator[StudyReco
         raise CohortError(f"open_i: expected {PROJECTIONS} beside {REPORTS}, found none")
     table = tables.open_table(projections, ("uid", "filename", "projection"))
     notes += (*reports.notes, *table.notes)
-    for row, cells in tables.rows(table, "filename"):
-        if isinstance(cells, Skipped):
-            yield Skipped(f"{projections.name} {row}", cells.reason)
-        else:
-            view = meaning.view(cells["projection"])
-            listed.setdefault(cells["uid"].strip(), []).append((cells["filename"].strip(), view))
-    films = _films(root)
-    seen: set[str] = set()
-    for row, cells in tables.rows(reports, "uid"):
-        if isinstance(cells, Skipped):
-            yield Skipped(f"{path.name} {row}", cells.reason)
-            continue
-        uid = cells["uid"].strip()
-        if not uid.isdecimal() or uid in seen:
-            yield Skipped(
-                f"{path.name} {row}", "report is listed twice" if uid in seen else "uid is no number"
-            )
-            continue
-        seen.add(uid)
+
+    def list_film(cells: dict[str, str]) -> None:
+        film = cells["filename"].strip(), meaning.view(cells["projection"])
+        listed.setdefault(cells["uid"].strip(), []).append(film)
+
+    yield from tables.gather(table, "filename", list_film)
+    films, seen = _films(root), set[str]()
+
+    def take(cells: dict[str, str]) -> Iterator[StudyRecord | Skipped]:
+        uid = _new_uid(cells["uid"].strip(), seen)
         text = _report({name: cells[name] for name in _SECTIONS}, cells.get("image", ""))
-        yield from _study(uid, text, [cells.get("MeSH", "")], listed.pop(uid, []), films)
+        return _study(uid, text, [cells.get("MeSH", "")], listed.pop(uid, []), films)
+
+    for found in tables.gather(reports, "uid", take):
+        yield from (found,) if isinstance(found, Skipped) else found
     for uid in listed:
         yield Skipped(f"uid {uid[:40]}", "films without a report")
+
+
+def _new_uid(uid: str, seen: set[str]) -> str:
+    """Return a report's number, which becomes one of those `seen`; RowError where it is none or repeated."""
+    if not uid.isdecimal() or uid in seen:
+        raise meaning.RowError("report is listed twice" if uid in seen else "uid is no number")
+    seen.add(uid)
+    return uid
 
 
 def _read_xml(root: Path, folder: Path) -> Iterator[StudyRecord | Skipped]:
@@ -126,18 +100,12 @@ def _read_xml(root: Path, folder: Path) -> Iterator[StudyRecord | Skipped]:
     for path in sorted(folder.glob("*.xml"), key=lambda path: (len(path.stem), path.stem)):
         try:
             tree = _tree(read_inside(folder.resolve(), path.name, MAX_XML))
-        except PathError as error:
+            stated = tree.find("uId")
+            uid = stated.get("id", "") if stated is not None else path.stem
+            uid = _new_uid(uid.upper().removeprefix("CXR"), seen)
+        except (PathError, meaning.RowError) as error:
             yield Skipped(path.name, str(error).replace("film", "report"))
             continue
-        if isinstance(tree, str):
-            yield Skipped(path.name, tree)
-            continue
-        stated = tree.find("uId")
-        uid = (stated.get("id", "") if stated is not None else path.stem).upper().removeprefix("CXR")
-        if not uid.isdecimal() or uid in seen:
-            yield Skipped(path.name, "report is listed twice" if uid in seen else "uid is no number")
-            continue
-        seen.add(uid)
         said = {
             str(each.get("Label")).lower(): "".join(each.itertext()) for each in tree.iter("AbstractText")
         }
@@ -187,14 +155,11 @@ def _report(sections: Mapping[str, str], examination: str) -> str:
     return "\n\n".join(f"{header}: {text.strip()}" for header, text in parts.items() if text.strip())
 
 
-def _tree(data: bytes) -> ElementTree.Element | str:
-    """Return a document's root element, or why it is not read."""
-
-    class Refused(Exception):
-        pass
+def _tree(data: bytes) -> ElementTree.Element:
+    """Return a document's root element; RowError where it is not read."""
 
     def refuse(*_: object) -> None:
-        raise Refused
+        raise meaning.RowError("report has a document type")
 
     builder, parser = ElementTree.TreeBuilder(), expat.ParserCreate()
     parser.StartDoctypeDeclHandler = refuse
@@ -203,24 +168,22 @@ def _tree(data: bytes) -> ElementTree.Element | str:
     parser.CharacterDataHandler = builder.data
     try:
         parser.Parse(data, True)
-    except Refused:
-        return "report has a document type"
+    except meaning.RowError:  # of `refuse`
+        raise
     except (expat.ExpatError, LookupError, ValueError):
-        return "report is no XML"
+        raise meaning.RowError("report is no XML") from None
     return builder.close()
 
 
 def _films(root: Path) -> _Films:
     by_name: dict[str, str] = {}
     by_study: dict[str, list[str]] = {}
-    for folder in _FILM_FOLDERS:
-        for path in sorted((root / folder).iterdir()) if (root / folder).is_dir() else ():
-            if path.suffix.lower() in _SUFFIXES and path.name[0] != "." and path.is_file():
-                key = _key(path.name)
-                if key not in by_name:
-                    by_name[key] = path.relative_to(root).as_posix()
-                    if named := _NAME.fullmatch(key):
-                        by_study.setdefault(named[1], []).append(by_name[key])
+    for path in on_disk.pictures(root / folder for folder in _FILM_FOLDERS):
+        key = _key(path.name)
+        if path.is_file() and key not in by_name:
+            by_name[key] = path.relative_to(root).as_posix()
+            if named := _NAME.fullmatch(key):
+                by_study.setdefault(named[1], []).append(by_name[key])
     return _Films(by_name, by_study)
 
 
@@ -229,3 +192,11 @@ def _key(name: str) -> str:
     stem = re.sub(r"(\.dcm)?(\.png|\.jpe?g)?$", "", name.strip(), flags=re.IGNORECASE)
     named = _NAME.fullmatch(stem)
     return f"{named[1]}_{named[2]}" if named else stem
+
+
+def _depends(root: Path) -> list[Path | None]:
+    return [tables.one_of(root, (f"{name}*",)) for name in (REPORTS, PROJECTIONS)]
+
+
+run = archives.importer(SOURCE, read, _depends, lambda root: len(_films(root).by_name))
+"""Import the reports and films below a folder as a cohort; errors as for `read`."""

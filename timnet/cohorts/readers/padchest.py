@@ -16,12 +16,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from fnmatch import fnmatchcase
 from functools import partial
 from pathlib import Path
-from typing import Unpack
 
-from timnet.cohorts import store
+from timnet.cohorts.readers import archives, joined, on_disk, tables
 from timnet.cohorts.readers import cells as meaning
-from timnet.cohorts.readers import joined, on_disk, tables
-from timnet.cohorts.records import CohortError, FilmRecord, Progress, Rules, Skipped, StudyRecord, Summary
+from timnet.cohorts.records import CohortError, FilmRecord, Skipped, StudyRecord
 from timnet.cohorts.tasks import NO_FINDING
 from timnet.counting import counted
 
@@ -38,30 +36,6 @@ _KEYS = ("ImageID", "StudyID", "PatientID", "Projection", "Report", "MethodLabel
 _MAX_LABELS = 10_000  # characters of a cell
 _NORMAL = "normal"
 _YEAR = re.compile(r"((?:19|20)\d\d)(?:\d{4})?(?:\.0)?")
-
-
-def run(
-    root: Path,
-    name: str,
-    progress: Progress | None = None,
-    *,
-    labels: Sequence[str] = (),
-    **rules: Unpack[Rules],
-) -> Summary:
-    """Import the films below `root` as the cohort `name`; `labels` and errors as for `read`."""
-    folder, notes, table = store.place(name), list[str](), _table(root)
-    return store.write(
-        folder,
-        source=SOURCE,
-        root=root,
-        records=read(root, labels=labels, notes=notes),
-        notes=notes,
-        progress=progress,
-        **rules,
-        num_films=table.num_rows,
-        label_source=PHYSICIAN,
-        request=tables.request(table.path, labels=labels),
-    )
 
 
 def read(
@@ -158,8 +132,14 @@ def _age(study: str, birth: str) -> float | None:
 
 
 def _table(root: Path) -> tables.Table:
-    path = tables.one_of(root, _TABLES)
-    if path is None:
-        wanted = "PADCHEST_chest_x_ray_images_labels_160K_01.02.19.csv"
-        raise CohortError(f"padchest: expected {wanted} in {root.name or root}, found none")
-    return tables.open_table(path, _KEYS)
+    return archives.needed(
+        SOURCE, root, _TABLES, "PADCHEST_chest_x_ray_images_labels_160K_01.02.19.csv", _KEYS
+    )
+
+
+def _depends(root: Path, labels: Sequence[str] = ()) -> list[Path]:
+    return [_table(root).path]
+
+
+run = archives.importer(SOURCE, read, _depends, lambda root: _table(root).num_rows, label_source=PHYSICIAN)
+"""Import the films below a folder as a cohort; `labels` and errors as for `read`."""

@@ -15,21 +15,10 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Unpack
 
-from timnet.cohorts import store
-from timnet.cohorts.readers import box_scale, on_disk, tables
+from timnet.cohorts.readers import archives, box_scale, on_disk, tables
 from timnet.cohorts.readers import cells as meaning
-from timnet.cohorts.records import (
-    Box,
-    CohortError,
-    FilmRecord,
-    Progress,
-    Rules,
-    Skipped,
-    StudyRecord,
-    Summary,
-)
+from timnet.cohorts.records import Box, CohortError, FilmRecord, Skipped, StudyRecord
 from timnet.cohorts.tasks import NO_FINDING
 from timnet.counting import counted
 
@@ -51,23 +40,6 @@ class _Image:
 
     target: float
     boxes: list[Box] = field(default_factory=list)
-
-
-def run(root: Path, name: str, progress: Progress | None = None, **rules: Unpack[Rules]) -> Summary:
-    """Import the films below `root` as the cohort `name`; errors as for `read`."""
-    folder, notes = store.place(name), list[str]()
-    found = [_labels_table(root).path, tables.one_of(root, _CLASSES), tables.one_of(root, (MAPPING,))]
-    return store.write(
-        folder,
-        source=SOURCE,
-        root=root,
-        records=read(root, notes=notes, outside=rules.get("outside", ())),
-        notes=notes,
-        progress=progress,
-        **rules,
-        num_films=len(on_disk.films(root)),
-        request=tables.request(*found),
-    )
 
 
 def read(
@@ -130,13 +102,9 @@ def _gather_boxes(table: tables.Table, images: dict[str, _Image]) -> Iterator[Sk
 
 
 def _box(cells: Mapping[str, str]) -> Box:
-    try:
-        left, top, width, height = (float(cells[side]) for side in _SIDES)
-    except ValueError:
-        raise meaning.RowError("box is not four numbers") from None
-    if not (
-        0 <= left < BOX_SIDE and 0 <= top < BOX_SIDE and 0 < width <= BOX_SIDE and 0 < height <= BOX_SIDE
-    ):
+    left, top, width, height = box_scale.numbers(cells, _SIDES)
+    sides = ((left, width), (top, height))
+    if not all(0 <= begin < BOX_SIDE and 0 < size <= BOX_SIDE for begin, size in sides):
         raise meaning.RowError("box is not on the film")
     return Box(LABEL, left, top, width, height)
 
@@ -145,12 +113,9 @@ def _gather_classes(
     root: Path, images: Mapping[str, _Image], classes: dict[str, str], notes: list[str]
 ) -> Iterator[Skipped]:
     """Read the class of every image: a row a box, hence the same row several times."""
-    path = tables.one_of(root, _CLASSES)
-    if path is None:
-        notes.append(f"no table {_CLASSES[0].rstrip('*')}: {NO_FINDING} is not known")
+    table = archives.optional(root, _CLASSES, ("patientId", "class"), f"{NO_FINDING} is not known", notes)
+    if table is None:
         return
-    table = tables.open_table(path, ("patientId", "class"))
-    notes += table.notes
 
     def take(cells: dict[str, str]) -> None:
         image, name = cells["patientId"].strip(), " ".join(cells["class"].split())
@@ -185,7 +150,14 @@ def _patients(root: Path, notes: list[str]) -> dict[str, str]:
 
 
 def _labels_table(root: Path) -> tables.Table:
-    path = tables.one_of(root, _LABELS)
-    if path is None:
-        raise CohortError(f"rsna: expected stage_2_train_labels.csv in {root.name or root}, found none")
-    return tables.open_table(path, ("patientId", *_SIDES, "Target"))
+    return archives.needed(
+        SOURCE, root, _LABELS, "stage_2_train_labels.csv", ("patientId", *_SIDES, "Target")
+    )
+
+
+def _depends(root: Path) -> list[Path | None]:
+    return [_labels_table(root).path, tables.one_of(root, _CLASSES), tables.one_of(root, (MAPPING,))]
+
+
+run = archives.importer(SOURCE, read, _depends, lambda root: len(on_disk.films(root)), is_told_outside=True)
+"""Import the films below a folder as a cohort; errors as for `read`."""

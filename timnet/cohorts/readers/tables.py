@@ -3,9 +3,6 @@
 Owns opening a CSV, its header and its rows. A table is never held in memory. Refuses, by CohortError, what is
 no table at all: a Git LFS pointer, a damaged archive, a header that names a column twice or lacks one that is
 needed, a quote that is never closed or that swallows rows. A row that cannot be used is handed on as Skipped.
-
-`Reports` is a table of reports, a row a report, found by accession number or study UID. Rows of one key that
-differ are parts of one report (an addendum), in the table's order.
 """
 
 from __future__ import annotations
@@ -14,13 +11,14 @@ import csv
 import json
 import re
 import unicodedata
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import chain, islice
 from pathlib import Path
+from typing import TypeVar
 
 from timnet.cohorts.readers import lines
-from timnet.cohorts.readers.cells import RowError, known
+from timnet.cohorts.readers.cells import RowError
 from timnet.cohorts.readers.lines import Encoding, Row
 from timnet.cohorts.records import CohortError, Skipped, fold
 
@@ -30,6 +28,14 @@ _DELIMITERS = ",;\t|"
 _STATED = re.compile(r'"?sep=([^"\w\s]|[\t ])"?[,;\t|]*', re.IGNORECASE)
 """A first line that states the delimiter, as Excel reads and writes it."""
 _BLANK = '\ufeff\0 \t\r\n,;|"'
+
+REPORT_KEYS = (
+    "accession", "accession_number", "accessionnumber", "acc", "acc_no", "accession_no", "study_instance_uid",
+    "studyinstanceuid", "study_uid", "studyuid", "study_id", "study",
+)  # fmt: skip
+REPORT_TEXTS = ("report", "text", "report_text", "reporttext", "findings", "narrative", "result")
+"""Usual names of the columns of a table of reports, see `report_tables`."""
+Made = TypeVar("Made")
 
 
 @dataclass(frozen=True)
@@ -128,15 +134,33 @@ def rows(table: Table, key: str | None = None) -> Iterator[tuple[str, dict[str, 
                 yield name, Skipped(name, "row has not as many cells as the header")
 
 
-def gather(table: Table, key: str, take: Callable[[dict[str, str]], object]) -> Iterator[Skipped]:
-    """Hand the cells of every row to `take`; yield the rows that it refuses by RowError, and the unusable."""
+def gather(
+    table: Table, key: str | None, take: Callable[[dict[str, str]], Made | Skipped | None]
+) -> Iterator[Made | Skipped]:
+    """Yield what `take` makes of the cells of every row, if anything; rows are named with their table.
+
+    Args:
+        table: as of `open_table`.
+        key: see `rows`.
+        take: refuses a row by RowError.
+    """
     for row, cells in rows(table, key):
         try:
             if isinstance(cells, Skipped):
                 raise RowError(cells.reason)
-            take(cells)
+            made = take(cells)
         except RowError as error:
             yield Skipped(f"{table.path.name} {row}", str(error))
+        else:
+            if made is not None:
+                yield made
+
+
+def labelled(name: str, columns: Collection[str], labels: Sequence[str], notes: list[str]) -> list[str]:
+    """Return the labels that are columns of a table of that name, and note the others."""
+    if lacking := [label for label in labels if label not in columns]:
+        notes.append(f"{name} has no column {', '.join(lacking)}")
+    return [label for label in labels if label in columns]
 
 
 def named(table: Table, role: str, wanted: str) -> str:
@@ -162,6 +186,20 @@ def column_of(table: Table, name: str) -> str | None:
 def usual(table: Table, names: Sequence[str]) -> list[str]:
     """Return the columns that have one of some names, each once, in the names' order."""
     return list(dict.fromkeys(column for name in names if (column := column_of(table, name))))
+
+
+def column(table: Table, role: str, wanted: str | None, names: Sequence[str]) -> str | None:
+    """Return the column that is named, else the first of the usual names; None where there is none of these.
+
+    Raises:
+        CohortError: no column of the name `wanted`.
+    """
+    return named(table, role, wanted) if wanted else next(iter(usual(table, names)), None)
+
+
+def unnamed(table: Table, what: str) -> CohortError:
+    """Return the error of a table in which a column has no usual name."""
+    return CohortError(f"{table.path.name}: expected a column of {what} among {listed(table)}: name it")
 
 
 def listed(table: Table) -> str:
@@ -231,71 +269,3 @@ def _stripped(cells: Sequence[str]) -> tuple[str, ...]:
     while end and not cells[end - 1].strip():
         end -= 1
     return tuple(cells[:end])
-
-
-REPORT_KEYS = (
-    "accession", "accession_number", "accessionnumber", "acc", "acc_no", "accession_no", "study_instance_uid",
-    "studyinstanceuid", "study_uid", "studyuid", "study_id", "study",
-)  # fmt: skip
-REPORT_TEXTS = ("report", "text", "report_text", "reporttext", "findings", "narrative", "result")
-
-
-class Reports:
-    """The reports of a table, and which of them a study has asked for."""
-
-    def __init__(self, path: Path, key: str | None = None, text: str | None = None) -> None:
-        """Read the table; CohortError if it is none or has not the columns.
-
-        Args:
-            path: CSV or TSV, also packed.
-            key: column of accession numbers or study UIDs; by default those of the usual names.
-            text: column of the report's text.
-        """
-        table = open_table(path)
-        keys = [named(table, "report key", key)] if key else _usual(table, REPORT_KEYS, "accession or study")
-        text = named(table, "report text", text) if text else _usual(table, REPORT_TEXTS, "report")[0]
-        self.notes = table.notes
-        self._faults: list[Skipped] = []
-        self._texts: list[tuple[str, str]] = []  # row, text
-        self._rows: dict[str, list[int]] = {}
-        self._used: set[int] = set()
-        for row, cells in rows(table, keys[0]):
-            if isinstance(cells, Skipped):
-                self._faults.append(cells)
-                continue
-            keyed = {known(cells[column]) for column in keys} - {""}
-            if not keyed or not known(cells[text]):
-                empty = "no report in the row" if keyed else "no accession number or study in the row"
-                self._faults.append(Skipped(row, empty))
-                continue
-            earlier = [self._texts[at][1] for one in keyed for at in self._rows.get(one, ())]
-            if cells[text].strip() in earlier:
-                self._faults.append(Skipped(row, "report is listed twice"))
-                continue
-            for one in sorted(keyed):
-                self._rows.setdefault(one, []).append(len(self._texts))
-            self._texts.append((row, cells[text].strip()))
-
-    def of(self, accession: str, study: str) -> str:
-        """Return a study's report by its accession number, else by its UID; "" where there is none."""
-        for key in filter(None, (accession.strip(), study.strip())):
-            if rows := self._rows.get(key):
-                self._used.update(rows)
-                return "\n\n".join(self._texts[row][1] for row in rows)
-        return ""
-
-    def faults(self) -> Iterator[Skipped]:
-        """Yield the rows that could not be read, and then those that no study has asked for."""
-        yield from self._faults
-        for at, (row, _) in enumerate(self._texts):
-            if at not in self._used:
-                yield Skipped(row, "report belongs to no study with a film")
-
-
-def _usual(table: Table, names: tuple[str, ...], what: str) -> list[str]:
-    found = usual(table, names)
-    if not found:
-        raise CohortError(
-            f"{table.path.name}: expected a column of the {what} among {listed(table)}: name it"
-        )
-    return found

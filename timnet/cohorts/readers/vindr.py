@@ -13,23 +13,11 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Unpack
 
-from timnet.cohorts import splits, store
+from timnet.cohorts import splits
+from timnet.cohorts.readers import archives, box_scale, on_disk, tables
 from timnet.cohorts.readers import cells as meaning
-from timnet.cohorts.readers import on_disk, tables
-from timnet.cohorts.records import (
-    UNCERTAIN,
-    Box,
-    CohortError,
-    FilmRecord,
-    Progress,
-    Rules,
-    Skipped,
-    StudyRecord,
-    Summary,
-    match_name,
-)
+from timnet.cohorts.records import UNCERTAIN, Box, CohortError, FilmRecord, Skipped, StudyRecord, match_name
 from timnet.cohorts.tasks import NO_FINDING
 from timnet.counting import counted
 
@@ -58,22 +46,6 @@ class _Image:
     readers: dict[str, dict[str, float]] = field(default_factory=dict)
     """Reader -> label -> value; the test set's consensus is one reader."""
     boxes: list[Box] = field(default_factory=list)
-
-
-def run(root: Path, name: str, progress: Progress | None = None, **rules: Unpack[Rules]) -> Summary:
-    """Import the films below `root` as the cohort `name`; errors as for `read`."""
-    folder, notes = store.place(name), list[str]()
-    return store.write(
-        folder,
-        source=SOURCE,
-        root=root,
-        records=read(root, notes=notes),
-        notes=notes,
-        progress=progress,
-        **rules,
-        num_films=len(on_disk.films(root)),
-        request=tables.request(*_tables(root)),
-    )
 
 
 def read(root: Path, *, notes: list[str] | None = None) -> Iterator[StudyRecord | Skipped]:
@@ -135,8 +107,7 @@ def _gather_labels(
     columns = {label: column for column, label in folded.items() if label}
     if not columns:
         raise CohortError(f"{table.path.name}: expected columns of labels, got {tables.listed(table)}")
-    if lacking := [label for label in LABELS if label not in columns]:
-        notes.append(f"{table.path.name} has no column {', '.join(lacking)}")
+    tables.labelled(table.path.name, columns, LABELS, notes)
 
     def take(cells: dict[str, str]) -> None:
         values = {label: meaning.verdict(label, cells[column]) for label, column in columns.items()}
@@ -187,10 +158,7 @@ def _box(label: str, cells: Mapping[str, str]) -> Box | None:
     """Return a row's box, None where all four cells are blank (a label of the whole image)."""
     if not any(meaning.known(cells[side]) for side in _SIDES):
         return None
-    try:
-        left, top, right, bottom = (float(cells[side]) for side in _SIDES)
-    except ValueError:
-        raise meaning.RowError("box is not four numbers") from None
+    left, top, right, bottom = box_scale.numbers(cells, _SIDES)
     if not (0 <= left < right < math.inf and 0 <= top < bottom < math.inf):
         raise meaning.RowError("box has no area, or begins outside the film")
     return Box(label, left, top, right - left, bottom - top)
@@ -224,19 +192,16 @@ def _draw_val(images: Mapping[str, _Image], notes: list[str]) -> None:
 
 def _tables(root: Path) -> list[Path]:
     """Return the tables of an export, those of labels before those of boxes."""
-    names = [
-        (f"{what}_{part}.csv*",) for what in ("image_labels", "annotations") for part in ("train", "test")
-    ]
-    places = (root / "annotations", root)
-    found = [
-        path for each in names if (path := next(filter(None, (tables.one_of(p, each) for p in places)), None))
-    ]
+    names = (f"{what}_{part}.csv*" for what in ("image_labels", "annotations") for part in ("train", "test"))
+    folders = (root / "annotations", root)
+    found = [path for name in names if (path := archives.first_of(folders, (name,)))]
     if any(path.name.startswith("image_labels") for path in found):
         return found
     if kaggle := tables.one_of(root, ("train.csv", "train.csv.*")):
         tables.open_table(kaggle, ("image_id", "class_name", "rad_id", *_SIDES))
         return [kaggle]
-    raise CohortError(
-        f"vindr: expected annotations/image_labels_train.csv or Kaggle's train.csv in {root.name or root}, "
-        "found none"
-    )
+    raise archives.missing(SOURCE, root, "annotations/image_labels_train.csv or Kaggle's train.csv")
+
+
+run = archives.importer(SOURCE, read, _tables, lambda root: len(on_disk.films(root)))
+"""Import the films below a folder as a cohort; errors as for `read`."""
