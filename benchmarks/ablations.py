@@ -80,16 +80,16 @@ class Limits:
 
 def main() -> None:
     """Train what is missing, then print the table and keep it with the machine it is of."""
-    asked = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    asked.add_argument("--cohorts", nargs="+", default=["sim", "vqa-rad"])
-    asked.add_argument("--train", type=int, default=1000, help="most training pairs of a cohort")
-    asked.add_argument("--held-out", type=int, default=300, help="most held-out pairs of a cohort")
-    asked.add_argument("--side", type=int, default=64)
-    asked.add_argument("--epochs", type=int, default=4, help="of the first arm; the others get as much")
-    asked.add_argument("--seeds", type=int, default=3)
-    asked.add_argument("--runs", type=Path, default=ROOT / "build" / "ablations")
-    asked.add_argument("--table", action="store_true", help="train nothing")
-    words = asked.parse_args()
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--cohorts", nargs="+", default=["sim", "vqa-rad"])
+    parser.add_argument("--train", type=int, default=1000, help="most training pairs of a cohort")
+    parser.add_argument("--held-out", type=int, default=300, help="most held-out pairs of a cohort")
+    parser.add_argument("--side", type=int, default=64)
+    parser.add_argument("--epochs", type=int, default=4, help="of the first arm; the others get as much")
+    parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--runs", type=Path, default=ROOT / "build" / "ablations")
+    parser.add_argument("--table", action="store_true", help="train nothing")
+    words = parser.parse_args()
     torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS", torch.get_num_threads())))
     first = config.Pretrain(
         cohorts=tuple(words.cohorts), side=words.side, epochs=words.epochs, batch=32, learning_rate=7e-4,
@@ -107,7 +107,7 @@ def main() -> None:
             rows.append(row(name, arm, cost(first), [each for each in found if each], rows))
             print(line(rows[-1]), flush=True)
     machine = {"system": platform.platform(), "cores": os.cpu_count(), "threads": torch.get_num_threads()}
-    told = {
+    fields = {
         "what": __doc__.splitlines()[0],
         "cohorts": words.cohorts,
         "limits": vars(limits),
@@ -116,7 +116,7 @@ def main() -> None:
         "machine": machine,
         "rows": rows,
     }
-    RESULT.write_text(json.dumps(told, indent=1) + "\n", encoding="utf-8")
+    RESULT.write_text(json.dumps(fields, indent=1) + "\n", encoding="utf-8")
 
 
 def limited(pairs: Pairs, limits: Limits) -> Pairs:
@@ -197,7 +197,7 @@ def row(
 ) -> dict[str, Any]:
     """Return an arm's line: each figure by seed, its mean and interval, and those over the first arm."""
     first = before[0] if before else None
-    told: dict[str, Any] = {
+    fields: dict[str, Any] = {
         "arm": name,
         "epochs": arm.epochs,
         "gflop_a_film": round(cost(arm), 3),
@@ -205,14 +205,14 @@ def row(
         "pairs_train": found[0]["pairs_train"],
         "pairs_held_out": found[0]["pairs_held_out"],
     }
-    told["computing"] = round(arm.epochs * cost(arm) / ((first or told)["epochs"] * budget), 2)
+    fields["computing"] = round(arm.epochs * cost(arm) / ((first or fields)["epochs"] * budget), 2)
     for each in FIGURES:
         values = [figure(result, each) for result in found]
-        told[each] = {"seeds": [round(value, 4) for value in values], **interval(values)}
+        fields[each] = {"seeds": [round(value, 4) for value in values], **interval(values)}
         if first:
             paired = np.array(values) - np.array(first[each]["seeds"])
-            told[each]["minus_first"] = interval(paired.tolist())
-    return told
+            fields[each]["minus_first"] = interval(paired.tolist())
+    return fields
 
 
 def interval(values: Sequence[float]) -> dict[str, float]:
@@ -222,14 +222,14 @@ def interval(values: Sequence[float]) -> dict[str, float]:
     return {"mean": round(mean, 4), "low": round(mean - half, 4), "high": round(mean + half, 4)}
 
 
-def line(told: dict[str, Any]) -> str:
+def line(fields: dict[str, Any]) -> str:
     """Return an arm's line of a Markdown table."""
-    cells = [told["arm"], f"{told['epochs']} ({told['computing']:.2f})", f"{told['seconds']:.0f} s"]
+    cells = [fields["arm"], f"{fields['epochs']} ({fields['computing']:.2f})", f"{fields['seconds']:.0f} s"]
     for each in FIGURES:
-        value = told[each]
+        value = fields[each]
         cells.append(f"{value['mean']:.3f} ({value['low']:.3f} to {value['high']:.3f})")
-    if "minus_first" in told["auROC"]:
-        less = told["auROC"]["minus_first"]
+    if "minus_first" in fields["auROC"]:
+        less = fields["auROC"]["minus_first"]
         cells.append(f"{less['mean']:+.3f} ({less['low']:+.3f} to {less['high']:+.3f})")
     else:
         cells.append("")

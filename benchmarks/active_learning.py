@@ -44,16 +44,16 @@ Order = Callable[[NDArray[np.int64], NDArray[np.int64]], NDArray[np.int64]]
 
 def main() -> None:
     """Measure, print one line an order and number of labels, and keep the figures with the machine's name."""
-    asked = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    asked.add_argument("cohort")
-    asked.add_argument("task")
-    asked.add_argument("--start", default="open-cxr")
-    asked.add_argument("--side", type=int, default=112)
-    asked.add_argument("--first", type=int, default=10, help="films labelled before the first is chosen")
-    asked.add_argument("--batch", type=int, default=10)
-    asked.add_argument("--most", type=int, default=200)
-    asked.add_argument("--draws", type=int, default=10)
-    words = asked.parse_args()
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("cohort")
+    parser.add_argument("task")
+    parser.add_argument("--start", default="open-cxr")
+    parser.add_argument("--side", type=int, default=112)
+    parser.add_argument("--first", type=int, default=10, help="films labelled before the first is chosen")
+    parser.add_argument("--batch", type=int, default=10)
+    parser.add_argument("--most", type=int, default=200)
+    parser.add_argument("--draws", type=int, default=10)
+    words = parser.parse_args()
     settings = config.Finetune(
         cohort=words.cohort, task=words.task, initialisation=words.start, side=words.side, mode="probe"
     )
@@ -77,7 +77,7 @@ def main() -> None:
     ]
     for row in rows:
         print(json.dumps(row))
-    told = {
+    fields = {
         "what": __doc__.splitlines()[0],
         "cohort": held.cohort.name,
         "task": settings.task,
@@ -91,7 +91,7 @@ def main() -> None:
         "rows": rows,
     }
     RESULT.parent.mkdir(exist_ok=True)
-    RESULT.write_text(json.dumps(told, indent=1) + "\n", encoding="utf-8")
+    RESULT.write_text(json.dumps(fields, indent=1) + "\n", encoding="utf-8")
 
 
 def played(

@@ -33,29 +33,29 @@ WARM, STEPS = 8, 20
 
 def main() -> None:
     """Measure, print one line a round, and keep the figures with the machine they are of."""
-    asked = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    asked.add_argument("--rounds", type=int, default=4)
-    asked.add_argument("--keep", action="store_true", help="write benchmarks/results/allocator_speed.json")
-    asked.add_argument("--steps-of", type=int, help=argparse.SUPPRESS)
-    words = asked.parse_args()
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--rounds", type=int, default=4)
+    parser.add_argument("--keep", action="store_true", help="write benchmarks/results/allocator_speed.json")
+    parser.add_argument("--steps-of", type=int, help=argparse.SUPPRESS)
+    words = parser.parse_args()
     if words.steps_of:
         print(json.dumps(steps(words.steps_of)))
         return
     bare = {name: value for name, value in os.environ.items() if name != processes.VARIABLE}
     ways = {"given back": bare, "held": processes.environment(bare)}
-    told: dict[str, Any] = {"what": __doc__.splitlines()[0], "batch": 16, "machine": machine(), "sides": {}}
+    fields: dict[str, Any] = {"what": __doc__.splitlines()[0], "batch": 16, "machine": machine(), "sides": {}}
     for side in SIDES:
         rounds = [{name: process(side, way) for name, way in ways.items()} for _ in range(words.rounds)]
         print(side, json.dumps(rounds), flush=True)
-        told["sides"][side] = {
+        fields["sides"][side] = {
             name: {
                 of: statistics.median(each[name][of] for each in rounds) for of in ("seconds", "megabytes")
             }
             for name in ways
         }
-    print(json.dumps(told, indent=1))
+    print(json.dumps(fields, indent=1))
     if words.keep:
-        RESULT.write_text(json.dumps(told, indent=1) + "\n", encoding="utf-8")
+        RESULT.write_text(json.dumps(fields, indent=1) + "\n", encoding="utf-8")
 
 
 def process(side: int, environment: dict[str, str]) -> dict[str, float]:

@@ -146,7 +146,7 @@ def measure(kind: str, size: int, place: Path) -> dict[str, Any]:
     reader = importlib.import_module(f"timnet.cohorts.readers.{kind}")
     began = time.monotonic()
     read = sum(1 for _ in reader.read(place / "export"))
-    told: dict[str, Any] = {
+    fields: dict[str, Any] = {
         "archive": kind,
         "studies": size,
         "read_seconds": round(time.monotonic() - began, 1),
@@ -154,7 +154,7 @@ def measure(kind: str, size: int, place: Path) -> dict[str, Any]:
     began, busy = time.monotonic(), processor_seconds()
     summary = reader.run(place / "export", "scale")
     assert summary.studies == size == read and not summary.skipped, summary
-    return told | {
+    return fields | {
         "films": summary.films,
         "import_seconds": round(time.monotonic() - began, 1),
         "import_processor_seconds": round(processor_seconds() - busy, 1),
@@ -169,19 +169,19 @@ def main() -> None:
     parser.add_argument("size", type=int, nargs="?", default=20_000)
     parser.add_argument("--place", type=Path, default=None)
     parser.add_argument("--one", choices=WRITERS)
-    asked = parser.parse_args()
-    told = []
-    for kind in [asked.one] if asked.one else WRITERS:
-        with tempfile.TemporaryDirectory(dir=asked.place) as place:
-            if asked.one:
-                print(json.dumps(measure(kind, asked.size, Path(place))))
+    arguments = parser.parse_args()
+    items = []
+    for kind in [arguments.one] if arguments.one else WRITERS:
+        with tempfile.TemporaryDirectory(dir=arguments.place) as place:
+            if arguments.one:
+                print(json.dumps(measure(kind, arguments.size, Path(place))))
                 return
-            script = [sys.executable, __file__, str(asked.size), "--one", kind, "--place", place]
+            script = [sys.executable, __file__, str(arguments.size), "--one", kind, "--place", place]
             ended = subprocess.run(script, stdout=subprocess.PIPE, text=True, check=True)
-        told.append(json.loads(ended.stdout.splitlines()[-1]))
-        print(told[-1], flush=True)
+        items.append(json.loads(ended.stdout.splitlines()[-1]))
+        print(items[-1], flush=True)
         path = ROOT / "benchmarks" / "results" / "archives_scale.json"
-        path.write_text(json.dumps(told, indent=1) + "\n", encoding="utf-8")
+        path.write_text(json.dumps(items, indent=1) + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -52,16 +52,16 @@ Score = Callable[[pd.DataFrame], NDArray[np.float64]]
 
 def main() -> None:
     """Print a table of planted errors, or of times, and keep it where asked."""
-    asked = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    asked.add_argument("cohort", nargs="?")
-    asked.add_argument("--checkpoint", default="open-i")
-    asked.add_argument("--split", default="test")
-    asked.add_argument("--rounds", type=int, default=200)
-    asked.add_argument("--seed", type=int, default=0)
-    asked.add_argument("--variants", action="store_true", help="compare scores")
-    asked.add_argument("--time", action="store_true")
-    asked.add_argument("--keep", action="store_true")
-    words = asked.parse_args()
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("cohort", nargs="?")
+    parser.add_argument("--checkpoint", default="open-i")
+    parser.add_argument("--split", default="test")
+    parser.add_argument("--rounds", type=int, default=200)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--variants", action="store_true", help="compare scores")
+    parser.add_argument("--time", action="store_true")
+    parser.add_argument("--keep", action="store_true")
+    words = parser.parse_args()
     torch.set_num_threads(os.cpu_count() or 1)
     if words.time:
         name, rows = "time", timed()
@@ -77,8 +77,8 @@ def main() -> None:
         if not words.time:
             sha256 = checkpoints.weights_sha256(checkpoints.named(words.checkpoint))
             kept |= {"rounds": words.rounds, "seed": words.seed, "weights_sha256": sha256}
-        told = json.loads(RESULT.read_text()) if RESULT.is_file() else {"what": __doc__.splitlines()[0]}
-        RESULT.write_text(json.dumps(told | {name: kept}, indent=1) + "\n", encoding="utf-8")
+        content = json.loads(RESULT.read_text()) if RESULT.is_file() else {"what": __doc__.splitlines()[0]}
+        RESULT.write_text(json.dumps(content | {name: kept}, indent=1) + "\n", encoding="utf-8")
 
 
 def planted(words: argparse.Namespace) -> list[dict[str, Any]]:
@@ -129,20 +129,20 @@ def changed(pairs: Pairs, chosen: NDArray[np.int64]) -> tuple[pd.DataFrame, dict
     )
     positive = [[each for each in report_text.sentences(text) if is_positive(each)] for text in texts]
     rng = np.random.default_rng(0)
-    given = [(row, sentence) for row, told in enumerate(positive) for sentence in told]
+    given = [(row, sentence) for row, result in enumerate(positive) for sentence in result]
     wrong: dict[str, dict[int, str]] = {SIDE: {}, DELETED: {}, ADDED: {}}
     for row, text in enumerate(texts):
         if (twin := edits.misplaced(text)) is not None:
             wrong[SIDE][row] = twin
-        told = report_text.sentences(text)
-        if positive[row] and len(told) > 1:
+        sentences = report_text.sentences(text)
+        if positive[row] and len(sentences) > 1:
             left = positive[row][rng.integers(len(positive[row]))]
-            wrong[DELETED][row] = " ".join(each for each in told if each != left)
-        others = [sentence for other, sentence in given if sentence not in told and other != row]
+            wrong[DELETED][row] = " ".join(each for each in sentences if each != left)
+        others = [sentence for other, sentence in given if sentence not in sentences and other != row]
         if others:
-            place = rng.integers(len(told) + 1)
+            place = rng.integers(len(sentences) + 1)
             added = others[rng.integers(len(others))]
-            wrong[ADDED][row] = " ".join([*told[:place], added, *told[place:]])
+            wrong[ADDED][row] = " ".join([*sentences[:place], added, *sentences[place:]])
     return table, wrong
 
 

@@ -43,15 +43,15 @@ BARS = {"one_command_over_batch_command": "at least 8"}
 
 def main() -> None:
     """Measure both commands, print one line a figure, and keep the figures with the machine they are of."""
-    asked = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    asked.add_argument("--folder", type=Path, default=FOLDER)
-    asked.add_argument("--number", type=int, default=64)
-    asked.add_argument("--rounds", type=int, default=3)
-    words = asked.parse_args()
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--folder", type=Path, default=FOLDER)
+    parser.add_argument("--number", type=int, default=64)
+    parser.add_argument("--rounds", type=int, default=3)
+    words = parser.parse_args()
     films = sorted(path for path in words.folder.iterdir() if path.suffix in (".jpg", ".png"))[: words.number]
     reports = [f"{' '.join(np.roll(SENTENCES, at)[: 3 + at % 3])} Study {at}." for at in range(len(films))]
-    told: dict[str, Any] = {"what": __doc__.splitlines()[0], "x_rays": len(films), "rounds": words.rounds}
-    told |= {
+    fields: dict[str, Any] = {"what": __doc__.splitlines()[0], "x_rays": len(films), "rounds": words.rounds}
+    fields |= {
         "folder": words.folder.name,
         "bars": BARS,
         "cores": os.cpu_count(),
@@ -60,13 +60,13 @@ def main() -> None:
     for command, checkpoint in (("diagnose", config.FINDINGS), ("match", config.MATCHING)):
         texts = reports if command == "match" else None
         with tempfile.TemporaryDirectory() as folder:
-            told[command] = measure(command, checkpoint, films, texts, Path(folder), words.rounds)
-        for name, value in told[command].items():
+            fields[command] = measure(command, checkpoint, films, texts, Path(folder), words.rounds)
+        for name, value in fields[command].items():
             print(
                 f"{command} {name}: {value}" + (f" (bar: {BARS[name]})" if name in BARS else ""), flush=True
             )
-    told["load"] = round(os.getloadavg()[0], 1)
-    files.write_whole(RESULT, (files.to_json(told, "result", indent=1) + "\n").encode())
+    fields["load"] = round(os.getloadavg()[0], 1)
+    files.write_whole(RESULT, (files.to_json(fields, "result", indent=1) + "\n").encode())
 
 
 def measure(

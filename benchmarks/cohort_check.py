@@ -40,13 +40,13 @@ FLIPPED, COPIES, TURNED, MIRRORED, LATERALS = 0.02, 20, 10, 10, 10
 
 def main() -> None:
     """Plant, check, print a line a kind, and keep them where asked."""
-    asked = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    asked.add_argument("cohort")
-    asked.add_argument("--checkpoint", default="open-i")
-    asked.add_argument("--most", type=int, default=10**6, help="X-rays at most, drawn at random")
-    asked.add_argument("--seed", type=int, default=0)
-    asked.add_argument("--keep", action="store_true")
-    words = asked.parse_args()
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("cohort")
+    parser.add_argument("--checkpoint", default="open-i")
+    parser.add_argument("--most", type=int, default=10**6, help="X-rays at most, drawn at random")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--keep", action="store_true")
+    words = parser.parse_args()
     folder = checkpoints.named(words.checkpoint)
     with tempfile.TemporaryDirectory() as home, store.Cohort.open(store.find(words.cohort)) as cohort:
         root = Path(home) / "export"
@@ -63,17 +63,17 @@ def main() -> None:
     for row in rows:
         print(json.dumps(row))
     if words.keep:
-        told = (
+        content = (
             json.loads(RESULT.read_text()) if RESULT.is_file() else {"what": (__doc__ or "").splitlines()[0]}
         )
-        told[f"{words.cohort} by {folder.name}"] = {
+        content[f"{words.cohort} by {folder.name}"] = {
             "films": number,
             "seed": words.seed,
             "weights_sha256": checkpoints.weights_sha256(folder),
             "seconds": round(time.monotonic() - start),
             "rows": rows,
         }
-        RESULT.write_text(json.dumps(told, indent=1) + "\n", encoding="utf-8")
+        RESULT.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
 
 
 def judged(kind: str, planted: dict[str, set[str]], found: pd.DataFrame) -> dict[str, object]:

@@ -71,27 +71,27 @@ COMMON_WORDS = ("effusion", "edema", "atelectasis", "pneumonia", "pneumothorax",
 
 def main() -> None:
     """Print one line a figure and size, and keep them under benchmarks/results/."""
-    asked = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    asked.add_argument("sizes", nargs="*", type=int, default=[2_000, 20_000, FULL])
-    asked.add_argument("--place", type=Path, help="where there is room: 50 GB for the largest size")
-    asked.add_argument("--one", action="store_true", help="measure one size in this process")
-    words = asked.parse_args()
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("sizes", nargs="*", type=int, default=[2_000, 20_000, FULL])
+    parser.add_argument("--place", type=Path, help="where there is room: 50 GB for the largest size")
+    parser.add_argument("--one", action="store_true", help="measure one size in this process")
+    words = parser.parse_args()
     if words.one:
         print(json.dumps(measure(words.sizes[0], words.place)))
         return
-    told: list[dict[str, Any]] = []
+    items: list[dict[str, Any]] = []
     for size in words.sizes:
         with tempfile.TemporaryDirectory(prefix="cohort-scale-", dir=words.place) as place:
             script = [sys.executable, __file__, str(size), "--one", "--place", place]
             ended = subprocess.run(script, stdout=subprocess.PIPE, text=True, check=True)
-        told.append(json.loads(ended.stdout.splitlines()[-1]))
-        for key, value in told[-1].items():
+        items.append(json.loads(ended.stdout.splitlines()[-1]))
+        for key, value in items[-1].items():
             bar = f"  (bar: below {BARS[key]:g})" if key in BARS else ""
             print(f"{size:>7} studies  {key}: {value}{bar}", flush=True)
-        keep(told)
+        keep(items)
 
 
-def keep(told: list[dict[str, Any]]) -> None:
+def keep(items: list[dict[str, Any]]) -> None:
     """Write the figures with a description of the machine."""
     folder = ROOT / "benchmarks" / "results"
     folder.mkdir(exist_ok=True)
@@ -104,7 +104,7 @@ def keep(told: list[dict[str, Any]]) -> None:
         "sqlite": sqlite3.sqlite_version,
         **versions,
     }
-    text = json.dumps({"machine": machine, "bars": BARS, "sizes": told}, indent=1)
+    text = json.dumps({"machine": machine, "bars": BARS, "sizes": items}, indent=1)
     (folder / "cohort_scale.json").write_text(text + "\n", encoding="utf-8")
 
 
@@ -122,12 +122,12 @@ def measure(size: int, place: Path) -> dict[str, Any]:
     began = time.monotonic()
     say(size, "writing films and reports")
     write_export(place / "export", size)
-    told: dict[str, Any] = {"studies": size, "layout_seconds": round(time.monotonic() - began, 1)}
+    fields: dict[str, Any] = {"studies": size, "layout_seconds": round(time.monotonic() - began, 1)}
     say(size, "importing")
     began, busy = time.monotonic(), processor_seconds()
     summary = mimic_cxr.run(place / "export", "scale")
     seconds = time.monotonic() - began
-    told |= {
+    fields |= {
         "films": summary.films,
         "patients": summary.patients,
         "import_seconds": round(seconds, 1),
@@ -139,15 +139,15 @@ def measure(size: int, place: Path) -> dict[str, Any]:
     say(size, "importing again")
     began = time.monotonic()
     again = mimic_cxr.run(place / "export", "scale")
-    told["second_import_seconds"] = round(time.monotonic() - began, 1)
+    fields["second_import_seconds"] = round(time.monotonic() - began, 1)
     assert (again.films, again.studies) == (summary.films, size) == (summary.films, summary.studies)
     folder = store.place("scale")
-    told["database_mib"] = round((folder / "cohort.sqlite").stat().st_size / 2**20, 1)
+    fields["database_mib"] = round((folder / "cohort.sqlite").stat().st_size / 2**20, 1)
     say(size, "searching and opening the page")
     cohort = store.Cohort.open(folder)
-    told |= search(cohort) | facets(cohort)
-    told |= explore()
-    return told | {
+    fields |= search(cohort) | facets(cohort)
+    fields |= explore()
+    return fields | {
         "load_average": round(os.getloadavg()[0], 1)
     }  # above the cores: figures of a shared machine
 
@@ -204,15 +204,15 @@ def search(cohort: store.Cohort) -> dict[str, float]:
 
 def facets(cohort: store.Cohort) -> dict[str, float]:
     """Count everything without a filter, and beside a search for a common word."""
-    told = {}
+    fields = {}
     for name, wanted in (("facets_ms", {}), ("facets_of_query_ms", {"query": "effusion"})):
         seconds = []
         for _ in range(5):
             began = time.perf_counter()
             cohort.facets(**wanted)  # type: ignore[arg-type]
             seconds.append(time.perf_counter() - began)
-        told[name] = milliseconds(np.median(seconds))
-    return told
+        fields[name] = milliseconds(np.median(seconds))
+    return fields
 
 
 def explore() -> dict[str, float]:
@@ -231,8 +231,8 @@ def explore() -> dict[str, float]:
         "assert not app.exception, app.exception\n"
         "print(json.dumps([first, sorted(seconds)[len(seconds) // 2], max(seconds)]))\n"
     )
-    asked = [sys.executable, "-W", "ignore", "-c", code]
-    ended = subprocess.run(asked, cwd=ROOT, stdout=subprocess.PIPE, text=True, check=True)
+    items = [sys.executable, "-W", "ignore", "-c", code]
+    ended = subprocess.run(items, cwd=ROOT, stdout=subprocess.PIPE, text=True, check=True)
     first, median, most = json.loads(ended.stdout.splitlines()[-1])
     return {
         "first_paint_seconds": round(first, 2),

@@ -40,15 +40,15 @@ FAIR = WAYS[2:]
 
 def main() -> None:
     """Measure, print one line a way, and keep the figures with the machine they are of."""
-    asked = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    asked.add_argument("folder", type=Path)
-    asked.add_argument("--side", type=int, default=224)
-    asked.add_argument("--epochs", type=int, default=5)
-    asked.add_argument("--fractions", nargs="+", type=float, default=FRACTIONS)
-    asked.add_argument("--seeds", type=int, default=2)
-    asked.add_argument("--ways", nargs="+", choices=WAYS, default=FAIR, help="which of them are timed")
-    asked.add_argument("--keep", action="store_true", help="write benchmarks/results/curve_speed.json")
-    words = asked.parse_args()
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("--side", type=int, default=224)
+    parser.add_argument("--epochs", type=int, default=5)
+    parser.add_argument("--fractions", nargs="+", type=float, default=FRACTIONS)
+    parser.add_argument("--seeds", type=int, default=2)
+    parser.add_argument("--ways", nargs="+", choices=WAYS, default=FAIR, help="which of them are timed")
+    parser.add_argument("--keep", action="store_true", help="write benchmarks/results/curve_speed.json")
+    words = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         start = Path(folder) / "start.pt"
         torch.manual_seed(1)
@@ -57,7 +57,7 @@ def main() -> None:
         begun = time.perf_counter()
         mendeley.run(words.folder.resolve(), "mendeley")
         store.Cohort.open(store.find("mendeley")).pixels(words.side)
-        told: dict[str, Any] = {
+        fields: dict[str, Any] = {
             "what": __doc__.splitlines()[0],
             "side": words.side,
             "epochs": words.epochs,
@@ -79,20 +79,20 @@ def main() -> None:
                 continue
             begun = time.perf_counter()
             way()
-            told["seconds"][name] = time.perf_counter() - begun
-            print(json.dumps({name: told["seconds"][name]}), flush=True)
-    taken = told["seconds"]
-    told["times_faster"] = {
+            fields["seconds"][name] = time.perf_counter() - begun
+            print(json.dumps({name: fields["seconds"][name]}), flush=True)
+    taken = fields["seconds"]
+    fields["times_faster"] = {
         f"{mine} against {theirs}": taken[theirs] / taken[mine]
         for mine in taken
         if mine.startswith("timnet")
         for theirs in taken
         if theirs.startswith("plain")
     }
-    told["machine"] = machine()
-    print(json.dumps(told, indent=1))
+    fields["machine"] = machine()
+    print(json.dumps(fields, indent=1))
     if words.keep:
-        RESULT.write_text(json.dumps(told, indent=1) + "\n", encoding="utf-8")
+        RESULT.write_text(json.dumps(fields, indent=1) + "\n", encoding="utf-8")
 
 
 def ours(folder: str, name: str, start: Path, words: argparse.Namespace, *more: str) -> None:

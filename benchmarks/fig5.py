@@ -45,15 +45,15 @@ TASK, METRICS = "pneumonia", ("auROC", "ACC", "F1", "AP")
 
 def main() -> None:
     """Do what is missing of the grid, then keep its table, its differences and its picture."""
-    asked = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    asked.add_argument("--cohort", default="mendeley")
-    asked.add_argument("--side", default="224")
-    asked.add_argument("--epochs", default="10")
-    asked.add_argument("--least-steps", default="120")
-    asked.add_argument("--seeds", default="5")
-    asked.add_argument("--precision", default="fp32")
-    asked.add_argument("--no-picture", action="store_true")
-    words = asked.parse_args()
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--cohort", default="mendeley")
+    parser.add_argument("--side", default="224")
+    parser.add_argument("--epochs", default="10")
+    parser.add_argument("--least-steps", default="120")
+    parser.add_argument("--seeds", default="5")
+    parser.add_argument("--precision", default="fp32")
+    parser.add_argument("--no-picture", action="store_true")
+    words = parser.parse_args()
     command = ["curve", words.cohort, "--task", TASK, "--initialisations", *STARTS, "--fractions", *FRACTIONS]
     command += ["--seeds", words.seeds, "--side", words.side, "--epochs", words.epochs]
     command += ["--least-steps", words.least_steps, "--precision", words.precision]
@@ -63,7 +63,7 @@ def main() -> None:
     # What the page needs, too: cohort and training settings.
     table = found[found["run"].isin(pd.read_parquet(TABLE)["run"])]
     table.to_parquet(TABLE, index=False)
-    told: dict[str, Any] = {
+    fields: dict[str, Any] = {
         "what": __doc__.splitlines()[0],
         "command": " ".join(["python -m timnet", *command[:-1], TABLE.name]),
         "runs": int(table["run"].nunique()),
@@ -72,9 +72,9 @@ def main() -> None:
         ),
         "rows": rows(table, store.Cohort.open(store.find(words.cohort))),
     }
-    for row in told["rows"]:
+    for row in fields["rows"]:
         print(json.dumps(row))
-    RESULT.write_text(json.dumps(told, indent=1) + "\n", encoding="utf-8")
+    RESULT.write_text(json.dumps(fields, indent=1) + "\n", encoding="utf-8")
     if not words.no_picture:
         photograph()
 
@@ -84,21 +84,21 @@ def rows(table: pd.DataFrame, cohort: store.Cohort) -> list[dict[str, Any]]:
     kept = {run: predictions.of_run(config.checkpoints() / run) for run in table["run"].unique()}
     parts = {run: each.part(predictions.TEST) for run, each in kept.items() if each is not None}
     patients = next(iter(parts.values())).patients(cohort)
-    told = []
+    items = []
     for _, measured in table[table["metric"].isin(METRICS)].groupby(["fraction", "metric"]):
         fraction, metric, label, films = measured[["fraction", "metric", "label", "films"]].iloc[0]
         by_start = {str(start): part.set_index("seed") for start, part in measured.groupby("initialisation")}
         for start, part in by_start.items():
             found = bootstrap.of_runs([parts[run] for run in part["run"]], patients, label, metric)
-            told.append(row(fraction, films, start, metric, part["value"], found))
-            told[-1]["best"] = round(float(part["value"].max()), 4)
+            items.append(row(fraction, films, start, metric, part["value"], found))
+            items[-1]["best"] = round(float(part["value"].max()), 4)
         one, other = (by_start[start] for start in STARTS)
         seeds = sorted(set(one.index) & set(other.index))
         first, second = ([parts[run] for run in each.loc[seeds, "run"]] for each in (one, other))
         found = bootstrap.difference_of_runs(first, second, patients, label, metric)
         gained = other.loc[seeds, "value"] - one.loc[seeds, "value"]
-        told.append(row(fraction, films, f"{STARTS[1]} minus {STARTS[0]}", metric, gained, found))
-    return told
+        items.append(row(fraction, films, f"{STARTS[1]} minus {STARTS[0]}", metric, gained, found))
+    return items
 
 
 def row(
@@ -107,8 +107,8 @@ def row(
     """Return a mean over draws with its interval."""
     mean, half = float(values.mean()), curve.half_width(float(values.std(ddof=1)), len(values))
     low, high = bootstrap.wider(mean - half, mean + half, found)
-    told = {"fraction": float(fraction), "films": int(films), "start": start, "metric": metric}
-    return told | {
+    fields = {"fraction": float(fraction), "films": int(films), "start": start, "metric": metric}
+    return fields | {
         "mean": round(mean, 4), "low": round(low, 4), "high": round(high, 4), "draws": len(values)
     }  # fmt: skip
 

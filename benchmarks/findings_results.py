@@ -28,17 +28,17 @@ def main() -> None:
     parser.add_argument("checkpoint")
     parser.add_argument("cohort")
     parser.add_argument("--dataset", required=True)
-    asked = parser.parse_args()
-    folder = checkpoints.checkpoint_folder(asked.checkpoint)
-    assert folder is not None, f"no checkpoint {asked.checkpoint}"
-    kept = fit.predicted(folder, asked.cohort).part(TEST)
-    cohort = store.Cohort.open(store.find(asked.cohort))
-    command = f"python benchmarks/findings_results.py {asked.checkpoint} {Path(asked.cohort).name}"
+    arguments = parser.parse_args()
+    folder = checkpoints.checkpoint_folder(arguments.checkpoint)
+    assert folder is not None, f"no checkpoint {arguments.checkpoint}"
+    kept = fit.predicted(folder, arguments.cohort).part(TEST)
+    cohort = store.Cohort.open(store.find(arguments.cohort))
+    command = f"python benchmarks/findings_results.py {arguments.checkpoint} {Path(arguments.cohort).name}"
     table = metrics.evaluate(kept.truth_NL, kept.p_NL, kept.patients(cohort), kept.labels)
     table = table[(table["metric"] == "auROC") & (table["label"] != "micro") & table["value"].notna()]
     rows = [
         {
-            "dataset": asked.dataset, "real": True, "label": row["label"], "metric": "auROC",
+            "dataset": arguments.dataset, "real": True, "label": row["label"], "metric": "auROC",
             **{name: round(float(row[name]), 4) for name in ("value", "low", "high")},
             "images": len(kept.film_N),
             **({"positives": int(row["positives"])} if row["label"] != "macro" else {}),

@@ -39,13 +39,13 @@ BAR = 4.0
 
 def main() -> None:
     """Measure, print one line a round, and keep the figures with the machine they are of."""
-    asked = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    asked.add_argument("folder", type=Path)
-    asked.add_argument("--side", type=int, default=224)
-    asked.add_argument("--steps", type=int, default=20)
-    asked.add_argument("--rounds", type=int, default=3)
-    asked.add_argument("--keep", action="store_true", help="write benchmarks/results/finetune_speed.json")
-    words = asked.parse_args()
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("--side", type=int, default=224)
+    parser.add_argument("--steps", type=int, default=20)
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--keep", action="store_true", help="write benchmarks/results/finetune_speed.json")
+    words = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         os.environ.update(TIMNET_HOME=f"{folder}/home", TIMNET_CHECKPOINTS=f"{folder}/runs")
         begun = time.perf_counter()
@@ -61,7 +61,7 @@ def main() -> None:
             plain = plain_step(words.folder, fraction, words.side, turn)
             rounds.append({"ours": ours, "plain": plain, "times": plain / ours})
             print(json.dumps(rounds[-1]), flush=True)
-        told: dict[str, Any] = {
+        fields: dict[str, Any] = {
             "what": __doc__.splitlines()[0],
             "side": words.side,
             "steps": words.steps,
@@ -73,9 +73,9 @@ def main() -> None:
             "where": profiled(words.side),
             "machine": machine(),
         }
-    print(json.dumps(told, indent=1))
+    print(json.dumps(fields, indent=1))
     if words.keep:
-        RESULT.write_text(json.dumps(told, indent=1) + "\n", encoding="utf-8")
+        RESULT.write_text(json.dumps(fields, indent=1) + "\n", encoding="utf-8")
 
 
 def ours_step(folder: str, fraction: float, side: int, seed: int) -> float:
@@ -93,8 +93,8 @@ def plain_step(folder: Path, fraction: float, side: int, seed: int) -> float:
     """Return the seconds a step of the plain script takes."""
     command = [sys.executable, str(ROOT / "benchmarks" / "plain_finetune.py"), str(folder)]
     command += ["--fraction", f"{fraction:.6f}", "--side", str(side), "--seed", str(seed), "--test", "never"]
-    told = subprocess.run(command, check=True, capture_output=True, text=True).stdout
-    return float(json.loads(told)["step_seconds"])
+    result = subprocess.run(command, check=True, capture_output=True, text=True).stdout
+    return float(json.loads(result)["step_seconds"])
 
 
 def stepper(side: int) -> Callable[[bool], float]:
@@ -124,14 +124,14 @@ def stepper(side: int) -> Callable[[bool], float]:
 def profiled(side: int) -> dict[str, Any]:
     """Return the share of our step that convolutions take, and the seconds of it in each precision."""
     step, on = stepper(side), devices.device()
-    told = {name: [step(bf16) for _ in range(3)] for name, bf16 in (("fp32", False), ("bf16", True))}
+    fields = {name: [step(bf16) for _ in range(3)] for name, bf16 in (("fp32", False), ("bf16", True))}
     with torch.profiler.profile(activities=[torch.profiler.ProfilerActivity.CPU]) as profile:
         step(devices.precision("auto", on) == "bf16")
     rows = profile.key_averages()
     whole = sum(row.self_cpu_time_total for row in rows)
     convolutions = sum(row.self_cpu_time_total for row in rows if "convolution" in row.key)
     return {
-        "seconds_a_step": {name: min(values) for name, values in told.items()},
+        "seconds_a_step": {name: min(values) for name, values in fields.items()},
         "share_of_convolutions": convolutions / whole,
         "chosen": devices.precision("auto", on),
     }
@@ -139,8 +139,8 @@ def profiled(side: int) -> dict[str, Any]:
 
 def machine() -> dict[str, Any]:
     """Return what the figures are of."""
-    told = Path("/proc/cpuinfo").read_text().splitlines() if Path("/proc/cpuinfo").is_file() else []
-    words = {key.strip(): value.strip() for key, _, value in (line.partition(":") for line in told)}
+    result = Path("/proc/cpuinfo").read_text().splitlines() if Path("/proc/cpuinfo").is_file() else []
+    words = {key.strip(): value.strip() for key, _, value in (line.partition(":") for line in result)}
     flags = [
         name for name in ("avx2", "avx512f", "avx512_bf16", "amx_bf16") if name in words.get("flags", "")
     ]

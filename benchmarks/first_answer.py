@@ -39,13 +39,13 @@ AIMS = {"command": 2.5, "cold page": 3.0, "warm page": 2.0}
 
 def main() -> None:
     """Print the medians, and keep them where asked."""
-    asked = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    asked.add_argument("--rounds", type=int, default=3)
-    asked.add_argument("--keep", action="store_true")
-    words = asked.parse_args()
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--keep", action="store_true")
+    words = parser.parse_args()
     commands = [command() for _ in range(words.rounds)]
     pages = [page() for _ in range(words.rounds)]
-    told: dict[str, Any] = {
+    fields: dict[str, Any] = {
         "what": __doc__.splitlines()[0],
         "aims_seconds": AIMS,
         "command_core_seconds": middle(commands),
@@ -57,9 +57,9 @@ def main() -> None:
             "load": round(os.getloadavg()[0], 1),
         },
     }
-    print(json.dumps(told, indent=1))
+    print(json.dumps(fields, indent=1))
     if words.keep:
-        RESULT.write_text(json.dumps(told, indent=1) + "\n", encoding="utf-8")
+        RESULT.write_text(json.dumps(fields, indent=1) + "\n", encoding="utf-8")
 
 
 def command() -> float:
@@ -89,10 +89,10 @@ def page() -> dict[str, float]:
         found = shutil.which("chromium") or shutil.which("google-chrome")
         browser = playwright.chromium.launch(executable_path=found, args=["--no-sandbox", "--disable-gpu"])
         with served() as address:
-            told = {f"cold {name}": seconds for name, seconds in visit(browser, address).items()}
-            told |= {f"warm {name}": seconds for name, seconds in visit(browser, address).items()}
+            fields = {f"cold {name}": seconds for name, seconds in visit(browser, address).items()}
+            fields |= {f"warm {name}": seconds for name, seconds in visit(browser, address).items()}
         browser.close()
-    return told
+    return fields
 
 
 def visit(browser: Browser, address: str) -> dict[str, float]:

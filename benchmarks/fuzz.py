@@ -98,16 +98,16 @@ def main() -> None:
     # Slow kinds and quick ones mixed, always in the same order.
     jobs = [jobs[place] for place in np.random.default_rng(words.seed).permutation(len(jobs))]
     ended = everything(jobs, words.workers)
-    told: dict[str, Any] = {"what": __doc__.splitlines()[0], "seed": words.seed, "inputs": len(jobs)}
-    told["machine"] = {"system": platform.platform(), "cores": os.cpu_count(), "workers": words.workers}
-    told["minutes"] = round((time.monotonic() - begun) / 60, 1)
-    told["kinds"] = {kind: summed_up([each for each in ended if each["kind"] == kind]) for kind in shares}
-    told["failures"] = [each for each in ended if each["end"] in FAILURES]
-    for kind, row in told["kinds"].items():
+    fields: dict[str, Any] = {"what": __doc__.splitlines()[0], "seed": words.seed, "inputs": len(jobs)}
+    fields["machine"] = {"system": platform.platform(), "cores": os.cpu_count(), "workers": words.workers}
+    fields["minutes"] = round((time.monotonic() - begun) / 60, 1)
+    fields["kinds"] = {kind: summed_up([each for each in ended if each["kind"] == kind]) for kind in shares}
+    fields["failures"] = [each for each in ended if each["end"] in FAILURES]
+    for kind, row in fields["kinds"].items():
         print(f"{kind:9}" + "  ".join(f"{name} {value}" for name, value in row.items()))
     if words.keep:
-        RESULT.write_text(json.dumps(told, indent=1) + "\n", encoding="utf-8")
-    sys.exit(bool(told["failures"]))
+        RESULT.write_text(json.dumps(fields, indent=1) + "\n", encoding="utf-8")
+    sys.exit(bool(fields["failures"]))
 
 
 def everything(jobs: list[tuple[str, int, int]], workers: int) -> list[dict[str, Any]]:
@@ -337,10 +337,10 @@ def settings(rng: np.random.Generator, i: int) -> str:
             film = str(here / "cohort" / "films" / "s00003.jpg")
             command([*words, film, "--checkpoint", name, "--anyway", "--json"], i)
             command(["runs", "--json"], 1)
-        for asked in (checkpoints.describe, record.of, cards.of, performance.at_chance, runs.state,
+        for request in (checkpoints.describe, record.of, cards.of, performance.at_chance, runs.state,
                       run_results.result, model_card.sections):  # fmt: skip
             with contextlib.suppress(TimnetError):
-                asked(folder)
+                request(folder)
         run_results.points(here / "checkpoints")
         performance.trust(cards.of(folder))
         return command(["runs", "--json"], 1)

@@ -246,10 +246,10 @@ def table(rng: Rng) -> tuple[str, bytes, dict[str, Any]]:
     ending = pick(rng, ("", "", "", ".zst", *packed))
     packing = packed.get(ending, bytes) if rng.random() < 0.9 else pick(rng, list(packed.values()))
     name = pick(rng, ("pairs", "labels", "TABLE")) + pick(rng, (".csv", ".tsv", ".CSV")) + ending
-    asked = {
+    fields = {
         each: pick(rng, columns or ["path"]) for each in ("text", "patient", "age") if rng.random() < 0.1
     }
-    return name, damaged(packing(data), rng, 0.9), asked
+    return name, damaged(packing(data), rng, 0.9), fields
 
 
 def _zipped(data: bytes) -> bytes:
@@ -281,10 +281,10 @@ def spoilt(data: bytes, rng: Rng) -> bytes:
         return damaged(data, rng, 0)
     if rng.random() < 0.02:
         return pick(rng, (b"", b"[" * 100_000, b"{}", b"null", b"\xff\xfe{", b'{"a":1,"a":2}'))
-    told = json.loads(data)
+    content = json.loads(data)
     for _ in range(int(rng.integers(1, 3))):
-        *inside, last = pick(rng, [path for path in places(told) if path] or [("x",)])
-        inner = told
+        *inside, last = pick(rng, [path for path in places(content) if path] or [("x",)])
+        inner = content
         for key in inside:
             inner = inner[key]
         if isinstance(inner, dict) and rng.random() < 0.2:
@@ -292,7 +292,7 @@ def spoilt(data: bytes, rng: Rng) -> bytes:
             inner |= {pick(rng, ("x", "", f"{last}_")): value} if rng.random() < 0.5 else {}
         else:
             inner[last] = pick(rng, (*WRONG, -0.0, 2, 1e308, -(2**70), "☃", "match", "..", [0.5] * 50))
-    return json.dumps(told, ensure_ascii=bool(rng.random() < 0.5)).encode("utf-8", "surrogatepass")
+    return json.dumps(content, ensure_ascii=bool(rng.random() < 0.5)).encode("utf-8", "surrogatepass")
 
 
 def query(rng: Rng) -> str:

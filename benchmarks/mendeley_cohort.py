@@ -32,11 +32,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("out", type=Path)
     parser.add_argument("source", type=Path)
-    asked = parser.parse_args()
-    films = table(pd.read_csv(asked.source / "labels.csv", dtype={"patient_id": str}))
+    arguments = parser.parse_args()
+    films = table(pd.read_csv(arguments.source / "labels.csv", dtype={"patient_id": str}))
     for part in ("train", "val", "test"):
-        shutil.copytree(asked.source / part, asked.out / part, dirs_exist_ok=True)
-    films.to_csv(asked.out / "films.csv", index=False)
+        shutil.copytree(arguments.source / part, arguments.out / part, dirs_exist_ok=True)
+    films.to_csv(arguments.out / "films.csv", index=False)
     print(films.groupby("part")["Pneumonia"].agg(["size", "sum"]).to_string())
 
 

@@ -47,13 +47,13 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("out", type=Path)
     parser.add_argument("folders", type=Path, nargs="+")
-    asked = parser.parse_args()
-    asked.out.mkdir(parents=True, exist_ok=True)
-    films = table(asked.folders)
-    for folder in asked.folders:
-        shutil.copytree(folder / "images", asked.out / folder.name / "images", dirs_exist_ok=True)
-    films.to_csv(asked.out / "films.csv", index=False)
-    print(f"{len(films)} films of {films['patient_id'].nunique()} patients in {asked.out}")
+    arguments = parser.parse_args()
+    arguments.out.mkdir(parents=True, exist_ok=True)
+    films = table(arguments.folders)
+    for folder in arguments.folders:
+        shutil.copytree(folder / "images", arguments.out / folder.name / "images", dirs_exist_ok=True)
+    films.to_csv(arguments.out / "films.csv", index=False)
+    print(f"{len(films)} films of {films['patient_id'].nunique()} patients in {arguments.out}")
 
 
 if __name__ == "__main__":

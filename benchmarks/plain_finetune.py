@@ -43,17 +43,17 @@ class Films(Dataset):
 
 def main() -> None:
     """Train, test, print."""
-    asked = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    asked.add_argument("folder", type=Path)
-    asked.add_argument("--fraction", type=float, default=1.0)
-    asked.add_argument("--epochs", type=int, default=1)
-    asked.add_argument("--side", type=int, default=224)
-    asked.add_argument("--batch", type=int, default=16)
-    asked.add_argument("--seed", type=int, default=0)
-    asked.add_argument("--start", default="base", help="base, or a state dict of torchvision's ResNet-18")
-    asked.add_argument("--workers", type=int, default=2)
-    asked.add_argument("--test", choices=["epoch", "end", "never"], default="epoch")
-    words = asked.parse_args()
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("--fraction", type=float, default=1.0)
+    parser.add_argument("--epochs", type=int, default=1)
+    parser.add_argument("--side", type=int, default=224)
+    parser.add_argument("--batch", type=int, default=16)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--start", default="base", help="base, or a state dict of torchvision's ResNet-18")
+    parser.add_argument("--workers", type=int, default=2)
+    parser.add_argument("--test", choices=["epoch", "end", "never"], default="epoch")
+    words = parser.parse_args()
     begun = time.perf_counter()
     torch.manual_seed(words.seed)
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
@@ -96,10 +96,10 @@ def main() -> None:
         if words.test == "epoch" or (words.test == "end" and epoch == words.epochs - 1):
             area = tested(network, test, device)
     steps = len(stamps)
-    told = {"steps": steps, "films": len(train), "auROC": area}
-    told["step_seconds"] = (stamps[-1] - stamps[0]) / (steps - 1) if steps > 1 else None
-    told["seconds"] = time.perf_counter() - begun
-    print(json.dumps(told))
+    fields = {"steps": steps, "films": len(train), "auROC": area}
+    fields["step_seconds"] = (stamps[-1] - stamps[0]) / (steps - 1) if steps > 1 else None
+    fields["seconds"] = time.perf_counter() - begun
+    print(json.dumps(fields))
 
 
 @torch.inference_mode()

@@ -33,17 +33,17 @@ RESULT = ROOT / "benchmarks" / "results" / "pose.json"
 
 def main() -> None:
     """Print a line a source and keep them where asked."""
-    asked = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    asked.add_argument("--data", type=Path, required=True)
-    asked.add_argument("--most", type=int, default=300, help="X-rays of a source at most")
-    asked.add_argument("--keep", action="store_true")
-    words = asked.parse_args()
-    told = {name: measured(paths, words.most) for name, paths in sources(words.data).items()}
-    for name, rows in told.items():
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--data", type=Path, required=True)
+    parser.add_argument("--most", type=int, default=300, help="X-rays of a source at most")
+    parser.add_argument("--keep", action="store_true")
+    words = parser.parse_args()
+    fields = {name: measured(paths, words.most) for name, paths in sources(words.data).items()}
+    for name, rows in fields.items():
         print(name, json.dumps(rows))
     if words.keep:
         what = (__doc__ or "").splitlines()[0]
-        RESULT.write_text(json.dumps({"what": what, "sources": told}, indent=1) + "\n", encoding="utf-8")
+        RESULT.write_text(json.dumps({"what": what, "sources": fields}, indent=1) + "\n", encoding="utf-8")
 
 
 def sources(data: Path) -> dict[str, list[Path]]:

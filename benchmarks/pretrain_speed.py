@@ -59,25 +59,25 @@ Step = Callable[[int], int]
 
 def main() -> None:
     """Measure, print the ratios beside their bars, and keep the figures with the machine they are of."""
-    asked = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    asked.add_argument("--side", type=int, default=224)
-    asked.add_argument("--batch", type=int, default=32)
-    asked.add_argument("--films", type=int, default=128)
-    asked.add_argument("--rounds", type=int, default=5)
-    asked.add_argument("--encoder", default=config.Pretrain.text_encoder, help="folder or hub id of a BERT")
-    asked.add_argument("--only", default="", help="ways whose name ends in this; keeps nothing")
-    asked.add_argument("--memory", action="store_true", help="peak memory by batch size instead")
-    asked.add_argument("--one", type=int, help=argparse.SUPPRESS)
-    words = asked.parse_args()
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--side", type=int, default=224)
+    parser.add_argument("--batch", type=int, default=32)
+    parser.add_argument("--films", type=int, default=128)
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--encoder", default=config.Pretrain.text_encoder, help="folder or hub id of a BERT")
+    parser.add_argument("--only", default="", help="ways whose name ends in this; keeps nothing")
+    parser.add_argument("--memory", action="store_true", help="peak memory by batch size instead")
+    parser.add_argument("--one", type=int, help=argparse.SUPPRESS)
+    words = parser.parse_args()
     if words.one:
         print(peak(words.one))
         return
-    told = memory() if words.memory else speed(words)
+    result = memory() if words.memory else speed(words)
     if words.only:
         return
     name = "pretrain_memory" if words.memory else "pretrain_speed"
-    told = {"what": __doc__.splitlines()[0], "machine": machine(), **told}
-    (RESULTS / f"{name}.json").write_text(json.dumps(told, indent=1) + "\n", encoding="utf-8")
+    result = {"what": __doc__.splitlines()[0], "machine": machine(), **result}
+    (RESULTS / f"{name}.json").write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
 
 
 def speed(words: argparse.Namespace) -> dict[str, Any]:
@@ -95,10 +95,10 @@ def speed(words: argparse.Namespace) -> dict[str, Any]:
     given = Given(paths, texts, pixels, encoder, on, words.side, words.batch)
     ways: dict[str, Step] = {}
     for trained in (True, False):
-        told = "trained" if trained else "frozen"
-        ways[f"literal, text {told}"] = literal(given, trained)
-        ways[f"ours, text {told}"] = ours(given, trained, precision == "bf16")
-        ways[f"library, text {told}"] = library(given, trained, precision == "bf16")
+        message = "trained" if trained else "frozen"
+        ways[f"literal, text {message}"] = literal(given, trained)
+        ways[f"ours, text {message}"] = ours(given, trained, precision == "bf16")
+        ways[f"library, text {message}"] = library(given, trained, precision == "bf16")
     ways["input pipeline alone"] = pipeline(given)
     ways["ours without input, text frozen"] = ours(given, False, precision == "bf16", fed=True)
     ways = {name: step for name, step in ways.items() if name.endswith(words.only)}
@@ -305,8 +305,8 @@ def memory() -> dict[str, Any]:
     """Return peak memory above that of the smallest batch, of every pair through h_cls, by batch size."""
     rows = []
     for size in (128, 256, 512, 1024):
-        asked = [sys.executable, str(Path(__file__).resolve()), "--one", str(size)]
-        found = int(subprocess.run(asked, capture_output=True, text=True, check=True).stdout)
+        message = [sys.executable, str(Path(__file__).resolve()), "--one", str(size)]
+        found = int(subprocess.run(message, capture_output=True, text=True, check=True).stdout)
         dense = size * size * 512 * 4 * 3
         rows.append(
             {"batch": size, "peak_mb": round(found / 1e6, 1), "dense_would_keep_mb": round(dense / 1e6)}
@@ -334,8 +334,8 @@ def peak(size: int) -> int:
 
 def machine() -> dict[str, Any]:
     """Return what the figures are of."""
-    told = Path("/proc/cpuinfo")
-    lines = told.read_text().splitlines() if told.is_file() else []
+    result = Path("/proc/cpuinfo")
+    lines = result.read_text().splitlines() if result.is_file() else []
     names = (each.split(":")[1].strip() for each in lines if each.startswith("model name"))
     return {
         "system": platform.platform(),

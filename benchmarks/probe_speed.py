@@ -37,12 +37,12 @@ FRACTIONS = (0.01, 0.1, 0.9)
 
 def main() -> None:
     """Measure, print one line a case, and keep the figures with the machine they are of."""
-    asked = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    asked.add_argument("cohort")
-    asked.add_argument("task")
-    asked.add_argument("--start", default="open-cxr")
-    asked.add_argument("--side", type=int, default=112)
-    words = asked.parse_args()
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("cohort")
+    parser.add_argument("task")
+    parser.add_argument("--start", default="open-cxr")
+    parser.add_argument("--side", type=int, default=112)
+    words = parser.parse_args()
     settings = config.Finetune(
         cohort=words.cohort, task=words.task, initialisation=words.start, side=words.side, mode="probe"
     )
@@ -79,7 +79,7 @@ def main() -> None:
         "threads": torch.get_num_threads(),
     }
     machine |= {"processor": processor(), "load": round(os.getloadavg()[0], 1)}
-    told = {
+    fields = {
         "what": __doc__.splitlines()[0],
         "cohort": cohort.name,
         "films": len(cohort),
@@ -90,7 +90,7 @@ def main() -> None:
         "rows": rows,
     }
     RESULT.parent.mkdir(exist_ok=True)
-    RESULT.write_text(json.dumps(told, indent=1) + "\n", encoding="utf-8")
+    RESULT.write_text(json.dumps(fields, indent=1) + "\n", encoding="utf-8")
 
 
 def timed(case: str, work: Callable[[], int]) -> dict[str, Any]:
@@ -109,8 +109,8 @@ def timed(case: str, work: Callable[[], int]) -> dict[str, Any]:
 
 def processor() -> str:
     """Return the processor's name where the system tells it."""
-    told = Path("/proc/cpuinfo")
-    lines = told.read_text().splitlines() if told.is_file() else []
+    result = Path("/proc/cpuinfo")
+    lines = result.read_text().splitlines() if result.is_file() else []
     return next((line.split(":")[1].strip() for line in lines if line.startswith("model name")), "not known")
 
 

@@ -85,10 +85,10 @@ class Tapped(torch.nn.Module):
 
 def main() -> None:
     """Measure, print one line a figure, and keep the figures with the machine they are of."""
-    asked = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    asked.add_argument("--checkpoint", default="open-cxr")
-    asked.add_argument("--rounds", type=int, default=15)
-    words = asked.parse_args()
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--checkpoint", default="open-cxr")
+    parser.add_argument("--rounds", type=int, default=15)
+    words = parser.parse_args()
     # One thread: a page's other visitors have the other core.
     torch.set_num_threads(1)
     loaded = Reader.load(words.checkpoint)
@@ -105,14 +105,14 @@ def main() -> None:
         "threads": torch.get_num_threads(),
     }
     machine |= {"processor": processor(), "load": round(os.getloadavg()[0], 1)}
-    told = {
+    fields = {
         "what": __doc__.splitlines()[0],
         "side": SIDE,
         "rounds": words.rounds,
         "words": len(WORDS.split()),
     }
-    told |= {"checkpoint": words.checkpoint, "bars": BARS, "machine": machine, "figures": rows}
-    RESULT.write_text(json.dumps(told, indent=1) + "\n", encoding="utf-8")
+    fields |= {"checkpoint": words.checkpoint, "bars": BARS, "machine": machine, "figures": rows}
+    RESULT.write_text(json.dumps(fields, indent=1) + "\n", encoding="utf-8")
 
 
 def all_maps(film: Film, rounds: int) -> dict[str, Any]:
@@ -167,11 +167,11 @@ def match(reader: Reader, film: Film, rounds: int) -> dict[str, Any]:
         ]
 
     small = replace(film, pixels=x[0, 0].numpy())
-    told = [WORDS, *(sentence for sentence, _ in reader.read(small, WORDS).sentences)]
+    items = [WORDS, *(sentence for sentence, _ in reader.read(small, WORDS).sentences)]
     cases: dict[str, Callable[[], Any]] = {
         "forward": forward([WORDS]),
         "with map": mapped,
-        "forward of all sentences": forward(told),
+        "forward of all sentences": forward(items),
         "reading": lambda: reader.read(small, WORDS),
     }
     times = in_turn(cases, rounds)
@@ -303,8 +303,8 @@ def stored(dataset: Dataset) -> bytes:
 
 def processor() -> str:
     """Return the processor's name where the system tells it."""
-    told = Path("/proc/cpuinfo")
-    lines = told.read_text().splitlines() if told.is_file() else []
+    result = Path("/proc/cpuinfo")
+    lines = result.read_text().splitlines() if result.is_file() else []
     return next((line.split(":")[1].strip() for line in lines if line.startswith("model name")), "not known")
 
 

@@ -49,16 +49,16 @@ class Picture:
 
 def main() -> None:
     """Print a line a source and both rates with their intervals; write them as JSON where asked."""
-    asked = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    asked.add_argument("--data", type=Path, help="folder with mendeley_v2, nih_1k, covid_notes and others")
-    asked.add_argument("--ct", type=Path, default=ROOT / "build" / "ct")
-    asked.add_argument(
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--data", type=Path, help="folder with mendeley_v2, nih_1k, covid_notes and others")
+    parser.add_argument("--ct", type=Path, default=ROOT / "build" / "ct")
+    parser.add_argument(
         "--pictures", type=Path, nargs="*", default=[], help="more folders of non-chest pictures"
     )
-    asked.add_argument("--most", type=int, default=10_000, help="films of a source at most")
-    asked.add_argument("--out", type=Path, help="file for the figures as JSON")
-    words = asked.parse_args()
-    told: dict[str, object] = {"machine": f"{platform.machine()}, {os.cpu_count()} cores", "sources": {}}
+    parser.add_argument("--most", type=int, default=10_000, help="films of a source at most")
+    parser.add_argument("--out", type=Path, help="file for the figures as JSON")
+    words = parser.parse_args()
+    fields: dict[str, object] = {"machine": f"{platform.machine()}, {os.cpu_count()} cores", "sources": {}}
     for kind, sources in (("frontal", frontals(words.data)), ("other", others(words))):
         counts = []
         for name, pictures in sources:
@@ -69,16 +69,16 @@ def main() -> None:
             counts.append((refused, len(found)))
             wrong = [each for each, why in found if (why != "") == (kind == "frontal")]
             # No names of films: a file's name is its patient's in some sources.
-            told["sources"][name] = {"kind": kind, "pictures": len(found), "refused": refused}  # type: ignore[index]
+            fields["sources"][name] = {"kind": kind, "pictures": len(found), "refused": refused}  # type: ignore[index]
             print(f"{kind:8}{refused:6} of {len(found):6} refused  {name}  {wrong[:4]}", flush=True)
         refused, number = (sum(column) for column in zip(*counts, strict=True))
         interval = stats.binomtest(refused, number).proportion_ci(0.95, "wilson")
-        told[kind] = [refused / number, interval.low, interval.high, number]
+        fields[kind] = [refused / number, interval.low, interval.high, number]
         print(
             f"{kind}: refused {refused / number:.2%} ({interval.low:.2%} to {interval.high:.2%}) of {number}"
         )
     if words.out:
-        words.out.write_text(json.dumps(told, indent=1) + "\n", encoding="utf-8")
+        words.out.write_text(json.dumps(fields, indent=1) + "\n", encoding="utf-8")
 
 
 def judged(picture: Picture) -> tuple[str, str]:

@@ -64,20 +64,20 @@ DRAWS = 1000
 
 def main() -> None:
     """Print precision, recall and F1 by label, and reports a second; keep them where asked."""
-    asked = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    asked.add_argument("cohort", help="Open-i, imported")
-    asked.add_argument("--wrong", choices=[*HEADINGS], help="print the disagreements of half A and end")
-    asked.add_argument("--keep", action="store_true", help=f"write {RESULT.relative_to(ROOT)}")
-    words = asked.parse_args()
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("cohort", help="Open-i, imported")
+    parser.add_argument("--wrong", choices=[*HEADINGS], help="print the disagreements of half A and end")
+    parser.add_argument("--keep", action="store_true", help=f"write {RESULT.relative_to(ROOT)}")
+    words = parser.parse_args()
     texts, mesh, seconds = open_i(words.cohort)
-    told = {study: label_words.labels(each) for study, each in texts.items() if study in mesh}
+    fields = {study: label_words.labels(each) for study, each in texts.items() if study in mesh}
     if words.wrong:
-        return disagreements(words.wrong, texts, mesh, told)
+        return disagreements(words.wrong, texts, mesh, fields)
     result: dict[str, Any] = {"what": __doc__.splitlines()[0], "machine": machine(), "seconds": seconds}
     for half, named in (("A", "half A"), ("B", "half B"), ("AB", "both halves")):
-        chosen = [study for study in told if half_of(study) in half]
+        chosen = [study for study in fields if half_of(study) in half]
         for name, also in (("", False), (", uncertain as present", True)):
-            said = [values(told[study], also) for study in chosen]
+            said = [values(fields[study], also) for study in chosen]
             result[f"open_i, {named}{name}"] = agreement(
                 [mesh[study] for study in chosen], said, tuple(HEADINGS)
             )
@@ -133,11 +133,11 @@ def open_i(cohort: str) -> tuple[dict[str, list[str]], dict[str, set[str]], dict
     return texts, mesh, seconds
 
 
-def values(told: dict[str, label_words.Told] | None, also_uncertain: bool = False) -> set[str]:
+def values(fields: dict[str, label_words.Stated] | None, also_uncertain: bool = False) -> set[str]:
     """Return the labels that are present, or also those that are uncertain, but for `No Finding`."""
     return {
         label
-        for label, each in (told or {}).items()
+        for label, each in (fields or {}).items()
         if each.value == label_words.PRESENT
         or (also_uncertain and each.value == label_words.UNCERTAIN and label != label_words.NO_FINDING)
     }
@@ -154,7 +154,7 @@ def of_sentences() -> dict[str, dict[str, float]]:
             "sentences": len(rows),
             **{name: round(sentence_labels.f1(spoken, part), 3) for name, part in parts.items()},
             "language told": round(
-                sum(language.told(sentence) == spoken for sentence, _ in rows) / len(rows), 3
+                sum(language.detect(sentence) == spoken for sentence, _ in rows) / len(rows), 3
             ),
         }
     return found
@@ -186,11 +186,11 @@ def agreement(truth: list[set[str]], said: list[set[str]], names: tuple[str, ...
     drawn = rng.integers(len(truth), size=(DRAWS, len(truth)))
     for label in names:
         stated = np.array([label in each for each in truth])
-        told = np.array([label in each for each in said])
-        whole = scores(stated, told)
-        resampled = np.array([scores(stated[rows], told[rows]) for rows in drawn])
+        result = np.array([label in each for each in said])
+        whole = scores(stated, result)
+        resampled = np.array([scores(stated[rows], result[rows]) for rows in drawn])
         low, high = np.nanpercentile(resampled, (2.5, 97.5), axis=0)
-        row: dict[str, Any] = {"label": label, "stated": int(stated.sum()), "told": int(told.sum())}
+        row: dict[str, Any] = {"label": label, "stated": int(stated.sum()), "told": int(result.sum())}
         rows.append(
             row
             | {
@@ -201,18 +201,18 @@ def agreement(truth: list[set[str]], said: list[set[str]], names: tuple[str, ...
     return rows
 
 
-def scores(stated: np.ndarray, told: np.ndarray) -> tuple[float, float, float]:
+def scores(stated: np.ndarray, result: np.ndarray) -> tuple[float, float, float]:
     """Return precision, recall and F1, nan where undefined."""
-    both = (stated & told).sum()
+    both = (stated & result).sum()
     with np.errstate(invalid="ignore"):
-        return both / told.sum(), both / stated.sum(), 2 * both / (stated.sum() + told.sum())
+        return both / result.sum(), both / stated.sum(), 2 * both / (stated.sum() + result.sum())
 
 
 def disagreements(
-    label: str, texts: dict[str, list[str]], mesh: dict[str, set[str]], told: dict[str, Any]
+    label: str, texts: dict[str, list[str]], mesh: dict[str, set[str]], fields: dict[str, Any]
 ) -> None:
     """Print the studies of half A in which a label and the headings differ."""
-    for study, found in told.items():
+    for study, found in fields.items():
         if half_of(study) == "A" and (label in mesh[study]) != (label in values(found)):
             sentence = (found or {}).get(label)
             print(f"{study}: {'missed' if label in mesh[study] else 'extra'}: {sentence}")

@@ -38,12 +38,12 @@ TOP = 50
 
 def main() -> None:
     """Measure, print one line a case, and keep the figures with the machine they are of."""
-    asked = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    asked.add_argument("--checkpoint", default="open-cxr")
-    asked.add_argument("--films", type=int, default=370_000)
-    asked.add_argument("--questions", type=int, default=3)
-    asked.add_argument("--known", type=int, default=60, help="demo films whose vectors set the covariance")
-    words = asked.parse_args()
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--checkpoint", default="open-cxr")
+    parser.add_argument("--films", type=int, default=370_000)
+    parser.add_argument("--questions", type=int, default=3)
+    parser.add_argument("--known", type=int, default=60, help="demo films whose vectors set the covariance")
+    words = parser.parse_args()
     # One thread: a search is too short to share, and a page's other visitors have the other core.
     torch.set_num_threads(1)
     with (DEMO / "studies.csv").open(newline="", encoding="utf-8") as file:
@@ -64,9 +64,9 @@ def main() -> None:
         "threads": torch.get_num_threads(),
     }
     machine |= {"processor": processor(), "load": round(os.getloadavg()[0], 1)}
-    told = {"what": __doc__.splitlines()[0], "films": words.films, "top": TOP, "kept": retrieval.KEPT}
-    told |= {"checkpoint": words.checkpoint, "machine": machine, "rows": rows}
-    RESULT.write_text(json.dumps(told, indent=1) + "\n", encoding="utf-8")
+    fields = {"what": __doc__.splitlines()[0], "films": words.films, "top": TOP, "kept": retrieval.KEPT}
+    fields |= {"checkpoint": words.checkpoint, "machine": machine, "rows": rows}
+    RESULT.write_text(json.dumps(fields, indent=1) + "\n", encoding="utf-8")
 
 
 def cases(known: np.ndarray, number: int) -> Iterator[tuple[str, np.ndarray]]:
@@ -110,8 +110,8 @@ def measured(reader: Reader, kind: str, vectors: np.ndarray, queries: torch.Tens
 
 def processor() -> str:
     """Return the processor's name where the system tells it."""
-    told = Path("/proc/cpuinfo")
-    lines = told.read_text().splitlines() if told.is_file() else []
+    result = Path("/proc/cpuinfo")
+    lines = result.read_text().splitlines() if result.is_file() else []
     return next((line.split(":")[1].strip() for line in lines if line.startswith("model name")), "not known")
 
 

@@ -65,22 +65,22 @@ class Case:
 
 def main() -> None:
     """Print a table a part, and keep the figures with the machine they are of."""
-    asked = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    asked.add_argument("--classifier", default="demo-findings")
-    asked.add_argument("--matching", default="open-cxr")
-    asked.add_argument("--findings", type=int, default=40)
-    asked.add_argument("--studies", type=int, default=24, help="twins a question")
-    asked.add_argument("--films", type=int, default=300, help="with one finding, for the match map")
-    asked.add_argument("--steps", type=int, default=8, help="of a deletion or insertion curve")
-    asked.add_argument("--seed", type=int, default=0)
-    asked.add_argument("--ct", type=Path, default=twins.CT)
-    asked.add_argument("--only-maps", action="store_true")
-    words = asked.parse_args()
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--classifier", default="demo-findings")
+    parser.add_argument("--matching", default="open-cxr")
+    parser.add_argument("--findings", type=int, default=40)
+    parser.add_argument("--studies", type=int, default=24, help="twins a question")
+    parser.add_argument("--films", type=int, default=300, help="with one finding, for the match map")
+    parser.add_argument("--steps", type=int, default=8, help="of a deletion or insertion curve")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--ct", type=Path, default=twins.CT)
+    parser.add_argument("--only-maps", action="store_true")
+    words = parser.parse_args()
     torch.set_num_threads(1)
     begun = time.perf_counter()
-    told = {"what": __doc__.splitlines()[0], "findings": words.findings, "studies": words.studies}
-    told |= {"films": words.films}
-    told |= {"steps": words.steps, "seed": words.seed, "machine": machine()}
+    fields = {"what": __doc__.splitlines()[0], "findings": words.findings, "studies": words.studies}
+    fields |= {"films": words.films}
+    fields |= {"steps": words.steps, "seed": words.seed, "machine": machine()}
     tables: dict[str, twins.Table] = {"maps": maps(words.classifier, words.findings, words.steps, words.seed)}
     print(twins.markdown(tables["maps"]))
     print(f"maps: {time.perf_counter() - begun:.0f} s", file=sys.stderr)
@@ -94,9 +94,9 @@ def main() -> None:
         print("twins: left out, the CT is not here (make ct)", file=sys.stderr)
     for name in (words.classifier, words.matching):
         folder = checkpoints.checkpoint_folder(name)
-        told |= {name: checkpoints.weights_sha256(folder) if folder else None}
-    told |= tables | {"seconds": round(time.perf_counter() - begun)}
-    RESULT.write_text(json.dumps(told, indent=1) + "\n", encoding="utf-8")
+        fields |= {name: checkpoints.weights_sha256(folder) if folder else None}
+    fields |= tables | {"seconds": round(time.perf_counter() - begun)}
+    RESULT.write_text(json.dumps(fields, indent=1) + "\n", encoding="utf-8")
 
 
 def maps(checkpoint: str, findings: int, steps: int, seed: int) -> twins.Table:
@@ -203,29 +203,29 @@ def answers(
     tolerance = TOLERANCE * case.film_SS.shape[0]
     regions = {"in the mask": case.mask_SS, "in the box": case.box_SS | case.mask_SS}
     regions["near the mask"] = map_measures.widened(case.mask_SS, tolerance)
-    told: dict[tuple[str, str], float] = {}
+    fields: dict[tuple[str, str], float] = {}
     for where, region_SS in regions.items():
         for name, map_SS in drawn.items():
             # What a map without preference scores, exactly, instead of one draw of it.
             hit = float(region_SS.mean()) if name == DRAWN else map_measures.pointing(map_SS, region_SS)
-            told[f"highest point {where}", name] = hit
+            fields[f"highest point {where}", name] = hit
     orders = [smooth(network, case.film_SS.shape[0], rng) for _ in range(ORDERS)]
     for way, better in ((map_measures.deletion, "lower"), (map_measures.insertion, "higher")):
         question = f"area under {way.__name__} ({better} is better)"
         for name, map_SS in drawn.items():
-            told[question, name] = map_measures.area(way(score, case.film_SS, map_SS, steps))
+            fields[question, name] = map_measures.area(way(score, case.film_SS, map_SS, steps))
         areas = [map_measures.area(way(score, case.film_SS, map_SS, steps)) for map_SS in orders]
-        told[question, SMOOTH] = float(np.mean(areas))
-        told[f"{way.__name__}: {LESS}", "own"] = told[question, "own"] - told[question, SMOOTH]
+        fields[question, SMOOTH] = float(np.mean(areas))
+        fields[f"{way.__name__}: {LESS}", "own"] = fields[question, "own"] - fields[question, SMOOTH]
     alike = map_measures.similarity(drawn["own"], drawn["forgotten"])
-    told["rank correlation with the own map", "forgotten"] = alike
-    return told
+    fields["rank correlation with the own map", "forgotten"] = alike
+    return fields
 
 
 def machine() -> dict[str, object]:
     """Return what the figures were measured on."""
-    told: dict[str, object] = {"system": platform.platform(), "cores": os.cpu_count()}
-    return told | {"threads": torch.get_num_threads(), "load": round(os.getloadavg()[0], 1)}
+    fields: dict[str, object] = {"system": platform.platform(), "cores": os.cpu_count()}
+    return fields | {"threads": torch.get_num_threads(), "load": round(os.getloadavg()[0], 1)}
 
 
 if __name__ == "__main__":

@@ -48,12 +48,12 @@ PEAK = 989e12
 
 def main() -> None:
     """Print the tables of docs/scale.md."""
-    asked = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    asked.add_argument("--tokens", type=int, default=70, help="mean length of a report")
-    asked.add_argument("--rates", type=float, nargs="+", default=[100, 2000, 10000], help="pairs a second")
-    asked.add_argument("--price", type=float, default=1.0, help="of a device hour")
-    asked.add_argument("--efficiency", type=float, default=0.8, help="of each of eight devices")
-    words = asked.parse_args()
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--tokens", type=int, default=70, help="mean length of a report")
+    parser.add_argument("--rates", type=float, nargs="+", default=[100, 2000, 10000], help="pairs a second")
+    parser.add_argument("--price", type=float, default=1.0, help="of a device hour")
+    parser.add_argument("--efficiency", type=float, default=0.8, help="of each of eight devices")
+    words = parser.parse_args()
     torch.set_num_threads(1)
     flop = {
         "ResNet-18, 224 px": image_flop(224),

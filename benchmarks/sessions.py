@@ -65,31 +65,31 @@ class Visitor:
 
     async def look(self, chosen: str | None = None) -> float:
         """Run the page, with another map if one is chosen, and return the seconds until it is whole."""
-        asked = BackMsg()
-        asked.rerun_script.query_string = self.query
-        asked.rerun_script.cached_message_hashes.extend(self.kept)
+        wanted = BackMsg()
+        wanted.rerun_script.query_string = self.query
+        wanted.rerun_script.cached_message_hashes.extend(self.kept)
         if chosen is not None:
             state = WidgetState(id=self.chooser, string_value=chosen)
-            asked.rerun_script.widget_states.widgets.append(state)
+            wanted.rerun_script.widget_states.widgets.append(state)
         begun, seen, self.growing = time.perf_counter(), set(), False
-        await self.socket.send(asked.SerializeToString())
+        await self.socket.send(wanted.SerializeToString())
         while True:
             data = await asyncio.wait_for(self.socket.recv(), PATIENCE)
             self.bytes += len(data)
-            told = ForwardMsg.FromString(data)
-            if told.metadata.cacheable and told.hash:
-                self.kept.add(told.hash)
-            kind = told.WhichOneof("type")
-            if kind == "delta" and told.delta.WhichOneof("type") == "new_element":
-                seen.add(self._element(told.delta.new_element))
+            result = ForwardMsg.FromString(data)
+            if result.metadata.cacheable and result.hash:
+                self.kept.add(result.hash)
+            kind = result.WhichOneof("type")
+            if kind == "delta" and result.delta.WhichOneof("type") == "new_element":
+                seen.add(self._element(result.delta.new_element))
             elif kind == "ref_hash":
                 seen.add("kept")
             elif kind == "auto_rerun":
                 self.growing = True
-            elif kind == "script_finished" and told.script_finished == FINISHED:
+            elif kind == "script_finished" and result.script_finished == FINISHED:
                 break
-            elif kind == "script_finished" and told.script_finished != EARLY:
-                self.wrong.append(f"the run ended with status {told.script_finished}")
+            elif kind == "script_finished" and result.script_finished != EARLY:
+                self.wrong.append(f"the run ended with status {result.script_finished}")
                 break
         if NUMBER not in seen and "kept" not in seen:
             self.wrong.append(f"no match probability among {sorted(seen)}")
@@ -106,11 +106,11 @@ class Visitor:
 
 def main() -> None:
     """Measure, print the figures, and keep them with the machine they are of."""
-    asked = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    asked.add_argument("--visitors", type=int, default=20)
-    asked.add_argument("--interactions", type=int, default=200, help="of all visitors together")
-    asked.add_argument("--pause", type=float, default=1.0, help="seconds of thought, on average")
-    words = asked.parse_args()
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--visitors", type=int, default=20)
+    parser.add_argument("--interactions", type=int, default=200, help="of all visitors together")
+    parser.add_argument("--pause", type=float, default=1.0, help="seconds of thought, on average")
+    words = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         home = Path(folder)
         environment = os.environ | {
@@ -124,11 +124,11 @@ def main() -> None:
         studies = Cohort.open(home / "cohorts" / "demo").studies(split="test", has_report=True)
         films = studies["film"].tolist()[: words.visitors]
         with served(environment) as (port, process):
-            told = asyncio.run(load(port, process, films, words.visitors, words.interactions, words.pause))
+            result = asyncio.run(load(port, process, films, words.visitors, words.interactions, words.pause))
     machine = {"system": platform.platform(), "cores": os.cpu_count(), "load": round(os.getloadavg()[0], 1)}
-    told = {"what": __doc__.splitlines()[0], "bars": BAR, "machine": machine} | told
-    print(json.dumps(told, indent=1))
-    RESULT.write_text(json.dumps(told, indent=1) + "\n", encoding="utf-8")
+    result = {"what": __doc__.splitlines()[0], "bars": BAR, "machine": machine} | result
+    print(json.dumps(result, indent=1))
+    RESULT.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
 
 
 async def load(
@@ -196,8 +196,8 @@ async def load(
 
 def worked_seconds(process: int) -> float:
     """Return how long all threads of a process have used a core; Linux alone tells."""
-    told = Path(f"/proc/{process}/stat").read_text(encoding="utf-8").rsplit(")", 1)[1].split()
-    return (int(told[11]) + int(told[12])) / os.sysconf("SC_CLK_TCK")
+    result = Path(f"/proc/{process}/stat").read_text(encoding="utf-8").rsplit(")", 1)[1].split()
+    return (int(result[11]) + int(result[12])) / os.sysconf("SC_CLK_TCK")
 
 
 @contextmanager

@@ -31,18 +31,20 @@ METRICS = ("auROC", "ACC", "AP")
 
 def main() -> None:
     """Run what is missing, then print one line a start and one a difference."""
-    asked = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    asked.add_argument("cohort")
-    asked.add_argument("task")
-    asked.add_argument("--starts", nargs="+", default=["base", "open-cxr"], help="the first is compared with")
-    asked.add_argument("--fractions", nargs="+", type=float, default=[0.005, 0.02])
-    asked.add_argument("--draws", type=int, default=10)
-    asked.add_argument("--side", type=int, default=224)
-    asked.add_argument("--epochs", type=int, default=10)
-    asked.add_argument("--least-steps", type=int, default=120)
-    asked.add_argument("--precision", choices=get_args(config.Precision), default="auto")
-    asked.add_argument("--keep", action="store_true", help="write benchmarks/results/transfer.json")
-    words = asked.parse_args()
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("cohort")
+    parser.add_argument("task")
+    parser.add_argument(
+        "--starts", nargs="+", default=["base", "open-cxr"], help="the first is compared with"
+    )
+    parser.add_argument("--fractions", nargs="+", type=float, default=[0.005, 0.02])
+    parser.add_argument("--draws", type=int, default=10)
+    parser.add_argument("--side", type=int, default=224)
+    parser.add_argument("--epochs", type=int, default=10)
+    parser.add_argument("--least-steps", type=int, default=120)
+    parser.add_argument("--precision", choices=get_args(config.Precision), default="auto")
+    parser.add_argument("--keep", action="store_true", help="write benchmarks/results/transfer.json")
+    words = parser.parse_args()
     line = ProgressLine("")
     rows: list[dict[str, Any]] = []
     shared = config.Finetune(
@@ -62,12 +64,12 @@ def main() -> None:
             found[settings.initialisation].append(measured(folders[settings]))
         rows += compared(words.starts, found, fraction)
         devices = sorted({run_results.result(folder)["device"] for folder in folders.values()})
-        for told in rows[-len(METRICS) * len(words.starts) :]:
-            print(json.dumps(told), flush=True)
+        for result in rows[-len(METRICS) * len(words.starts) :]:
+            print(json.dumps(result), flush=True)
     if words.keep:
         settings = json.loads(settings_file.to_json(shared)) | {"draws": words.draws, "devices": devices}
-        told = {"what": __doc__.splitlines()[0], "settings": settings, "rows": rows}
-        RESULT.write_text(json.dumps(told, indent=1) + "\n", encoding="utf-8")
+        result = {"what": __doc__.splitlines()[0], "settings": settings, "rows": rows}
+        RESULT.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
 
 
 def trained(settings: config.Run, folder: Path, events: Events) -> dict[str, Any]:
@@ -92,15 +94,15 @@ def compared(
     for metric in METRICS:
         values = {start: np.array([run[metric] for run in found[start]]) for start in starts}
         for start in starts:
-            told: dict[str, Any] = {"fraction": fraction, "metric": metric, "start": start}
-            told |= {"draws": len(values[start])}
-            told |= {"mean": round(float(values[start].mean()), 4)}
+            fields: dict[str, Any] = {"fraction": fraction, "metric": metric, "start": start}
+            fields |= {"draws": len(values[start])}
+            fields |= {"mean": round(float(values[start].mean()), 4)}
             if start != starts[0] and len(values[start]) > 1:
                 difference = values[start] - values[starts[0]]
                 half = stats.t.ppf(0.975, len(difference) - 1) * stats.sem(difference)
-                told["minus " + starts[0]] = round(float(difference.mean()), 4)
-                told["95 %"] = [round(float(difference.mean() + sign * half), 4) for sign in (-1, 1)]
-            rows.append(told)
+                fields["minus " + starts[0]] = round(float(difference.mean()), 4)
+                fields["95 %"] = [round(float(difference.mean() + sign * half), 4) for sign in (-1, 1)]
+            rows.append(fields)
     return rows
 
 

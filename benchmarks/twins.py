@@ -77,13 +77,13 @@ class Question:
 
 def main() -> None:
     """Print one line a question, and the figures as JSON."""
-    asked = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    asked.add_argument("--checkpoint", default="open-cxr")
-    asked.add_argument("--studies", type=int, default=24)
-    asked.add_argument("--films", type=int, default=300, help="with one finding, to point at")
-    asked.add_argument("--seed", type=int, default=0, help="of the weights drawn anew")
-    asked.add_argument("--ct", type=Path, default=CT)
-    words = asked.parse_args()
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--checkpoint", default="open-cxr")
+    parser.add_argument("--studies", type=int, default=24)
+    parser.add_argument("--films", type=int, default=300, help="with one finding, to point at")
+    parser.add_argument("--seed", type=int, default=0, help="of the weights drawn anew")
+    parser.add_argument("--ct", type=Path, default=CT)
+    words = parser.parse_args()
     torch.set_num_threads(1)
     table = answers(readers(words.checkpoint, words.seed), words.ct, words.studies, words.films)
     print(markdown(table))
@@ -101,21 +101,21 @@ def readers(checkpoint: str, seed: int) -> dict[str, Reader]:
     }
 
 
-def answers(asked: Mapping[str, Reader], ct: Path, studies: int, films: int) -> Table:
+def answers(fields: Mapping[str, Reader], ct: Path, studies: int, films: int) -> Table:
     """Ask every question of every network; one mean with its interval over studies for each."""
     table: Table = {}
     for name, kinds, twins in (("text", PRESENCE, presence), ("side", LATERALITY, laterality)):
         for kind in kinds:
             begun = time.perf_counter()
-            right: dict[str, list[float]] = {each: [] for each in asked}
+            right: dict[str, list[float]] = {each: [] for each in fields}
             for number in range(studies):
                 questions = list(twins(ct, kind, number))
-                for each, reader in asked.items():
+                for each, reader in fields.items():
                     right[each].append(float(np.mean([prefers(reader, question) for question in questions])))
             question = f"prefers the right {name}: {kind}"
             table[question] = {each: interval(values) for each, values in right.items()}
             print(f"{question}: {time.perf_counter() - begun:.0f} s", file=sys.stderr)
-    return table | pointing(asked, ct, films)
+    return table | pointing(fields, ct, films)
 
 
 def presence(ct: Path, kind: str, number: int) -> Iterator[Question]:
@@ -142,11 +142,11 @@ def prefers(reader: Reader, question: Question) -> float:
     return 0.5 if own == other else float(own > other)
 
 
-def pointing(asked: Mapping[str, Reader], ct: Path, films: int) -> Table:
+def pointing(fields: Mapping[str, Reader], ct: Path, films: int) -> Table:
     """Films with one finding: is the highest point of the match map in its mask, dilated?"""
     hits: dict[str, dict[str, list[float]]] = {
-        POINTING: {each: [] for each in (*asked, "a random point")},
-        ALONE: {each: [] for each in asked},
+        POINTING: {each: [] for each in (*fields, "a random point")},
+        ALONE: {each: [] for each in fields},
     }
     kinds: dict[str, dict[str, list[float]]] = {}
     number = FIRST
@@ -159,7 +159,7 @@ def pointing(asked: Mapping[str, Reader], ct: Path, films: int) -> Table:
         if not made.mask_HW.any():
             continue
         tolerance = DILATION * max(made.mask_HW.shape)
-        for each, reader in asked.items():
+        for each, reader in fields.items():
             reading = reader.read(made.film, report(case, number))
             for question, maps in ((POINTING, reading.maps), (ALONE, reading.alone)):
                 heat_HW = replace(reading, maps=maps).heat(MATCH)

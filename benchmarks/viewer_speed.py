@@ -91,8 +91,8 @@ def main() -> None:
         machine |= {"browser": f"Chromium {browser.version}", "load": round(os.getloadavg()[0], 1)}
         browser.close()
     RESULT.parent.mkdir(exist_ok=True)
-    told = {"what": __doc__.splitlines()[0], "frames": FRAMES, "machine": machine, "rows": rows}
-    RESULT.write_text(json.dumps(told, indent=1) + "\n", encoding="utf-8")
+    fields = {"what": __doc__.splitlines()[0], "frames": FRAMES, "machine": machine, "rows": rows}
+    RESULT.write_text(json.dumps(fields, indent=1) + "\n", encoding="utf-8")
 
 
 def measured(page: Any, side: int, mapped: bool, name: str, move: str) -> dict[str, Any]:
@@ -102,22 +102,22 @@ def measured(page: Any, side: int, mapped: bool, name: str, move: str) -> dict[s
     strength = np.random.default_rng(1).random((256, 256), dtype=np.float32) if mapped else None
     view = viewer.View(film, strength_hw=strength)
     data = base64.b64encode(viewer.message([view], [film], cam.STOPS.tolist(), 1024)).decode()
-    told = page.evaluate(MEASURE, viewer.sources() | {"data": data, "move": move, "frames": FRAMES})
+    result = page.evaluate(MEASURE, viewer.sources() | {"data": data, "move": move, "frames": FRAMES})
     return {
         "film_side": side,
-        "canvas": told["canvas"],
+        "canvas": result["canvas"],
         "map": mapped,
         "change": name,
-        "redraws_a_second": round(told["redraws"] / told["seconds"], 1),
-        "median_ms": round(told["median_ms"], 2),
-        "p95_ms": round(told["p95_ms"], 2),
+        "redraws_a_second": round(result["redraws"] / result["seconds"], 1),
+        "median_ms": round(result["median_ms"], 2),
+        "p95_ms": round(result["p95_ms"], 2),
     }
 
 
 def processor() -> str:
     """Return the processor's name where the system tells it."""
-    told = Path("/proc/cpuinfo")
-    lines = told.read_text().splitlines() if told.is_file() else []
+    result = Path("/proc/cpuinfo")
+    lines = result.read_text().splitlines() if result.is_file() else []
     return next((line.split(":")[1].strip() for line in lines if line.startswith("model name")), "not known")
 
 

@@ -228,8 +228,8 @@ def keep_groups(folder: Path, rows: list[dict[str, Any]]) -> None:
         CardError: its metrics are damaged.
     """
     there = measured(folder).model_fields_set
-    told = json.loads((folder / METRICS).read_bytes()) if there else {}
-    files.write_whole(folder / METRICS, (json.dumps(told | {"subgroups": rows}, indent=2) + "\n").encode())
+    content = json.loads((folder / METRICS).read_bytes()) if there else {}
+    files.write_whole(folder / METRICS, (json.dumps(content | {"subgroups": rows}, indent=2) + "\n").encode())
 
 
 def run_settings(folder: Path) -> config.Run | None:

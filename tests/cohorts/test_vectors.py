@@ -147,7 +147,7 @@ def test_a_build_counts_as_running_from_its_start_to_the_end_of_its_process(coho
     assert len(started) == 1 and vectors.state(folder).name == "building"
     started[0].stdin.close()
     started[0].wait()
-    assert vectors.state(folder) == vectors.State("stopped", told="out of luck")
+    assert vectors.state(folder) == vectors.State("stopped", message="out of luck")
 
 
 def test_vectors_under_an_older_key_are_removed_and_those_of_others_stay(tmp_path):

@@ -110,7 +110,7 @@ def test_the_state_of_a_run_is_read_off_its_log(tmp_path, line, state):
     with audits.holding(tmp_path):
         assert audits.state(tmp_path) == audits.State("working", False, *state)
     (tmp_path / "log.txt").write_text(f"{line}\ntimnet: the disk is full\n")
-    assert audits.state(tmp_path) == audits.State("stopped", told="the disk is full")
+    assert audits.state(tmp_path) == audits.State("stopped", message="the disk is full")
 
 
 def test_notes_of_films_are_added_and_half_a_line_is_none(tmp_path):

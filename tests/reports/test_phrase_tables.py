@@ -144,7 +144,7 @@ def test_a_table_that_is_no_toml_is_refused_in_one_sentence(tmp_path: Path, monk
     ],
 )
 def test_the_language_of_a_report_is_told_by_its_words_or_not_at_all(text: str, spoken: str) -> None:
-    assert language.told(text) == spoken
+    assert language.detect(text) == spoken
 
 
 @pytest.mark.parametrize(

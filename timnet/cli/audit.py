@@ -23,33 +23,35 @@ _WORDS = {
 
 def audit(words: list[str]) -> None:
     """Rank a cohort's reports by how badly they fit their X-rays."""
-    asked = parsing.parse(arguments.Audit, "audit", words)
+    request = parsing.parse(arguments.Audit, "audit", words)
     # Imported here: with it comes pandas, which other commands start without.
     from timnet import checkpoints, spreadsheet
     from timnet.checkpoints import CheckpointError, ClassifierSpec, TimnetSpec
     from timnet.cohorts import audits, store
     from timnet.evaluation.audit import reasons, run
 
-    write = spreadsheet.writer(asked.out) if asked.out else None
-    folder = checkpoints.named(asked.checkpoint)
-    classifier = checkpoints.named(asked.classifier) if asked.classifier else None
+    write = spreadsheet.writer(request.out) if request.out else None
+    folder = checkpoints.named(request.checkpoint)
+    classifier = checkpoints.named(request.classifier) if request.classifier else None
     for path, shape in ((folder, TimnetSpec), (classifier, ClassifierSpec)):
         if path is not None and not isinstance(checkpoints.describe(path), shape):
             raise CheckpointError(f"{path.name}: expected a {shape.kind} checkpoint")
     # Pages stay quick meanwhile.
     os.nice(5)
-    told = Phases()
-    with store.Cohort.open(store.find(asked.cohort)) as cohort:
-        found = _part(run.ranked(cohort, folder, told.step), asked.split)
+    result = Phases()
+    with store.Cohort.open(store.find(request.cohort)) as cohort:
+        found = _part(run.ranked(cohort, folder, result.step), request.split)
         if not len(found.ranked):
-            raise Refused(f"{cohort.name}: expected frontal X-rays with findings in {asked.split}, got none")
-        first = found.ranked["film"].head(asked.top).tolist()
-        reasons.add(cohort, folder, first, classifier, told.of("looking for reasons"))
-        told.end()
+            raise Refused(
+                f"{cohort.name}: expected frontal X-rays with findings in {request.split}, got none"
+            )
+        first = found.ranked["film"].head(request.top).tolist()
+        reasons.add(cohort, folder, first, classifier, result.of("looking for reasons"))
+        result.end()
         found = audits.explained(audits.place(cohort, folder), found, classifier)
         table = found.ranked.drop(columns=["report", "logit"])
         table.insert(0, "rank", range(1, len(table) + 1))
-        if asked.texts:
+        if request.texts:
             texts = cohort.films()["findings"]
             table["findings"] = texts.iloc[table["film"]].to_numpy()
         if write is not None:
@@ -61,14 +63,14 @@ def audit(words: list[str]) -> None:
             "cohort": cohort.name,
             "checkpoint": folder.name,
             "classifier": classifier.name if classifier else None,
-            "split": asked.split,
+            "split": request.split,
             "pairs": len(table),
             "studies": int(table["study"].nunique()),
             "left_out": left_out,
-            "out": asked.out.name if asked.out else None,
+            "out": request.out.name if request.out else None,
             "worst": worst,
         }
-    output.show(summary, asked.json, [*_lines(summary, worst, asked.texts), config.RESEARCH_USE])
+    output.show(summary, request.json, [*_lines(summary, worst, request.texts), config.RESEARCH_USE])
 
 
 def _part(found: Any, split: str | None) -> Any:

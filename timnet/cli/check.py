@@ -18,19 +18,19 @@ FOUND = 3
 
 def check(words: list[str]) -> None:
     """Look for wrong labels, duplicates, X-rays lying or mirrored, and empty reports."""
-    asked = parsing.parse(arguments.Check, "check", words)
+    request = parsing.parse(arguments.Check, "check", words)
     # Imported here: with it comes pandas, which other commands start without.
     from timnet import checkpoints, spreadsheet
     from timnet.cohorts import audits, checks, store, vectors
     from timnet.evaluation.check import run
     from timnet.training import features
 
-    write = spreadsheet.writer(asked.out) if asked.out else None
-    folder = checkpoints.named(asked.checkpoint)
+    write = spreadsheet.writer(request.out) if request.out else None
+    folder = checkpoints.named(request.checkpoint)
     # Pages stay quick meanwhile.
     os.nice(5)
     phases = Phases()
-    with store.Cohort.open(store.find(asked.cohort)) as cohort:
+    with store.Cohort.open(store.find(request.cohort)) as cohort:
         place = checks.place(cohort, folder)
         with audits.holding(place) as lock:
             if lock is None:
@@ -52,15 +52,15 @@ def check(words: list[str]) -> None:
             for row in done.found[done.found["kind"] == kind].head(SHOWN).itertuples(index=False):
                 lines.append(f"        {row.study}  {row.score:.3f}  {row.reason}")
     lines += [f"not checked: {each['kind']}: {each['reason']}" for each in unchecked]
-    lines += [f"written: {asked.out.name}"] if asked.out else []
+    lines += [f"written: {request.out.name}"] if request.out else []
     summary = {
         "cohort": cohort.name,
         "checkpoint": folder.name,
         "found": number,
         "unchecked": unchecked,
-        "out": asked.out.name if asked.out else None,
+        "out": request.out.name if request.out else None,
         "faults": spreadsheet.records(done.found),
     }
-    output.show(summary, asked.json, [*lines, config.RESEARCH_USE])
-    if any(number[kind] for kind in checks.KINDS if {kind, "any"} & set(asked.fail_on)):
+    output.show(summary, request.json, [*lines, config.RESEARCH_USE])
+    if any(number[kind] for kind in checks.KINDS if {kind, "any"} & set(request.fail_on)):
         sys.exit(FOUND)

@@ -36,64 +36,64 @@ def diagnose(words: list[str]) -> None:
 
 def embed(words: list[str]) -> None:
     """Prepare a cohort for searches by a matching network."""
-    asked = parsing.parse(arguments.Embed, "embed", words)
+    request = parsing.parse(arguments.Embed, "embed", words)
     from timnet import checkpoints
     from timnet.cohorts import store, stored_vectors, vectors
     from timnet.model import embed as embedding
 
-    folder = checkpoints.named(asked.checkpoint)
+    folder = checkpoints.named(request.checkpoint)
     # Pages stay quick meanwhile.
     os.nice(5)
     line = ProgressLine("films and reports")
-    with store.Cohort.open(store.find(asked.cohort)) as cohort:
+    with store.Cohort.open(store.find(request.cohort)) as cohort:
         embedding.build(cohort, folder, line.done)
         line.end()
-        if asked.out:
-            stored_vectors.write(asked.out, cohort, vectors.load(vectors.place(cohort, folder)).films_ND)
+        if request.out:
+            stored_vectors.write(request.out, cohort, vectors.load(vectors.place(cohort, folder)).films_ND)
         print(f"{cohort.name}: ready for searches by {folder.name}")
 
 
 def label(words: list[str]) -> None:
     """Label a cohort's studies by the words of their reports."""
-    asked = parsing.parse(arguments.Label, "label", words)
+    request = parsing.parse(arguments.Label, "label", words)
     from timnet.cohorts import report_labels, store
 
     line = ProgressLine("reading reports")
-    with store.Cohort.open(store.find(asked.cohort)) as cohort:
+    with store.Cohort.open(store.find(request.cohort)) as cohort:
         found = report_labels.label(cohort.folder, line.done)
         line.end()
-        told = {"cohort": cohort.name, "studies": len(found.signs), **dataclasses.asdict(found)}
-    del told["signs"]
-    told["first_left_out"] = list(found.first_left_out)
-    output.show(told, asked.json, output.labelled(cohort.name, found))
+        fields = {"cohort": cohort.name, "studies": len(found.signs), **dataclasses.asdict(found)}
+    del fields["signs"]
+    fields["first_left_out"] = list(found.first_left_out)
+    output.show(fields, request.json, output.labelled(cohort.name, found))
 
 
 def features(words: list[str]) -> None:
     """Read a cohort's films with a start, for probes and for labelling."""
-    asked = parsing.parse(arguments.Features, "features", words)
+    request = parsing.parse(arguments.Features, "features", words)
     from timnet.cohorts import store, stored_vectors
     from timnet.training import features as reading
 
     os.nice(5)
     line = ProgressLine("reading films")
     # Of a fine-tuning only what its trunk depends on; the task names nothing here.
-    given = {key: value for key, value in dataclasses.asdict(asked).items() if key not in ("out", "like")}
+    given = {key: value for key, value in dataclasses.asdict(request).items() if key not in ("out", "like")}
     settings = config.Finetune(task="none", **given)
-    with store.Cohort.open(store.find(asked.cohort)) as cohort:
+    with store.Cohort.open(store.find(request.cohort)) as cohort:
         features_NC = reading.build(cohort, settings, line.done)
         films, channels = features_NC.shape
         line.end()
-        if asked.out:
-            stored_vectors.write(asked.out, cohort, features_NC)
+        if request.out:
+            stored_vectors.write(request.out, cohort, features_NC)
         print(
             f"{cohort.name}: {counted(channels, 'feature')} of {counted(films, 'film')} by "
             f"{settings.initialisation}"
         )
-        if asked.like:
-            film = next(iter(cohort.films_of([asked.like])["film"]), -1)
+        if request.like:
+            film = next(iter(cohort.films_of([request.like])["film"]), -1)
             if film < 0:
                 raise Refused(
-                    f"like: expected a study of {cohort.name} with an X-ray, got {asked.like!r:.80}"
+                    f"like: expected a study of {cohort.name} with an X-ray, got {request.like!r:.80}"
                 )
             likest = stored_vectors.nearest(features_NC, film)
             paths = cohort.films()["path"][likest.index]
@@ -107,49 +107,51 @@ def pretrain(words: list[str]) -> None:
 
 def evaluate(words: list[str]) -> None:
     """Measure a checkpoint on the held-out films of cohorts."""
-    asked = parsing.parse(arguments.Evaluate, "evaluate", words)
+    request = parsing.parse(arguments.Evaluate, "evaluate", words)
     from timnet import checkpoints
     from timnet.evaluation import held_out, metrics
     from timnet.evaluation.calibration import fit
 
-    folder = checkpoints.named(asked.checkpoint)
+    folder = checkpoints.named(request.checkpoint)
     progress = ProgressLine("reading films").done
     if isinstance(checkpoints.describe(folder), checkpoints.TimnetSpec):
-        found = held_out.measure(folder, asked.cohorts, asked.held_out, asked.seed, progress, asked.views)
-    elif (asked.held_out, asked.views) == (arguments.Evaluate.held_out, arguments.Evaluate.views):
-        found = fit.measure_groups(folder, asked.cohorts, asked.seed, progress)
+        found = held_out.measure(
+            folder, request.cohorts, request.held_out, request.seed, progress, request.views
+        )
+    elif (request.held_out, request.views) == (arguments.Evaluate.held_out, arguments.Evaluate.views):
+        found = fit.measure_groups(folder, request.cohorts, request.seed, progress)
     else:
         raise Refused(
             f"{folder.name}: --held-out and --views are for matching; a classifier has frontal test X-rays"
         )
     table, by_group = map(metrics.records, found)
-    if asked.keep:
+    if request.keep:
         cards.keep_groups(folder, by_group)
     lines = [f"{row['label']}  {row['metric']:<7}{output.number(row)}" for row in table]
-    told = {"checkpoint": folder.name, "cohorts": asked.cohorts, "held_out": table, "subgroups": by_group}
-    output.show(told, asked.json, [*lines, *output.subgroups(by_group)])
+    fields = {"checkpoint": folder.name, "cohorts": request.cohorts, "held_out": table, "subgroups": by_group}
+    output.show(fields, request.json, [*lines, *output.subgroups(by_group)])
 
 
 def calibrate(words: list[str]) -> None:
     """Fit a checkpoint's probabilities on held-out films."""
-    asked = parsing.parse(arguments.Calibrate, "calibrate", words)
+    request = parsing.parse(arguments.Calibrate, "calibrate", words)
     from timnet import checkpoints
     from timnet.evaluation.calibration import fit, record
 
-    folder = checkpoints.named(asked.checkpoint)
+    folder = checkpoints.named(request.checkpoint)
     progress = ProgressLine("reading films").done
-    found = fit.fitted(folder, asked.cohorts, asked.seed, progress)
+    found = fit.fitted(folder, request.cohorts, request.seed, progress)
     record.keep(folder, found)
-    told = {"checkpoint": folder.name, **dataclasses.asdict(found)}
+    fields = {"checkpoint": folder.name, **dataclasses.asdict(found)}
     lines = [f"{folder.name}: fitted on {found.fitted_on}, checked on {found.checked_on}"]
-    if asked.other_reports:
+    if request.other_reports:
         from timnet.evaluation import other_reports
 
-        kept = other_reports.keep(folder, asked.cohorts, asked.other_reports, asked.seed, progress)
-        told, lines = {**told, "other_reports": kept}, [*lines, f"  matches are ranked among {kept}"]
+        kept = other_reports.keep(folder, request.cohorts, request.other_reports, request.seed, progress)
+        fields, lines = {**fields, "other_reports": kept}, [*lines, f"  matches are ranked among {kept}"]
     output.show(
-        told,
-        asked.json,
+        fields,
+        request.json,
         lines + [f"  {name}: {output.calibration(line)}" for name, line in found.lines.items()],
     )
 
@@ -161,30 +163,30 @@ def finetune(words: list[str]) -> None:
 
 def card(words: list[str]) -> None:
     """Write a checkpoint's card.md from its card.json and the files of its run."""
-    asked = parsing.parse(arguments.Card, "card", words)
+    request = parsing.parse(arguments.Card, "card", words)
     from timnet import checkpoints
     from timnet.evaluation import model_card
 
-    folder = checkpoints.named(asked.checkpoint)
+    folder = checkpoints.named(request.checkpoint)
     text, path = model_card.markdown(folder).encode(), folder / cards.WRITTEN
-    if asked.check and not (path.is_file() and path.read_bytes() == text):
+    if request.check and not (path.is_file() and path.read_bytes() == text):
         raise Refused(f"{folder.name}: {path.name} differs from its card.json and run; write it again")
-    if not asked.check:
+    if not request.check:
         files.write_whole(path, text)
-    print(f"{folder.name}: {path.name} {'is up to date' if asked.check else 'written'}")
+    print(f"{folder.name}: {path.name} {'is up to date' if request.check else 'written'}")
 
 
 def export(words: list[str]) -> None:
     """Write a checkpoint as ONNX files for other software."""
-    asked = parsing.parse(arguments.Export, "export", words)
+    request = parsing.parse(arguments.Export, "export", words)
     from timnet import checkpoints
     from timnet.model import onnx_export
 
-    folder = checkpoints.named(asked.checkpoint)
-    differences = onnx_export.export(folder, asked.onnx)
+    folder = checkpoints.named(request.checkpoint)
+    differences = onnx_export.export(folder, request.onnx)
     lines = [f"{name}  differs from the network by {worst:.1g}" for name, worst in differences.items()]
     output.show(
-        {"checkpoint": folder.name, "differences": differences}, asked.json, [*lines, config.RESEARCH_USE]
+        {"checkpoint": folder.name, "differences": differences}, request.json, [*lines, config.RESEARCH_USE]
     )
 
 
@@ -213,27 +215,29 @@ def curve(words: list[str]) -> None:
         for row in rows
     ]
     done = sorted(measured["run"].unique())
-    told = {"table": str(path), "runs": done, "label": label, "curve": rows, "subgroups": by_group}
+    fields = {"table": str(path), "runs": done, "label": label, "curve": rows, "subgroups": by_group}
     lines += output.subgroups(by_group)
-    output.show(told, as_json, [*lines, f"{counted(len(done), 'run')} in {path.name}"])
+    output.show(fields, as_json, [*lines, f"{counted(len(done), 'run')} in {path.name}"])
 
 
 def simulate(words: list[str]) -> None:
     """Make simulated radiographs with findings and reports from one CT."""
-    asked = parsing.parse(arguments.Simulate, "simulate", words)
+    request = parsing.parse(arguments.Simulate, "simulate", words)
     from timnet.simulation import cohort
 
-    plan = cohort.Plan(asked.studies, asked.side, asked.seed, asked.lateral, asked.train, asked.quality)
+    plan = cohort.Plan(
+        request.studies, request.side, request.seed, request.lateral, request.train, request.quality
+    )
     line = ProgressLine("simulating films")
-    cohort.write(asked.ct, asked.out, plan, asked.workers, line.done)
-    print(f"{counted(asked.studies, 'study')} in {asked.out}")
+    cohort.write(request.ct, request.out, plan, request.workers, line.done)
+    print(f"{counted(request.studies, 'study')} in {request.out}")
 
 
 def show_runs(words: list[str]) -> None:
     """List the runs under checkpoints/."""
     from timnet.training import runs
 
-    asked = parsing.parse(arguments.Runs, "runs", words)
+    request = parsing.parse(arguments.Runs, "runs", words)
     rows = [
         {
             "run": run.folder.name,
@@ -245,7 +249,9 @@ def show_runs(words: list[str]) -> None:
         for run in runs.all_runs(config.checkpoints())
     ]
     output.show(
-        {"runs": rows}, asked.json, ["  ".join(filter(None, row.values())) for row in rows] or ["no runs yet"]
+        {"runs": rows},
+        request.json,
+        ["  ".join(filter(None, row.values())) for row in rows] or ["no runs yet"],
     )
 
 

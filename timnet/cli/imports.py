@@ -96,7 +96,7 @@ class Source:
     """A source of the import command: its module in `cohorts.readers`, what it is, and what its folder is."""
 
     reader: str
-    told: str
+    described: str
     root: str
     name: str | None = None
     """Of the cohort, where none is given."""
@@ -111,7 +111,7 @@ class Source:
         if self.name is not None:
             fields.append(("name", str, dataclasses.field(default=self.name)))
         made = dataclasses.make_dataclass("Asked", fields, bases=(self.options,), frozen=True, kw_only=True)
-        made.__doc__ = f"Make a cohort of {self.told}."
+        made.__doc__ = f"Make a cohort of {self.described}."
         return made
 
 
@@ -179,13 +179,13 @@ def import_cohort(words: list[str]) -> None:
         return
     if kind not in SOURCES:
         raise Refused(f"import: expected {' or '.join(SOURCES)}, got {kind or 'nothing'}")
-    asked = parsing.parse(SOURCES[kind].arguments(), f"import {kind}", words[1:])
-    given = {key: value for key, value in vars(asked).items() if value}
+    request = parsing.parse(SOURCES[kind].arguments(), f"import {kind}", words[1:])
+    given = {key: value for key, value in vars(request).items() if value}
     for word in ("root", "name", "json"):
         given.pop(word, None)
-    summary = _reader(kind).run(asked.root, asked.name, progress=line.done, **given)
+    summary = _reader(kind).run(request.root, request.name, progress=line.done, **given)
     line.end()
-    output.show(summary.as_dict(), asked.json, output.summed_up(summary))
+    output.show(summary.as_dict(), request.json, output.summed_up(summary))
 
 
 def _reader(kind: str) -> Any:

@@ -55,12 +55,12 @@ def calibration(line: Line) -> str:
     """Return a label's calibration for a person."""
     if line.why:
         return f"not calibrated: {line.why}"
-    told = f"{line.slope:.3f} x logit {line.offset:+.3f}, {line.positives} positive of {line.films}"
+    message = f"{line.slope:.3f} x logit {line.offset:+.3f}, {line.positives} positive of {line.films}"
     if line.error_before is not None and line.error_after is not None:
-        told += f"; calibration error {line.error_before:.3f} before, {line.error_after:.3f} after"
+        message += f"; calibration error {line.error_before:.3f} before, {line.error_after:.3f} after"
     if line.low is not None:
-        told += f"; grey zone {line.low:.3f} to {line.high:.3f}"
-    return told
+        message += f"; grey zone {line.low:.3f} to {line.high:.3f}"
+    return message
 
 
 def number(row: dict[str, Any]) -> str:
@@ -73,19 +73,21 @@ def number(row: dict[str, Any]) -> str:
 
 def subgroups(rows: list[dict[str, Any]]) -> list[str]:
     """Return the lines of a table by sex, age and view, and its largest gap; none where there is no table."""
-    from timnet.evaluation.subgroups import largest_gap, point, told
+    from timnet.evaluation.subgroups import interval_text, largest_gap, point
 
     if not rows:
         return []
     lines = [
         "  ".join(
-            filter(None, (row["label"], point(row), f"{row['kind']} {row['group']}", "auROC", told(row)))
+            filter(
+                None, (row["label"], point(row), f"{row['kind']} {row['group']}", "auROC", interval_text(row))
+            )
         )
         for row in rows
     ]
     return [*lines, largest_gap(rows)]
 
 
-def show(told: dict[str, Any], as_json: bool, lines: Sequence[str]) -> None:
+def show(fields: dict[str, Any], as_json: bool, lines: Sequence[str]) -> None:
     """Print what a command found: one JSON object, or lines for a person."""
-    print(files.to_json(told, "result", Refused) if as_json else "\n".join(lines))
+    print(files.to_json(fields, "result", Refused) if as_json else "\n".join(lines))

@@ -31,17 +31,17 @@ def parse(shape: type[Shape], command: str, words: list[str]) -> Shape:
         Unusable: unknown, missing or malformed words.
     """
     program = f"python -m timnet {command}"
-    told = io.StringIO()
+    result = io.StringIO()
     try:
-        with contextlib.redirect_stderr(told):
-            asked = tyro.cli(shape, prog=program, args=words)
+        with contextlib.redirect_stderr(result):
+            request = tyro.cli(shape, prog=program, args=words)
     except SystemExit as ended:
         if ended.code == 0:
             raise
-        raise Unusable(f"{_finding(told.getvalue())}; see {program} --help") from None
-    if getattr(asked, "cohorts", None) == ():
+        raise Unusable(f"{_finding(result.getvalue())}; see {program} --help") from None
+    if getattr(request, "cohorts", None) == ():
         raise Unusable(f"cohorts: expected at least one cohort, got none; see {program} --help")
-    return asked
+    return request
 
 
 def training(shape: type[config.Run], words: list[str]) -> tuple[config.Run, Path | None, bool, bool]:
@@ -61,9 +61,9 @@ def training(shape: type[config.Run], words: list[str]) -> tuple[config.Run, Pat
     fields.append(("json", Annotated[bool, as_json], dataclasses.field(default=False)))
     fresh = tyro.conf.arg(help="Start anew where the run was stopped; without it, the run goes on.")
     fields.append(("fresh", Annotated[bool, fresh], dataclasses.field(default=False)))
-    asked = parse(_shaped(shape, fields), "pretrain" if pretrains else "finetune", words)
-    settings = shape(**{field.name: getattr(asked, field.name) for field in dataclasses.fields(shape)})
-    return settings, asked.out, asked.json, asked.fresh
+    request = parse(_shaped(shape, fields), "pretrain" if pretrains else "finetune", words)
+    settings = shape(**{field.name: getattr(request, field.name) for field in dataclasses.fields(shape)})
+    return settings, request.out, request.json, request.fresh
 
 
 def grid(words: list[str]) -> tuple[Grid, Path | None, bool, str | None]:
@@ -101,12 +101,12 @@ def grid(words: list[str]) -> tuple[Grid, Path | None, bool, str | None]:
     fields.append(("ray", Annotated[str | None, at], dataclasses.field(default=None)))
     shaped = _shaped(config.Finetune, fields)
     shaped.__doc__ = "Fine-tune from several starts on several shares of the labels and draws of them."
-    asked = parse(shaped, "curve", words)
+    request = parse(shaped, "curve", words)
     shared = config.Finetune(
-        **{field.name: getattr(asked, field.name) for field in dataclasses.fields(config.Finetune)}
+        **{field.name: getattr(request, field.name) for field in dataclasses.fields(config.Finetune)}
     )
-    wanted = Grid(shared, asked.initialisations, asked.fractions, asked.seeds)
-    return wanted, asked.out, asked.json, asked.ray
+    wanted = Grid(shared, request.initialisations, request.fractions, request.seeds)
+    return wanted, request.out, request.json, request.ray
 
 
 def _shaped(shape: type[config.Run], fields: list[Any]) -> Any:

@@ -53,20 +53,20 @@ class ProgressLine:
 
     def grid(self, progress: Progress) -> None:
         """Tell of a grid of runs: how many are done, which is at work, how long all will take."""
-        event, asked = progress.event, progress.at_work
+        event, request = progress.event, progress.at_work
         if event["event"] not in ("step", "phase", "queued", "done"):
             return
         doing = f"epoch {event['epoch']} of {event['epochs']}" if "epoch" in event else event["event"]
         doing = str(event.get("phase", doing))
         text = (
-            f"{progress.done} of {counted(progress.total, 'run')} done; {Path(asked.initialisation).name}, "
-            f"{asked.fraction:.1%}, seed {asked.seed}: {doing}"
+            f"{progress.done} of {counted(progress.total, 'run')} done; {Path(request.initialisation).name}, "
+            f"{request.fraction:.1%}, seed {request.seed}: {doing}"
         )
         now = time.monotonic()
         # A grid takes hours: its log does not get a line for every step.
-        if self._doing.get(asked) == text and now - self._told < LOG_SECONDS and not sys.stderr.isatty():
+        if self._doing.get(request) == text and now - self._told < LOG_SECONDS and not sys.stderr.isatty():
             return
-        self._doing[asked], self._told = text, now
+        self._doing[request], self._told = text, now
         left = "" if progress.seconds_left is None else f", {_duration(progress.seconds_left)} left"
         self._tell(f"{text}{left}")
 

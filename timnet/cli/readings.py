@@ -13,56 +13,60 @@ from timnet.cli.progress import ProgressLine
 from timnet.counting import counted
 
 
-def read(asked: arguments.Match | arguments.Diagnose) -> None:
+def read(request: arguments.Match | arguments.Diagnose) -> None:
     """Read what was asked for, as a match where there are findings."""
-    if asked.out is not None:
-        return _several(asked)
+    if request.out is not None:
+        return _several(request)
     # With it comes pandas, which one X-ray can do without.
-    if not asked.film.is_file() or asked.film.suffix.lower() in (".csv", ".tsv"):
+    if not request.film.is_file() or request.film.suffix.lower() in (".csv", ".tsv"):
         from timnet.cohorts import listed
 
-        if listed.is_several(asked.film):
+        if listed.is_several(request.film):
             raise Refused("out: expected --out FILE.csv, .parquet or .jsonl for several X-rays, got none")
-    if isinstance(asked, arguments.Diagnose):
-        return _one(asked, None)
-    if asked.findings is None:
+    if isinstance(request, arguments.Diagnose):
+        return _one(request, None)
+    if request.findings is None:
         raise Refused("findings: expected --findings TEXT, got none")
-    _one(asked, _typed(asked.findings))
+    _one(request, _typed(request.findings))
 
 
-def _several(asked: arguments.Match | arguments.Diagnose) -> None:
+def _several(request: arguments.Match | arguments.Diagnose) -> None:
     from timnet import batch, spreadsheet
     from timnet.cohorts import listed
     from timnet.reader import Reader
 
-    assert asked.out is not None
-    if asked.cam is not None:
+    assert request.out is not None
+    if request.cam is not None:
         raise Refused("cam: expected one X-ray without --out, a map is of one")
-    spreadsheet.writer(asked.out)
-    columns, findings, matched = listed.Columns(asked.film_column), None, isinstance(asked, arguments.Match)
-    if isinstance(asked, arguments.Match):
-        columns = listed.Columns(asked.film_column, asked.findings_column, asked.file_column)
-        findings = asked.findings
-    listing = listed.of(asked.film, findings, matched, columns)
-    reader = Reader.load(asked.checkpoint)
+    spreadsheet.writer(request.out)
+    columns, findings, matched = (
+        listed.Columns(request.film_column),
+        None,
+        isinstance(request, arguments.Match),
+    )
+    if isinstance(request, arguments.Match):
+        columns = listed.Columns(request.film_column, request.findings_column, request.file_column)
+        findings = request.findings
+    listing = listed.of(request.film, findings, matched, columns)
+    reader = Reader.load(request.checkpoint)
     line = ProgressLine("reading X-rays")
     try:
         done = batch.run(
             listing,
             reader,
-            asked.out,
+            request.out,
             matched=matched,
-            anyway=asked.anyway,
-            invert=asked.invert,
+            anyway=request.anyway,
+            invert=request.invert,
             progress=line.done,
         )
     finally:
         line.end()
-    told = {"out": asked.out.name, "x_rays": done.xrays, "refused": done.refused, "resumed": done.resumed}
-    lines = [f"{counted(done.xrays, 'X-ray')} in {asked.out.name}, {done.refused} of them refused"]
+    fields = {"out": request.out.name, "x_rays": done.xrays, "refused": done.refused, "resumed": done.resumed}
+    lines = [f"{counted(done.xrays, 'X-ray')} in {request.out.name}, {done.refused} of them refused"]
     lines += [f"went on behind {counted(done.resumed, 'X-ray')}"] if done.resumed else []
     lines += [reader.trust] if reader.trust else []
-    output.show(told, asked.json, [*lines, config.RESEARCH_USE])
+    output.show(fields, request.json, [*lines, config.RESEARCH_USE])
 
 
 def _typed(text: str) -> str:
@@ -71,7 +75,7 @@ def _typed(text: str) -> str:
     return os.fsencode(text).decode("utf-8", "replace") if is_bytes else text
 
 
-def _one(asked: arguments.Match | arguments.Diagnose, findings: str | None) -> None:
+def _one(request: arguments.Match | arguments.Diagnose, findings: str | None) -> None:
     from timnet import legend
     from timnet.films import read as films
     from timnet.films import sandbox
@@ -85,20 +89,20 @@ def _one(asked: arguments.Match | arguments.Diagnose, findings: str | None) -> N
         measured = performance.headline(reading.card, label)
         return f"(on real X-rays: auROC {performance.label_worth(reading.card, label)})" if measured else ""
 
-    cam = asked.cam
+    cam = request.cam
     if cam is not None and not (cam.parent.is_dir() and cam.suffix.lower() == ".png"):
         raise Refused(f"cam: expected a file ending in .png in a folder that exists, got {str(cam)[-200:]!r}")
     start = time.perf_counter()
-    film = sandbox.read_untrusted(films.content(asked.film), name=asked.film.name, invert=asked.invert)
-    reader = Reader.load(asked.checkpoint)
+    film = sandbox.read_untrusted(films.content(request.film), name=request.film.name, invert=request.invert)
+    reader = Reader.load(request.checkpoint)
     seen = reader.see(film)
-    if seen.doubt and not asked.anyway:
+    if seen.doubt and not request.anyway:
         turned = "--invert reads it inverted, " if seen.doubt == LOOKS_INVERTED else ""
-        raise Refused(f"{asked.film.name}: {seen.doubt}; {turned}--anyway reads it all the same")
+        raise Refused(f"{request.film.name}: {seen.doubt}; {turned}--anyway reads it all the same")
     reading = reader.read(seen, findings)
     if findings is not None:
         reading = reading.explained(reader.edited(seen, findings).edits)
-    told = {**reading.as_dict(), "seconds": round(time.perf_counter() - start, 3)}
+    fields = {**reading.as_dict(), "seconds": round(time.perf_counter() - start, 3)}
     if reading.match is not None:
         over = "normal texts"
         name, lines = MATCH, [f"match probability {reading.match:.3f}", f"section read: {reading.section}"]
@@ -118,8 +122,8 @@ def _one(asked: arguments.Match | arguments.Diagnose, findings: str | None) -> N
         picture = io.BytesIO()
         legend.picture(reading, name).save(picture, format="PNG")
         files.write_whole(cam, picture.getvalue())
-        told["cam"] = {"map": name, "over": over, "file": cam.name, "scale_logits": reading.map_scale}
+        fields["cam"] = {"map": name, "over": over, "file": cam.name, "scale_logits": reading.map_scale}
     lines += [f"note: {note}" for note in film.notes]
     if reading.doubt:
         lines.append(f"read all the same: {reading.doubt}")
-    output.show(told, asked.json, [*lines, config.RESEARCH_USE])
+    output.show(fields, request.json, [*lines, config.RESEARCH_USE])

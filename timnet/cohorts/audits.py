@@ -49,7 +49,7 @@ class State:
     done: int = 0
     total: int = 0
     seconds_left: int | None = None
-    told: str = ""
+    message: str = ""
     """Why it stopped, in its last line."""
 
 
@@ -91,15 +91,15 @@ def state(folder: Path, made: str = _RANKED) -> State:
     if not folder.is_dir():
         return State("none")
     has_list = (folder / made).is_file()
-    told = processes.tail(folder / _LOG)
+    result = processes.tail(folder / _LOG)
     if vectors.is_held(folder):
-        share = _SHARE.match(told)
+        share = _SHARE.match(result)
         if not share:
             return State("working", has_list)
         left = None if share[4] is None else int(share[4])
         return State("working", has_list, share[1], int(share[2]), int(share[3]), left)
-    if told.startswith("timnet: "):
-        return State("stopped", has_list, told=told.removeprefix("timnet: "))
+    if result.startswith("timnet: "):
+        return State("stopped", has_list, message=result.removeprefix("timnet: "))
     return State("complete" if has_list else "stopped", has_list)
 
 

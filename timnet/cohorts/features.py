@@ -43,8 +43,8 @@ class Start:
     @property
     def key(self) -> str:
         """Return 16 hexadecimal digits that name the trunk."""
-        told = [_RULE, self.content, self.backbone, self.normalisation, self.seed]
-        return hashlib.sha256(json.dumps(told).encode()).hexdigest()[:16]
+        items = [_RULE, self.content, self.backbone, self.normalisation, self.seed]
+        return hashlib.sha256(json.dumps(items).encode()).hexdigest()[:16]
 
 
 def start_of(settings: config.Finetune) -> Start:
@@ -63,9 +63,9 @@ def start_of(settings: config.Finetune) -> Start:
     for folder in config.checkpoint_places(source):
         if (folder / "model.json").is_file():
             try:
-                told = pydantic_core.from_json((folder / "model.json").read_bytes())
+                content = pydantic_core.from_json((folder / "model.json").read_bytes())
                 weights, own, normal = (
-                    str(told[name]) for name in ("weights_sha256", "backbone", "normalisation")
+                    str(content[name]) for name in ("weights_sha256", "backbone", "normalisation")
                 )
             except (OSError, ValueError, KeyError, TypeError):
                 raise CohortError(f"{folder.name}: its description cannot be read") from None

@@ -126,19 +126,19 @@ def _of_list(path: Path, findings: str | None, matched: bool, columns: Columns) 
             yield Listed(row, bytes, fault="no X-ray in the row")
             continue
         place = path.parent / name
-        told, fault = findings, ""
+        result, fault = findings, ""
         if file is not None:
-            told = _text(path.parent / cells[file].strip())
-            fault = "" if told is not None else f"the file of {file} cannot be read"
+            result = _text(path.parent / cells[file].strip())
+            fault = "" if result is not None else f"the file of {file} cannot be read"
         elif text is not None:
-            told = cells[text]
-        yield Listed(name, partial(read.content, place), told, _state(place), fault=fault)
+            result = cells[text]
+        yield Listed(name, partial(read.content, place), result, _state(place), fault=fault)
 
 
 def _of_cohort(cohort: store.Cohort, findings: str | None, matched: bool) -> Iterator[Listed]:
     rows = cohort.films()[cohort.viewed("frontal")]
-    for film, study, told in zip(rows["film"].tolist(), rows["study"], rows["findings"], strict=True):
-        text = findings if findings is not None or not matched else told
+    for film, study, result in zip(rows["film"].tolist(), rows["study"], rows["findings"], strict=True):
+        text = findings if findings is not None or not matched else result
         fetch = partial(cohort.original, film)
         yield Listed(f"{study}, X-ray {film}", fetch, text, [cohort.identity, film], cohort.admit)
 

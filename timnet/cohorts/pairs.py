@@ -211,10 +211,10 @@ def other_reports(reports: Sequence[Report], patient: str | None, findings: str,
         findings: what is asked about, as of `reports.findings`.
         number: most places returned.
     """
-    asked = findings.casefold()
+    request = findings.casefold()
     fitting = (
         place
         for place, report in enumerate(reports)
-        if report.patient != patient and report.findings.casefold() != asked
+        if report.patient != patient and report.findings.casefold() != request
     )
     return [place for place, _ in zip(fitting, range(number), strict=False)]

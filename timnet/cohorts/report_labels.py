@@ -80,7 +80,7 @@ def read(connection: sqlite3.Connection, progress: Progress | None = None) -> La
     left_out, examples = Counter[str](), list[str]()
     (total,) = connection.execute("SELECT count(*) FROM reports").fetchone()
     for done, (key, study, *texts) in enumerate(connection.execute(_TEXTS), 1):
-        spoken = language.told("\n".join(texts))
+        spoken = language.detect("\n".join(texts))
         found = label_words.labels(texts, spoken) if spoken else None
         if found is None:
             has_text = any(text.strip() for text in texts)
@@ -97,8 +97,8 @@ def read(connection: sqlite3.Connection, progress: Progress | None = None) -> La
             if sign in words:
                 counts[name][words[sign]] += times
     seconds = round(time.monotonic() - began, 2)
-    told = {name: dict(count) for name, count in counts.items()}
-    return Labelled(signs, told, dict(languages), dict(left_out), tuple(examples), seconds)
+    fields = {name: dict(count) for name, count in counts.items()}
+    return Labelled(signs, fields, dict(languages), dict(left_out), tuple(examples), seconds)
 
 
 def replace(connection: sqlite3.Connection, signs: Mapping[int, str]) -> None:
@@ -117,9 +117,11 @@ def sentences(study: Study) -> dict[str, str]:
     "" where the tables tell another value today than they did when the cohort was labelled.
     """
     found = label_words.labels([study.findings, study.impression]) or {}
-    told = {fold(name): each for name, each in found.items()}
+    fields = {fold(name): each for name, each in found.items()}
     return {
-        name: told[fold(name)].sentence if fold(name) in told and told[fold(name)].value == value else ""
+        name: fields[fold(name)].sentence
+        if fold(name) in fields and fields[fold(name)].value == value
+        else ""
         for name, value in study.labels_by_source.get(schema.REPORT, {}).items()
     }
 

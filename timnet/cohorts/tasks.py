@@ -182,13 +182,13 @@ def share(
     Raises:
         CohortError: no such task, or no labelled film to train on.
     """
-    asked = targets(cohort, task, uncertain, views)
-    train_rows = _labelled_rows(cohort, asked, "train")
-    rows = drawn_rows(cohort, asked, fraction, seed)
+    request = targets(cohort, task, uncertain, views)
+    train_rows = _labelled_rows(cohort, request, "train")
+    rows = drawn_rows(cohort, request, fraction, seed)
     # A policy is for training: the test is on the labels that are known.
-    known = asked if uncertain == "ignore" else targets(cohort, task, views=views)
+    known = request if uncertain == "ignore" else targets(cohort, task, views=views)
     tested = len(_labelled_rows(cohort, known, "test")) or len(_labelled_rows(cohort, known, "val"))
-    positives = {label: int((asked.y_NL[rows, i] == 1).sum()) for i, label in enumerate(asked.labels)}
+    positives = {label: int((request.y_NL[rows, i] == 1).sum()) for i, label in enumerate(request.labels)}
     patients = int(cohort.films()["patient"].iloc[rows].nunique())
     return Share(len(rows), len(train_rows), tested, patients, positives, tuple(rows.tolist()))
 
@@ -207,8 +207,8 @@ def share_sizes(
     views: config.Views = "frontal",
 ) -> dict[float, int]:
     """Return how many films fractions are; errors as for `share`."""
-    asked = targets(cohort, task, uncertain, views)
-    y_NL = asked.y_NL[_labelled_rows(cohort, asked, "train")]
+    request = targets(cohort, task, uncertain, views)
+    y_NL = request.y_NL[_labelled_rows(cohort, request, "train")]
     return {fraction: len(splits.draw(y_NL, fraction, seed=0)) for fraction in fractions}
 
 

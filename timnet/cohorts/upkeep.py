@@ -79,8 +79,8 @@ def rename(name: str, new: str) -> None:
         upload = _upload(folder)
         moved = config.home() / uploads.FOLDER / new
         with schema.change(folder) as connection:
-            (told,) = connection.execute("SELECT value FROM meta WHERE key = 'summary'").fetchone()
-            facts = {"summary": json.dumps(json.loads(told) | {"name": new})}
+            (result,) = connection.execute("SELECT value FROM meta WHERE key = 'summary'").fetchone()
+            facts = {"summary": json.dumps(json.loads(result) | {"name": new})}
             if upload:
                 facts["root"] = str(moved / _root(folder).relative_to(upload))
             sql = "UPDATE meta SET value = ? WHERE key = ?"

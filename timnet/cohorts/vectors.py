@@ -59,7 +59,7 @@ class State:
     name: Literal["none", "building", "stopped", "complete"]
     done: int = 0
     total: int = 0
-    told: str = ""
+    message: str = ""
     """Why it stopped, in the builder's last line."""
 
 
@@ -218,8 +218,8 @@ def _header(path: Path, shape: tuple[int, int], goes_on: bool) -> int:
 
 def _progress(folder: Path) -> tuple[int, int]:
     try:
-        told = json.loads((folder / _DONE).read_text())
-        return int(told["done"]), int(told["total"])
+        content = json.loads((folder / _DONE).read_text())
+        return int(content["done"]), int(content["total"])
     except (OSError, ValueError, KeyError, TypeError):
         return 0, 0
 

@@ -155,8 +155,8 @@ def precision(
         ranked: studies of the list, the worst first; others do not count. All count where none is given.
         k: how far down the list to count; a study that stands there twice counts once.
     """
-    asked = list(verdicts) if ranked is None else list(dict.fromkeys(ranked))[:k]
-    read = [verdicts[study].verdict for study in asked if study in verdicts]
+    items = list(verdicts) if ranked is None else list(dict.fromkeys(ranked))[:k]
+    read = [verdicts[study].verdict for study in items if study in verdicts]
     confirmed = sum(word in ERRORS for word in read)
     return Precision(len(read), confirmed, *_wilson(confirmed, len(read)))
 

@@ -105,7 +105,7 @@ class Appraisal:
 
     def as_dict(self) -> dict[str, Any]:
         """Return the numbers as JSON can hold them; what is undefined is null."""
-        told = {
+        fields = {
             "label": self.label,
             "auROC": self.area.value,
             "auROC_delong_low": self.area.low,
@@ -120,7 +120,7 @@ class Appraisal:
             "calibration_error_at_temperature": (self.said if self.raw else self.cooled or _NONE).error,
             "unchosen": self.unchosen,
         }
-        return {name: None if value != value else value for name, value in told.items()}
+        return {name: None if value != value else value for name, value in fields.items()}
 
 
 def of(kept: Predictions, label: str, line: Line = PLAIN) -> Appraisal:

@@ -62,8 +62,8 @@ def measure(
         return matched, grouped
     v_twin = _texts(loaded, [str(twins[place]) for place in sided], progress)
     patients = [str(pairs.patient[chosen[place]]) for place in sided]
-    told = matching.laterality(timnet, v_image_PD[sided], v_text_PD[sided], v_twin, patients, seed)
-    return pd.concat([matched, told], ignore_index=True), grouped
+    result = matching.laterality(timnet, v_image_PD[sided], v_text_PD[sided], v_twin, patients, seed)
+    return pd.concat([matched, result], ignore_index=True), grouped
 
 
 @torch.inference_mode()
@@ -86,11 +86,11 @@ def vectors(
 
 
 @torch.inference_mode()
-def _texts(loaded: Loaded, told: list[str], progress: Progress | None) -> Tensor:
+def _texts(loaded: Loaded, items: list[str], progress: Progress | None) -> Tensor:
     """Return the report vectors (N, D) of texts."""
     timnet, spec, encoder = loaded
-    encoded = _states(encoder, spec, told, progress)
-    parts = [range(start, min(start + _BATCH, len(told))) for start in range(0, len(told), _BATCH)]
+    encoded = _states(encoder, spec, items, progress)
+    parts = [range(start, min(start + _BATCH, len(items))) for start in range(0, len(items), _BATCH)]
     return torch.cat([timnet.text.project(*encoded.batch(part)) for part in parts])
 
 

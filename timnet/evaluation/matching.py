@@ -65,9 +65,9 @@ def evaluate(
     if len(np.unique(pairs.labels[chosen][pairs.labels[chosen] >= 0])) < 2:
         kinds.pop()
     for label, number, other in kinds:
-        asked = [pair for pair in chosen if pairs.labels[pair] >= 0] if other else chosen
+        items = [pair for pair in chosen if pairs.labels[pair] >= 0] if other else chosen
         film, true_N1, p_N1 = _drawn(
-            timnet, v_image_ND, v_text_ND, pairs, chosen, asked, seed, line, number, other
+            timnet, v_image_ND, v_text_ND, pairs, chosen, items, seed, line, number, other
         )
         patients = pairs.patient[film].astype(str).tolist()
         tables.append(metrics.evaluate(true_N1, p_N1, patients, [label], seed))
@@ -104,7 +104,7 @@ def _drawn(
     v_text_ND: Tensor,
     pairs: Pairs,
     chosen: list[int],
-    asked: list[int],
+    items: list[int],
     seed: int,
     line: probability.Line,
     number: int,
@@ -112,9 +112,9 @@ def _drawn(
 ) -> tuple[NDArray[np.int64], NDArray[np.float64], NDArray[np.float64]]:
     """Return the film of every true and mismatched pair drawn, whether it is true, and its probability."""
     place, rng = {pair: i for i, pair in enumerate(chosen)}, np.random.default_rng(seed)
-    drawn = {(pair, pair) for pair in asked}
+    drawn = {(pair, pair) for pair in items}
     for _ in range(number):
-        drawn.update(pairs.mismatched(asked, rng, other))
+        drawn.update(pairs.mismatched(items, rng, other))
     film, report = (list(side) for side in zip(*sorted(drawn), strict=True))
     logits = timnet.match(v_image_ND[[place[i] for i in film]], v_text_ND[[place[i] for i in report]])
     p_N = probability.probabilities([line] * len(logits), logits.double().cpu().numpy())
@@ -171,9 +171,9 @@ def recall(
         if len(places) > POOL:
             places = np.sort(np.random.default_rng(seed).choice(places, POOL, replace=False))
         parts.append(_ranks(timnet, v_image_ND, v_text_ND, pairs, np.asarray(chosen), places))
-    asked = pd.concat(parts, ignore_index=True)
+    request = pd.concat(parts, ignore_index=True)
     rows: list[dict[str, Any]] = []
-    for label, part in asked.groupby("label", sort=False):
+    for label, part in request.groupby("label", sort=False):
         weights_DN = _weights(part["patient"].astype(str), seed)
         for k in AT:
             hit_N = (part["rank"] < k).to_numpy(float)

@@ -122,30 +122,30 @@ def _identity(folder: Path, spec: Spec, card: Card | None) -> Section:
         ]
     else:
         items.append(("Output", f"probability of {', '.join(spec.labels)}, and evidence maps"))
-    told = card or _NOBODY
-    items += [("Origin of the text encoder", told.text_encoder)] if told.text_encoder else []
+    result = card or _NOBODY
+    items += [("Origin of the text encoder", result.text_encoder)] if result.text_encoder else []
     items += [
-        ("Developer", told.developer or "who trained it: " + UNKNOWN),
-        ("Licence", told.licence or UNKNOWN),
-        ("Citation", told.citation or UNKNOWN),
+        ("Developer", result.developer or "who trained it: " + UNKNOWN),
+        ("Licence", result.licence or UNKNOWN),
+        ("Citation", result.citation or UNKNOWN),
     ]
     return Section("Which network", tuple(items))
 
 
 def _use(spec: Spec, card: Card | None) -> Section:
-    told = card or _NOBODY
+    result = card or _NOBODY
     task = "how well a text fits an X-ray" if isinstance(spec, TimnetSpec) else "labels on an X-ray"
     return Section(
         "Intended use",
         (
-            ("Summary", told.summary or UNKNOWN),
-            ("Recommended for", ", ".join(told.recommended_for) or "nothing in particular"),
+            ("Summary", result.summary or UNKNOWN),
+            ("Recommended for", ", ".join(result.recommended_for) or "nothing in particular"),
             (
                 "Intended for",
-                told.purpose or f"research on {task}; teaching; initial weights for fine-tuning",
+                result.purpose or f"research on {task}; teaching; initial weights for fine-tuning",
             ),
             ("Intended users", "researchers, and clinicians who take part in research"),
-            ("Not intended for", told.not_for or "any decision about a patient"),
+            ("Not intended for", result.not_for or "any decision about a patient"),
             ("Regulatory status", f"none: no medical device. {config.RESEARCH_USE}"),
             ("Place in the workflow", "none: beside it, without effect on a report"),
         ),
@@ -202,8 +202,10 @@ def _source(source: Source) -> tuple[str, str]:
 def _training(settings: config.Run | None, measured: Mapping[str, Any], card: Card | None) -> Section:
     if settings is None:
         return Section("Training", (("Settings", UNKNOWN),))
-    told = json.loads(settings_file.to_json(settings))
-    words = ", ".join(f"{name} {value}" for name, value in told.items() if name not in ("command", "cohorts"))
+    content = json.loads(settings_file.to_json(settings))
+    words = ", ".join(
+        f"{name} {value}" for name, value in content.items() if name not in ("command", "cohorts")
+    )
     start = settings.image_weights if isinstance(settings, config.Pretrain) else settings.initialisation
     return Section(
         "Training",
@@ -247,11 +249,11 @@ def _by_group(rows: list[dict[str, Any]], missing: tuple[str, ...]) -> list[tupl
         left = [name for name in ("sex", "age", "view", "device") if name not in missing]
         said = [(f"By {', '.join(missing)}", "not possible: not stated for its X-rays")] if missing else []
         return [*said, (f"By {', '.join(left)} or hospital", NOT_DONE)]
-    from timnet.evaluation.subgroups import largest_gap, told
+    from timnet.evaluation.subgroups import interval_text, largest_gap
 
     names = [row["label"] for row in rows]
     label = "macro" if "macro" in names else names[0]
-    items = [(f"{row['kind']}: {row['group']}", told(row)) for row in rows if row["label"] == label]
+    items = [(f"{row['kind']}: {row['group']}", interval_text(row)) for row in rows if row["label"] == label]
     return [*items, ("Largest gap", largest_gap(rows)), ("By device or hospital", NOT_DONE)]
 
 
@@ -261,8 +263,8 @@ def _probabilities(sure: Certainty, spec: Spec) -> Section:
     items = [("How", sure.how), ("Fitted on", sure.fitted_on), ("Checked on", sure.checked_on)]
     for name, line in sure.lines.items():
         if line.error_before is not None and line.error_after is not None:
-            told = f"{line.error_after:.3f}, before {line.error_before:.3f}"
-            items.append((f"Expected calibration error, {name}", told))
+            message = f"{line.error_after:.3f}, before {line.error_before:.3f}"
+            items.append((f"Expected calibration error, {name}", message))
         if line.low is not None and line.high is not None:
             items.append((f"Not sure, {name}", f"from {line.low:.3f} to {line.high:.3f}"))
         elif line.why:
@@ -289,12 +291,12 @@ def _limits(card: Card | None) -> Section:
 def _value(row: Mapping[str, Any]) -> str:
     if row.get("value") is None:
         return "undefined"
-    told = f"{row['value']:.3f}"
+    message = f"{row['value']:.3f}"
     if row.get("low") is not None:
-        told += f" ({row['low']:.3f} to {row['high']:.3f})"
+        message += f" ({row['low']:.3f} to {row['high']:.3f})"
     if row.get("n") is None or row.get("positives") is None:
-        return told
-    return f"{told}; {row['positives']:,.0f} positive of {row['n']:,.0f}"
+        return message
+    return f"{message}; {row['positives']:,.0f} positive of {row['n']:,.0f}"
 
 
 def _count(measured: Mapping[str, Any], name: str) -> str:

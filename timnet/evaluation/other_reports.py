@@ -70,17 +70,17 @@ def of(folder: Path) -> OtherReports | None:
         return None
     try:
         with safe_open(path, "pt") as file:
-            told, vectors_MD = file.metadata() or {}, file.get_tensor("vectors").float()
+            result, vectors_MD = file.metadata() or {}, file.get_tensor("vectors").float()
     except (SafetensorError, OSError) as error:
         raise CheckpointError(f"{folder.name}: {path.name} cannot be read ({error})") from None
-    if told.get("weights_sha256") != checkpoints.weights_sha256(folder):
+    if result.get("weights_sha256") != checkpoints.weights_sha256(folder):
         raise CheckpointError(
             f"{folder.name}: {path.name} is of other weights; calibrate again with --other-reports, or "
             "remove it"
         )
     if vectors_MD.ndim != 2 or len(vectors_MD) < FEWEST or not vectors_MD.isfinite().all():
         raise CheckpointError(f"{folder.name}: {path.name}: expected {FEWEST} or more finite vectors")
-    return OtherReports(vectors_MD, told.get("source", "other reports"))
+    return OtherReports(vectors_MD, result.get("source", "other reports"))
 
 
 def keep(
@@ -120,6 +120,6 @@ def keep(
     drawn = np.sort(np.random.default_rng(seed).permutation(distinct)[:MOST]).tolist()
     _, _, v_text_MD = held_out.vectors(weights.load_timnet(folder), pairs, drawn, progress)
     source = f"{counted(len(drawn), 'report')} of other patients ({named})"
-    told = {"weights_sha256": checkpoints.weights_sha256(folder), "source": source}
-    files.write_whole(folder / OTHER_REPORTS, save({"vectors": v_text_MD.half().contiguous()}, told))
+    fields = {"weights_sha256": checkpoints.weights_sha256(folder), "source": source}
+    files.write_whole(folder / OTHER_REPORTS, save({"vectors": v_text_MD.half().contiguous()}, fields))
     return source

@@ -124,8 +124,8 @@ def largest_gap(rows: Sequence[Mapping[str, Any]]) -> str:
     overlap = "the intervals overlap" if worst["high"] >= best["low"] else "the intervals do not overlap"
     where = ", ".join(filter(None, (label, point(best))))
     return (
-        f"Largest gap, {where}: by {best['kind']}, {best['group']} {told(best)} against {worst['group']} "
-        f"{told(worst)}; {overlap}."
+        f"Largest gap, {where}: by {best['kind']}, {best['group']} {interval_text(best)} against "
+        f"{worst['group']} {interval_text(worst)}; {overlap}."
     )
 
 
@@ -134,7 +134,7 @@ def point(row: Mapping[str, Any]) -> str:
     return f"{row['initialisation']} with {row['fraction']:.1%} of the labels" if "fraction" in row else ""
 
 
-def told(row: Mapping[str, Any]) -> str:
+def interval_text(row: Mapping[str, Any]) -> str:
     """Return a group's value with its interval and count, or that it is too few."""
     images = counted(row["images"], "X-ray")
     if row["value"] is None:

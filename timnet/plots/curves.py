@@ -115,7 +115,7 @@ def published(figure: go.Figure, points: pd.DataFrame, figure_name: str) -> None
 
 
 def _means(
-    figure: go.Figure, table: pd.DataFrame, palette: Mapping[str, str], told: str, axis: Axis = "log"
+    figure: go.Figure, table: pd.DataFrame, palette: Mapping[str, str], message: str, axis: Axis = "log"
 ) -> None:
     """Add a line an initialisation: means over draws with their intervals, single runs as open circles."""
     for name, line in table.sort_values("fraction").groupby("initialisation", sort=False):
@@ -129,7 +129,7 @@ def _means(
             marker={"size": 9, "symbol": ["circle" if n > 1 else "circle-open" for n in line["draws"]]},
             customdata=_told(line, "draws"),
             hovertemplate="%{customdata[0]:.3g} % of labels, X-rays: %{customdata[1]}<br>"
-            f"{told}, runs: %{{customdata[2]}}"
+            f"{message}, runs: %{{customdata[2]}}"
             "<extra>%{fullData.name}</extra>",
         )
 

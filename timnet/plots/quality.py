@@ -75,14 +75,14 @@ def reliability(appraisal: Appraisal) -> go.Figure:
     return figure
 
 
-def _curve(figure: go.Figure, x: pd.Series, y: pd.Series, thresholds: pd.Series, told: str) -> None:
+def _curve(figure: go.Figure, x: pd.Series, y: pd.Series, thresholds: pd.Series, message: str) -> None:
     figure.add_scatter(
         x=x.tolist(),
         y=y.tolist(),
         mode="lines",
         line={"color": ACCENT, "width": 2.5},
         customdata=thresholds.tolist(),
-        hovertemplate=f"{told}<br>positive at %{{customdata:.3f}} or above<extra></extra>",
+        hovertemplate=f"{message}<br>positive at %{{customdata:.3f}} or above<extra></extra>",
     )
 
 

@@ -45,15 +45,15 @@ def asserted(text: str) -> str:
 
     A text whose language cannot be told is read by the English table: an aid to searching, never a label.
     """
-    spoken = language.told(text) or "en"
+    spoken = language.detect(text) or "en"
     return " ".join(_asserted(spoken, sentence) for sentence in sentences(text))
 
 
 @lru_cache(20_000)
 def _asserted(spoken: str, sentence: str) -> str:
-    told = read(phrase_tables.table(spoken), sentence)
+    result = read(phrase_tables.table(spoken), sentence)
     kept, at = [], 0
-    for word, said in zip(told.words, told.said, strict=True):
+    for word, said in zip(result.words, result.said, strict=True):
         if said == DENIED and word.text.isalnum():
             kept += [sentence[at : word.start], DENIED_WORD]
             at = word.end
@@ -71,15 +71,15 @@ def sentences(text: str) -> Iterator[str]:
 
 def read(table: Table, sentence: str) -> Reading:
     """Return what a sentence, as of `sentences`, says of each of its words."""
-    told = phrase_tables.words(sentence)
-    of_word = [table.elements(word.text) for word in told]
+    result = phrase_tables.words(sentence)
+    of_word = [table.elements(word.text) for word in result]
     cues = _cues(table, of_word)
-    starts = _clauses(table, told, of_word, cues)
-    said = [ASSERTED] * len(told)
+    starts = _clauses(table, result, of_word, cues)
+    said = [ASSERTED] * len(result)
     for first, stop in pairwise(starts):
         within = [cue for cue in cues if first <= cue.places[0] < stop]
-        _clause(table, told, of_word, within, first, stop, said)
-    return Reading(told, of_word, starts, said)
+        _clause(table, result, of_word, within, first, stop, said)
+    return Reading(result, of_word, starts, said)
 
 
 def _cues(table: Table, of_word: Sequence[frozenset[int]]) -> list[Found]:
@@ -95,24 +95,26 @@ def _cues(table: Table, of_word: Sequence[frozenset[int]]) -> list[Found]:
 
 
 def _clauses(
-    table: Table, told: Sequence[Word], of_word: Sequence[frozenset[int]], cues: Sequence[Found]
+    table: Table, items: Sequence[Word], of_word: Sequence[frozenset[int]], cues: Sequence[Found]
 ) -> list[int]:
     """Return where the clauses of a sentence begin, and its length."""
-    starts = {0, len(told)}
+    starts = {0, len(items)}
     starts |= {cue.places[0] for cue in cues if cue.phrase.kind == "breaks"}
     is_listed = False  # an `or` follows before the clause ends: a comma goes on with a list
-    for at in range(len(told) - 2, -1, -1):
+    for at in range(len(items) - 2, -1, -1):
         opens = not table.openers.isdisjoint(of_word[at + 1])
         is_listed = at + 1 not in starts and (is_listed or not table.alternatives.isdisjoint(of_word[at]))
-        if told[at].text == ";" or (
+        if items[at].text == ";" or (
             opens
-            and ((told[at].text == "," and not is_listed) or not table.before_openers.isdisjoint(of_word[at]))
+            and (
+                (items[at].text == "," and not is_listed) or not table.before_openers.isdisjoint(of_word[at])
+            )
         ):
             starts.add(at)
     # What joins parts of a sentence joins clauses where each has a verb of its own.
     verbs = [at for at, elements in enumerate(of_word) if not table.verbs.isdisjoint(elements)]
     cued = {cue.places[0] for cue in cues if cue.phrase.kind not in ("deny_before", "breaks")}
-    for at in range(1, len(told) - 1):
+    for at in range(1, len(items) - 1):
         if table.joins.isdisjoint(of_word[at]) or at + 1 in verbs or at + 1 in cued:
             continue
         before = max(start for start in starts if start <= at)
@@ -124,7 +126,7 @@ def _clauses(
 
 def _clause(
     table: Table,
-    told: Sequence[Word],
+    items: Sequence[Word],
     of_word: Sequence[frozenset[int]],
     cues: Sequence[Found],
     first: int,
@@ -136,17 +138,17 @@ def _clause(
     for number, cue in enumerate(cues):
         start, end, kind = cue.places[0], cue.places[-1] + 1, cue.phrase.kind
         # `No opacity suspicious for pneumonia`: the denial goes on.
-        if kind in _HEDGES and start < denied and told[start - 1].text != ",":
+        if kind in _HEDGES and start < denied and items[start - 1].text != ",":
             continue
         if kind in _BEHIND:
-            start = _back(table, told, of_word, first, start)
+            start = _back(table, items, of_word, first, start)
             # `No effusion is suspected` leaves nothing open.
             denials = (other.places[0] for other in cues[:number] if other.phrase.kind == "deny_before")
             if kind == "hedge_behind" and any(start <= place for place in denials):
                 continue
         if kind in _BEFORE:
-            ends = (other.places[0] for other in cues[number + 1 :] if _ends(other, kind, told))
-            end = _forth(table, told, of_word, end, next(ends, stop))
+            ends = (other.places[0] for other in cues[number + 1 :] if _ends(other, kind, items))
+            end = _forth(table, items, of_word, end, next(ends, stop))
             denied = end if kind == "deny_before" else denied
         if kind in _SAID:
             for at in range(start, end):  # `History of pneumonia?` asks, and leaves nothing open
@@ -154,30 +156,32 @@ def _clause(
                     said[at] = _SAID[kind]
 
 
-def _ends(cue: Found, running: str, told: Sequence[Word]) -> bool:
+def _ends(cue: Found, running: str, items: Sequence[Word]) -> bool:
     """Tell whether a cue ends the reach of one before it."""
     kind = cue.phrase.kind
     if kind == "no_denial":
         return running == "deny_before"
-    is_new = cue.places[0] > 0 and told[cue.places[0] - 1].text == ","
+    is_new = cue.places[0] > 0 and items[cue.places[0] - 1].text == ","
     return kind in _BEFORE and (is_new or kind not in _HEDGES)
 
 
 def _back(
-    table: Table, told: Sequence[Word], of_word: Sequence[frozenset[int]], first: int, start: int
+    table: Table, items: Sequence[Word], of_word: Sequence[frozenset[int]], first: int, start: int
 ) -> int:
     """Return where the reach of a cue behind begins: after a comma, before a whole list."""
     for at in range(start - 1, first - 1, -1):
         if not table.joins.isdisjoint(of_word[at]):
             return first
-        if told[at].text == ",":
+        if items[at].text == ",":
             return at + 1
     return first
 
 
-def _forth(table: Table, told: Sequence[Word], of_word: Sequence[frozenset[int]], end: int, stop: int) -> int:
+def _forth(
+    table: Table, items: Sequence[Word], of_word: Sequence[frozenset[int]], end: int, stop: int
+) -> int:
     """Return where the reach of a cue ends: at a comma before another statement."""
-    commas = [at for at in range(end, stop) if told[at].text == ","]
+    commas = [at for at in range(end, stop) if items[at].text == ","]
     for comma, after in pairwise([*commas, stop]):
         part = of_word[comma + 1 : after]
         if not part or not table.joins.isdisjoint(part[0]):

@@ -157,17 +157,17 @@ def every(findings: str) -> tuple[list[Edit], list[Refusal]]:
     text, where more than one sentence names one. A swap where no side is named is no edit and not refused
     either; the only sentence is not left out.
     """
-    told = report_text.sentences(findings)
+    sentences = report_text.sentences(findings)
     edits: list[Edit] = []
     refusals: list[Refusal] = []
 
     def whole(place: int, after: str) -> str:
-        return " ".join(filter(None, [*told[:place], after, *told[place + 1 :]]))
+        return " ".join(filter(None, [*sentences[:place], after, *sentences[place + 1 :]]))
 
     changes: tuple[tuple[Kind, Callable[[str], str]], ...] = (("negate", negated), ("swap", swapped))
-    sided = [bool(_side().search(sentence)) for sentence in told]
-    for place, sentence in enumerate(told[:MOST]):
-        if len(told) > 1:
+    sided = [bool(_side().search(sentence)) for sentence in sentences]
+    for place, sentence in enumerate(sentences[:MOST]):
+        if len(sentences) > 1:
             edits.append(Edit("remove", place, sentence, "", whole(place, "")))
         for kind, changed in changes:
             if kind == "swap" and not sided[place]:
@@ -179,7 +179,7 @@ def every(findings: str) -> tuple[list[Edit], list[Refusal]]:
             else:
                 edits.append(Edit(kind, place, sentence, after, whole(place, after)))
     if sum(sided) > 1:
-        joined = " ".join(told)
+        joined = " ".join(sentences)
         try:
             edits.append(Edit("swap", None, joined, swapped(joined), swapped(joined)))
         except EditError as error:

@@ -36,39 +36,39 @@ _WIDE = {
 """Labels of classifiers that a report may name in the words of others."""
 
 
-class Told(NamedTuple):
+class Stated(NamedTuple):
     """The value of a label, 1, 0 or -1 for uncertain, and the sentence that says so."""
 
     value: float
     sentence: str
 
 
-def labels(texts: Iterable[str], spoken: str = "") -> dict[str, Told] | None:
+def labels(texts: Iterable[str], spoken: str = "") -> dict[str, Stated] | None:
     """Return the labels that the sections of one report state; None where their language cannot be told.
 
     `spoken` is the language where it is known. Labels that are not named have no entry. Besides those of
     `phrase_tables.LABELS` there are `phrase_tables.FURTHER`.
     """
     parts = list(texts)
-    spoken = spoken or language.told("\n".join(parts))
+    spoken = spoken or language.detect("\n".join(parts))
     if not spoken:
         return None
-    found: dict[str, Told] = {}
+    found: dict[str, Stated] = {}
     for part in parts:
         for sentence in assertion.sentences(part):
             for label, value in _of_sentence(spoken, sentence):
                 if label not in found or _RANK[value] > _RANK[found[label].value]:
-                    found[label] = Told(value, sentence)
+                    found[label] = Stated(value, sentence)
     normal = found.pop(NO_FINDING, None)
     worst = max(
-        (told for label, told in found.items() if label not in _ASIDE),
-        key=lambda told: _RANK[told.value],
+        (outcome for label, outcome in found.items() if label not in _ASIDE),
+        key=lambda result: _RANK[result.value],
         default=normal,
     )
     if worst is not None and worst.value != ABSENT and worst is not normal:
-        found[NO_FINDING] = Told(ABSENT if worst.value == PRESENT else UNCERTAIN, worst.sentence)
+        found[NO_FINDING] = Stated(ABSENT if worst.value == PRESENT else UNCERTAIN, worst.sentence)
     elif worst is not None:
-        found[NO_FINDING] = Told(PRESENT, (normal or worst).sentence)
+        found[NO_FINDING] = Stated(PRESENT, (normal or worst).sentence)
     return found
 
 
@@ -76,11 +76,11 @@ def said(label: str, findings: str) -> Said:
     """Return what findings say of a label by its name, whatever its case, `_` and `-`."""
     name = re.sub(r"[\s_-]+", " ", label).strip().casefold()
     names = {each.casefold(): (each,) for each in (*phrase_tables.LABELS, *phrase_tables.FURTHER)}
-    asked = _WIDE.get(name, names.get(name, ()))
+    request = _WIDE.get(name, names.get(name, ()))
     found = labels([findings])
-    if not asked or asked == (NO_FINDING,) or found is None:
+    if not request or request == (NO_FINDING,) or found is None:
         return "unknown"
-    values = {found[each].value for each in asked if each in found}
+    values = {found[each].value for each in request if each in found}
     return "not named" if not values else "denied" if values == {ABSENT} else "asserted"
 
 
@@ -88,17 +88,17 @@ def said(label: str, findings: str) -> Said:
 def _of_sentence(spoken: str, sentence: str) -> tuple[tuple[str, float], ...]:
     """Return the labels that a sentence states, the highest value of each."""
     table, found = phrase_tables.table(spoken), dict[str, float]()
-    told = assertion.read(table, sentence)
+    result = assertion.read(table, sentence)
     matches = [
         match
-        for first, stop in pairwise(told.clauses)
-        for match in table.find(table.said, told.of_word, first, stop)
+        for first, stop in pairwise(result.clauses)
+        for match in table.find(table.said, result.of_word, first, stop)
     ]
     masked = {
         place for match in matches if match.phrase.kind == phrase_tables.MASKS for place in match.places
     }
     for match in matches:
-        phrase, of_phrase = match.phrase, {told.said[place] for place in match.places}
+        phrase, of_phrase = match.phrase, {result.said[place] for place in match.places}
         if phrase.kind == phrase_tables.MASKS or masked.issuperset(match.places):
             continue
         value = _value(phrase.kind, of_phrase)

@@ -16,7 +16,7 @@ _LEAST = 0.15
 """Share of the words that must belong to the language."""
 
 
-def told(text: str) -> str:
+def detect(text: str) -> str:
     """Return the language of a text, one of `phrase_tables.LANGUAGES`; "" where that cannot be told."""
     found = [word.text for word in phrase_tables.words(text) if word.text.isalpha()]
     votes, known = Counter[str](), Counter[str]()

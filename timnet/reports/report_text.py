@@ -197,9 +197,11 @@ def _closing(bodies: dict[str, str]) -> str:
 
 def _seen(paragraphs: list[str]) -> str:
     """Return the sentences behind the first of a history, from the one that says what is seen."""
-    told = sentences(_collapsed("\n\n".join(paragraphs)))[1:]
-    first = next((at for at, each in enumerate(told) if _SEEN.search(each) and not _PAST.search(each)), None)
-    return "" if first is None else " ".join(told[first:])
+    message = sentences(_collapsed("\n\n".join(paragraphs)))[1:]
+    first = next(
+        (at for at, each in enumerate(message) if _SEEN.search(each) and not _PAST.search(each)), None
+    )
+    return "" if first is None else " ".join(message[first:])
 
 
 def _merged(bodies: dict[str, str], wanted: tuple[str, ...]) -> str:

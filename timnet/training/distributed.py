@@ -86,17 +86,17 @@ def anyone(said: bool, on: torch.device) -> bool:
     """Say whether any process says so: all act alike then."""
     if count() == 1:
         return said
-    told = torch.tensor(float(said), device=on)
-    dist.all_reduce(told, dist.ReduceOp.MAX)
-    return bool(told.item())
+    result = torch.tensor(float(said), device=on)
+    dist.all_reduce(result, dist.ReduceOp.MAX)
+    return bool(result.item())
 
 
 def mean(value: Tensor) -> float:
     """Return the mean of a number over the processes."""
-    told = value.detach().clone()
+    result = value.detach().clone()
     if count() > 1:
-        dist.all_reduce(told)
-    return told.item() / count()
+        dist.all_reduce(result)
+    return result.item() / count()
 
 
 def summed(value: Tensor) -> Tensor:

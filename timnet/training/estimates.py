@@ -103,13 +103,15 @@ def time(settings: config.Pretrain, counted: Pairs, root: Path) -> Time | None:
     reading = 0.0
     # Newest first: of equally near runs the latest counts.
     for run in runs.all_runs(root):
-        asked = run.settings
-        if isinstance(asked, config.Pretrain) and _alike(asked, settings):
+        request = run.settings
+        if isinstance(request, config.Pretrain) and _alike(request, settings):
             log = runs.events(run.folder)
             reading = reading or _seconds_a_report(log)
-            each = _seconds_a_film(log, asked.batch)
+            each = _seconds_a_film(log, request.batch)
             if each is not None:
-                near.append((abs(asked.side - settings.side), each * (settings.side / asked.side) ** 2, run))
+                near.append(
+                    (abs(request.side - settings.side), each * (settings.side / request.side) ** 2, run)
+                )
     if not near:
         return None
     _, each, run = min(near, key=lambda one: one[0])
@@ -161,9 +163,9 @@ def _seconds_a_report(log: pd.DataFrame) -> float:
     """Return what reading one report took; 0 where the reports of that run had been read before."""
     if "done" not in log:
         return 0.0
-    told = log[(log["phase"] == "reading reports") & log["done"].notna()]
-    done = told["done"].iloc[-1] - told["done"].iloc[0] if len(told) else 0
-    return float((told["seconds"].iloc[-1] - told["seconds"].iloc[0]) / done) if done else 0.0
+    result = log[(log["phase"] == "reading reports") & log["done"].notna()]
+    done = result["done"].iloc[-1] - result["done"].iloc[0] if len(result) else 0
+    return float((result["seconds"].iloc[-1] - result["seconds"].iloc[0]) / done) if done else 0.0
 
 
 def _folder(source: str) -> Path | None:
@@ -174,8 +176,8 @@ def _folder(source: str) -> Path | None:
 def _width(source: str) -> int:
     folder = _folder(source)
     try:
-        told = pydantic_core.from_json((folder / "config.json").read_bytes()) if folder else {}
-        return int(told.get("hidden_size", WIDTH))
+        content = pydantic_core.from_json((folder / "config.json").read_bytes()) if folder else {}
+        return int(content.get("hidden_size", WIDTH))
     except (OSError, ValueError, AttributeError, TypeError, OverflowError):
         return WIDTH
 
@@ -232,9 +234,9 @@ def measured_pace(states: Iterable[State], like: config.Finetune) -> Pace | None
     """
     found: list[tuple[float, float]] = []
     for state in states:
-        asked = state.settings
-        alike = isinstance(asked, config.Finetune) and all(
-            getattr(asked, name) == getattr(like, name) for name in SAME
+        settings = state.settings
+        alike = isinstance(settings, config.Finetune) and all(
+            getattr(settings, name) == getattr(like, name) for name in SAME
         )
         if alike and state.name == "done":
             timed = _timed(_events(state.folder), stepless=like.mode == "probe")
@@ -256,14 +258,14 @@ def _timed(events: list[Event], stepless: bool = False) -> tuple[float, float] |
     last = max((i for i, event in enumerate(events) if event["event"] == "started"), default=None)
     if last is None:
         return None
-    told = events[last:]
-    timed = [event for event in told if event["event"] == "step"]
-    if stepless and told[-1]["event"] == "done":
-        return 0.0, told[-1]["seconds"] - told[0]["seconds"]
-    if len(timed) < 2 or told[-1]["event"] != "done":
+    result = events[last:]
+    timed = [event for event in result if event["event"] == "step"]
+    if stepless and result[-1]["event"] == "done":
+        return 0.0, result[-1]["seconds"] - result[0]["seconds"]
+    if len(timed) < 2 or result[-1]["event"] != "done":
         return None
     first, final = timed[0], timed[-1]
     step = (final["seconds"] - first["seconds"]) / (final["step"] - first["step"])
     # The first step, with all that is set up in it, counts as around.
     taken = final["step"] - first["step"]
-    return step, told[-1]["seconds"] - told[0]["seconds"] - step * taken
+    return step, result[-1]["seconds"] - result[0]["seconds"] - step * taken

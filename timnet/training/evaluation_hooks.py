@@ -126,25 +126,25 @@ def _score(table: pd.DataFrame) -> float:
 CHOSEN = "chosen.json"
 
 
-def keep_best(run: Path, save: Callable[[Path], None], told: Mapping[str, Any]) -> None:
+def keep_best(run: Path, save: Callable[[Path], None], fields: Mapping[str, Any]) -> None:
     """Put a network in the place of a run's best.
 
     Args:
         save: writes the network as a checkpoint into the folder it is given.
-        told: which look chose it, and by what.
+        fields: which look chose it, and by what.
     """
     folder = run / BEST
     save(folder)
-    files.write_whole(folder / CHOSEN, (json.dumps(dict(told)) + "\n").encode())
+    files.write_whole(folder / CHOSEN, (json.dumps(dict(fields)) + "\n").encode())
 
 
 def chosen_best(run: Path) -> dict[str, Any]:
     """Return which network a run holds as its best, and by what; empty where it holds none."""
     try:
-        told = pydantic_core.from_json((run / BEST / CHOSEN).read_bytes())
+        content = pydantic_core.from_json((run / BEST / CHOSEN).read_bytes())
     except (FileNotFoundError, ValueError):
         return {}
-    return told if isinstance(told, dict) else {}
+    return content if isinstance(content, dict) else {}
 
 
 SHARE = 0.2

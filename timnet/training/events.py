@@ -100,11 +100,11 @@ class Events:
         path = self._folder / EVENTS
         if not self._writes or not path.exists():
             return
-        told = path.read_bytes()
-        whole = told[: told.rfind(b"\n") + 1]
+        content = path.read_bytes()
+        whole = content[: content.rfind(b"\n") + 1]
         lines = ((line, parsed(line)) for line in whole.splitlines(True))
         kept = b"".join(line for line, event in lines if event and not _after(event, epoch, step))
-        if kept != told:
+        if kept != content:
             files.write_whole(path, kept)
 
 

@@ -18,13 +18,13 @@ MORE = ("low", "high", "kind", "group", "images")
 """Of a table by subgroup."""
 
 
-def table(asked: Sequence[config.Finetune], root: Path, part: str = run_results.TEST) -> pd.DataFrame:
+def table(settings: Sequence[config.Finetune], root: Path, part: str = run_results.TEST) -> pd.DataFrame:
     """Return what the runs that are done have measured: COLUMNS, one row a run, label and metric.
 
     With `part` SUBGROUPS a row a run, label and group: COLUMNS and MORE.
     """
     columns = [*COLUMNS, *(MORE if part == run_results.SUBGROUPS else ())]
-    names = {folder.name for folder in finished(asked, root).values()}
+    names = {folder.name for folder in finished(settings, root).values()}
     points = run_results.points(root, part)
     if points.empty:
         return pd.DataFrame(columns=columns)

@@ -70,8 +70,8 @@ class Grid:
     def name(self) -> str:
         """Return a name for the grid's files: readable, safe as a path, one a grid."""
         stem = run_names.readable("curve", Path(self.shared.cohort).name, self.shared.task)
-        told = json.dumps([settings_file.to_json(each) for each in self.settings()])
-        return f"{stem}-{hashlib.sha256(told.encode()).hexdigest()[:8]}"
+        settings = json.dumps([settings_file.to_json(each) for each in self.settings()])
+        return f"{stem}-{hashlib.sha256(settings.encode()).hexdigest()[:8]}"
 
     def words(self) -> list[str]:
         """Return the words after `python -m timnet` that do this grid in a terminal."""
@@ -96,7 +96,7 @@ class Progress:
 
 
 def complete(
-    asked: Sequence[config.Finetune],
+    items: Sequence[config.Finetune],
     root: Path,
     train: worker.Train,
     tell: Callable[[Progress], None] | None = None,
@@ -111,8 +111,8 @@ def complete(
         CohortError: no such cohort, task or share.
     """
     root.mkdir(parents=True, exist_ok=True)
-    waited = steps(asked)
-    waiting, total = missing(list(dict.fromkeys(asked)), root), len(set(asked))
+    waited = steps(items)
+    waiting, total = missing(list(dict.fromkeys(items)), root), len(set(items))
     failed: list[State] = []
     row = 0
     while waiting:
@@ -127,8 +127,8 @@ def complete(
         state = worker.work(root / run_names.folder_name(settings), heard.watching(train), heard.event)
         if state.name == "cancelled" or heard.stopped():
             done += state.name == "done"
-            told = f"{done} of {counted(total, 'run')}"
-            raise Stopped(f"stopped with {told} done; the same command goes on from there")
+            message = f"{done} of {counted(total, 'run')}"
+            raise Stopped(f"stopped with {message} done; the same command goes on from there")
         row = 0 if state.name == "done" else row + 1
         if state.name != "done":
             failed.append(state)
@@ -169,10 +169,10 @@ def at_work(grid: Grid, root: Path) -> bool:
     if processes.is_held(root / GRIDS / f"{grid.name}.lock"):
         return True
     try:
-        told = _log(grid, root).stat()
+        result = _log(grid, root).stat()
     except FileNotFoundError:
         return False
-    return not told.st_size and runs.just_now(told.st_mtime)
+    return not result.st_size and runs.just_now(result.st_mtime)
 
 
 def last_words(grid: Grid, root: Path) -> str:
@@ -180,15 +180,15 @@ def last_words(grid: Grid, root: Path) -> str:
     return processes.tail(_log(grid, root))
 
 
-def missing(asked: Sequence[config.Finetune], root: Path) -> list[config.Finetune]:
+def missing(settings: Sequence[config.Finetune], root: Path) -> list[config.Finetune]:
     """Return the settings of which no run is done."""
-    done = finished(asked, root)
-    return [each for each in asked if each not in done]
+    done = finished(settings, root)
+    return [each for each in settings if each not in done]
 
 
-def finished(asked: Sequence[config.Finetune], root: Path) -> dict[config.Finetune, Path]:
+def finished(settings: Sequence[config.Finetune], root: Path) -> dict[config.Finetune, Path]:
     """Return the folders of the runs that are done, also of those that were given a name of their own."""
-    wanted = set(asked)
+    wanted = set(settings)
     done = [
         (state.settings, state.folder)
         for state in runs.all_runs(root)
@@ -215,11 +215,11 @@ def claim(waiting: list[config.Finetune], root: Path) -> config.Finetune | None:
     return None
 
 
-def steps(asked: Sequence[config.Finetune]) -> dict[config.Finetune, int]:
+def steps(settings: Sequence[config.Finetune]) -> dict[config.Finetune, int]:
     """Return how many steps each run takes; the number of films is that of draw 0."""
     films: dict[tuple[str, str, str, float], int] = {}
     found = {}
-    for each in asked:
+    for each in settings:
         key = (each.cohort, each.task, each.uncertain, each.fraction)
         if key not in films:
             cohort = store.Cohort.open(store.find(each.cohort))
@@ -230,17 +230,17 @@ def steps(asked: Sequence[config.Finetune]) -> dict[config.Finetune, int]:
     return found
 
 
-def seconds(asked: Sequence[config.Finetune], root: Path) -> tuple[float, int] | None:
+def seconds(settings: Sequence[config.Finetune], root: Path) -> tuple[float, int] | None:
     """Return how long runs will take, and how many runs of the same kind say so; None where none does.
 
     Raises:
         CohortError: no such cohort, task or share.
     """
-    found = estimates.measured_pace(runs.all_runs(root), asked[0]) if asked else None
+    found = estimates.measured_pace(runs.all_runs(root), settings[0]) if settings else None
     if found is None:
         return None
-    each_takes = steps(asked)
-    return sum(found.seconds(each_takes[each]) for each in asked), found.runs
+    each_takes = steps(settings)
+    return sum(found.seconds(each_takes[each]) for each in settings), found.runs
 
 
 @dataclass

@@ -58,7 +58,7 @@ class _Hand:
     """The runs in hand, by Ray's reference to their work, and what was last told of each."""
 
     runs: dict[Any, config.Finetune] = field(default_factory=dict)
-    told: dict[config.Finetune, Event] = field(default_factory=dict)
+    events: dict[config.Finetune, Event] = field(default_factory=dict)
     speed: Pace | None = None
     memory: dict[str, int] | None = None
     """What a run like them was measured to take; None as long as the first is at it."""
@@ -67,7 +67,7 @@ class _Hand:
 
 
 def complete(
-    asked: Sequence[config.Finetune],
+    items: Sequence[config.Finetune],
     root: Path,
     address: str,
     tell: Callable[[Progress], None] | None = None,
@@ -83,8 +83,8 @@ def complete(
         CohortError: no such cohort, task or share.
     """
     root.mkdir(parents=True, exist_ok=True)
-    steps = grids.steps(asked)
-    waiting, total = grids.missing(list(dict.fromkeys(asked)), root), len(set(asked))
+    steps = grids.steps(items)
+    waiting, total = grids.missing(list(dict.fromkeys(items)), root), len(set(items))
     if not waiting:
         return []
     ray, hand = _ray(address), _Hand()
@@ -128,9 +128,9 @@ def complete(
             f"{counted(row, 'run')} failed one after another, the last because {failed[-1].reason}"
         )
     if hand.cancelled:
-        done = total - len(grids.missing(list(dict.fromkeys(asked)), root))
-        told = f"{done} of {counted(total, 'run')}"
-        raise Stopped(f"stopped with {told} done; the same command goes on from there")
+        done = total - len(grids.missing(list(dict.fromkeys(items)), root))
+        message = f"{done} of {counted(total, 'run')}"
+        raise Stopped(f"stopped with {message} done; the same command goes on from there")
     return failed
 
 
@@ -147,8 +147,8 @@ def measured(root: Path, like: config.Finetune) -> dict[str, int] | None:
         )
         if alike and state.name == "done":
             log = runs.events(state.folder)
-            told = log[log["event"] == MEMORY] if "gpu_total" in log else log.iloc[:0]
-            found += [{name: int(row[name]) for name in _MEMORY} for _, row in told.tail(1).iterrows()]
+            result = log[log["event"] == MEMORY] if "gpu_total" in log else log.iloc[:0]
+            found += [{name: int(row[name]) for name in _MEMORY} for _, row in result.tail(1).iterrows()]
     if not found:
         return None
     least = min(found, key=lambda each: each["gpu"] / each["gpu_total"] if each["gpu_total"] else math.inf)
@@ -189,7 +189,7 @@ def _ray(address: str) -> Any:
         raise RunError(
             "--ray: Ray is not installed; pip install -r requirements-ray.txt, or leave --ray out"
         ) from None
-    told = {
+    fields = {
         processes.VARIABLE: processes.environment(os.environ)[processes.VARIABLE],
         "PYTHONPATH": os.pathsep.join(filter(None, [str(config.REPOSITORY), os.environ.get("PYTHONPATH")])),
         "TIMNET_HOME": str(config.home()),
@@ -201,7 +201,7 @@ def _ray(address: str) -> Any:
             address=address,
             log_to_driver=False,
             logging_level=logging.ERROR,
-            runtime_env={"env_vars": told},
+            runtime_env={"env_vars": fields},
             **own,
         )
     except Exception as error:
@@ -230,14 +230,16 @@ def _take(hand: _Hand, waiting: list[config.Finetune], root: Path, ray: Any, do:
         hand.runs[do.options(**options).remote(str(folder))] = settings
 
 
-def _need(told: Mapping[str, int] | None, gpus: float) -> Need | None:
-    if told is None:
+def _need(fields: Mapping[str, int] | None, gpus: float) -> Need | None:
+    if fields is None:
         return None
     gpu = 0.0
     if gpus:
         # Ray counts GPUs in ten-thousandths.
-        gpu = math.ceil(min(told["gpu"] / told["gpu_total"], 1) * 1e4) / 1e4 if told["gpu_total"] else 1.0
-    return Need(int(told["host"]), gpu)
+        gpu = (
+            math.ceil(min(fields["gpu"] / fields["gpu_total"], 1) * 1e4) / 1e4 if fields["gpu_total"] else 1.0
+        )
+    return Need(int(fields["host"]), gpu)
 
 
 def _end(ray: Any, reference: Any, folder: Path) -> State:
@@ -274,8 +276,8 @@ def _tell(
         ahead += sum(last[each].get("eta_seconds", known.seconds(steps[each])) for each in last)
         left = ahead / len(last)
     for settings, event in last.items():
-        if event and hand.told.get(settings) != event:
-            hand.told[settings] = event
+        if event and hand.events.get(settings) != event:
+            hand.events[settings] = event
             tell(Progress(*done, settings, event, left))
 
 

@@ -102,28 +102,28 @@ def measure(
     Raises:
         TimnetError: a run cannot be done, or failed; what the others measured is kept.
     """
-    root, asked = config.checkpoints(), grid.settings()
-    for settings in {each.initialisation: each for each in asked}.values():
+    root, request = config.checkpoints(), grid.settings()
+    for settings in {each.initialisation: each for each in request}.values():
         check(settings)
     root.mkdir(parents=True, exist_ok=True)
     with grids.alone(grid, root):
         try:
             if ray is None:
-                failed = grids.complete(asked, root, trainer(), tell)
+                failed = grids.complete(request, root, trainer(), tell)
             else:
                 from timnet.training import grids_ray
 
-                failed = grids_ray.complete(asked, root, ray, tell)
+                failed = grids_ray.complete(request, root, ray, tell)
         finally:
-            measured = grid_table.table(asked, root)
+            measured = grid_table.table(request, root)
             if len(measured):
                 path = out or root / f"{grid.name}.parquet"
                 grid_table.write(measured, path)
-                groups = grid_table.table(asked, root, run_results.SUBGROUPS)
+                groups = grid_table.table(request, root, run_results.SUBGROUPS)
                 grid_table.write(groups, path.with_name(f"{path.stem}-subgroups.parquet"))
     if failed:
-        told = f"{len(failed)} of {counted(len(asked), 'run')}"
-        raise RunError(f"{told} failed, the first because {failed[0].reason}")
+        message = f"{len(failed)} of {counted(len(request), 'run')}"
+        raise RunError(f"{message} failed, the first because {failed[0].reason}")
     return measured
 
 

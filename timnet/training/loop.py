@@ -83,7 +83,7 @@ def fit(
         # What each process draws for its own films, such as dropout, is not what the first draws.
         torch.manual_seed(torch.initial_seed() + 1_000_003 * distributed.number() + at.step)
     objective, stepper = on.prepare(objective, optimizer)
-    start, told, begun, total = time.monotonic(), -math.inf, at.step, epochs * steps
+    start, result, begun, total = time.monotonic(), -math.inf, at.step, epochs * steps
     while at.epoch < epochs:
         objective.train()
         for batch in batches(at.epoch, at.batch):
@@ -100,9 +100,9 @@ def fit(
                 if scheduler is not None:
                     scheduler.step()
                 now = time.monotonic()
-                if now - told >= TELL_SECONDS or at.step == total:
+                if now - result >= TELL_SECONDS or at.step == total:
                     held = devices.memory(on.device)
-                    told, left = now, (now - start) / (at.step - begun) * (total - at.step)
+                    result, left = now, (now - start) / (at.step - begun) * (total - at.step)
                     events.append(
                         "step",
                         epoch=at.epoch + 1,

@@ -141,10 +141,10 @@ def _rows(
         own = mask[: len(whole)]
         mask = torch.cat([cropped(own, parts_B3[some], whole).to(on), mask[len(whole) :]])
     shown = _films(pairs, films[some], on, None if changes is None else changes[some], side)
-    told = number + len(swapped)
+    result = number + len(swapped)
     return {
         "films": shown[:number],
-        "text": (first[-told:], mask[-told:]) if told else (first[:0], mask[:0]),
+        "text": (first[-result:], mask[-result:]) if result else (first[:0], mask[:0]),
         "of": len(films),
         "rows": films,
         "mirrors": torch.from_numpy(np.flatnonzero(twins_B[mine] != laterality_negatives.NONE)).to(on),

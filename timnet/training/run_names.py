@@ -15,41 +15,41 @@ from timnet.training.runs import State
 
 def command_line(state: State) -> str:
     """Return the command that does the same run in a terminal: what differs from its preset is spelt out."""
-    asked = state.settings
-    told = words(asked)
-    if state.folder.name != folder_name(asked):
-        told += ["--out", str(state.folder)]
-    return shlex.join(["python", "-m", "timnet", settings_file.command(asked), *told])
+    settings = state.settings
+    result = words(settings)
+    if state.folder.name != folder_name(settings):
+        result += ["--out", str(state.folder)]
+    return shlex.join(["python", "-m", "timnet", settings_file.command(settings), *result])
 
 
-def words(asked: config.Run, leaving_out: Sequence[str] = ()) -> list[str]:
+def words(request: config.Run, leaving_out: Sequence[str] = ()) -> list[str]:
     """Return settings as arguments of the command line: the cohorts, and what differs from the preset.
 
     A value that begins with a dash is joined to its option by `=`, so that it is never read as an option.
     """
-    usual = {**settings_file.numbers(type(asked), asked.preset), "preset": "small"}
-    told: list[str] = []
-    for each in fields(asked):
-        value, option = getattr(asked, each.name), each.name.replace("_", "-")
+    usual = {**settings_file.numbers(type(request), request.preset), "preset": "small"}
+    items: list[str] = []
+    for each in fields(request):
+        value, option = getattr(request, each.name), each.name.replace("_", "-")
         if each.name in ("cohort", "cohorts"):
-            told += [value] if isinstance(value, str) else value
+            items += [value] if isinstance(value, str) else value
         elif each.name in leaving_out or value == usual.get(each.name, each.default):
             continue
         elif isinstance(value, bool):
-            told.append(f"--{option}" if value else f"--no-{option}")
+            items.append(f"--{option}" if value else f"--no-{option}")
         elif isinstance(value, tuple):
-            told += [f"--{option}", *map(str, value)]
+            items += [f"--{option}", *map(str, value)]
         elif str(value).startswith("-"):
-            told.append(f"--{option}={value}")
+            items.append(f"--{option}={value}")
         else:
-            told += [f"--{option}", str(value)]
-    return told
+            items += [f"--{option}", str(value)]
+    return items
 
 
 def folder_name(settings: config.Run) -> str:
     """Return the run's folder name: readable, safe as a path, one a settings."""
     if isinstance(settings, config.Finetune):
-        told = [
+        items = [
             Path(settings.cohort).name,
             settings.task,
             Path(settings.initialisation).name,
@@ -57,8 +57,8 @@ def folder_name(settings: config.Run) -> str:
             f"s{settings.seed}",
         ]
     else:
-        told = ["timnet", *(Path(cohort).name for cohort in settings.cohorts), f"s{settings.seed}"]
-    return f"{readable(*told)}-{hashlib.sha256(settings_file.to_json(settings).encode()).hexdigest()[:8]}"
+        items = ["timnet", *(Path(cohort).name for cohort in settings.cohorts), f"s{settings.seed}"]
+    return f"{readable(*items)}-{hashlib.sha256(settings_file.to_json(settings).encode()).hexdigest()[:8]}"
 
 
 def readable(*words: str) -> str:

@@ -51,7 +51,9 @@ def figure(log: pd.DataFrame, name: str) -> Figure:
     looks = log[log["event"] == EVALUATION]
     right.axhline(0.5, color="0.7", linestyle=":")
     if len(looks):
-        areas = pd.DataFrame([_area(told) for told in looks["held_out"]], columns=["value", "low", "high"])
+        areas = pd.DataFrame(
+            [_area(result) for result in looks["held_out"]], columns=["value", "low", "high"]
+        )
         right.fill_between(looks["epoch"], areas["low"], areas["high"], alpha=0.2)
         right.plot(looks["epoch"], areas["value"], marker="o")
     right.set(xlabel="epoch", ylabel=AREA, ylim=(0, 1), title=f"held-out pairs, {matching.MANY}, 95 %")

@@ -72,9 +72,9 @@ def points(root: Path, part: str = TEST) -> pd.DataFrame:
 
 def _start(settings: config.Finetune) -> str:
     """Return a start's name, which says where a probe of vectors stands among trained networks."""
-    told = Path(settings.initialisation).name
-    probed = stored_vectors.is_stored(told) and settings.mode != "probe"
-    return f"{told} (linear probe)" if probed else told
+    outcome = Path(settings.initialisation).name
+    probed = stored_vectors.is_stored(outcome) and settings.mode != "probe"
+    return f"{outcome} (linear probe)" if probed else outcome
 
 
 def _recipe(settings: config.Finetune) -> str:

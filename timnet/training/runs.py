@@ -100,7 +100,7 @@ def state(folder: Path) -> State:
     Raises:
         RunError: no run there.
     """
-    asked = settings(folder)
+    request = settings(folder)
     created = (folder / CONFIG).stat().st_mtime
     name: Name
     reason, held, untold = "", False, False
@@ -124,7 +124,7 @@ def state(folder: Path) -> State:
         name, reason = "lost", "its worker ended without a word: killed, or the machine restarted"
     stopping = (folder / CANCEL).exists()
     resumable = name in ("failed", "cancelled", "lost") and any((folder / SNAPSHOTS).glob("*.json"))
-    return State(folder, asked, name, reason, created, last, stopping, resumable)
+    return State(folder, request, name, reason, created, last, stopping, resumable)
 
 
 def events(folder: Path) -> pd.DataFrame:
@@ -171,11 +171,11 @@ def just_now(submitted: float) -> bool:
 def _records(folder: Path) -> tuple[Event, ...]:
     """Return a run's events so far; of a log read before, only what was appended is read."""
     try:
-        asked = (folder / CONFIG).stat()
+        request = (folder / CONFIG).stat()
         with (folder / EVENTS).open("rb") as file:
             log = os.fstat(file.fileno())
             # A run that starts anew or goes on has new settings on disk; what it takes back, a new log.
-            start = (asked.st_mtime_ns, asked.st_ino, log.st_ino)
+            start = (request.st_mtime_ns, request.st_ino, log.st_ino)
             before = _read.get(folder, _Read())
             if before.start != start or log.st_size < before.end:
                 before = _Read(start)
@@ -185,8 +185,8 @@ def _records(folder: Path) -> tuple[Event, ...]:
         return ()
     # A worker may be at the last line, or have been killed at it.
     whole = appended[: appended.rfind(b"\n") + 1]
-    told = (parsed(line) for line in whole.splitlines())
-    records = (*before.records, *(event for event in told if event))
+    result = (parsed(line) for line in whole.splitlines())
+    records = (*before.records, *(event for event in result if event))
     _read[folder] = _Read(start, before.end + len(whole), records)
     while len(_read) > LOGS_KEPT:
         _read.pop(next(iter(_read)), None)

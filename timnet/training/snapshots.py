@@ -221,9 +221,9 @@ def _read(path: Path) -> Snapshot:
 def _check(found: Snapshot, expected: Origin, run: Path) -> None:
     for part in ("settings", "films"):
         if getattr(found.origin, part) != getattr(expected, part):
-            told = "settings" if part == "settings" else "films or labels"
+            settings = "settings" if part == "settings" else "films or labels"
             raise SnapshotError(
-                f"{run.name}: its {told} are no longer those it was stopped with; start the run anew"
+                f"{run.name}: its {settings} are no longer those it was stopped with; start the run anew"
             )
     if found.origin.code != expected.code:
         _log.warning("%s: goes on with another version of the code: not bit for bit the same", run.name)
@@ -269,11 +269,11 @@ def _code() -> str:
 
 
 def _seconds() -> float:
-    asked = os.environ.get("TIMNET_SNAPSHOT_SECONDS") or str(SECONDS)
+    message = os.environ.get("TIMNET_SNAPSHOT_SECONDS") or str(SECONDS)
     try:
-        seconds = float(asked)
+        seconds = float(message)
     except ValueError:
         seconds = -1.0
     if not 0 <= seconds < float("inf"):
-        raise config.ConfigError(f"TIMNET_SNAPSHOT_SECONDS: expected seconds from 0 on, got {asked!r}")
+        raise config.ConfigError(f"TIMNET_SNAPSHOT_SECONDS: expected seconds from 0 on, got {message!r}")
     return seconds

@@ -50,8 +50,8 @@ class Reports:
         if self._states is not None:
             first, mask = self._states.batch(rows.tolist())
         else:
-            told = [self._pairs.texts[i] for i in rows]
-            first, mask = self._encoder.tokenize(told, self._tokens, self._literal)
+            items = [self._pairs.texts[i] for i in rows]
+            first, mask = self._encoder.tokenize(items, self._tokens, self._literal)
         return first.to(on), mask.to(on)
 
 

@@ -159,12 +159,12 @@ def follow(settings: config.Run, folder: Path, train: Train) -> None:
 
 
 @contextmanager
-def stoppable(asked: Stoppable) -> Iterator[None]:
+def stoppable(request: Stoppable) -> Iterator[None]:
     """Turn SIGTERM and the first Ctrl-C into a request to stop, where this is the main thread's work."""
     before: dict[int, Any] = {}
 
     def stop(number: int, frame: FrameType | None) -> None:
-        asked.cancelled = True
+        request.cancelled = True
         if number == signal.SIGINT:
             # Whoever presses it again will not wait for the snapshot.
             signal.signal(number, before[number])

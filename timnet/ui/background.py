@@ -34,7 +34,7 @@ def follow(
 def stopped(state: State, words: str) -> None:
     """Say that a process has stopped, and what it said last."""
     st.warning(words, icon=":material/warning:")
-    st.text(state.told)
+    st.text(state.message)
 
 
 def offer(

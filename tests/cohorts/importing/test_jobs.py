@@ -42,7 +42,7 @@ def test_an_import_is_done_in_a_process_of_its_own_and_tells_its_summary(csv_roo
     with pytest.raises(CohortError, match="ours: is being imported now"):
         jobs.start("csv", csv_root, "another")
     ended = _ended("ours")
-    assert ended.state == "done" and "120 studies" in ended.told and "left out: 0" in ended.told
+    assert ended.state == "done" and "120 studies" in ended.message and "left out: 0" in ended.message
     assert store.available() == ["ours"]
     with pytest.raises(CohortError, match="a cohort of that name is there"):
         jobs.start("csv", csv_root, "ours")
@@ -75,8 +75,8 @@ def test_an_import_that_fails_says_why_in_one_sentence(tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
     jobs.start("csv", tmp_path / "empty", "nothing")
     ended = _ended("nothing")
-    assert ended.state == "failed" and "expected one table" in ended.told and "\n" not in ended.told
-    assert "Traceback" not in ended.told
+    assert ended.state == "failed" and "expected one table" in ended.message and "\n" not in ended.message
+    assert "Traceback" not in ended.message
 
 
 @pytest.mark.parametrize("inside", [0, 1])
@@ -92,8 +92,8 @@ def test_films_out_of_reach_are_told_of_in_the_words_of_a_page(
     jobs.start("csv", export, "ours")
     ended = _ended("ours")
     assert ended.state == ("done" if inside else "failed")
-    assert "film path leads out of" in ended.told and "TIMNET_IMPORTS" in ended.told
-    assert "--outside" not in ended.told
+    assert "film path leads out of" in ended.message and "TIMNET_IMPORTS" in ended.message
+    assert "--outside" not in ended.message
 
 
 def test_a_file_of_the_export_is_named_by_its_path_inside(tmp_path: Path) -> None:
@@ -168,7 +168,7 @@ def test_another_cohort_is_not_replaced_by_the_label_columns_of_a_form(csv_root:
     (home / "victim").mkdir(parents=True)
     (home / "victim" / schema.DATABASE).write_text("theirs")
     jobs.start("csv", csv_root, "ours", {"labels": ["--name", "victim"]})
-    assert "label: expected a column among path" in _ended("ours").told
+    assert "label: expected a column among path" in _ended("ours").message
     assert (home / "victim" / schema.DATABASE).read_text() == "theirs"
 
 

@@ -129,8 +129,8 @@ class Draft:
                 waiting: list[tuple[FilmRecord, Future[Taken | Skipped] | Taken]] = []
                 for film, path in paths:
                     known = previous.find(path)
-                    asked = (self._root, path, self._side, self._reading)
-                    waiting.append((film, known or pool.submit(decode_pool.take, *asked)))
+                    request = (self._root, path, self._side, self._reading)
+                    waiting.append((film, known or pool.submit(decode_pool.take, *request)))
                 queue.append(_Waiting(record, digest, is_let_in, skipped, waiting))
                 if len(queue) > AHEAD:
                     self._take_in(queue.popleft(), cache, tell)
@@ -242,8 +242,8 @@ class Draft:
             labels=len(self._rows.labels),
             sources=len(self._rows.sources),
         )
-        told = json.dumps([(each.row, each.reason) for each in skipped])
-        row = (state.record - 1, waiting.digest, told, *astuple(state)[1:])
+        content = json.dumps([(each.row, each.reason) for each in skipped])
+        row = (state.record - 1, waiting.digest, content, *astuple(state)[1:])
         self._connection.execute("INSERT INTO consumed VALUES (?, ?, ?, ?, ?, ?, ?)", row)
         if (
             time.monotonic() - self._batch_started > COMMIT_SECONDS

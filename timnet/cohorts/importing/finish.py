@@ -54,13 +54,13 @@ def complete(
         why = "; ".join(f"{reason} ({count})" for reason, count in draft.skipped.most_common(3))
         raise CohortError(f"{facts.name}: no film could be imported: {why or 'the export lists none'}")
     connection.execute("BEGIN")
-    told = [*notes, *_remarks(connection), *_draw_splits(connection, facts.shares, facts.seed)]
+    items = [*notes, *_remarks(connection), *_draw_splits(connection, facts.shares, facts.seed)]
     crossing, leaks = _leaks(connection)
-    told += leaks
+    items += leaks
     if leaks and facts.strict:
         raise CohortError(f"{facts.name}: --strict: {'; '.join(leaks)}")
     if repeated:
-        told.append(f"films that repeat another one byte for byte: {repeated}")
+        items.append(f"films that repeat another one byte for byte: {repeated}")
     _fill_up_signs(connection)
     connection.execute(schema.FILMS_OF)
     schema.fill_index(connection)
@@ -70,7 +70,7 @@ def complete(
     sha256s = (sha256 for (sha256,) in connection.execute("SELECT sha256 FROM films ORDER BY film"))
     fingerprint = pixels.fingerprint(sha256s)
     now = time.monotonic()
-    summary = _sum_up(connection, draft, facts, tuple(told), crossing, now - began)
+    summary = _sum_up(connection, draft, facts, tuple(items), crossing, now - began)
     known = {
         "source": facts.source,
         "root": str(facts.root),

@@ -46,11 +46,11 @@ _SHARE = re.compile(r"(\d+) of (\d+)")
 
 @dataclass(frozen=True)
 class Job:
-    """One import: `told` is its summary once it is done, its last line of progress or of complaint before."""
+    """One import; `message` is its summary once it is done, before that its last line of progress or complaint."""
 
     name: str
     state: Literal["running", "done", "failed"]
-    told: str
+    message: str
     share: float = 0.0
     """Films done, in 0..1; 0 where that is not known."""
 
@@ -188,8 +188,8 @@ def start(kind: str, root: Path, name: str, options: Mapping[str, str | Sequence
         if lock is None:
             raise CohortError(f"{name}: is being imported now")
         (folder / _SETTINGS).write_text(text, encoding="utf-8")
-        with (folder / _TOLD).open("wb") as told, (folder / _LOG).open("wb") as log:
-            processes.start(["import", "page", str(folder)], log, told, lock)
+        with (folder / _TOLD).open("wb") as result, (folder / _LOG).open("wb") as log:
+            processes.start(["import", "page", str(folder)], log, result, lock)
 
 
 def jobs() -> list[Job]:

@@ -87,13 +87,13 @@ def write(
     reading = replace(reading, outside=tuple(_folder(each) for each in outside))
     facts = finish.Facts(folder.name, source, root, side, shares, seed, started, reading, strict)
     label_source = check_source(label_source or source)
-    asked = [
+    message = [
         schema.VERSION, pixels.RULE, source, str(root), side, dict(shares), seed, label_source, request,
         reading.rule, list(map(str, reading.outside)),
     ]  # fmt: skip
     with _alone(folder) as place:
         try:
-            _prepare(place, json.dumps(asked), label_source)
+            _prepare(place, json.dumps(message), label_source)
             with (
                 closing(schema.attach(place)) as connection,
                 reuse.opened(folder, root, side, reading) as before,
@@ -129,12 +129,12 @@ def _folder(outside: Path) -> Path:
     return path
 
 
-def _prepare(place: Path, asked: str, label_source: str) -> None:
+def _prepare(place: Path, message: str, label_source: str) -> None:
     """Have a draft in its place that was begun for the same request, or an empty one."""
     try:
         with closing(schema.attach(place)) as connection:
             (found,) = connection.execute("SELECT value FROM meta WHERE key = 'request'").fetchone()
-        if found == asked:
+        if found == message:
             return
     except (sqlite3.Error, TypeError):  # none there, or killed before it was begun
         pass
@@ -147,7 +147,7 @@ def _prepare(place: Path, asked: str, label_source: str) -> None:
             connection.execute(statement)
         sources = enumerate(dict.fromkeys((*schema.SOURCES, label_source)))
         connection.executemany("INSERT INTO label_sources VALUES (?, ?)", sources)
-        connection.execute("INSERT INTO meta VALUES ('request', ?)", (asked,))
+        connection.execute("INSERT INTO meta VALUES ('request', ?)", (message,))
         connection.execute("COMMIT")
 
 
@@ -191,15 +191,15 @@ def _publish(place: Path, folder: Path, side: int) -> Summary:
     folder.mkdir(exist_ok=True)
     folder.chmod(0o700)  # also one that an older version made
     with closing(schema.attach(place)) as connection:  # takes minutes where there are many: before the lock
-        told = report_labels.read(connection) if _has_report_labels(folder) else None
+        result = report_labels.read(connection) if _has_report_labels(folder) else None
     with label_store.lock(folder):
         with closing(schema.attach(place)) as connection:
             connection.execute("BEGIN")
             if (folder / schema.DATABASE).exists():
                 label_store.carry_over(folder, connection)
                 verdicts.carry_over(folder, connection)
-            if told is not None:
-                report_labels.replace(connection, told.signs)
+            if result is not None:
+                report_labels.replace(connection, result.signs)
             connection.execute("COMMIT")
             # A log would be left behind by the exchange; what it holds goes into the database with this.
             connection.execute("PRAGMA journal_mode=DELETE")

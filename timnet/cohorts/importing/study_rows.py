@@ -49,8 +49,8 @@ class StudyRows:
             first if taken else None,
             len(taken),
         )
-        told = ("".join(view + schema.SEPARATOR for view in views), extract.findings != "", signs)
-        execute(_STUDY, (key, *person, *told))
+        message = ("".join(view + schema.SEPARATOR for view in views), extract.findings != "", signs)
+        execute(_STUDY, (key, *person, *message))
         execute(
             "INSERT INTO reports VALUES (?, ?, ?, ?)", (key, report, extract.findings, extract.impression)
         )

@@ -48,18 +48,18 @@ def read(root: Path, *, notes: list[str] | None = None) -> Iterator[StudyRecord 
     Raises:
         CohortError: no table, or one without a column of paths or of labels.
     """
-    told = [] if notes is None else notes
+    items = [] if notes is None else notes
     opened = [tables.open_table(path) for path in _tables(root)]
     is_plus, labels = opened[0].path.match(PLUS[0]), _Labels()
     for table in opened:
-        told += table.notes
+        items += table.notes
         _path_column(table)
-        if not is_plus and not tables.labelled(table.path.name, table.columns, CHEXPERT14, told):
+        if not is_plus and not tables.labelled(table.path.name, table.columns, CHEXPERT14, items):
             raise CohortError(
                 f"{table.path.name}: expected a column {CHEXPERT14[0]!r}, got {tables.listed(table)}"
             )
     if is_plus:
-        yield from _gather_labels(root, labels, told)
+        yield from _gather_labels(root, labels, items)
     parts = {
         where[1]
         for table in opened
@@ -67,9 +67,9 @@ def read(root: Path, *, notes: list[str] | None = None) -> Iterator[StudyRecord 
         if not isinstance(cells, Skipped) and (where := _where(cells))
     }
     if len(parts) == 1:
-        told.append(f"only rows of {min(parts)}: splits are drawn")
+        items.append(f"only rows of {min(parts)}: splits are drawn")
     elif lacks := [part for part in _PARTS if part not in parts]:
-        told.append(f"no rows of {', '.join(lacks)}: that split is empty")
+        items.append(f"no rows of {', '.join(lacks)}: that split is empty")
     record = partial(_record, root, _folders(root), labels if is_plus else None, len(parts) > 1)
     yield from joined.of_tables(opened, _path_column, _study, record)
 

@@ -70,20 +70,20 @@ def run(
     folder = store.place(name)
     given: dict[str, Any] = {"table": table, "labels": tuple(labels), **columns}
     said = read_mapping(mapping) if mapping else {}
-    asked = said | {key: value for key, value in given.items() if value or (value == "" and key in USUAL)}
-    found = find_table(root, asked.get("table"))
+    request = said | {key: value for key, value in given.items() if value or (value == "" and key in USUAL)}
+    found = find_table(root, request.get("table"))
     notes = list(found.notes)
     return store.write(
         folder,
         source="csv_table",
         root=found.path.parent,
-        records=read(root, **asked, outside=outside, notes=notes),
+        records=read(root, **request, outside=outside, notes=notes),
         notes=notes,
         progress=progress,
         outside=outside,
         strict=strict,
         num_films=found.num_rows,
-        request=tables.request(found.path, **asked),
+        request=tables.request(found.path, **request),
     )
 
 

@@ -57,15 +57,15 @@ def read(
     Raises:
         CohortError: no usable table of films, or reports that cannot be opened.
     """
-    told = [] if notes is None else notes
+    items = [] if notes is None else notes
     studies: dict[str, _Study] = {}
     table = _films_table(root)
-    told += table.notes
+    items += table.notes
     yield from _gather_films(table, studies)
-    yield from _gather_splits(root, studies, told)
+    yield from _gather_splits(root, studies, items)
     said: dict[str, tuple[list[str], _Values]] = {}
     for source in (LABELS, OTHER_LABELS):
-        yield from _gather_labels(root, source, said, studies, told)
+        yield from _gather_labels(root, source, said, studies, items)
 
     def values(source: str, number: str) -> dict[str, float]:
         names, of_study = said[source]
@@ -88,7 +88,7 @@ def read(
                 split=study.split,
                 other_labels={OTHER_LABELS: values(OTHER_LABELS, number)} if OTHER_LABELS in said else {},
             )
-    told += (f"reports: {fault}: {count}" for fault, count in odd.most_common())
+    items += (f"reports: {fault}: {count}" for fault, count in odd.most_common())
 
 
 def _gather_films(table: tables.Table, studies: dict[str, _Study]) -> Iterator[Skipped]:

@@ -54,15 +54,15 @@ def read(
     Raises:
         CohortError: no label table, or one that lacks a column.
     """
-    told = [] if notes is None else notes
+    items = [] if notes is None else notes
     place = tables_in or root
     table = archives.needed(
         SOURCE, place, _ENTRIES, "Data_Entry_2017_v2020.csv", (_FILM, _FINDINGS, _PATIENT)
     )
-    told += table.notes
+    items += table.notes
     boxes: dict[str, list[Box]] = {}
-    yield from _gather_boxes(place, boxes, told)
-    split_of, films, seen = _splits(place, table, told), _films(root), set[str]()
+    yield from _gather_boxes(place, boxes, items)
+    split_of, films, seen = _splits(place, table, items), _films(root), set[str]()
 
     def take(cells: dict[str, str]) -> StudyRecord | Skipped:
         stem = Path(cells[_FILM].strip()).stem

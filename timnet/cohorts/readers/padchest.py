@@ -51,17 +51,17 @@ def read(
     Raises:
         CohortError: no table, one that lacks a column, or a label that no row has.
     """
-    told = [] if notes is None else notes
+    items = [] if notes is None else notes
     table, frequent = _table(root), Counter[str]()
-    told += table.notes
+    items += table.notes
     for _, cells in tables.rows(table, "ImageID"):
         with contextlib.suppress(meaning.RowError):
             if not isinstance(cells, Skipped):
                 frequent.update(_labels(cells["Labels"]) or ())
     films, listed = on_disk.films(root), set[str]()
-    record = partial(_record, films, listed, _chosen(frequent, labels, told))
+    record = partial(_record, films, listed, _chosen(frequent, labels, items))
     yield from joined.of_tables([table], lambda _: "ImageID", lambda cells: cells["StudyID"].strip(), record)
-    told += on_disk.not_listed(films, listed)
+    items += on_disk.not_listed(films, listed)
 
 
 def _record(

@@ -55,13 +55,13 @@ def read(
     Raises:
         CohortError: no table of labels, one that lacks a column, or a mapping that is none.
     """
-    told = [] if notes is None else notes
+    items = [] if notes is None else notes
     table, images = _labels_table(root), dict[str, _Image]()
-    told += table.notes
+    items += table.notes
     yield from _gather_boxes(table, images)
     classes: dict[str, str] = {}
-    yield from _gather_classes(root, images, classes, told)
-    patients, films = _patients(root, told), on_disk.films(root)
+    yield from _gather_classes(root, images, classes, items)
+    patients, films = _patients(root, items), on_disk.films(root)
     for image, said in images.items():
         if image not in films:
             yield Skipped(image[:120], "film is missing")
@@ -83,7 +83,7 @@ def read(
             sex=sex,
             age=age,
         )
-    told += on_disk.not_listed(films, set(images))
+    items += on_disk.not_listed(films, set(images))
 
 
 def _gather_boxes(table: tables.Table, images: dict[str, _Image]) -> Iterator[Skipped]:

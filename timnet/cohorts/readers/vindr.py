@@ -59,17 +59,17 @@ def read(root: Path, *, notes: list[str] | None = None) -> Iterator[StudyRecord 
     Raises:
         CohortError: no table of labels, or one that lacks a column.
     """
-    told = [] if notes is None else notes
+    items = [] if notes is None else notes
     images: dict[str, _Image] = {}
     for path in _tables(root):
         split = "test" if path.name.split(".")[0].endswith("test") else "train"
         table = tables.open_table(path, ("image_id",))
-        told += table.notes
+        items += table.notes
         if "class_name" in table.columns:
             yield from _gather_boxes(table, split, images)
         else:
-            yield from _gather_labels(table, split, images, told)
-    _draw_val(images, told)
+            yield from _gather_labels(table, split, images, items)
+    _draw_val(images, items)
     films, lost, counts = on_disk.films(root), 0, Counter[int]()
     for image, said in images.items():
         if image not in films:
@@ -92,11 +92,11 @@ def read(root: Path, *, notes: list[str] | None = None) -> Iterator[StudyRecord 
             age=age,
             other_labels={AGREED: {label: _all(said) for label, said in votes.items()}},
         )
-    told.append("no patients are published: each image counts as a patient of its own")
-    told += (f"read by {counted(number, 'reader')}: {count}" for number, count in sorted(counts.items()))
+    items.append("no patients are published: each image counts as a patient of its own")
+    items += (f"read by {counted(number, 'reader')}: {count}" for number, count in sorted(counts.items()))
     if lost:
-        told.append(f"boxes are in pixels of the DICOM files; left out for PNG or JPEG copies: {lost}")
-    told += on_disk.not_listed(films, set(images))
+        items.append(f"boxes are in pixels of the DICOM files; left out for PNG or JPEG copies: {lost}")
+    items += on_disk.not_listed(films, set(images))
 
 
 def _gather_labels(

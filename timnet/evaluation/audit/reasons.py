@@ -67,10 +67,10 @@ def add(
     for name, made in work:
         if not todo[name]:
             continue
-        asked = made()
+        request = made()
         for at in range(0, len(todo[name]), _AT_ONCE):
             part = todo[name][at : at + _AT_ONCE]
-            audits.note(folder, name, asked(part))
+            audits.note(folder, name, request(part))
             done += len(part)
             if progress is not None:
                 progress(done, total)
@@ -83,14 +83,14 @@ def _texts(cohort: Cohort, checkpoint: Path) -> Callable[[list[int]], list[dict[
     films_ND = vectors.load(vectors.place(cohort, checkpoint)).films_ND
 
     @torch.inference_mode()
-    def asked(films: list[int]) -> list[dict[str, Any]]:
+    def explain_films(films: list[int]) -> list[dict[str, Any]]:
         texts: list[str] = []
         cases = []
         for film in films:
             findings = table["findings"].iloc[film]
-            told, (made, _) = report_text.sentences(findings), edits.every(findings)
-            cases.append((film, told, made, len(texts)))
-            texts += [findings, *told, *(edit.text for edit in made)]
+            sentences, (made, _) = report_text.sentences(findings), edits.every(findings)
+            cases.append((film, sentences, made, len(texts)))
+            texts += [findings, *sentences, *(edit.text for edit in made)]
         states = encoder.states(texts, spec.tokens, spec.padding == "literal")
         v_text_TD = torch.cat(
             [
@@ -99,17 +99,17 @@ def _texts(cohort: Cohort, checkpoint: Path) -> Callable[[list[int]], list[dict[
             ]
         )
         notes: list[dict[str, Any]] = []
-        for film, told, made, at in cases:
+        for film, sentences, made, at in cases:
             v_image_D = torch.from_numpy(films_ND[film].astype(np.float32))
-            logits_T = timnet.match(v_image_D, v_text_TD[at : at + 1 + len(told) + len(made)])
+            logits_T = timnet.match(v_image_D, v_text_TD[at : at + 1 + len(sentences) + len(made)])
             match, *others = said(line, logits_T.double().numpy()).tolist()
-            singly = list(zip(told, others[: len(told)], strict=True))
-            edited = list(zip(made, others[len(told) :], strict=True))
+            singly = list(zip(sentences, others[: len(sentences)], strict=True))
+            edited = list(zip(made, others[len(sentences) :], strict=True))
             head = {"film": film, "study": table["study"].iloc[film], "match": match}
             notes.append({**head, **reason(match, singly, edited), "doubt": _doubt(cohort, film)})
         return notes
 
-    return asked
+    return explain_films
 
 
 def reason(
@@ -162,7 +162,7 @@ def _labels(cohort: Cohort, classifier: Path) -> Callable[[list[int]], list[dict
             if line.verdict(p) == "likely" and not performance.too_weak(card, name)
         ]
 
-    def asked(films: list[int]) -> list[dict[str, Any]]:
+    def explain_films(films: list[int]) -> list[dict[str, Any]]:
         notes: list[dict[str, Any]] = []
         for film in films:
             words = {name: label_words.said(name, findings.iloc[film]) for name in likely(film)}
@@ -173,4 +173,4 @@ def _labels(cohort: Cohort, classifier: Path) -> Callable[[list[int]], list[dict
             notes.append({"film": film, **found})
         return notes
 
-    return asked
+    return explain_films

@@ -41,16 +41,16 @@ def pairs_of(cohort: Cohort) -> tuple[pd.DataFrame, pd.DataFrame]:
     row = pd.Series(np.arange(len(reports)), index=reports["study"])
     report_N = row.reindex(table["study"]).to_numpy(float)
     reason = np.where(np.isnan(report_N), NO_FINDINGS, np.where(cohort.viewed("frontal"), "", LATERAL))
-    asked = reason == ""
-    pairs = table[asked].assign(
-        report=report_N[asked].astype(np.int64),
-        text=pd.factorize(table["findings"][asked].str.casefold())[0],
+    request = reason == ""
+    pairs = table[request].assign(
+        report=report_N[request].astype(np.int64),
+        text=pd.factorize(table["findings"][request].str.casefold())[0],
     )
     with schema.connect(cohort.folder) as connection:
         without = pd.read_sql_query("SELECT study, split FROM studies WHERE film IS NULL", connection)
     left_out = pd.concat(
         [
-            table[~asked][["study", "film", "split"]].assign(reason=reason[~asked]),
+            table[~request][["study", "film", "split"]].assign(reason=reason[~request]),
             without.assign(film=-1, reason=NO_FILM)[["study", "film", "split", "reason"]],
         ]
     )
@@ -87,8 +87,8 @@ def _ranked(cohort: Cohort, checkpoint: Path, progress: Progress | None) -> Kept
     held = vectors.load(kept)
     timnet = weights.load_timnet(checkpoint)[0]
     line = record.of(checkpoint).line(record.MATCH)
-    told = _told(progress, RANKING)
-    table = scores.rank(timnet, held.films_ND, held.reports_MD, pairs, line=line, progress=told)
+    result = _told(progress, RANKING)
+    table = scores.rank(timnet, held.films_ND, held.reports_MD, pairs, line=line, progress=result)
     alone = pairs[~pairs["film"].isin(table["film"])]
     left_out = pd.concat([left_out, alone[["study", "film", "split"]].assign(reason=NO_OTHERS)])
     return Kept(table.drop(columns=["text"]), left_out.reset_index(drop=True))

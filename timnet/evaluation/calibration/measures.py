@@ -101,6 +101,6 @@ def _both_classes(
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     truth, values = _known(y_N, values_N)
     if len(np.unique(truth)) < 2:
-        told = f"{int(truth.sum())} positive of {len(truth)}"
-        raise CalibrationError(f"{what}: expected positive and negative films, got {told}")
+        message = f"{int(truth.sum())} positive of {len(truth)}"
+        raise CalibrationError(f"{what}: expected positive and negative films, got {message}")
     return truth, values

@@ -69,8 +69,8 @@ def of(folder: Path) -> Certainty:
 
 def keep(folder: Path, certainty: Certainty) -> None:
     """Write what a checkpoint's numbers mean beside its weights."""
-    told = files.to_json(asdict(certainty), f"{folder.name}/{FILE}", indent=1, sort_keys=True)
-    files.write_whole(folder / FILE, (told + "\n").encode())
+    content = files.to_json(asdict(certainty), f"{folder.name}/{FILE}", indent=1, sort_keys=True)
+    files.write_whole(folder / FILE, (content + "\n").encode())
 
 
 def too_few(y_N: NDArray[np.float64]) -> str:

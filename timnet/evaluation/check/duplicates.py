@@ -27,11 +27,11 @@ NEAREST = 3
 _BLOCK, _SIDE, _BLUR = 1024, 56, 2.0
 
 
-def found(cohort: Cohort, x_NC: NDArray[np.floating], told: Progress) -> Iterator[dict[str, object]]:
+def found(cohort: Cohort, x_NC: NDArray[np.floating], result: Progress) -> Iterator[dict[str, object]]:
     """Yield each film that an earlier one repeats, as rows of a check; across splits comes first."""
     films, pixels_NSS = cohort.films(), cohort.pixels()
     studies, splits = films["study"].to_numpy(str), films["split"].to_numpy(str)
-    for film, others in nearest(x_NC, pd.factorize(splits)[0], told):
+    for film, others in nearest(x_NC, pd.factorize(splits)[0], result):
         mine = sharp(pixels_NSS[film])
         alike = [(other, float((mine * sharp(pixels_NSS[other])).mean())) for other in others]
         same = [(splits[other] != splits[film], r, other) for other, r in alike if r >= CORRELATION]
@@ -48,7 +48,7 @@ def found(cohort: Cohort, x_NC: NDArray[np.floating], told: Progress) -> Iterato
 
 
 def nearest(
-    x_NC: NDArray[np.floating], split_N: NDArray[np.int64], told: Progress
+    x_NC: NDArray[np.floating], split_N: NDArray[np.int64], result: Progress
 ) -> Iterator[tuple[int, list[int]]]:
     """Yield films with the earlier ones whose features are alike, the nearest first of each kind of split."""
     starts = range(0, len(x_NC), _BLOCK)
@@ -75,7 +75,7 @@ def nearest(
             pairs = pairs.groupby(["film", "crosses"]).head(NEAREST)
         for name, part in pairs.groupby("film"):
             yield int(str(name)), part["other"].tolist()
-        told(min(at + _BLOCK, len(x_NC)), len(x_NC))
+        result(min(at + _BLOCK, len(x_NC)), len(x_NC))
 
 
 def sharp(pixels_SS: NDArray[np.uint8]) -> NDArray[np.float64]:

@@ -32,7 +32,7 @@ DOUBTED = 0.1
 
 
 def found(
-    cohort: Cohort, x_NC: NDArray[np.floating], unchecked: list[tuple[str, str]], told: Progress
+    cohort: Cohort, x_NC: NDArray[np.floating], unchecked: list[tuple[str, str]], result: Progress
 ) -> Iterator[dict[str, object]]:
     """Yield the labels that may be wrong, as rows of a check; notes which are not checked, and why."""
     table, frontal = tasks.settle(cohort.labels(), "ignore"), cohort.viewed("frontal")
@@ -58,7 +58,7 @@ def found(
                 "score": 1 - p,
                 "reason": f"{name} is said {says}; other patients' X-rays give that {p:.1%}",
             }
-        told(done + 1, len(table.columns))
+        result(done + 1, len(table.columns))
 
 
 def out_of_fold(
@@ -69,10 +69,10 @@ def out_of_fold(
 
     p_K, rng = np.zeros(len(rows)), np.random.default_rng(0)
     folds = StratifiedGroupKFold(FOLDS, shuffle=True, random_state=0)
-    for learned, asked in folds.split(rows, is_K, patients):
+    for learned, request in folds.split(rows, is_K, patients):
         drawn = np.sort(rng.permutation(learned)[:MOST])
         line = probe.fit(x_NC[rows[drawn]], is_K[drawn, None].astype(float), PENALTY)
-        for part in np.array_split(asked, len(asked) // MOST + 1):
+        for part in np.array_split(request, len(request) // MOST + 1):
             p_K[part] = probe.probability(line.logits(x_NC[rows[part]]))[:, 0]
     return p_K
 

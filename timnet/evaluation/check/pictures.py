@@ -22,7 +22,7 @@ SURELY_FRONTAL = 0.9
 """Probability of a frontal view from which a film that is said to be lateral is doubted."""
 
 
-def found(cohort: Cohort, unchecked: list[tuple[str, str]], told: Progress) -> Iterator[dict[str, object]]:
+def found(cohort: Cohort, unchecked: list[tuple[str, str]], result: Progress) -> Iterator[dict[str, object]]:
     """Yield the films that are shown otherwise than is said, as rows of a check."""
     if not config.refusing():
         unchecked.append((VIEW, "TIMNET_REFUSE is never: the detector does not know this site's X-rays"))
@@ -32,13 +32,13 @@ def found(cohort: Cohort, unchecked: list[tuple[str, str]], told: Progress) -> I
     views = cohort.films()["view"].fillna("").to_numpy(str)
     for film, is_lateral in enumerate(lateral_N):
         if film % 32 == 0:
-            told(film, len(views))
+            result(film, len(views))
         greys = unpadded(pixels_NSS[film])
         if greys.min() == greys.max():
             continue
         for kind, score, reason in judged(greys, bool(is_lateral), str(views[film])):
             yield {"kind": kind, "film": film, "score": score, "reason": reason}
-    told(len(views), len(views))
+    result(len(views), len(views))
 
 
 def judged(greys_HW: NDArray[np.uint8], is_lateral: bool, view: str) -> Iterator[tuple[str, float, str]]:

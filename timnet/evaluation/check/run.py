@@ -33,15 +33,15 @@ def checked(cohort: Cohort, x_NC: NDArray[np.floating] | None, progress: Progres
     unchecked: list[tuple[str, str]] = []
     rows = list(_reports(cohort, unchecked))
 
-    def told(phase: str) -> Callable[[int, int | None], None]:
+    def report(phase: str) -> Callable[[int, int | None], None]:
         return lambda done, total: progress(phase, done, total or 0)
 
     if x_NC is None:
         unchecked += [(kind, "the cohort has no X-rays") for kind in (LABEL, DUPLICATE, LYING, VIEW)]
     else:
-        rows += duplicates.found(cohort, x_NC, told("comparing X-rays"))
-        rows += pictures.found(cohort, unchecked, told("looking at X-rays"))
-        rows += labels.found(cohort, x_NC, unchecked, told("comparing labels"))
+        rows += duplicates.found(cohort, x_NC, report("comparing X-rays"))
+        rows += pictures.found(cohort, unchecked, report("looking at X-rays"))
+        rows += labels.found(cohort, x_NC, unchecked, report("comparing labels"))
     if (splits := cohort.films()["split"].nunique()) < 2:
         unchecked.append((LEAK, f"expected two splits or more, got {splits}"))
     films = cohort.films().assign(label="", other="")
@@ -79,5 +79,5 @@ def _reports(cohort: Cohort, unchecked: list[tuple[str, str]]) -> Iterator[dict[
             reason = f"the same findings, word for word, as of {counted(number - 1, 'other patient')}"
         else:
             continue
-        told = {name: row[name] for name in ("study", "patient", "split", "film")}
-        yield {"kind": REPORT, **told, "label": "", "other": "", "score": score, "reason": reason}
+        fields = {name: row[name] for name in ("study", "patient", "split", "film")}
+        yield {"kind": REPORT, **fields, "label": "", "other": "", "score": score, "reason": reason}

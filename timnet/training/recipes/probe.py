@@ -82,9 +82,9 @@ def _on_vectors(
             )
     events.append("phase", phase="fitting", films=len(kept.drawn))
     line = probe.fit(features_NC[kept.drawn], material.targets.y_NL[kept.drawn])
-    told = finish(
+    result = finish(
         kept, settings, folder, None, None, lambda rows, phase: line.logits(features_NC[rows]),
         Matched((), (), ()), on, PRECISION,
     )  # fmt: skip
     untested = len(material.test_rows) - len(kept.test_rows)
-    return {**told, "probe_on_vectors": True, "films_test_without_vector": untested}
+    return {**result, "probe_on_vectors": True, "films_test_without_vector": untested}

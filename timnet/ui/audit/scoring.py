@@ -104,7 +104,7 @@ def _start(audit: Audit) -> None:
     if state.name == "working":
         return
     label, kind = f"Score {counted(audit.cohort.summary().studies, 'study')}", "primary"
-    if state.name == "stopped" and state.told:
+    if state.name == "stopped" and state.message:
         label = "Go on"
     elif state.name == "complete":
         if audit.classifier is None or audits.notes(audit.folder, audits.labels(audit.classifier.folder)):

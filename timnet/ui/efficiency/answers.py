@@ -56,7 +56,7 @@ def differences(points: pd.DataFrame, first: str | None, cohort: str, label: str
             icon=":material/compare_arrows:",
         )
         return
-    table, told = intervals.differences(
+    table, result = intervals.differences(
         savings.differences(points, first), points, first, cohort, label, metric
     )
     if table.empty:
@@ -77,7 +77,7 @@ def differences(points: pd.DataFrame, first: str | None, cohort: str, label: str
     )
     st.caption(
         "Differences are between runs of the same seed. An interval that contains 0 shows no "
-        f"difference. {told}"
+        f"difference. {result}"
     )
 
 
@@ -113,9 +113,9 @@ def _reduction(points: pd.DataFrame, start: str, first: str, metric: str) -> str
     if found.needed is None or found.saved is None:
         return f"**{name}** does not reach {best} at any share that was run."
     interval = "" if found.low is None else f", 95 % interval {found.low:.0%} to {found.high:.0%}"
-    told = "fewer" if found.saved >= 0 else "more"
+    message = "fewer" if found.saved >= 0 else "more"
     return (
-        f"**{name}** reaches {best} with {found.needed:.1%}: **{abs(found.saved):.1%} {told} labels** "
+        f"**{name}** reaches {best} with {found.needed:.1%}: **{abs(found.saved):.1%} {message} labels** "
         f"({counted(found.draws, 'seed')}{interval}; reached in {found.reached:.0%} of resampled seeds)."
     )
 

@@ -35,19 +35,19 @@ def ask(points: pd.DataFrame) -> None:
         grid = _grid(points, root)
         if grid is None:
             return
-        asked = grid.settings()
-        left = grids.missing(asked, root)
+        settings = grid.settings()
+        left = grids.missing(settings, root)
         if grids.at_work(grid, root):
-            _follow(grid, root, len(asked) - len(left))
+            _follow(grid, root, len(settings) - len(left))
             return
         if not left:
             st.success(
-                f"{counted(len(asked), 'point')} of {len(asked):,} done: none is missing.",
+                f"{counted(len(settings), 'point')} of {len(settings):,} done: none is missing.",
                 icon=":material/check_circle:",
             )
             return
         st.markdown(
-            f"**{len(left):,} of {counted(len(asked), 'point')} {verb(len(left))} missing.** "
+            f"**{len(left):,} of {counted(len(settings), 'point')} {verb(len(left))} missing.** "
             f"{_time(left, root)}"
         )
         # Started before the page is drawn: run anew from here, what is chosen above could be forgotten.
@@ -118,16 +118,16 @@ def _time(left: list[config.Finetune], root: Path) -> str:
 
 def _follow(grid: Grid, root: Path, done: int) -> None:
     """Show how far a grid is, until it ends or another of its runs is done."""
-    asked = set(grid.settings())
+    settings = set(grid.settings())
 
     @st.fragment(run_every=2.0)
     def follow() -> None:
-        states = [state for state in runs.all_runs(root) if state.settings in asked]
+        states = [state for state in runs.all_runs(root) if state.settings in settings]
         now = len({state.settings for state in states if state.name == "done"})
         working: State | None = next((state for state in states if state.name == "running"), None)
         if now != done or not grids.at_work(grid, root):
             st.rerun()
-        st.progress(now / len(asked), f"At work: {now:,} of {counted(len(asked), 'point')} done.")
+        st.progress(now / len(settings), f"At work: {now:,} of {counted(len(settings), 'point')} done.")
         said = grids.last_words(grid, root)
         st.text(said or "Starting …")
         st.button(

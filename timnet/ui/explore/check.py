@@ -42,7 +42,7 @@ def show(cohort: Cohort) -> None:
                 "Looks for labels that may be wrong, the same X-ray twice, X-rays that lie on their side or "
                 "are mirrored, wrong views and empty reports, in the background. You can close the page."
             )
-            if state.name == "stopped" and state.told:
+            if state.name == "stopped" and state.message:
                 background.stopped(state, "It stopped; what was read of the X-rays is kept.")
             st.button(
                 f"Check {counted(len(cohort), 'X-ray')}",

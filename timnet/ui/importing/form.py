@@ -48,7 +48,7 @@ def ask() -> None:
             _running()
         elif job.state == "done":
             st.success(f"Imported: {notices.plain(job.name)}", icon=":material/check_circle:")
-            st.text(job.told)
+            st.text(job.message)
             with st.container(horizontal=True, vertical_alignment="center"):
                 st.page_link(
                     "pages/explore.py",
@@ -59,7 +59,7 @@ def ask() -> None:
                 _forget(job.name)
         else:
             # Many a reason begins with the cohort's name already.
-            reason = job.told.removeprefix(f"{job.name}: ")
+            reason = job.message.removeprefix(f"{job.name}: ")
             st.error(f"{notices.plain(job.name)}: {notices.plain(reason)}", icon=":material/error:")
             _forget(job.name)
     _form()
@@ -73,7 +73,7 @@ def _forget(name: str) -> None:
 def _running() -> None:
     for job in jobs.jobs():
         if job.state == "running":
-            st.progress(job.share, f"Importing {notices.plain(job.name)}: {notices.plain(job.told)}")
+            st.progress(job.share, f"Importing {notices.plain(job.name)}: {notices.plain(job.message)}")
             return
     # It has ended: the page shows its summary, and the cohort among the others.
     st.rerun()
