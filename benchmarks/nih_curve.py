@@ -20,6 +20,7 @@ import json
 import subprocess
 import sys
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import pandas as pd
@@ -48,22 +49,28 @@ def main() -> None:
     parser.add_argument("imagenet", type=Path, help="state dict of EfficientNet-Lite0")
     parser.add_argument("vectors", type=Path, help="vectors of the cohort's X-rays, .npz or .parquet")
     parser.add_argument("--cohort", default="nih")
-    asked = parser.parse_args()
-    starts = ("base", str(asked.imagenet), "open-cxr", "open-i", str(asked.vectors))
-    tables = []
+    arguments = parser.parse_args()
+    starts = ("base", str(arguments.imagenet), "open-cxr", "open-i", str(arguments.vectors))
+    runs: set[str] = set()
     for task in TASKS:
-        command = ["curve", asked.cohort, "--task", task, "--mode", "probe", "--initialisations", *starts]
+        command = ["curve", arguments.cohort, "--task", task, "--mode", "probe", "--initialisations", *starts]
         command += ["--backbone", "efficientnet_lite0", "--side", "192", "--precision", "fp32"]
-        command += ["--fractions", *FRACTIONS, "--seeds", "5", "--out", str(TABLE)]
-        subprocess.run([sys.executable, "-m", "timnet", *command], cwd=ROOT, check=True)
-        tables.append(pd.read_parquet(TABLE))
+        command += ["--fractions", *FRACTIONS, "--seeds", "5"]
+        with TemporaryDirectory() as folder:
+            out = Path(folder) / "curve.parquet"
+            subprocess.run(
+                [sys.executable, "-m", "timnet", *command, "--out", str(out)], cwd=ROOT, check=True
+            )
+            runs |= set(pd.read_parquet(out)["run"])
     points = run_results.points(config.checkpoints())
-    points = points[points["run"].isin(pd.concat(tables)["run"])]
+    points = points[points["run"].isin(runs)]
     points.to_parquet(TABLE, index=False)
-    with store.Cohort.open(asked.cohort) as cohort:
-        found = {task: rows(points[points["task"] == task], task, cohort, asked.imagenet) for task in TASKS}
-    for told in found.values():
-        for each in told:
+    with store.Cohort.open(arguments.cohort) as cohort:
+        found = {
+            task: rows(points[points["task"] == task], task, cohort, arguments.imagenet) for task in TASKS
+        }
+    for result in found.values():
+        for each in result:
             print(json.dumps(each))
     RESULT.write_text(
         json.dumps({"what": (__doc__ or "").splitlines()[0], "rows": found}, indent=1) + "\n",
@@ -77,7 +84,7 @@ def rows(table: pd.DataFrame, task: str, cohort: store.Cohort, imagenet: Path) -
     kept = {run: predictions.of_run(config.checkpoints() / run) for run in table["run"]}
     parts = {run: each.part(predictions.TEST) for run, each in kept.items() if each is not None}
     patients = next(iter(parts.values())).patients(cohort)
-    told = []
+    items = []
     for fraction in sorted(set(table["fraction"].astype(float))):
         measured = table[table["fraction"] == fraction]
         by_start = {
@@ -88,13 +95,13 @@ def rows(table: pd.DataFrame, task: str, cohort: store.Cohort, imagenet: Path) -
         for start, part in by_start.items():
             runs, label, films = part["run"].tolist(), part["label"].iloc[0], part["films"].iloc[0]
             found = bootstrap.of_runs([parts[run] for run in runs], patients, label, METRIC)
-            told.append(row(fraction, films, start, METRIC, part["value"], found))
+            items.append(row(fraction, films, start, METRIC, part["value"], found))
             if part is not first:
                 one, other = ([parts[run] for run in each["run"]] for each in (first, part))
                 gained = part["value"] - first["value"]
                 more = bootstrap.difference_of_runs(one, other, patients, label, METRIC)
-                told.append(row(fraction, films, f"{start} minus ImageNet", METRIC, gained, more))
-    return told
+                items.append(row(fraction, films, f"{start} minus ImageNet", METRIC, gained, more))
+    return items
 
 
 if __name__ == "__main__":

@@ -53,16 +53,16 @@ def main() -> None:
     parser.add_argument("cohort")
     parser.add_argument("--checkpoint", default="open-i")
     parser.add_argument("--keep", action="store_true", help=f"write {RESULT.relative_to(ROOT)}")
-    asked = parser.parse_args()
-    with store.Cohort.open(asked.cohort) as cohort:
+    arguments = parser.parse_args()
+    with store.Cohort.open(arguments.cohort) as cohort:
         films, labels = cohort.films(), cohort.labels()
-        scores_NR = matches(cohort, asked.checkpoint)
+        scores_NR = matches(cohort, arguments.checkpoint)
     labels = labels.set_index(films.index) if len(labels) == len(films) else labels.loc[films["study"]]
     has_NR = labels[list(REPORTS)].to_numpy() == 1
     found = measured(scores_NR, has_NR, alone(labels), films["patient"].to_numpy())
-    result = {"what": (__doc__ or "").splitlines()[0], "checkpoint": asked.checkpoint, **found}
+    result = {"what": (__doc__ or "").splitlines()[0], "checkpoint": arguments.checkpoint, **found}
     print(json.dumps(result, indent=1))
-    if asked.keep:
+    if arguments.keep:
         RESULT.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
 
 

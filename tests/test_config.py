@@ -11,7 +11,7 @@ import shutil
 from typing import Annotated
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from streamlit.testing.v1 import AppTest
 from typing_extensions import Doc
@@ -27,6 +27,7 @@ from timnet.training import run_names
 names = st.text(min_size=1).filter(lambda text: text.strip())
 
 
+@settings(suppress_health_check=[HealthCheck.too_slow])
 @given(
     cohort=names,
     task=names,

@@ -13,6 +13,7 @@ from timnet.cohorts.store import Cohort
 from timnet.evaluation.label_efficiency import bootstrap
 from timnet.plots import look
 from timnet.training import events, grids
+from timnet.ui.efficiency import shipped
 
 
 def test_finished_runs_are_points_of_a_curve(
@@ -133,7 +134,7 @@ def test_a_fresh_clone_says_that_the_shipped_curve_has_no_groups(
 ) -> None:
     monkeypatch.setenv("TIMNET_CHECKPOINTS", str(tmp_path))
     app = open_page("efficiency")
-    assert any("neither sex, age nor view" in caption.value for caption in app.caption)
+    assert any("without results by sex, age and view" in caption.value for caption in app.caption)
 
 
 def test_missing_points_can_begin_from_any_weights_at_hand(
@@ -218,6 +219,24 @@ def test_without_runs_of_ones_own_the_page_opens_on_a_shipped_curve_with_the_fig
     assert any("came with timnet" in each.value for each in app.info)
     # Its runs are not here: none of them can be taken up again.
     assert "eff_start" not in {button.key for button in app.button}
+
+
+def test_each_shipped_curve_says_what_it_is_of_and_shows_the_figures_of_its_benchmark(
+    open_page: Open, networks: Path
+) -> None:
+    app = open_page("efficiency")
+    app.selectbox(key="eff_cohort").set_value("nih (shipped)").run()
+    assert not app.exception and not app.error
+    assert any("NIH ChestX-ray14" in each.value for each in app.info)
+    kept = json.loads((config.REPOSITORY / "benchmarks" / "results" / "nih_curve.json").read_text())["rows"]
+    (rows,) = [kept[task] for task in kept if task == app.selectbox(key="eff_task").value]
+    table = app.dataframe[0].value
+    for row in rows:
+        if "minus" not in row["start"]:
+            name = look.NAMES.get(row["start"], row["start"])
+            found = table[(table["initialisation"] == name) & (table["fraction"] == row["fraction"])]
+            assert found["mean"].item() == pytest.approx(row["mean"], abs=1e-4)
+    assert set(shipped.ABOUT) == {path.stem for path in shipped.FOLDER.glob("*.parquet")}
 
 
 def test_runs_of_ones_own_come_before_the_shipped_curve(

@@ -46,7 +46,7 @@ _SHARE = re.compile(r"(\d+) of (\d+)")
 
 @dataclass(frozen=True)
 class Job:
-    """One import; `message` is its summary once it is done, before that its last line of progress or complaint."""
+    """One import; `message` is its summary once it is done, before that its last line."""
 
     name: str
     state: Literal["running", "done", "failed"]

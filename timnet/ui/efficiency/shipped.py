@@ -13,9 +13,12 @@ from timnet.counting import counted
 
 FOLDER = config.ASSETS / "curves"
 MARK = " (shipped)"
-NO_GROUPS = (
-    "The runs that came with timnet have no groups: Mendeley-V2 states neither sex, age nor view of an X-ray."
-)
+ABOUT = {
+    "mendeley": "Mendeley-V2, its official test X-rays, trained on one NVIDIA H200",
+    "nih": "NIH ChestX-ray14, 464 X-rays of held-out patients, one linear probe on frozen networks each",
+}
+"""What each shipped curve is of; a fresh clone opens on the first."""
+NO_GROUPS = "The runs that came with timnet come without results by sex, age and view."
 
 
 @st.cache_data(show_spinner=False)
@@ -30,7 +33,7 @@ def first(all_points: pd.DataFrame) -> str:
     runs = all_points.drop_duplicates("run")
     carded = [run for run in runs["run"] if (config.checkpoints() / run / cards.FILE).exists()]
     own = runs[~runs["run"].isin(carded) & ~runs["cohort"].str.endswith(MARK)]
-    return str((own if len(own) else runs)["cohort"].value_counts().sort_index().idxmax())
+    return str(own["cohort"].value_counts().sort_index().idxmax()) if len(own) else next(iter(ABOUT)) + MARK
 
 
 def is_shipped(cohort: str) -> bool:
@@ -40,10 +43,11 @@ def is_shipped(cohort: str) -> bool:
 
 def tell(shown: pd.DataFrame) -> None:
     """Say where the points of a shipped curve come from, and how others are added."""
+    about = ABOUT[str(shown["cohort"].iloc[0]).removesuffix(MARK)]
     st.info(
-        f"{counted(shown['run'].nunique(), 'run')} that came with timnet: Mendeley-V2, its official test "
-        "X-rays, trained on one NVIDIA H200. docs/evidence.md has the command, and intervals that cover the "
-        "test X-rays, too. Runs of your own stand under your cohort's name.",
+        f"{counted(shown['run'].nunique(), 'run')} that came with timnet: {about}. docs/evidence.md has the "
+        "command, and intervals that cover the test X-rays, too. Runs of your own stand under your cohort's "
+        "name.",
         icon=":material/inventory_2:",
     )
     st.page_link("pages/fine_tune.py", label="Fine-tune a classifier", icon=":material/model_training:")
