@@ -28,10 +28,9 @@ A checkpoint without `card.json` gets what its run's own files say (`of`).
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, model_validator
 
@@ -219,17 +218,6 @@ def measured(folder: Path) -> Measured:
         return files.read(folder / METRICS, MEASURED, CardError)
     except FileNotFoundError:
         return Measured()
-
-
-def keep_groups(folder: Path, rows: list[dict[str, Any]]) -> None:
-    """Put rows by sex, age and view into a checkpoint's `metrics.json`; all else there stays as it is.
-
-    Raises:
-        CardError: its metrics are damaged.
-    """
-    there = measured(folder).model_fields_set
-    content = json.loads((folder / METRICS).read_bytes()) if there else {}
-    files.write_whole(folder / METRICS, (json.dumps(content | {"subgroups": rows}, indent=2) + "\n").encode())
 
 
 def run_settings(folder: Path) -> config.Run | None:

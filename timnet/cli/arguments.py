@@ -40,7 +40,7 @@ class Read:
     """Write the X-ray with a map over it, its sides and a legend as a PNG: of the match, or of the likeliest
     label."""
     anyway: bool = False
-    """Read it also where it does not look like a frontal chest film."""
+    """Read it also where it does not look like a frontal chest X-ray."""
     invert: bool = False
     """Turn its greys against what the file states: for an X-ray on which bone is dark."""
     json: Json = False
@@ -48,7 +48,7 @@ class Read:
 
 @dataclass(frozen=True)
 class Match(Read):
-    """Does this report belong to this film? Of one, or of a folder, a list or a cohort of them."""
+    """Does this report belong to this X-ray? Of one, or of a folder, a list or a cohort of them."""
 
     film: Film
     findings: str | None = None
@@ -62,7 +62,7 @@ class Match(Read):
 
 @dataclass(frozen=True)
 class Diagnose(Read):
-    """What does a fine-tuned classifier see on this film? On one, or a folder, a list or a cohort of them."""
+    """What does a fine-tuned classifier see on this X-ray? On one, a folder, a list or a cohort of them."""
 
     film: Film
     checkpoint: str = config.FINDINGS
@@ -71,8 +71,8 @@ class Diagnose(Read):
 
 @dataclass(frozen=True)
 class Evaluate:
-    """How well does a TIMNet tell true reports of held-out films from mismatched ones, or a classifier its
-    labels on a cohort's frontal test films?"""
+    """How well does a TIMNet tell true reports of held-out X-rays from mismatched ones, or a classifier its
+    labels on a cohort's frontal test X-rays?"""
 
     checkpoint: Annotated[str, tyro.conf.Positional]
     """A checkpoint: folder, or name under checkpoints/."""
@@ -91,7 +91,7 @@ class Evaluate:
 
 @dataclass(frozen=True)
 class Calibrate:
-    """Fit what a checkpoint's numbers mean on validation films, check it on test films, keep it beside it."""
+    """Fit what a checkpoint's numbers mean on validation X-rays, check that on test X-rays, and keep it."""
 
     checkpoint: OfCheckpoint
     cohorts: Annotated[tuple[str, ...], tyro.conf.Positional]
@@ -106,7 +106,7 @@ class Calibrate:
 
 @dataclass(frozen=True)
 class Embed:
-    """Prepare a cohort for searches by a TIMNet: vectors of its films and reports, kept beside it."""
+    """Prepare a cohort for searches by a TIMNet: vectors of its X-rays and reports, kept beside it."""
 
     cohort: OfCohort
     checkpoint: Matching = config.MATCHING
@@ -166,17 +166,17 @@ class Check:
 
 @dataclass(frozen=True)
 class Features:
-    """Read a cohort's films with a start, so that probes of it answer in seconds; kept beside the cohort."""
+    """Read a cohort's X-rays with a start, so that probes of it answer in seconds; kept beside the cohort."""
 
     cohort: OfCohort
     initialisation: str = config.Finetune.initialisation
     """As of finetune's --initialisation."""
     side: int = config.Finetune.side
-    """Films are letterboxed to side x side pixels."""
+    """X-rays are letterboxed to side x side pixels."""
     backbone: str = config.Finetune.backbone
     """As of pretrain's --backbone; the start's own where it brings one."""
     normalisation: Literal["film", "imagenet"] = config.Finetune.normalisation
-    """`film`: each film by its own mean and deviation; `imagenet`: all alike. A checkpoint keeps its own."""
+    """`film`: each X-ray by its own mean and deviation; `imagenet`: all alike. A checkpoint keeps its own."""
     seed: int = config.Finetune.seed
     """Of weights that the start does not give."""
     out: Path | None = None
@@ -196,11 +196,11 @@ class Simulate:
     studies: int = 600
     """Studies to make."""
     side: int = 320
-    """Pixels of a film's longer side."""
+    """Pixels of an X-ray's longer side."""
     seed: int = 0
-    """The same seed gives the same films, byte for byte, on one kind of machine."""
+    """The same seed gives the same X-rays, byte for byte, on one kind of machine."""
     lateral: float = 0.1
-    """Share of upright studies that get a lateral film too."""
+    """Share of upright studies that get a lateral X-ray too."""
     train: float = 0.7
     """Share of the patients to train on; of the others a third validates and the rest tests."""
     quality: int = 80

@@ -251,8 +251,7 @@ def _by_group(rows: list[dict[str, Any]], missing: tuple[str, ...]) -> list[tupl
         return [*said, (f"By {', '.join(left)} or hospital", NOT_DONE)]
     from timnet.evaluation.subgroups import interval_text, largest_gap
 
-    names = [row["label"] for row in rows]
-    label = "macro" if "macro" in names else names[0]
+    label = next((row["label"] for row in rows if row["label"] == "macro"), rows[0]["label"])
     items = [(f"{row['kind']}: {row['group']}", interval_text(row)) for row in rows if row["label"] == label]
     return [*items, ("Largest gap", largest_gap(rows)), ("By device or hospital", NOT_DONE)]
 
@@ -291,12 +290,10 @@ def _limits(card: Card | None) -> Section:
 def _value(row: Mapping[str, Any]) -> str:
     if row.get("value") is None:
         return "undefined"
-    message = f"{row['value']:.3f}"
-    if row.get("low") is not None:
-        message += f" ({row['low']:.3f} to {row['high']:.3f})"
-    if row.get("n") is None or row.get("positives") is None:
-        return message
-    return f"{message}; {row['positives']:,.0f} positive of {row['n']:,.0f}"
+    low, high, n, positives = (row.get(name) for name in ("low", "high", "n", "positives"))
+    interval = "" if low is None else f" ({low:.3f} to {high:.3f})"
+    of = "" if n is None or positives is None else f"; {positives:,.0f} positive of {n:,.0f}"
+    return f"{row['value']:.3f}{interval}{of}"
 
 
 def _count(measured: Mapping[str, Any], name: str) -> str:
