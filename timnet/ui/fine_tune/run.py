@@ -42,7 +42,7 @@ _GROUPS: dict[str, Any] = {
     "kind": "By",
     "group": "Group",
     **{name: _TABLE[name] for name in ("label", "value", "low", "high")},
-    "images": "Images",
+    "images": "X-rays",
     "positives": "Positive",
     "note": "Note",
 }
