@@ -33,7 +33,7 @@ NO_COUNTS = {
     "film.columns columns",
     "name X-rays",
     "backbone names",
-    "told labels",
+    "compared labels",
 }
 """What stands before a noun and is never one of it: measures of an image, a setting, names and words."""
 

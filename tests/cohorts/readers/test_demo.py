@@ -112,7 +112,7 @@ def test_examples_show_one_thing_each(demo_root, tmp_path, monkeypatch):
     monkeypatch.setenv("TIMNET_HOME", str(tmp_path))
     demo.run(demo_root, "made")
     cohort = store.Cohort.open(store.find("made"))
-    found = shown.examples.__wrapped__(cohort.identity, cohort)
+    found = shown.examples.__wrapped__(cohort)
     assert found == {"Pleural effusion": 4, "No finding": 5}
 
 
@@ -123,4 +123,4 @@ def test_an_example_has_no_tubes_where_a_film_without_them_shows_the_same():
         "no_finding": 0,
     })  # fmt: skip
     cohort = SimpleNamespace(films=lambda: films, labels=lambda: labels)
-    assert shown.examples.__wrapped__("", cohort) == {"Pleural effusion": 2, "Mass": 4}
+    assert shown.examples.__wrapped__(cohort) == {"Pleural effusion": 2, "Mass": 4}

@@ -113,9 +113,9 @@ def _reduction(points: pd.DataFrame, start: str, first: str, metric: str) -> str
     if found.needed is None or found.saved is None:
         return f"**{name}** does not reach {best} at any share that was run."
     interval = "" if found.low is None else f", 95 % interval {found.low:.0%} to {found.high:.0%}"
-    message = "fewer" if found.saved >= 0 else "more"
+    compared = "fewer" if found.saved >= 0 else "more"
     return (
-        f"**{name}** reaches {best} with {found.needed:.1%}: **{abs(found.saved):.1%} {message} labels** "
+        f"**{name}** reaches {best} with {found.needed:.1%}: **{abs(found.saved):.1%} {compared} labels** "
         f"({counted(found.draws, 'seed')}{interval}; reached in {found.reached:.0%} of resampled seeds)."
     )
 
