@@ -24,7 +24,7 @@ NO_GROUPS = "The runs that came with timnet come without results by sex, age and
 @st.cache_data(show_spinner=False)
 def points() -> pd.DataFrame:
     """Return the shipped results in the columns of `run_results.points`; their cohorts bear the mark."""
-    tables = [pd.read_parquet(path) for path in sorted(FOLDER.glob("*.parquet"))]
+    tables = [pd.read_parquet(FOLDER / f"{name}.parquet") for name in ABOUT]
     return pd.concat([table.assign(cohort=table["cohort"] + MARK) for table in tables])
 
 
