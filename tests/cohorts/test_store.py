@@ -727,6 +727,7 @@ def test_any_query_finds_what_its_sets_of_studies_give(texts, query):
         ('"peripherally  inserted central catheter"', {"peripherally  inserted central catheter", "picc"}),
         ("rll", {"rll", "right lower lobe"}),
         ("pic*", None),
+        ("ANAEMİA", {"anaemi̇a"}),
     ],
 )
 def test_abbreviations_and_what_they_stand_for_find_each_other(query, found):

@@ -153,6 +153,7 @@ def test_the_language_of_a_report_is_told_by_its_words_or_not_at_all(text: str, 
         ('spellings = ["oedem"]', "spellings: expected pairs of words in lower case, got "),
         ("[spellings]\noedem = 1", "spellings: expected pairs of words in lower case, got "),
         ('[spellings]\nOedem = "edem"', "spellings: expected pairs of words in lower case, got "),
+        ("[spellings]", "spellings: expected pairs of words in lower case, got {}"),
         ("[others]", "spellings: expected pairs of words in lower case, got None"),
     ],
 )

@@ -2,9 +2,9 @@
 
 Owns the filters, and the little language: words (all must occur), "phrases", AND, OR, NOT in any case,
 `-word` for NOT, brackets, `effus*` for a beginning; British and American spellings find each other, and so
-do abbreviations and what they stand for (`reports/phrases/search.toml`). Every
-word is quoted, so hyphens, colons and the index's own operators are searched for, never run. Refuses what
-SQLite's FTS5 cannot parse, without ever showing its error.
+do abbreviations and what they stand for (`reports/phrases/search.toml`). Every word is quoted, so hyphens,
+colons and the index's own operators are searched for, never run. Refuses what SQLite's FTS5 cannot parse,
+without ever showing its error.
 """
 
 from __future__ import annotations
@@ -251,7 +251,7 @@ def _respelt(word: str, spellings: Mapping[str, str], before: str) -> str:
     """Return a word with its parts spelt another way; `before` is what may stand before a part."""
     return re.sub(
         before + "(?:" + "|".join(map(re.escape, spellings)) + ")",
-        lambda part: spellings[part[0].casefold()],
+        lambda part: spellings.get(part[0].casefold(), part[0]),  # `İ` matches `i` and is another letter
         word,
         flags=re.IGNORECASE,
     )

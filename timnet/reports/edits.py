@@ -95,8 +95,10 @@ def _side() -> re.Pattern[str]:
 def mirrored(text: str) -> str:
     """Swap left and right, case preserved: the report of the mirrored patient."""
 
+    others = {**_others(), "r": "l", "l": "r"}
+
     def other(side: re.Match[str]) -> str:
-        new = {**_others(), "r": "l", "l": "r"}[side[0].lower()]
+        new = others.get(side[0].lower(), side[0])
         return new.upper() if side[0].isupper() else new.title() if side[0][0].isupper() else new
 
     return _side().sub(other, text)
@@ -140,8 +142,8 @@ def _halves(sentence: str) -> set[str]:
     """Return on which sides, l and r, a sentence puts something."""
     if _BOTH.search(sentence):
         return {"l", "r"}
-    # `left`, `lul` and `lll` are the left half, the others the right one.
-    return {side[0].lower() for side in _side().findall(sentence)}
+    left = {"l", *phrase_tables.pairs("sides.toml", "sides")}
+    return {"l" if side.lower() in left else "r" for side in _side().findall(sentence)}
 
 
 def _content(sentence: str) -> set[str]:

@@ -240,7 +240,9 @@ def pairs(name: str, key: str) -> Mapping[str, str]:
     """Return the words of a file's entry and those they are paired with; PhraseError where damaged."""
     found: Any = _read(name).get(key)
     words = [*found, *found.values()] if isinstance(found, dict) else [None]
-    if not all(isinstance(each, str) and each == each.casefold().strip() != "" for each in words):
+    if not words or not all(
+        isinstance(each, str) and each == each.casefold().strip() != "" for each in words
+    ):
         raise PhraseError(f"{name}: {key}: expected pairs of words in lower case, got {found!r:.60}")
     return dict(found)
 

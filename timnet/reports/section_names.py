@@ -43,6 +43,12 @@ def longest() -> int:
 
 
 @cache
+def most_words() -> int:
+    """Return how many words a name may have."""
+    return max(len(name.split()) for name in of())
+
+
+@cache
 def _by_plain() -> Mapping[str, str]:
     return {_plain(name): name for name in reversed(of())}
 

@@ -106,14 +106,13 @@ def _headers(line: str, is_fresh: bool) -> Iterator[tuple[str, int, int]]:
             yield bare
         return
     at, window = 0, names.longest() + 20  # characters before a colon: a name and the word before it
-    most_words = max(len(name.split()) for name in names.of())
     for colon in _COLON.finditer(line):
         first = max(at or mark, colon.start() - window)
         segment = line[first : colon.start()].rstrip(" \t*_")
         if not segment[-1:].isalpha():
             continue
         words = list(_WORD.finditer(segment))
-        for place in range(max(len(words) - most_words, first > (at or mark)), len(words)):
+        for place in range(max(len(words) - names.most_words(), first > (at or mark)), len(words)):
             word, before = words[place], words[place - 1][0] if place else ""
             found = _header(segment[word.start() :].lstrip("*_|"), before, is_fresh or bool(at))
             if found:

@@ -52,7 +52,7 @@ class Plan:
         """Return the value of each label."""
         return {label: meaning.label(label, cells[label], self.signs.get(label, ())) for label in self.labels}
 
-    def said(self, cells: Mapping[str, str]) -> tuple[object, ...]:
+    def stated(self, cells: Mapping[str, str]) -> tuple[object, ...]:
         """Return what the rows of one study must agree in."""
         values = tuple(self.values(cells).values())
         split = meaning.split(self.cell(cells, "split"))
@@ -111,8 +111,8 @@ def surveyed(plan: Plan) -> tuple[Plan, Counter[str], str]:
                     if places.setdefault((form, patient), place) != place:
                         scattered[form, patient] = None
             if agree and (folder := path_names.study(path)):
-                said = plan.said(cells)
-                agree = folders.setdefault(folder, said) == said
+                stated = plan.stated(cells)
+                agree = folders.setdefault(folder, stated) == stated
         except (RowError, PathError):
             continue
     form, count = forms.most_common(1)[0] if forms else ("", 0)
